@@ -1,0 +1,1 @@
+"""What runs on the instance, and only that. The bundle that an instance fetches is this folder."""

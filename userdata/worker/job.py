@@ -1,0 +1,181 @@
+"""The job: what is asked for, checked.
+
+The one schema for the CloudFormation parameters, the command line, `job.json` and the worker. Fields carry the original scripts' option names, aliases the CloudFormation parameters' names. Each field's `rule` says
+in words what its constraints say in numbers, with an example that is right: every refusal quotes it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from userdata.worker.catalogue import read_catalogue
+from userdata.worker.run_name import run_name
+
+Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
+    "Sampler",
+    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc")},
+    type=str,
+)
+ModelName = Enum("ModelName", {name: name for name in read_catalogue()}, type=str)  # type: ignore[misc]
+
+
+def parameter(default: Any, *, name: str, description: str, rule: str, **constraints: Any) -> Any:
+    """A field that is also a CloudFormation parameter called `name`; `rule` completes the sentence "`name` must be"."""
+    return Field(default, alias=name, description=description, json_schema_extra={"rule": rule}, **constraints)
+
+
+class Job(BaseModel):
+    """One run: which images to make. Sizes are in pixels; image k, counted from 0, has seed `seed + k`.
+
+    Built from CloudFormation parameters (`Job.model_validate({"Prompt": ...})`) or by field name. Raises
+    `pydantic.ValidationError` for anything that breaks a rule; `explain` turns that into sentences.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+
+    prompt: str = parameter(
+        "A horse standing under a tree",
+        name="Prompt",
+        description="What the images show.",
+        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
+        min_length=1,
+        max_length=1000,
+        pattern=r"\S",
+    )
+    negative_prompt: str = parameter(
+        "",
+        name="NegativePrompt",
+        description="What the images should not show.",
+        rule='a text of up to 1000 characters, for example "blurry, watermark"',
+        max_length=1000,
+    )
+    H: int = parameter(
+        512,
+        name="Height",
+        description="Height of the images in pixels.",
+        rule="a multiple of 8 from 64 to 2048, for example 512",
+        ge=64,
+        le=2048,
+        multiple_of=8,
+    )
+    W: int = parameter(
+        640,
+        name="Width",
+        description="Width of the images in pixels.",
+        rule="a multiple of 8 from 64 to 2048, for example 640",
+        ge=64,
+        le=2048,
+        multiple_of=8,
+    )
+    ddim_steps: int = parameter(
+        75,
+        name="Steps",
+        description="Denoising steps of the sampler.",
+        rule="a whole number from 1 to 1000, for example 75",
+        ge=1,
+        le=1000,
+    )
+    n_iter: int = parameter(
+        2,
+        name="Iterations",
+        description="How many batches are made, each of Samples images.",
+        rule="a whole number from 1 to 1000, for example 2",
+        ge=1,
+        le=1000,
+    )
+    n_samples: int = parameter(
+        3,
+        name="Samples",
+        description="How many images are made at once.",
+        rule="a whole number from 1 to 16, for example 3",
+        ge=1,
+        le=16,
+    )
+    scale: float = parameter(
+        7.5,
+        name="GuidanceScale",
+        description="Classifier-free guidance scale: how strictly the images follow the prompt. 1 switches it off.",
+        rule="a number from 0 to 50, for example 7.5",
+        ge=0,
+        le=50,
+        allow_inf_nan=False,
+    )
+    seed: int = parameter(
+        42,
+        name="Seed",
+        description="Seed of the first image; image k has seed Seed + k.",
+        rule="a whole number from 0 to 4294967295, for example 42",
+        ge=0,
+        le=2**32 - 1,
+    )
+    sampler: Sampler = parameter(
+        "ddim",
+        name="Sampler",
+        description="The sampler (scheduler) of the denoising steps.",
+        rule=f"one of {', '.join(s.value for s in Sampler)}",
+    )
+    model: ModelName = parameter(
+        "stable-diffusion-v1-5",
+        name="Model",
+        description="The model, by its name in userdata/models.json.",
+        rule=f"one of {', '.join(m.value for m in ModelName)}",
+    )
+    init_img: str = parameter(
+        "",
+        name="InitImage",
+        description="Key of an image in the results bucket to start from (image to image); empty for text to image.",
+        rule="empty, or the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png",
+        max_length=512,
+        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+    )
+    strength: float = parameter(
+        0.75,
+        name="Strength",
+        description="Image to image only: how much of the initial image is replaced by noise.",
+        rule="a number from 0.01 to 1, for example 0.75",
+        ge=0.01,
+        le=1,
+        allow_inf_nan=False,
+    )
+    run_id: str = parameter(
+        "",
+        name="RunId",
+        description="Any name: the same request under a new RunId is a new run.",
+        rule="empty, or up to 40 letters, digits, dots, dashes and underscores, for example second-try",
+        max_length=40,
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+
+    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "seed", mode="before")
+    @classmethod
+    def _no_number_from_a_flag(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("not a number")
+        return value
+
+    @model_validator(mode="after")
+    def _some_steps_remain(self) -> Job:
+        if self.init_img and int(self.ddim_steps * self.strength) < 1:
+            raise ValueError(
+                f"Steps {self.ddim_steps} and Strength {self.strength:g} leave no step to do: "
+                "their product must be at least 1, for example Steps 75 and Strength 0.75"
+            )
+        return self
+
+    @property
+    def images_total(self) -> int:
+        """How many images the run makes."""
+        return self.n_iter * self.n_samples
+
+    @property
+    def from_image(self) -> bool:
+        """Whether this is image to image."""
+        return bool(self.init_img)
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is also its folder in the bucket."""
+        return run_name(self.model_dump(by_alias=True))

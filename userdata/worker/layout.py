@@ -1,0 +1,73 @@
+"""Where everything lies: the keys of the results bucket and the folders of the instance.
+
+The bucket is the product's interface: every command, page and test reads these keys and nothing private.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+RUNS = "runs/"
+BOOTS = "boots/"
+INPUTS = "inputs/"
+
+
+class RunKeys:
+    """The keys of one run, below `runs/<run-id>/`.
+
+    `samples_folder` is named as the original scripts name their output folders: `txt2img-samples`, or
+    `img2img-samples` for a run that starts from an image.
+    """
+
+    def __init__(self, run_id: str, *, from_image: bool = False) -> None:
+        self.run_id = run_id
+        self.prefix = f"{RUNS}{run_id}/"
+        self.job = self.prefix + "job.json"
+        self.status = self.prefix + "status.json"
+        self.report = self.prefix + "report.json"
+        self.gpu = self.prefix + "gpu.csv"
+        self.log = self.prefix + "log.txt"
+        self.samples_folder = self.prefix + ("img2img-samples/" if from_image else "txt2img-samples/")
+
+    def image(self, index: int) -> str:
+        """The key of image `index`, counted from 0 over the whole run."""
+        return f"{self.samples_folder}samples/{index:05}.png"
+
+    def image_metadata(self, index: int) -> str:
+        """The key of the JSON beside image `index`."""
+        return f"{self.samples_folder}samples/{index:05}.json"
+
+    def grid(self, index: int) -> str:
+        """The key of grid `index`; one run makes one grid, as one call of the original scripts does."""
+        return f"{self.samples_folder}grid-{index:04}.png"
+
+
+def boot_key(instance_id: str, started_at: str) -> str:
+    """The key of the record of one boot; `started_at` is UTC, ISO 8601."""
+    return f"{BOOTS}{instance_id}/{started_at}.json"
+
+
+class Folders:
+    """The folders of the instance, all below one prefix.
+
+    The prefix is empty on a real machine. `SD_PREFIX` names another one, so that the very same files run inside a
+    scratch folder.
+    """
+
+    def __init__(self, prefix: str | None = None) -> None:
+        root = Path((os.environ.get("SD_PREFIX") if prefix is None else prefix) or "/")
+        self.root = root
+        self.software = root / "opt/sd-on-ec2"
+        self.bundle = self.software / "current"
+        self.conda = self.software / "conda"
+        self.models = self.software / "models"
+        self.state = root / "var/lib/sd-on-ec2"
+        self.parameters = self.state / "parameters"
+        self.worker_environment = self.state / "worker.env"
+        self.boot_timeline = self.state / "boot.json"
+        self.logs = root / "var/log/sd-on-ec2"
+        self.boot_log = self.logs / "boot.log"
+        self.worker_log = self.logs / "worker.log"
+        self.machine_settings = root / "etc/sd-on-ec2/machine.env"
+        self.units = root / "etc/systemd/system"

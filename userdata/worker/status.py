@@ -1,0 +1,56 @@
+"""What `status.json` says: one document, rewritten as a run goes on. Standard library only: the boot writes it too."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Optional
+
+PHASES = ("boot", "driver", "environment", "weights", "model", "generating", "uploading", "done", "failed")
+LOG_TAIL_LINES = 40
+
+
+def utc_now() -> str:
+    """The time now: UTC, ISO 8601, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Failure:
+    """Why a run failed: the step, one sentence for a person, and the log's last lines."""
+
+    step: str
+    message: str
+    log_tail: str
+
+
+@dataclass
+class Status:
+    """The state of one run. Times are UTC, ISO 8601; `eta_seconds` counts to the last image, None while unknown."""
+
+    run_id: str
+    instance_id: str
+    phase: str = "boot"
+    images_done: int = 0
+    images_total: int = 0
+    started_at: str = field(default_factory=utc_now)
+    updated_at: str = field(default_factory=utc_now)
+    eta_seconds: Optional[float] = None
+    error: Optional[Failure] = None
+    schema: int = 1
+
+    def __post_init__(self) -> None:
+        if self.phase not in PHASES:
+            raise ValueError(f"{self.phase!r} is not a phase; the phases are {', '.join(PHASES)}")
+
+    def to_json(self) -> str:
+        """The document as text, with the time of writing."""
+        self.updated_at = utc_now()
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+def log_tail(text: str) -> str:
+    """The last lines of a log, as many as a status carries."""
+    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
