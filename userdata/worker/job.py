@@ -1,7 +1,8 @@
 """The job: what is asked for, checked.
 
-The one schema for the CloudFormation parameters, the command line, `job.json` and the worker. Fields carry the original scripts' option names, aliases the CloudFormation parameters' names. Each field's `rule` says
-in words what its constraints say in numbers, with an example that is right: every refusal quotes it.
+The one schema for the CloudFormation parameters, the command line, `job.json` and the worker. Fields carry the
+original scripts' option names, aliases the CloudFormation parameters' names. Each field's `rule` says in words what
+its constraints say in numbers, with an example that is right: every refusal quotes it.
 """
 
 from __future__ import annotations
