@@ -44,7 +44,7 @@ class Job(BaseModel):
         rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
         min_length=1,
         max_length=1000,
-        pattern=r"\S",
+        pattern=r"^[\s\S]*\S[\s\S]*$",
     )
     negative_prompt: str = parameter(
         "",

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Settings from context, one stack, synth."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from stacks.sd_on_ec2_stack import SdOnEc2Stack
+from stacks.settings import settings_from_context
+
+app = cdk.App()
+stack = SdOnEc2Stack(app, "SdOnEc2", settings=settings_from_context(app.node.get_all_context()))
+cdk.Tags.of(stack).add("project", "sd-on-ec2")
+cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+app.synth()

@@ -1,0 +1,100 @@
+"""The GPU instance and its launch template."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnCondition, Fn, Tags, Token
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from stacks.access import Access
+from stacks.acknowledge import acknowledge
+from stacks.network import Network
+from stacks.parameters import Parameters
+from stacks.settings import Settings
+from stacks.worker_role import WorkerRole
+
+DEEP_LEARNING_AMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+
+
+class GpuInstance(Construct):
+    """One instance. Its user data is its own property, so that a changed prompt restarts it in place.
+
+    The launch template holds what never changes with a prompt. It names the image by `resolve:ssm:`, so the template's
+    text stays the same when a new image is released. Rejected: an image id resolved as a template parameter, which
+    replaces the instance, disk and all, at the first deploy after each release.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        parameters: Parameters,
+        network: Network,
+        access: Access,
+        worker_role: WorkerRole,
+        user_data: str,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        launch_template = self._build_launch_template(settings, parameters, access)
+        self.instance = ec2.CfnInstance(
+            self,
+            "Instance",
+            launch_template=ec2.CfnInstance.LaunchTemplateSpecificationProperty(
+                launch_template_id=launch_template.launch_template_id,
+                version=launch_template.latest_version_number,
+            ),
+            instance_type=parameters.text("InstanceType"),
+            subnet_id=network.subnet.subnet_id,
+            security_group_ids=[access.security_group.security_group_id],
+            iam_instance_profile=worker_role.instance_profile.instance_profile_name,
+            instance_initiated_shutdown_behavior=self._shutdown_behavior(parameters),
+            propagate_tags_to_volume_on_creation=True,
+            user_data=Fn.base64(user_data),
+        )
+        Tags.of(self.instance).add("Name", "sd-on-ec2")
+        acknowledge(
+            self.instance,
+            {
+                "EC28": "Detailed monitoring costs money; the lifetime alarm needs one value an hour.",
+                "EC29": "The instance is meant to be destroyed at will; what is worth keeping is in the bucket.",
+            },
+        )
+        # Without a way out or the right to fetch its bundle, a first boot would fail for nothing; and the other way
+        # round, the instance goes before its rights do, so it can still report.
+        self.instance.node.add_dependency(network.vpc.internet_connectivity_established, worker_role.policy)
+
+    def _build_launch_template(self, settings: Settings, parameters: Parameters, access: Access) -> ec2.LaunchTemplate:
+        launch_template = ec2.LaunchTemplate(
+            self,
+            "LaunchTemplate",
+            machine_image=ec2.MachineImage.resolve_ssm_parameter_at_launch(DEEP_LEARNING_AMI),
+            key_pair=access.key_pair,
+            http_endpoint=True,
+            http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
+            http_put_response_hop_limit=1,
+            block_devices=[
+                ec2.BlockDevice(
+                    device_name=settings.root_device,
+                    volume=ec2.BlockDeviceVolume.ebs(
+                        Token.as_number(parameters.reference("VolumeSize")),
+                        volume_type=ec2.EbsDeviceVolumeType.GP3,
+                        encrypted=True,
+                        delete_on_termination=True,
+                    ),
+                )
+            ],
+        )
+        Tags.of(launch_template).add("Name", "sd-on-ec2")
+        if settings.ami:
+            template = launch_template.node.default_child
+            assert isinstance(template, ec2.CfnLaunchTemplate)
+            template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
+        return launch_template
+
+    def _shutdown_behavior(self, parameters: Parameters) -> str:
+        terminates = CfnCondition(
+            self, "Terminates", expression=Fn.condition_equals(parameters.text("AfterRun"), "terminate")
+        )
+        return Fn.condition_if(terminates.logical_id, "terminate", "stop").to_string()

@@ -1,0 +1,123 @@
+"""The CloudFormation parameters, made from the schemas of the job and of the machine.
+
+CloudFormation checks them before it creates anything. Nothing is written twice: a field's alias is the parameter's
+name, its constraints become pattern, range or allowed values, its rule the words of the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import annotated_types
+from aws_cdk import CfnParameter, Fn, IResolvable, Stack, Token
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from stacks.integer_pattern import integer_pattern
+from stacks.machine_parameters import MachineParameters
+from userdata.worker.job import Job
+
+GROUPS: dict[str, type[BaseModel]] = {"The images": Job, "The machine": MachineParameters}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as a person reads about it; `properties` are CloudFormation's."""
+
+    name: str
+    description: str
+    rule: str
+    properties: dict[str, Any]
+
+
+def parameters_of(model: type[BaseModel]) -> Iterator[Parameter]:
+    """The parameters of one schema, in the order of its fields."""
+    for field in model.model_fields.values():
+        extra = field.json_schema_extra
+        assert isinstance(field.alias, str) and isinstance(extra, dict)
+        yield Parameter(field.alias, field.description or "", str(extra["rule"]), _properties(field))
+
+
+def _properties(field: FieldInfo) -> dict[str, Any]:
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
+        constraints: dict[str, Any] = {"type": "String", "allowed_values": [m.value for m in field.annotation]}
+    elif field.annotation is int:
+        constraints = {"type": "String", **_whole_number(field)}
+    elif field.annotation is float:
+        constraints = {
+            "type": "Number",
+            "min_value": _bound(field, annotated_types.Ge, "ge"),
+            "max_value": _bound(field, annotated_types.Le, "le"),
+        }
+    else:
+        constraints = {"type": "String", **_text(field)}
+    return {**constraints, "default": _as_text(field.default)}
+
+
+def _whole_number(field: FieldInfo) -> dict[str, Any]:
+    low, high = _bound(field, annotated_types.Ge, "ge"), _bound(field, annotated_types.Le, "le")
+    for metadata in field.metadata:
+        if isinstance(metadata, annotated_types.MultipleOf):
+            step: Any = metadata.multiple_of
+            return {"allowed_values": [str(value) for value in range(low, high + 1, step)]}
+    return {"allowed_pattern": integer_pattern(low, high)}
+
+
+def _text(field: FieldInfo) -> dict[str, Any]:
+    constraints: dict[str, Any] = {}
+    for metadata in field.metadata:
+        if isinstance(metadata, annotated_types.MinLen):
+            constraints["min_length"] = metadata.min_length
+        elif isinstance(metadata, annotated_types.MaxLen):
+            constraints["max_length"] = metadata.max_length
+        elif getattr(metadata, "pattern", None):
+            constraints["allowed_pattern"] = metadata.pattern
+    return constraints
+
+
+def _bound(field: FieldInfo, kind: type, attribute: str) -> Any:
+    return next(getattr(metadata, attribute) for metadata in field.metadata if isinstance(metadata, kind))
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Parameters:
+    """The template's parameters, by name. Raises `KeyError` for a name that is none."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._by_name: dict[str, CfnParameter] = {}
+        for model in GROUPS.values():
+            for parameter in parameters_of(model):
+                self._by_name[parameter.name] = CfnParameter(
+                    stack,
+                    parameter.name,
+                    description=f"{parameter.description} Must be {parameter.rule}.",
+                    constraint_description=f"must be {parameter.rule}",
+                    **parameter.properties,
+                )
+        stack.template_options.metadata = _console_groups()
+
+    def text(self, name: str) -> str:
+        """A reference to the parameter's value."""
+        return self._by_name[name].value_as_string
+
+    def reference(self, name: str) -> IResolvable:
+        """The same reference where CDK's types ask for a number."""
+        return Token.as_any({"Ref": self._by_name[name].logical_id})
+
+    def base64(self) -> dict[str, str]:
+        """Every parameter's value, encoded by CloudFormation: the only form in which free text meets a script."""
+        return {name: Fn.base64(parameter.value_as_string) for name, parameter in self._by_name.items()}
+
+
+def _console_groups() -> dict[str, Any]:
+    groups = [
+        {"Label": {"default": title}, "Parameters": [parameter.name for parameter in parameters_of(model)]}
+        for title, model in GROUPS.items()
+    ]
+    return {"AWS::CloudFormation::Interface": {"ParameterGroups": groups}}

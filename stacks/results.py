@@ -1,0 +1,41 @@
+"""The results bucket: the user's images, and everything that is said about them."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.acknowledge import acknowledge
+from stacks.settings import Settings
+
+
+class Results(Construct):
+    """A private, encrypted bucket that outlives the stack, unless the settings say otherwise or name another one."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.bucket: s3.IBucket = (
+            s3.Bucket.from_bucket_name(self, "Bucket", settings.output_bucket)
+            if settings.output_bucket
+            else self._build_bucket(keep=settings.keep_results)
+        )
+
+    def _build_bucket(self, *, keep: bool) -> s3.Bucket:
+        removal_policy = RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY
+        bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=removal_policy,
+            auto_delete_objects=not keep,
+            lifecycle_rules=[s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
+        )
+        if bucket.policy:
+            # A bucket that stays must stay TLS only.
+            bucket.policy.apply_removal_policy(removal_policy)
+        acknowledge(bucket, {"S1": "One person's pictures: access logs would cost more than they tell."})
+        return bucket

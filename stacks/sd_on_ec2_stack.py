@@ -1,0 +1,96 @@
+"""The one stack: it wires the constructs, grants, and tells a person what comes next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import Aws, CfnOutput, Fn, IgnoreMode, Stack
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.access import Access
+from stacks.gpu_instance import GpuInstance
+from stacks.lifetime import Lifetime
+from stacks.network import Network
+from stacks.outputs import OUTPUTS
+from stacks.parameters import Parameters
+from stacks.results import Results
+from stacks.settings import Settings
+from stacks.worker_role import WorkerRole
+from userdata.render import render_user_data
+
+USERDATA = Path(__file__).parent.parent / "userdata"
+
+
+class SdOnEc2Stack(Stack):
+    """From prompt parameters to images in a bucket: one network, one instance, one bucket."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        self._zones = settings.zones
+        super().__init__(
+            scope,
+            construct_id,
+            description="sd-on-ec2: from a prompt to images in a bucket",
+        )
+        parameters = Parameters(self)
+        network = Network(self, "Network")
+        access = Access(self, "Access", vpc=network.vpc, ssh_cidr=parameters.text("SshCidr"))
+        results = Results(self, "Results", settings=settings)
+        bundle = self._build_bundle()
+        worker_role = WorkerRole(self, "Worker", results=results.bucket, bundle=bundle)
+        gpu = GpuInstance(
+            self,
+            "Gpu",
+            settings=settings,
+            parameters=parameters,
+            network=network,
+            access=access,
+            worker_role=worker_role,
+            user_data=render_user_data(
+                parameters={
+                    **parameters.base64(),
+                    "ResultsBucket": Fn.base64(results.bucket.bucket_name),
+                    "Region": Fn.base64(Aws.REGION),
+                    "StackName": Fn.base64(Aws.STACK_NAME),
+                },
+                bundle_bucket=bundle.s3_bucket_name,
+                bundle_key=bundle.s3_object_key,
+            ),
+        )
+        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters)
+        self._tell(
+            ResultsBucket=results.bucket.bucket_name,
+            InstanceId=gpu.instance.ref,
+            PrivateKey=(
+                f"aws ssm get-parameter --region {Aws.REGION} --name {access.key_pair.private_key.parameter_name} "
+                "--with-decryption --query Parameter.Value --output text > sd-on-ec2.pem && chmod 600 sd-on-ec2.pem"
+            ),
+            Shell=f"aws ssm start-session --region {Aws.REGION} --target {gpu.instance.ref}",
+            Status="./scripts/sd status",
+            Images="./scripts/sd results",
+            Start="./scripts/sd start",
+            Destroy="cdk destroy",
+        )
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """The zones of the network: names from the settings, or the region's first ones by number.
+
+        A stack that is not bound to a region gets two from CDK, and one that is makes the CLI ask AWS during synth.
+        """
+        if isinstance(self._zones, list):
+            return self._zones
+        return [Fn.select(index, Fn.get_azs()) for index in range(self._zones)]
+
+    def _build_bundle(self) -> s3_assets.Asset:
+        return s3_assets.Asset(
+            self,
+            "Bundle",
+            path=str(USERDATA),
+            exclude=["**/__pycache__", "**/*.pyc", "*.j2", "render.py", "requirements.in"],
+            ignore_mode=IgnoreMode.GLOB,
+        )
+
+    def _tell(self, **values: str) -> None:
+        for name, value in values.items():
+            CfnOutput(self, name, value=value, description=OUTPUTS[name])

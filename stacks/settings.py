@@ -1,0 +1,60 @@
+"""The settings that decide which resources exist. They are context: `cdk deploy -c keep_results=false`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+RULES = {
+    "keep_results": "true or false; false deletes the bucket with its images when the stack is destroyed",
+    "output_bucket": "the name of a bucket of yours, for example my-pictures",
+    "ami": "the id of an image of your own, for example ami-0123456789abcdef0",
+    "root_device": "the name of your image's root device, for example /dev/sda1",
+    "zones": "1, 2 or 3 zones, or up to three names, the instance's first, for example us-east-1b,us-east-1c",
+}
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str) and not value.isdigit():
+        return [name.strip() for name in value.split(",")]
+    return value
+
+
+ZoneName = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$")]
+ZoneNames = Annotated[list[ZoneName], Field(min_length=1, max_length=3)]
+ZoneCount = Annotated[int, Field(ge=1, le=3)]
+
+
+class Settings(BaseModel):
+    """What `-c NAME=VALUE` can say; `from_context` refuses anything else about these names."""
+
+    model_config = ConfigDict(frozen=True)
+
+    keep_results: bool = True
+    output_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    ami: Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")] | None = None
+    root_device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$")] = "/dev/xvda"
+    zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 3
+
+    @model_validator(mode="after")
+    def _a_bucket_of_yours_is_kept(self) -> Settings:
+        if self.output_bucket and not self.keep_results:
+            raise ValueError(
+                f"keep_results=false would delete output_bucket={self.output_bucket}, which is yours: leave one out"
+            )
+        return self
+
+
+def settings_from_context(context: Mapping[str, Any]) -> Settings:
+    """The settings from CDK context values. Raises `SystemExit` with a sentence for a value that breaks a rule."""
+    given = {name: context[name] for name in Settings.model_fields if context.get(name) is not None}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        if not found["loc"]:
+            raise SystemExit(f"sd-on-ec2: {found['msg'].removeprefix('Value error, ')}") from error
+        name = str(found["loc"][0])
+        raise SystemExit(f"sd-on-ec2: -c {name}={given[name]}: it must be {RULES[name]}") from error

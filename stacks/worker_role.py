@@ -1,0 +1,78 @@
+"""What the instance may do: read its bundle, use the results bucket, and be reached by Session Manager."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from stacks.acknowledge import acknowledge
+from userdata.worker.layout import BOOTS, INPUTS, RUNS
+
+SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
+
+
+class WorkerRole(Construct):
+    """The instance's role, with one statement for each thing that its code does."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, results: s3.IBucket, bundle: s3_assets.Asset) -> None:
+        super().__init__(scope, construct_id)
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+            description="sd-on-ec2: the instance that generates images",
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(SESSION_MANAGER)],
+        )
+        self.instance_profile = iam.InstanceProfile(self, "InstanceProfile", role=self.role)
+        self.policy = iam.Policy(
+            self, "Policy", roles=[self.role], statements=[*_results_statements(results), _bundle_statement(bundle)]
+        )
+        acknowledge(
+            self.role,
+            {f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{SESSION_MANAGER}]": "Session Manager's own policy."},
+        )
+        reason = "The instance names the objects that it writes; the bucket and the folders are fixed."
+        acknowledge(
+            self.policy,
+            {f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason for folder in (RUNS, BOOTS, INPUTS)},
+        )
+
+
+def _results_statements(results: s3.IBucket) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="WriteRunsAndBoots",
+            actions=["s3:PutObject"],
+            resources=[results.arn_for_objects(f"{RUNS}*"), results.arn_for_objects(f"{BOOTS}*")],
+        ),
+        iam.PolicyStatement(
+            sid="ReadInitialImagesAndResume",
+            actions=["s3:GetObject"],
+            resources=[results.arn_for_objects(f"{RUNS}*"), results.arn_for_objects(f"{INPUTS}*")],
+        ),
+        iam.PolicyStatement(
+            # Listing tells which images are there, and lets a missing object answer 404 instead of 403.
+            sid="SeeWhatIsThere",
+            actions=["s3:ListBucket"],
+            resources=[results.bucket_arn],
+        ),
+    ]
+
+
+def _as_in_findings(results: s3.IBucket) -> str:
+    """The bucket's ARN as cdk-nag prints it."""
+    resource = results.node.default_child
+    if isinstance(resource, s3.CfnBucket):
+        return f"<{Stack.of(results).get_logical_id(resource)}.Arn>"
+    return f"arn:<AWS::Partition>:s3:::{results.bucket_name}"
+
+
+def _bundle_statement(bundle: s3_assets.Asset) -> iam.PolicyStatement:
+    """Exactly one object; `Asset.grant_read` would open every asset of the account."""
+    bucket = f"arn:{Aws.PARTITION}:s3:::{bundle.s3_bucket_name}"
+    return iam.PolicyStatement(
+        sid="FetchTheBundle", actions=["s3:GetObject"], resources=[f"{bucket}/{bundle.s3_object_key}"]
+    )
