@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Boots the product under the system's own Python, and keeps what it says: in its log, and on the console.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+log=${SD_PREFIX:-}/var/log/sd-on-ec2/boot.log
+parameters=${SD_PREFIX:-}/var/lib/sd-on-ec2/parameters
+mkdir -p "$(dirname "$log")"
+
+status=0
+python3 -u -m userdata.boot 2>&1 | tee -a "$log" || status=$?
+
+# 0 is success, and 70 a failure that the boot has reported and acted on. Anything else is a boot that could do
+# neither (killed for memory, a broken Python): a machine that costs money must not be left running over it.
+if ((status != 0 && status != 70)) && ! grep -qs '^OnFailure=a2VlcA==$' "$parameters"; then # base64 of "keep"
+  echo "sd-on-ec2: the boot ended unexpectedly ($status); powering off. Its log is $log" | tee -a "$log"
+  shutdown -P now
+fi
+exit "$status"

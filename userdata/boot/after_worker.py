@@ -1,0 +1,132 @@
+"""`python3 -m userdata.boot.after_worker`: decides what becomes of the machine when its worker has ended.
+
+systemd runs it as the unit's `ExecStopPost` and says how the worker ended in `SERVICE_RESULT`, `EXIT_CODE` and
+`EXIT_STATUS` (systemd.exec(5)).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from enum import Enum
+from typing import Mapping, Optional
+
+from userdata.boot.bucket import PLAIN, Bucket
+from userdata.boot.commands import CommandError, answer_of
+from userdata.boot.log_lines import start_log
+from userdata.boot.power_off import KEEP, power_off
+from userdata.boot.run_status import RunStatus
+from userdata.boot.step_error import StepError
+from userdata.worker.layout import Folders
+from userdata.worker.parameter_file import read_parameters
+from userdata.worker.status import Failure, log_tail
+
+logger = logging.getLogger(__name__)
+TERMINATED = "143"
+
+
+class Ending(Enum):
+    """How the worker ended."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped from outside"
+    FAILED = "failed"
+
+
+def ending_of(environment: Mapping[str, str], *, going_down: bool = False) -> Ending:
+    """How the worker ended, by systemd's variables; `going_down` says that the machine is being shut down.
+
+    A worker that needed longer than systemd waits at a shutdown was interrupted; it did not fail.
+    """
+    result = environment.get("SERVICE_RESULT", "")
+    code = environment.get("EXIT_CODE", "")
+    status = environment.get("EXIT_STATUS", "")
+    if result == "success":
+        return Ending.FINISHED if (code, status) == ("exited", "0") else Ending.STOPPED
+    if going_down and (code == "killed" or status == TERMINATED):
+        return Ending.STOPPED
+    return Ending.FAILED
+
+
+def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
+    """Powers the machine off as `AfterRun` and `OnFailure` ask, after making sure that a failure is told.
+
+    `AfterRun` `terminate` needs nothing here: the instance's shutdown behaviour says what a power-off means.
+    """
+    ending = ending_of(environment, going_down=_going_down())
+    logger.info("the worker has %s", ending.value)
+    if ending is Ending.STOPPED:
+        return
+    parameters = _parameters(folders)
+    if ending is Ending.FAILED:
+        try:
+            _tell_failure(folders, parameters, environment)
+        except Exception as error:  # noqa: BLE001  # telling may fail in any way; the machine powers off regardless
+            logger.error("the failure could not be told: %s", error)
+    choice = "AfterRun" if ending is Ending.FINISHED else "OnFailure"
+    if parameters.get(choice) == KEEP:
+        logger.info("%s is keep: the machine goes on running", choice)
+        return
+    power_off(f"the worker has {ending.value}")
+
+
+def _parameters(folders: Folders) -> dict[str, str]:
+    try:
+        return read_parameters(folders.parameters)
+    except (OSError, ValueError) as error:
+        logger.error("the parameters cannot be read: %s", error)
+        return {}
+
+
+def _going_down() -> bool:
+    try:
+        answer_of(["systemctl", "is-system-running"], seconds=30)
+    except CommandError as error:
+        return error.output == "stopping"  # every state but `running` is also an exit code
+    return False
+
+
+def _tell_failure(folders: Folders, parameters: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    bucket = Bucket(environment["SD_BUCKET"])
+    found = bucket.get(RunStatus.key(parameters))
+    run = RunStatus.of(parameters, instance_id=environment["SD_INSTANCE_ID"], found=found)
+    if run.status.phase in ("done", "failed"):
+        return  # the worker has told everything itself
+    log = _log(folders)
+    failure = Failure(step=run.status.phase, message=_explain(environment), log_tail=log_tail(log or ""))
+    document = run.fail(failure)
+    if document:
+        bucket.put(run.keys.status, document)
+    if log is not None:
+        bucket.put(run.keys.log, log, PLAIN)
+
+
+def _log(folders: Folders) -> Optional[str]:
+    try:
+        return folders.worker_log.read_text("utf-8", errors="replace")
+    except OSError as error:
+        logger.warning("the worker's log cannot be read: %s", error)
+        return None
+
+
+def _explain(environment: Mapping[str, str]) -> str:
+    result = environment.get("SERVICE_RESULT", "unknown")
+    status = environment.get("EXIT_STATUS", "")
+    if result == "oom-kill":
+        return (
+            "The worker was ended because the machine ran out of memory. Ask for smaller images or fewer Samples, or "
+            "choose a larger InstanceType."
+        )
+    how = f"was killed by signal {status}" if environment.get("EXIT_CODE") == "killed" else f"ended with {status}"
+    return (
+        f"The worker {how} (systemd: {result}) before its work was done. The log says more; to go on with the missing "
+        "images, start the instance."
+    )
+
+
+if __name__ == "__main__":
+    start_log()
+    try:
+        after_worker(Folders(), os.environ)
+    except StepError as error:
+        logger.error("%s", error)

@@ -1,0 +1,115 @@
+"""The results bucket, as far as a boot needs it: small texts, through the `aws` command.
+
+The command knows credentials, signing, endpoints and their errors; the standard library knows none of them, and the
+environment with boto3 does not exist yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Optional
+
+from userdata.boot.commands import CommandError, answer_of
+from userdata.boot.patience import Patience
+from userdata.boot.step_error import StepError
+
+logger = logging.getLogger(__name__)
+CALL_SECONDS = 60
+JSON = "application/json"
+PLAIN = "text/plain; charset=utf-8"
+
+
+class Bucket:
+    """Reads and writes objects of one bucket. Thread-safe: every call is a process of its own."""
+
+    def __init__(self, name: str, *, patience: Optional[Patience] = None) -> None:
+        self.name = name
+        self._patience = patience or Patience(attempts=4, first_pause=2)
+
+    def get(self, key: str) -> Optional[str]:
+        """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say."""
+
+        def attempt() -> Optional[str]:
+            try:
+                return self._copy(f"s3://{self.name}/{key}", "-")
+            except CommandError as error:
+                if "(404)" in error.output or "NoSuchKey" in error.output:
+                    return None
+                raise
+
+        try:
+            return self._patience.retry(attempt, on=CommandError)
+        except CommandError as error:
+            raise StepError(self._explain("read", key, error)) from error
+
+    def put(self, key: str, text: str, content_type: str = JSON) -> None:
+        """Writes an object. Raises `StepError` when S3 does not take it."""
+        try:
+            self._patience.retry(
+                lambda: self._copy("-", f"s3://{self.name}/{key}", "--content-type", content_type, text=text),
+                on=CommandError,
+            )
+        except CommandError as error:
+            raise StepError(self._explain("written", key, error)) from error
+
+    def _copy(self, *words: str, text: Optional[str] = None) -> str:
+        limits = ("--cli-connect-timeout", "10", "--cli-read-timeout", "30")
+        return answer_of(["aws", *limits, "s3", "cp", "--only-show-errors", *words], seconds=CALL_SECONDS, text=text)
+
+    def _explain(self, done: str, key: str, error: Exception) -> str:
+        return (
+            f"s3://{self.name}/{key} could not be {done}: {error}. "
+            "Check that the bucket exists and that the instance's role may use it."
+        )
+
+
+class LatestTexts:
+    """Uploads in the background; of several texts for one key only the latest matters.
+
+    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._waiting: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self._busy = False
+        threading.Thread(target=self._upload_for_ever, name="uploads", daemon=True).start()
+
+    def put(self, key: str, text: str) -> None:
+        """Takes a text; returns at once."""
+        with self._changed:
+            self._waiting[key] = text
+            self._changed.notify_all()
+
+    def flush(self, seconds: float = 300) -> bool:
+        """Waits until everything is uploaded or given up; after `seconds` it forgets the rest and returns False.
+
+        The default is longer than one upload with all its attempts, so that none is left under way.
+        """
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while self._waiting or self._busy:
+                if not self._changed.wait(deadline - time.monotonic()):
+                    self._waiting.clear()
+                    logger.warning("gave up uploading after %g s", seconds)
+                    return False
+        return True
+
+    def _upload_for_ever(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                key = next(iter(self._waiting))
+                text = self._waiting.pop(key)
+                self._busy = True
+            try:
+                self._bucket.put(key, text)
+            except StepError as error:
+                logger.warning("%s", error)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()

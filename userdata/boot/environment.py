@@ -1,0 +1,119 @@
+"""Provides the interpreter that the worker runs in: the conda environment `ldm`, or one that the image brings."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from pathlib import Path
+from typing import Optional
+
+from userdata.boot.commands import CommandError, answer_of, run_logged
+from userdata.boot.patience import Patience
+from userdata.boot.step_error import StepError
+from userdata.worker.layout import Folders
+
+logger = logging.getLogger(__name__)
+NAME = "ldm"
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "PIL", "boto3", "pydantic")
+CREATE_SECONDS = 1200
+INSTALL_SECONDS = 3600
+CHECK_SECONDS = 300
+
+# Only looks the packages up: importing torch takes seconds of every boot, and the worker does it anyway.
+_MISSING = """
+import importlib.util, sys
+print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
+"""
+_IMPORT = "import diffusers, torch; print(torch.__version__)"
+_GPU = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
+
+
+def use_interpreter(python: str) -> Path:
+    """The interpreter that the image names as `SD_PYTHON`. Raises `StepError`, naming what it lacks."""
+    try:
+        missing = answer_of([python, "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
+    except CommandError as error:
+        raise StepError(f"SD_PYTHON={python} does not run: {error}. Correct machine.env in the image.") from error
+    if missing:
+        raise StepError(
+            f"SD_PYTHON={python} lacks {', '.join(missing)}. Install userdata/requirements.txt for it, or remove "
+            "SD_PYTHON from machine.env to have the environment built."
+        )
+    logger.info("using the image's interpreter %s", python)
+    return Path(python)
+
+
+def build_environment(
+    folders: Folders, conda: Path, *, definition: Optional[Path] = None, patience: Optional[Patience] = None
+) -> Path:
+    """The interpreter of the environment `ldm`, which is built where it is missing, unfinished or outdated.
+
+    `definition` is the folder with `environment.yaml` and `requirements.txt`. Their hash is the stamp of a finished
+    environment. Raises `StepError`.
+    """
+    definition = definition or folders.bundle / "userdata"
+    patience = patience or Patience(attempts=3, first_pause=15)
+    environment = folders.conda / "envs" / NAME
+    python = environment / "bin/python"
+    stamp = environment / ".whole"
+    wanted = _fingerprint(definition)
+    if stamp.exists() and stamp.read_text("ascii").strip() == wanted and python.exists():
+        logger.info("the environment %s is already there", NAME)
+        return python
+    try:
+        patience.retry(lambda: _create(conda, environment, definition), on=CommandError)
+        patience.retry(lambda: _install_packages(folders, python, definition), on=CommandError)
+        logger.info("torch %s", answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS).strip())
+    except CommandError as error:
+        raise StepError(
+            f"The environment {NAME} could not be built: {error}. To try again, start the instance."
+        ) from error
+    stamp.write_text(wanted + "\n", "ascii")
+    return python
+
+
+def check_gpu(python: Path) -> None:
+    """Raises `StepError` when torch, in this interpreter, cannot use the GPU."""
+    try:
+        gpu = answer_of([str(python), "-c", _GPU], seconds=CHECK_SECONDS).strip()
+    except CommandError as error:
+        raise StepError(f"torch does not start: {error}. Check the image's driver with nvidia-smi.") from error
+    if not gpu:
+        raise StepError(
+            "torch finds no usable GPU, though the driver lists one: the driver is older than torch's CUDA, or the GPU "
+            "older than its kernels. Use a current Deep Learning AMI and an InstanceType such as g5.xlarge."
+        )
+    logger.info("torch uses %s", gpu)
+
+
+def _fingerprint(definition: Path) -> str:
+    content = b"".join((definition / name).read_bytes() for name in ("environment.yaml", "requirements.txt"))
+    return hashlib.sha256(content).hexdigest()
+
+
+def _create(conda: Path, environment: Path, definition: Path) -> None:
+    if environment.exists():
+        logger.info("removing an unfinished or outdated environment")
+        shutil.rmtree(environment)
+    run_logged(
+        [
+            *(str(conda), "env", "create", "--quiet", "--yes"),
+            *("--file", str(definition / "environment.yaml"), "--prefix", str(environment)),
+        ],
+        seconds=CREATE_SECONDS,
+    )
+
+
+def _install_packages(folders: Folders, python: Path, definition: Path) -> None:
+    # The cache makes a second attempt cheap; the wheels are of no use afterwards.
+    cache = folders.software / "downloads/pip"
+    run_logged(
+        [
+            *(str(python), "-m", "pip", "install", "--require-hashes", "--no-deps", "--only-binary", ":all:"),
+            *("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "10"),
+            *("--cache-dir", str(cache), "--requirement", str(definition / "requirements.txt")),
+        ],
+        seconds=INSTALL_SECONDS,
+    )
+    shutil.rmtree(cache, ignore_errors=True)

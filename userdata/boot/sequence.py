@@ -1,0 +1,113 @@
+"""The boot, step by step. Every step finds out by itself whether there is anything to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Mapping
+
+from userdata.boot.bucket import Bucket
+from userdata.boot.conda import install_conda
+from userdata.boot.driver import wait_for_driver
+from userdata.boot.environment import build_environment, check_gpu, use_interpreter
+from userdata.boot.instance_metadata import Instance, read_instance
+from userdata.boot.log_lines import start_log
+from userdata.boot.machine_settings import read_machine_settings
+from userdata.boot.phases import Phases
+from userdata.boot.power_off import KEEP, power_off
+from userdata.boot.run_status import RunStatus
+from userdata.boot.step_error import StepError
+from userdata.boot.weights import provide_weights
+from userdata.boot.worker_unit import start_worker
+from userdata.worker.layout import Folders
+from userdata.worker.parameter_file import read_parameters
+
+logger = logging.getLogger(__name__)
+FAILED_AND_REPORTED = 70
+
+
+def boot(folders: Folders) -> int:
+    """Makes the machine ready and starts the worker. Returns 0, or `FAILED_AND_REPORTED` once a failure is told.
+
+    A failure powers the machine off unless `OnFailure` is `keep`.
+    """
+    phases = Phases(folders, start_log())
+    parameters: dict[str, str] = {}
+    try:
+        with phases.phase("boot"):
+            settings = _settings(folders)
+            parameters.update(_parameters(folders))
+            instance = _identify(phases, parameters)
+        _prepare(folders, phases, settings, parameters, instance)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
+        phases.fail(error)
+        if parameters.get("OnFailure") != KEEP:
+            power_off("the boot failed")
+        return FAILED_AND_REPORTED
+    phases.finish()
+    return 0
+
+
+def _settings(folders: Folders) -> dict[str, str]:
+    settings = read_machine_settings(folders.machine_settings)
+    os.environ.update(settings)
+    return settings
+
+
+def _parameters(folders: Folders) -> dict[str, str]:
+    try:
+        parameters = read_parameters(folders.parameters)
+    except (OSError, ValueError) as error:
+        raise StepError(f"The deployed parameters cannot be read: {error}. Deploy the stack again.") from error
+    os.environ.setdefault("AWS_DEFAULT_REGION", parameters["Region"])
+    return parameters
+
+
+def _identify(phases: Phases, parameters: Mapping[str, str]) -> Instance:
+    phases.bucket = Bucket(parameters["ResultsBucket"])
+    instance = read_instance()
+    phases.instance_id = instance.instance_id
+    try:
+        found = phases.bucket.get(RunStatus.key(parameters))
+        phases.run = RunStatus.of(parameters, instance_id=instance.instance_id, found=found)
+    except (KeyError, ValueError) as error:
+        raise StepError(f"The deployed parameters describe no run ({error!r}). Deploy the stack again.") from error
+    logger.info("%s is a %s in %s", instance.instance_id, instance.instance_type, instance.region)
+    logger.info("the run is %s%s", phases.run.status.run_id, ", which is done" if phases.run.done else "")
+    phases.announce()
+    return instance
+
+
+def _prepare(
+    folders: Folders, phases: Phases, settings: Mapping[str, str], parameters: Mapping[str, str], instance: Instance
+) -> None:
+    with phases.phase("driver"):
+        wait_for_driver(settings, instance_type=instance.instance_type)
+    with phases.phase("environment"):
+        python = _interpreter(folders, settings)
+    with phases.phase("weights"):
+        model = provide_weights(folders, settings, name=parameters["Model"], python=python)
+    with phases.phase("worker"):
+        phases.flush()
+        start_worker(
+            folders,
+            {
+                **settings,
+                "SD_BUCKET": parameters["ResultsBucket"],
+                "SD_INSTANCE_ID": instance.instance_id,
+                "SD_INSTANCE_TYPE": instance.instance_type,
+                "AWS_DEFAULT_REGION": parameters["Region"],
+                "SD_PYTHON": str(python),
+                "SD_MODEL_FOLDER": str(model),
+                "SD_BOOT_STARTED_AT": phases.started_at,
+            },
+        )
+
+
+def _interpreter(folders: Folders, settings: Mapping[str, str]) -> Path:
+    named = settings.get("SD_PYTHON")
+    python = use_interpreter(named) if named else build_environment(folders, install_conda(folders, settings))
+    if settings.get("SD_DEVICE") != "cpu":
+        check_gpu(python)
+    return python

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The main process of sd-worker.service: the worker, in the interpreter that the boot chose.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec "${SD_PYTHON:?is not set: worker.env is written by the boot, so boot this machine first}" -u -m userdata.worker
