@@ -11,4 +11,5 @@ OUTPUTS = {
     "Images": "Lists the runs and downloads their images.",
     "Start": "Starts the stopped instance, if its deployed job is not done yet.",
     "Destroy": "Deletes everything but the images.",
+    "Zones": "The setting -c zones of this deployment.",
 }

@@ -70,6 +70,7 @@ class SdOnEc2Stack(Stack):
             Images="./scripts/sd results",
             Start="./scripts/sd start",
             Destroy="cdk destroy",
+            Zones=",".join(self._zones) if isinstance(self._zones, list) else str(self._zones),
         )
 
     @property

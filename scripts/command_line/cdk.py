@@ -1,0 +1,32 @@
+"""Runs the real CDK CLI; what it prints goes to the person."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import boto3
+
+from scripts.command_line.command_error import CommandError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
+    """`cdk deploy` with these parameters and context values. Raises `CommandError` when it fails.
+
+    Its output goes to standard error, so that standard output stays for results.
+    """
+    command = [str(ROOT / "node_modules/.bin/cdk"), "deploy", "--require-approval", "never", "--progress", "events"]
+    for name, value in context.items():
+        command += ["--context", f"{name}={value}"]
+    for name, value in parameters.items():
+        command += ["--parameters", f"{name}={value}"]
+    if session.profile_name != "default":
+        command += ["--profile", session.profile_name]
+    environment = {**os.environ, **({"AWS_REGION": session.region_name} if session.region_name else {})}
+    finished = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False)
+    if finished.returncode:
+        raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")

@@ -1,0 +1,83 @@
+"""`sd deploy`: the checks, the deploy, and what has to follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import boto3
+import typer
+from rich.console import Console
+
+from scripts.command_line.cdk import cdk_deploy
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
+from scripts.command_line.fetch_results import fetch_runs
+from scripts.command_line.instance import deployed_job, start_for_job
+from scripts.command_line.parameter_options import check_parameters
+from scripts.command_line.preflight import choose_zones, prepare_initial_image
+from scripts.command_line.runs import Run
+from scripts.command_line.watch import watch_run
+from userdata.worker.catalogue import read_catalogue
+
+POLL_SECONDS = 1.0
+
+
+def deploy(
+    session: boto3.Session,
+    *,
+    stack: str,
+    given: Mapping[str, str],
+    context: Sequence[str],
+    fetch_to: Path | None,
+    console: Console,
+) -> None:
+    """Deploys what was given over what is deployed; with `fetch_to`, waits for the images and downloads them there.
+
+    Raises `CommandError`; until the last check has passed, nothing has been created or changed.
+    """
+    settings = _parse_context(context)
+    check_parameters({**given, "InitImage": ""})
+    deployment = find_deployment(session, stack)
+    before = deployment.parameters if deployment else {}
+    wanted = {**before, **given}
+    _, machine = check_parameters({**wanted, "InitImage": ""})
+    if given.get("InitImage"):
+        given = {**given, "InitImage": prepare_initial_image(session, deployment, given["InitImage"])}
+    job, _ = check_parameters({**before, **given})
+    zones = choose_zones(session, machine.instance_type)
+    settings.setdefault("zones", _keep_zones(deployment) or zones)
+    if read_catalogue()[str(job.model)].source is None:
+        console.print(f"Model {job.model} has random weights: its pictures are noise.", highlight=False)
+    cdk_deploy(session, given, settings)
+    _follow(session, need_deployment(session, stack), fetch_to, console)
+
+
+def _parse_context(context: Sequence[str]) -> dict[str, str]:
+    for setting in context:
+        if "=" not in setting:
+            raise CommandError(f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.")
+    return dict(setting.split("=", 1) for setting in context)
+
+
+def _keep_zones(deployment: Deployment | None) -> str | None:
+    """The zones of the stack that is there: other ones would replace its network and its instance."""
+    return deployment.outputs.get("Zones") if deployment else None
+
+
+def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | None, console: Console) -> None:
+    run_id = deployed_job(deployment).name
+    start = start_for_job(session, deployment)
+    if fetch_to is None:
+        typer.echo(start.message)
+        return
+    s3 = session.client("s3", config=RETRIES)
+    status = watch_run(
+        session,
+        deployment,
+        run_id,
+        console,
+        every_seconds=POLL_SECONDS,
+        hours=float(deployment.parameters["MaxHours"]),
+    )
+    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)

@@ -1,0 +1,76 @@
+"""The instance of a deployment: its state, and starting it for a job that is not done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+
+from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.deployment import RETRIES, Deployment
+from scripts.command_line.parameter_options import check_parameters
+from scripts.command_line.runs import read_status
+from userdata.worker.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `start_for_job` did: whether it started the instance, and a sentence about it."""
+
+    started: bool
+    message: str
+
+
+def deployed_job(deployment: Deployment) -> Job:
+    """The job that the stack's parameters describe. Raises `CommandError` when they break today's rules."""
+    job, _ = check_parameters(deployment.parameters)
+    return job
+
+
+def instance_state(session: boto3.Session, deployment: Deployment) -> str:
+    """EC2's word for the instance's state; `terminated` also once EC2 has forgotten it."""
+    client: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words(f"look at the instance {deployment.instance_id}"):
+        try:
+            described = client.describe_instances(InstanceIds=[deployment.instance_id])
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
+                return "terminated"
+            raise
+    return described["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
+    """Starts the instance if it is stopped and its deployed job is not done.
+
+    CloudFormation is not documented to start a stopped instance whose user data it changes, so nothing may count on
+    that. Raises `CommandError` when the instance is gone or cannot be started.
+    """
+    run_id = deployed_job(deployment).name
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
+    if status and status.phase == "done":
+        return Start(
+            False,
+            f"Nothing to do: run {run_id} is done, see `sd results`. For new images deploy another prompt, or the "
+            "same one under a new RunId.",
+        )
+    instance_id = deployment.instance_id
+    state = instance_state(session, deployment)
+    if state in ("pending", "running"):
+        return Start(False, f"The instance {instance_id} is {state} already, for run {run_id}; see `sd status`.")
+    if state in ("terminated", "shutting-down"):
+        raise CommandError(
+            f"The instance {instance_id} was terminated and cannot be started. Make a new one: `cdk destroy`, then "
+            "`cdk deploy`; the bucket with its images stays."
+        )
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words(f"start the instance {instance_id}"):
+        # It may still be on its way down: a start is refused until it has stopped.
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
+        ec2.start_instances(InstanceIds=[instance_id])
+    return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")

@@ -1,0 +1,113 @@
+"""The commands. Each says what it does in its help; what fails ends in one sentence and exit status 1."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import boto3
+import botocore.exceptions
+import typer
+from rich.console import Console
+
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.deploy import deploy as deploy_job
+from scripts.command_line.deployment import RETRIES, need_deployment
+from scripts.command_line.fetch_results import fetch_runs, show_runs
+from scripts.command_line.instance import deployed_job, instance_state, start_for_job
+from scripts.command_line.parameter_options import with_parameter_options
+from scripts.command_line.results_bucket import find_bucket
+from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.watch import DOING
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
+
+Stack = Annotated[str, typer.Option(help="The CloudFormation stack.")]
+Region = Annotated[str | None, typer.Option(help="The AWS region; default: as `aws configure` says.")]
+Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
+To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]
+STACK = "SdOnEc2"
+
+
+def _session(region: str | None, profile: str | None) -> boto3.Session:
+    try:
+        return boto3.Session(region_name=region, profile_name=profile)
+    except botocore.exceptions.ProfileNotFound as error:
+        raise CommandError(f"{error}. See `aws configure list-profiles`.") from error
+
+
+@app.command()
+@with_parameter_options
+def deploy(
+    parameters: dict[str, str],
+    context: Annotated[
+        list[str], typer.Option("--context", "-c", metavar="NAME=VALUE", help="A setting, as for `cdk deploy`.")
+    ] = [],  # noqa: B006  # typer reads it and makes its own
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the images and download them.")] = False,
+    to: To = Path("results"),
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Check everything that can be checked, then `cdk deploy`. Parameters not given keep their deployed values."""
+    deploy_job(
+        _session(region, profile),
+        stack=stack,
+        given=parameters,
+        context=context,
+        fetch_to=to if wait else None,
+        console=Console(stderr=True),
+    )
+
+
+@app.command()
+def results(
+    run: Annotated[list[str] | None, typer.Argument(help="Runs, by name or its beginning; default: all.")] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the runs, download nothing.")] = False,
+    to: To = Path("results"),
+    bucket: Annotated[str | None, typer.Option(help="The bucket; default: the stack's.")] = None,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """List the runs and download their images; what is here already is not downloaded again."""
+    session = _session(region, profile)
+    name = find_bucket(session, stack=stack, bucket=bucket)
+    s3 = session.client("s3", config=RETRIES)
+    runs = choose_runs(list_runs(s3, name), run or [])
+    if not runs:
+        typer.echo(f"No runs in {name} yet.")
+        return
+    show_runs(runs, Console())
+    if not list_only:
+        fetch_runs(s3, name, runs, to, Console(stderr=True))
+
+
+@app.command()
+def status(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
+    """Show the instance and how far the deployed job is."""
+    session = _session(region, profile)
+    deployment = need_deployment(session, stack)
+    run_id = deployed_job(deployment).name
+    run = Run(run_id, read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id))
+    typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is ", nl=False)
+    typer.echo(f"{instance_state(session, deployment)}.")
+    typer.echo(f"{DOING[run.status.phase]}." if run.status else "The run has not begun.")
+    show_runs([run], Console())
+
+
+@app.command()
+def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
+    """Start the stopped instance, if its deployed job is not done yet."""
+    session = _session(region, profile)
+    typer.echo(start_for_job(session, need_deployment(session, stack)).message)
+
+
+def main() -> None:
+    """Runs the command line; the exit status is 0, 1 for an error and 2 for misuse."""
+    try:
+        app(prog_name="sd")
+    except CommandError as error:
+        Console(stderr=True).print(f"sd: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,99 @@
+"""What can be known before a deploy that CloudFormation finds out only after creating things."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+from PIL import Image, UnidentifiedImageError
+
+from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.deployment import RETRIES, Deployment
+from userdata.worker.layout import INPUTS
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+
+
+def choose_zones(session: boto3.Session, instance_type: str) -> str:
+    """The setting `zones`: up to three of the region, the first of which offers the instance type.
+
+    Not every zone of a region offers every GPU type. Where the region's first zone does, the setting is a number, as
+    `cdk deploy` alone would have it, so that either command leaves the other's network alone. Raises `CommandError`
+    when none does, naming types that the region offers.
+    """
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words(f"ask where {instance_type} is offered"):
+        offering = _zones_offering(ec2, instance_type)
+        if not offering:
+            raise CommandError(_not_offered(ec2, session.region_name or "this region", instance_type))
+        described = ec2.describe_availability_zones(Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}])
+    zones = sorted(zone["ZoneName"] for zone in described["AvailabilityZones"])
+    if zones[0] in offering:
+        return str(min(len(zones), 3))
+    return ",".join([*offering, *(zone for zone in zones if zone not in offering)][:3])
+
+
+def _zones_offering(ec2: EC2Client, instance_type: str) -> list[str]:
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [instance_type]}]
+    )
+    return sorted(offering["Location"] for page in pages for offering in page["InstanceTypeOfferings"])
+
+
+def _not_offered(ec2: EC2Client, region: str, instance_type: str) -> str:
+    candidates = ["g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge"]
+    offered = [name for name in candidates if name != instance_type and _zones_offering(ec2, name)]
+    instead = f"Offered there: {', '.join(offered)}." if offered else "It offers no other GPU type of ours either."
+    return (
+        f"InstanceType is {instance_type!r}, but must be a type that {region} offers. {instead} "
+        "Choose one of those, for example --instance-type g4dn.xlarge, or another region, for example "
+        "--region us-east-1."
+    )
+
+
+def prepare_initial_image(session: boto3.Session, deployment: Deployment | None, given: str) -> str:
+    """The key of the initial image in the results bucket; a file of this machine is uploaded to `inputs/` first.
+
+    Raises `CommandError` when it is neither a file here nor an object there, is no image, or there is no bucket yet.
+    """
+    file = Path(given)
+    if file.is_file():
+        _check_image(file.read_bytes(), given)
+    if deployment is None:
+        raise CommandError(
+            f"InitImage is {given!r}, but there is no results bucket yet to hold it. Deploy once without it, then "
+            "again with it, for example --init-image horse.png"
+        )
+    s3: S3Client = session.client("s3", config=RETRIES)
+    if file.is_file():
+        key = str(PurePosixPath(INPUTS) / file.name)
+        with aws_errors_in_words(f"upload {given} to {deployment.bucket}"):
+            s3.put_object(Bucket=deployment.bucket, Key=key, Body=file.read_bytes())
+        return key
+    with aws_errors_in_words(f"look for {given} in {deployment.bucket}"):
+        try:
+            body = s3.get_object(Bucket=deployment.bucket, Key=given)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+            raise CommandError(
+                f"InitImage is {given!r}, but must be a file here or the key of an image in {deployment.bucket}, "
+                "for example inputs/horse.png."
+            ) from error
+    _check_image(body, given)
+    return given
+
+
+def _check_image(content: bytes, given: str) -> None:
+    try:
+        Image.open(io.BytesIO(content)).verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CommandError(
+            f"InitImage is {given!r}, but must be a PNG, JPEG or WebP image; this file cannot be read as one. "
+            "Convert it, for example to horse.png."
+        ) from error
