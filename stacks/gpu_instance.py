@@ -63,7 +63,7 @@ class GpuInstance(Construct):
         )
         # Without a way out or the right to fetch its bundle, a first boot would fail for nothing; and the other way
         # round, the instance goes before its rights do, so it can still report.
-        self.instance.node.add_dependency(network.vpc.internet_connectivity_established, worker_role.policy)
+        self.instance.node.add_dependency(network.subnet.internet_connectivity_established, worker_role.policy)
 
     def _build_launch_template(self, settings: Settings, parameters: Parameters, access: Access) -> ec2.LaunchTemplate:
         launch_template = ec2.LaunchTemplate(
@@ -87,9 +87,11 @@ class GpuInstance(Construct):
             ],
         )
         Tags.of(launch_template).add("Name", "sd-on-ec2")
+        template = launch_template.node.default_child
+        assert isinstance(template, ec2.CfnLaunchTemplate)
+        # CDK adds an empty script; user data belongs to the instance alone.
+        template.add_property_deletion_override("LaunchTemplateData.UserData")
         if settings.ami:
-            template = launch_template.node.default_child
-            assert isinstance(template, ec2.CfnLaunchTemplate)
             template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
         return launch_template
 

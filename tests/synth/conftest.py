@@ -1,0 +1,58 @@
+"""The template, synthesized once by the real app in a process of its own, as the CDK CLI runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+Template = dict[str, Any]
+Synthesize = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def synthesize(out: Path, **context: str) -> subprocess.CompletedProcess[str]:
+    settings = {**json.loads((ROOT / "cdk.json").read_text())["context"], **context}
+    environment = {
+        **os.environ,
+        "CDK_OUTDIR": str(out),
+        "CDK_CONTEXT_JSON": json.dumps(settings),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def read_template(out: Path) -> Template:
+    template: Template = json.loads((out / "SdOnEc2.template.json").read_text())
+    return template
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("assembly")
+    finished = synthesize(out)
+    assert finished.returncode == 0, finished.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def template(assembly: Path) -> Template:
+    return read_template(assembly)
+
+
+def resources(template: Template, kind: str) -> list[dict[str, Any]]:
+    return [resource for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+def only(template: Template, kind: str) -> dict[str, Any]:
+    found = resources(template, kind)
+    assert len(found) == 1, f"{len(found)} resources of type {kind}"
+    return found[0]

@@ -1,0 +1,210 @@
+"""What would hurt if the template said otherwise: money, open doors, rights, lost images, lost disks."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.synth.conftest import Template, only, read_template, resources, synthesize
+
+pytestmark = pytest.mark.synth
+
+
+def test_it_has_what_it_needs_and_nothing_that_costs_while_idle(template: Template) -> None:
+    kinds = sorted({resource["Type"] for resource in template["Resources"].values()})
+    assert kinds == [
+        "AWS::CloudWatch::Alarm",
+        "AWS::EC2::Instance",
+        "AWS::EC2::InternetGateway",
+        "AWS::EC2::KeyPair",
+        "AWS::EC2::LaunchTemplate",
+        "AWS::EC2::Route",
+        "AWS::EC2::RouteTable",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPC",
+        "AWS::EC2::VPCEndpoint",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::IAM::InstanceProfile",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+    ]
+    assert len(resources(template, "AWS::EC2::Instance")) == 1
+    assert len(resources(template, "AWS::EC2::Subnet")) == 3
+    assert only(template, "AWS::EC2::VPCEndpoint")["Properties"]["VpcEndpointType"] == "Gateway"
+
+
+def test_no_port_is_open_unless_a_range_is_given(template: Template) -> None:
+    group = only(template, "AWS::EC2::SecurityGroup")["Properties"]
+    rule = only(template, "AWS::EC2::SecurityGroupIngress")
+    assert "SecurityGroupIngress" not in group
+    assert template["Conditions"][rule["Condition"]] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SshCidr"}, ""]}]}
+    assert rule["Properties"]["CidrIp"] == {"Ref": "SshCidr"}
+    assert (rule["Properties"]["FromPort"], rule["Properties"]["ToPort"]) == (22, 22)
+    assert template["Parameters"]["SshCidr"]["Default"] == ""
+
+
+def test_the_bucket_is_private_encrypted_and_outlives_the_stack(template: Template) -> None:
+    bucket, policy = only(template, "AWS::S3::Bucket"), only(template, "AWS::S3::BucketPolicy")
+    properties = bucket["Properties"]
+    assert all(properties["PublicAccessBlockConfiguration"].values())
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    encryption = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    for resource in (bucket, policy):
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
+    rights = {
+        (action, json.dumps(resource))
+        for statement in only(template, "AWS::IAM::Policy")["Properties"]["PolicyDocument"]["Statement"]
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    }
+    bucket = next(name for name, r in template["Resources"].items() if r["Type"] == "AWS::S3::Bucket")
+    arn = {"Fn::GetAtt": [bucket, "Arn"]}
+
+    def objects(prefix: str) -> str:
+        return json.dumps({"Fn::Join": ["", [arn, prefix]]})
+
+    own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
+    assert own == {
+        ("s3:PutObject", objects("/runs/*")),
+        ("s3:PutObject", objects("/boots/*")),
+        ("s3:GetObject", objects("/runs/*")),
+        ("s3:GetObject", objects("/inputs/*")),
+        ("s3:ListBucket", json.dumps(arn)),
+    }
+    ((action, bundle),) = rights - own
+    assert action == "s3:GetObject"
+    assert ".zip" in bundle
+    assert "*" not in bundle
+    managed = only(template, "AWS::IAM::Role")["Properties"]["ManagedPolicyArns"]
+    assert len(managed) == 1
+    assert "AmazonSSMManagedInstanceCore" in json.dumps(managed)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_launch_template_is_safe_and_never_changes_by_itself(template: Template) -> None:
+    data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert data["ImageId"].startswith("resolve:ssm:/aws/service/deeplearning/ami/")
+    assert data["MetadataOptions"] == {
+        "HttpEndpoint": "enabled",
+        "HttpPutResponseHopLimit": 1,
+        "HttpTokens": "required",
+    }
+    (disk,) = data["BlockDeviceMappings"]
+    assert disk["Ebs"] == {
+        "DeleteOnTermination": True,
+        "Encrypted": True,
+        "VolumeSize": {"Ref": "VolumeSize"},
+        "VolumeType": "gp3",
+    }
+    assert "KeyName" in data
+    assert "UserData" not in data
+    assert not any(
+        p["Type"].startswith("AWS::SSM") and n != "BootstrapVersion" for n, p in template["Parameters"].items()
+    )
+
+
+def test_a_changed_prompt_changes_only_the_instances_user_data(template: Template) -> None:
+    users = [name for name, resource in template["Resources"].items() if '"Ref": "Prompt"' in json.dumps(resource)]
+    (instance,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::Instance"]
+    assert users == [instance]
+    properties = dict(template["Resources"][instance]["Properties"])
+    assert '"Ref": "Prompt"' in json.dumps(properties.pop("UserData"))
+    assert '"Ref": "Prompt"' not in json.dumps(properties)
+
+
+def test_free_text_reaches_the_script_only_as_base64(template: Template) -> None:
+    user_data = only(template, "AWS::EC2::Instance")["Properties"]["UserData"]["Fn::Base64"]
+    for name in template["Parameters"]:
+        if name != "BootstrapVersion":
+            bare = json.dumps(user_data).replace(json.dumps({"Fn::Base64": {"Ref": name}}), "")
+            assert json.dumps({"Ref": name}) not in bare, name
+
+
+def test_three_guards_stop_the_bill(template: Template) -> None:
+    alarm = only(template, "AWS::CloudWatch::Alarm")["Properties"]
+    assert alarm["EvaluationPeriods"] == {"Ref": "MaxHours"}
+    assert (alarm["Period"], alarm["Threshold"], alarm["TreatMissingData"]) == (3600, 0, "notBreaching")
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert json.dumps(alarm["AlarmActions"]).endswith(':ec2:stop"]]}]')
+    behavior = only(template, "AWS::EC2::Instance")["Properties"]["InstanceInitiatedShutdownBehavior"]
+    condition, *values = behavior["Fn::If"]
+    assert values == ["terminate", "stop"]
+    assert template["Conditions"][condition] == {"Fn::Equals": [{"Ref": "AfterRun"}, "terminate"]}
+
+
+def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template) -> None:
+    depends = only(template, "AWS::EC2::Instance")["DependsOn"]
+    kinds = {template["Resources"][name]["Type"] for name in depends}
+    assert {"AWS::IAM::Policy", "AWS::EC2::Route"} <= kinds
+
+
+def test_the_outputs_tell_what_comes_next(template: Template) -> None:
+    outputs = template["Outputs"]
+    assert set(outputs) == {
+        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Zones",
+    }  # fmt: skip
+    assert all(output["Description"] for output in outputs.values())
+    assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])
+
+
+def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path) -> None:
+    assert synthesize(tmp_path).returncode == 0
+    names = ["SdOnEc2.template.json", "SdOnEc2.assets.json"]
+    assert filecmp.cmpfiles(assembly, tmp_path, names, shallow=False)[0] == names
+
+
+def test_cfn_lint_finds_nothing(assembly: Path) -> None:
+    linted = subprocess.run(
+        ["cfn-lint", str(assembly / "SdOnEc2.template.json")], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_settings_choose_the_resources(tmp_path: Path) -> None:
+    finished = synthesize(
+        tmp_path, output_bucket="my-pictures", ami="ami-0123456789abcdef0", zones="us-east-1b,us-east-1c"
+    )
+    assert finished.returncode == 0, finished.stderr
+    template = read_template(tmp_path)
+    assert resources(template, "AWS::S3::Bucket") == []
+    assert template["Outputs"]["ResultsBucket"]["Value"] == "my-pictures"
+    data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert data["ImageId"] == "ami-0123456789abcdef0"
+    zones = [subnet["Properties"]["AvailabilityZone"] for subnet in resources(template, "AWS::EC2::Subnet")]
+    assert zones == ["us-east-1b", "us-east-1c"]
+
+
+def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
+    finished = synthesize(tmp_path, keep_results="false")
+    assert finished.returncode == 0, finished.stderr
+    template = read_template(tmp_path)
+    assert only(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
+    assert only(template, "Custom::S3AutoDeleteObjects")["DeletionPolicy"] == "Delete"
+
+
+def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    finished = synthesize(tmp_path, zones="4")
+    assert finished.returncode == 1
+    assert "sd-on-ec2: -c zones=4: it must be 1, 2 or 3 zones" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not (tmp_path / "SdOnEc2.template.json").exists()

@@ -1,0 +1,162 @@
+"""The schema: what it refuses, how it says so, and that CloudFormation refuses the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from stacks.machine_parameters import MachineParameters
+from stacks.parameters import parameters_of
+from userdata.worker.job import Job
+from userdata.worker.refusal import explain
+from userdata.worker.run_name import NUMBERS, WORDS, run_name
+
+BAD: list[tuple[type[BaseModel], str, str]] = [
+    (Job, "Prompt", ""),
+    (Job, "Prompt", " \n\t"),
+    (Job, "Prompt", "x" * 1001),
+    (Job, "NegativePrompt", "x" * 1001),
+    (Job, "Height", "513"),
+    (Job, "Height", "0"),
+    (Job, "Width", "4096"),
+    (Job, "Width", "640.5"),
+    (Job, "Steps", "0"),
+    (Job, "Steps", "1001"),
+    (Job, "Steps", "1.5"),
+    (Job, "Steps", "-1"),
+    (Job, "Iterations", "0"),
+    (Job, "Samples", "17"),
+    (Job, "GuidanceScale", "-0.1"),
+    (Job, "GuidanceScale", "50.1"),
+    (Job, "Seed", "4294967296"),
+    (Job, "Seed", "-1"),
+    (Job, "Sampler", "magic"),
+    (Job, "Model", "unknown"),
+    (Job, "InitImage", "../horse.png"),
+    (Job, "InitImage", "/etc/passwd"),
+    (Job, "InitImage", "horse.gif"),
+    (Job, "InitImage", "horse.png\n"),
+    (Job, "Strength", "1.5"),
+    (Job, "Strength", "0"),
+    (Job, "RunId", "a b"),
+    (Job, "RunId", "a/b"),
+    (MachineParameters, "InstanceType", "t3.micro"),
+    (MachineParameters, "InstanceType", "p3.2xlarge"),
+    (MachineParameters, "InstanceType", "g5.xlarge; id"),
+    (MachineParameters, "VolumeSize", "30"),
+    (MachineParameters, "SshCidr", "1.2.3.4"),
+    (MachineParameters, "SshCidr", "1.2.3.400/32"),
+    (MachineParameters, "SshCidr", "0.0.0.0/0"),
+    (MachineParameters, "SshCidr", "everywhere"),
+    (MachineParameters, "AfterRun", "explode"),
+    (MachineParameters, "OnFailure", "terminate"),
+    (MachineParameters, "IdleMinutes", "-5"),
+    (MachineParameters, "MaxHours", "0"),
+    (MachineParameters, "MaxHours", "25"),
+]
+
+
+def accepted_by_cloudformation(properties: dict[str, Any], text: str) -> bool:
+    """CloudFormation's own rules for one value, as its documentation of parameters states them."""
+    if properties["type"] == "Number":
+        try:
+            number = float(text)
+        except ValueError:
+            return False
+        return bool(properties["min_value"] <= number <= properties["max_value"])
+    if "allowed_values" in properties and text not in properties["allowed_values"]:
+        return False
+    if not properties.get("min_length", 0) <= len(text) <= properties.get("max_length", 4096):
+        return False
+    pattern = properties.get("allowed_pattern")
+    return pattern is None or re.fullmatch(pattern.replace("$", r"\Z"), text) is not None
+
+
+def properties_of(model: type[BaseModel], name: str) -> dict[str, Any]:
+    return next(parameter.properties for parameter in parameters_of(model) if parameter.name == name)
+
+
+@pytest.mark.parametrize(("model", "name", "text"), BAD)
+def test_nonsense_is_refused_by_the_schema_and_by_cloudformation_alike(
+    model: type[BaseModel], name: str, text: str
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        model.model_validate({name: text})
+    (sentence,) = explain(refusal.value, model)
+    assert sentence.startswith(f"{name} is ")
+    assert "but must be" in sentence
+    assert re.search(r"for example|one of", sentence)
+    if len(text) < 80:
+        assert repr(text) in sentence
+    assert not accepted_by_cloudformation(properties_of(model, name), text)
+
+
+def test_the_defaults_are_the_articles_run() -> None:
+    job, machine = Job(), MachineParameters()
+    assert (job.H, job.W, job.n_iter, job.n_samples, job.ddim_steps) == (512, 640, 2, 3, 75)
+    assert machine.instance_type == "g5.xlarge"
+    assert job.images_total == 6
+
+
+@pytest.mark.parametrize("model", [Job, MachineParameters])
+def test_every_default_passes_both_checks(model: type[BaseModel]) -> None:
+    for parameter in parameters_of(model):
+        text = parameter.properties["default"]
+        assert accepted_by_cloudformation(parameter.properties, text), parameter.name
+        model.model_validate({parameter.name: text})
+
+
+@given(st.text(min_size=1, max_size=1000).filter(str.strip))
+def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
+    assert Job.model_validate({"Prompt": prompt}).prompt == prompt
+    assert accepted_by_cloudformation(properties_of(Job, "Prompt"), prompt)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "Prompt": st.text(min_size=1, max_size=80).filter(str.strip),
+            "Height": st.integers(8, 256).map(lambda n: n * 8),
+            "Steps": st.integers(1, 1000),
+            "GuidanceScale": st.floats(0, 50),
+            "Strength": st.floats(0.01, 1),
+            "Seed": st.integers(0, 2**32 - 1),
+        }
+    )
+)
+def test_the_boot_and_the_worker_name_a_run_alike(given_values: dict[str, Any]) -> None:
+    as_typed = {name: str(value) for name, value in given_values.items()}
+    job = Job.model_validate(as_typed)
+    everything = {p.name: p.properties["default"] for p in parameters_of(Job)}
+    assert job.name == run_name({**everything, **as_typed})
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*-[0-9a-f]{10}", job.name)
+
+
+def test_the_run_name_covers_every_field_of_the_job() -> None:
+    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS
+
+
+def test_another_way_to_write_a_number_is_the_same_run() -> None:
+    assert Job.model_validate({"GuidanceScale": "7.50"}).name == Job().name
+
+
+@pytest.mark.parametrize("change", [{"seed": 43}, {"run_id": "again"}, {"negative_prompt": "x"}, {"prompt": "a horse"}])
+def test_another_request_is_another_run(change: dict[str, Any]) -> None:
+    assert Job.model_validate(change).name != Job().name
+
+
+def test_steps_and_strength_that_leave_nothing_to_do_are_refused() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job(ddim_steps=10, strength=0.05, init_img="inputs/horse.png")
+    assert "Steps 10 and Strength 0.05 leave no step" in explain(refusal.value, Job)[0]
+
+
+def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job.model_validate({"Promt": "a horse"})
+    assert "Promt is not a parameter; there are Prompt, " in explain(refusal.value, Job)[0]

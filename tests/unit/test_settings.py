@@ -1,0 +1,43 @@
+"""Settings come from the command line's context, so whatever is wrong is refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks.settings import Settings, settings_from_context
+
+
+def test_context_is_read_and_other_context_passed_over() -> None:
+    context = {"keep_results": "false", "zones": "2", "@aws-cdk/core:checkSecretUsage": True}
+    assert settings_from_context(context) == Settings(keep_results=False, zones=2)
+
+
+def test_zone_names_are_split() -> None:
+    assert settings_from_context({"zones": "us-east-1b, us-west-2-lax-1a"}).zones == ["us-east-1b", "us-west-2-lax-1a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("keep_results", "perhaps", "true or false"),
+        ("ami", "$(id)", "ami-0123456789abcdef0"),
+        ("ami", "ami-0123456789abcdef0\n", "ami-0123456789abcdef0"),
+        ("output_bucket", "My Bucket", "my-pictures"),
+        ("root_device", "xvda", "/dev/sda1"),
+        ("zones", "0", "1, 2 or 3"),
+        ("zones", "4", "1, 2 or 3"),
+        ("zones", "us-east-1", "us-east-1b"),
+        ("zones", "us-east-1a,us-east-1b,us-east-1c,us-east-1d", "us-east-1b"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_its_rule(name: str, value: str, example: str) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        settings_from_context({name: value})
+    message = str(refusal.value)
+    assert message.startswith(f"sd-on-ec2: -c {name}={value}: it must be ")
+    assert example in message
+
+
+def test_your_own_bucket_is_never_deleted() -> None:
+    with pytest.raises(SystemExit, match="output_bucket=my-pictures, which is yours"):
+        settings_from_context({"output_bucket": "my-pictures", "keep_results": "false"})
