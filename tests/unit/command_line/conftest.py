@@ -1,0 +1,91 @@
+"""An account as a person has it after a deploy: a stack, its bucket with runs, its instance. All of it in moto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.loaders import create_loader
+from moto import mock_aws
+
+from stacks.parameters import GROUPS, parameters_of
+from userdata.worker.job import Job
+from userdata.worker.layout import RunKeys
+from userdata.worker.status import Failure, Status
+
+REGION = "us-east-1"
+SERVICE_DESCRIPTIONS = create_loader()  # read once: EC2's alone takes a second
+PNG = b"\x89PNG not really"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with mock_aws():
+        core = botocore.session.get_session()
+        core.register_component("data_loader", SERVICE_DESCRIPTIONS)
+        yield boto3.Session(region_name=REGION, botocore_session=core)
+
+
+class Account:
+    """What lies in the mocked account, and the means to change it."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self.session = session
+        self.s3 = session.client("s3")
+        self.ec2 = session.client("ec2")
+        self.bucket = ""
+        self.instance_id = ""
+
+    def deploy(self, **parameters: str) -> None:
+        """A small stack with the parameters and the outputs of the real one."""
+        if not self.bucket:
+            self.bucket = "sdonec2-resultsbucket46167c27-abc"
+            self.s3.create_bucket(Bucket=self.bucket)
+            launched = self.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+            self.instance_id = launched["Instances"][0]["InstanceId"]
+        defaults = {p.name: p.properties["default"] for model in GROUPS.values() for p in parameters_of(model)}
+        template = {
+            "Parameters": {name: {"Type": "String", "Default": {**defaults, **parameters}[name]} for name in defaults},
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+            "Outputs": {
+                "ResultsBucket": {"Value": self.bucket},
+                "InstanceId": {"Value": self.instance_id},
+                "Zones": {"Value": "3"},
+            },
+        }
+        self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
+
+    def put_run(self, run_id: str, *, images: int = 2, phase: str = "done", started_at: str = "2026-01-01") -> None:
+        keys = RunKeys(run_id)
+        failure = Failure("weights", "The disk is full.", "the log") if phase == "failed" else None
+        status = Status(run_id, "i-1", phase, images, images, started_at=started_at, error=failure)
+        self.put(keys.status, status.to_json().encode())
+        for index in range(images):
+            self.put(keys.image(index), PNG + bytes([index]))
+            self.put(keys.image_metadata(index), b"{}")
+        self.put(keys.grid(0), PNG)
+
+    def put(self, key: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def state(self) -> str:
+        described = self.ec2.describe_instances(InstanceIds=[self.instance_id])
+        return described["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+@pytest.fixture
+def account(session: boto3.Session) -> Account:
+    return Account(session)
+
+
+def run_of(**parameters: Any) -> str:
+    return Job.model_validate(parameters).name

@@ -1,0 +1,120 @@
+"""Before `cdk deploy` runs, everything that can be known is checked: a refusal must leave the account untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from scripts.command_line import deploy as deploy_module
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.deploy import deploy
+from scripts.command_line.preflight import choose_zones
+from tests.unit.command_line.conftest import Account
+
+
+class Deploys:
+    """Takes the place of the CDK CLI, and keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[dict[str, str], dict[str, str]]] = []
+
+    def __call__(self, session: object, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
+        self.calls.append((dict(parameters), dict(context)))
+
+
+@pytest.fixture
+def deploys(monkeypatch: pytest.MonkeyPatch) -> Deploys:
+    recorded = Deploys()
+    monkeypatch.setattr(deploy_module, "cdk_deploy", recorded)
+    return recorded
+
+
+def run(account: Account, given: dict[str, str] | None = None, context: tuple[str, ...] = ()) -> None:
+    console = Console(quiet=True)
+    deploy(account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Model", "unknown"), ("Steps", "0"), ("Height", "513"), ("Strength", "1.5"), ("SshCidr", "home"),
+        ("Prompt", " "), ("InitImage", "missing.png"), ("InstanceType", "p5.48xlarge"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_with_name_value_rule_and_example(
+    account: Account, deploys: Deploys, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", offers("g5.xlarge", "g4dn.xlarge"))
+    account.deploy()
+    with pytest.raises(CommandError) as refusal:
+        run(account, {name: value})
+    message = str(refusal.value)
+    assert f"{name} is {value!r}, but must be" in message
+    assert "for example" in message or "one of" in message
+    assert deploys.calls == []
+
+
+def offers(*types: str) -> object:
+    return lambda ec2, instance_type: ["us-east-1b", "us-east-1c"] if instance_type in types else []
+
+
+def test_a_region_without_the_type_is_refused_with_what_it_offers(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", offers("g4dn.xlarge"))
+    with pytest.raises(CommandError) as refusal:
+        choose_zones(account.session, "g5.xlarge")
+    assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
+    assert "Offered there: g4dn.xlarge." in str(refusal.value)
+
+
+def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", lambda *_: ["us-east-1a", "us-east-1d"])
+    assert choose_zones(account.session, "g5.xlarge") == "3"
+    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", lambda *_: ["us-east-1d"])
+    assert choose_zones(account.session, "g5.xlarge") == "us-east-1d,us-east-1a,us-east-1b"
+
+
+def test_only_what_was_given_is_passed_on_and_the_zones_stay(account: Account, deploys: Deploys) -> None:
+    account.deploy(Prompt="a horse", Steps="20")
+    run(account, {"Prompt": "a tree"}, context=("keep_results=false",))
+    assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false", "zones": "3"})]
+
+
+def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
+    account.deploy(InitImage="inputs/horse.png", Strength="0.01")
+    with pytest.raises(CommandError, match="leave no step to do"):
+        run(account, {"Steps": "50"})
+    assert deploys.calls == []
+
+
+def test_an_image_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
+    account.deploy()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "horse.png")
+    run(account, {"InitImage": str(tmp_path / "horse.png")})
+    assert deploys.calls[0][0] == {"InitImage": "inputs/horse.png"}
+    uploaded = account.s3.get_object(Bucket=account.bucket, Key="inputs/horse.png")["Body"].read()
+    assert uploaded == (tmp_path / "horse.png").read_bytes()
+
+
+def test_a_file_that_is_no_image_is_refused_before_it_is_uploaded(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    (tmp_path / "horse.png").write_text("<html>")
+    with pytest.raises(CommandError, match="cannot be read as one"):
+        run(account, {"InitImage": str(tmp_path / "horse.png")})
+    assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+
+
+def test_a_stopped_instance_is_started_after_the_deploy(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    run(account)
+    assert account.state() == "running"

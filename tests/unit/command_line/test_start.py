@@ -1,0 +1,62 @@
+"""`sd start` starts what has work to do, and nothing else: a started instance costs money."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.deployment import need_deployment
+from scripts.command_line.instance import start_for_job
+from tests.unit.command_line.conftest import Account, run_of
+
+
+def start(account: Account) -> tuple[bool, str]:
+    outcome = start_for_job(account.session, need_deployment(account.session, "SdOnEc2"))
+    return outcome.started, outcome.message
+
+
+def test_a_stopped_instance_with_an_unfinished_job_is_started(account: Account) -> None:
+    account.deploy(Prompt="a horse")
+    account.put_run(run_of(Prompt="a horse"), phase="generating")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    started, message = start(account)
+    assert started
+    assert account.state() == "running"
+    assert run_of(Prompt="a horse") in message
+
+
+def test_a_job_that_is_done_starts_nothing(account: Account) -> None:
+    account.deploy(Prompt="a horse")
+    account.put_run(run_of(Prompt="a horse"), phase="done")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    started, message = start(account)
+    assert not started
+    assert account.state() == "stopped"
+    assert message.startswith("Nothing to do: run a-horse-")
+
+
+def test_a_job_that_failed_or_never_began_is_tried_again(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="failed")
+    account.put_run("another-run", phase="done")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    assert start(account)[0]
+
+
+def test_a_running_instance_is_left_alone(account: Account) -> None:
+    account.deploy()
+    started, message = start(account)
+    assert not started
+    assert "is running already" in message
+
+
+def test_a_terminated_instance_is_named_with_the_way_out(account: Account) -> None:
+    account.deploy()
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="was terminated.*`cdk destroy`, then `cdk deploy`"):
+        start(account)
+
+
+def test_no_stack_is_a_sentence_with_the_command_that_makes_one(account: Account) -> None:
+    with pytest.raises(CommandError, match="There is no stack SdOnEc2 in us-east-1. Deploy it: `cdk deploy"):
+        start(account)
