@@ -67,8 +67,6 @@ def run_logged(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
             cwd=folder,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
@@ -89,18 +87,18 @@ def run_logged(
         raise _failure(command, process.returncode, "\n".join(last))
 
 
-def _log_lines(process: subprocess.Popen[str]) -> Deque[str]:
+def _log_lines(process: subprocess.Popen[bytes]) -> Deque[str]:
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
+    # As bytes: text mode would take every step of a progress bar for a line. What it showed last is what a log needs.
     for line in process.stdout or ():
-        # A progress bar rewrites its line; only what it showed last is of use in a log.
-        shown = line.rstrip().rsplit("\r", 1)[-1]
+        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
         if shown:
             last.append(shown)
             logger.info("  %s", shown)
     return last
 
 
-def _end_group(process: subprocess.Popen[str], out_of_time: threading.Event) -> None:
+def _end_group(process: subprocess.Popen[bytes], out_of_time: threading.Event) -> None:
     out_of_time.set()
     try:
         os.killpg(process.pid, signal.SIGKILL)

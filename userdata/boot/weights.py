@@ -58,13 +58,18 @@ def _fetch(model: Model, source: Source, folder: Path, manner: Optional[Manner])
     download(pinned, folder / source.file, manner)
 
 
-def _make(folders: Folders, folder: Path, python: Path) -> None:
-    stamp = folder / ".whole"
-    maker = folders.bundle / "userdata/worker/tiny_model.py"
+def _recipe(bundle: Path) -> str:
+    """A hash of everything that the made weights follow from."""
     try:
-        wanted = hashlib.sha256(maker.read_bytes()).hexdigest()
+        files = [bundle / "worker/tiny_model.py", *sorted(bundle.glob("models/**/*.json"))]
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     except OSError as error:
         raise StepError(f"The bundle is incomplete: {error}. Deploy again from a whole checkout.") from error
+
+
+def _make(folders: Folders, folder: Path, python: Path) -> None:
+    stamp = folder / ".whole"
+    wanted = _recipe(folders.bundle / "userdata")
     if stamp.exists() and stamp.read_text("ascii").strip() == wanted:
         logger.info("%s is already there", folder)
         return

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.unit.boot.loopback import reply, serving
+from userdata.worker.layout import Folders
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+BUNDLE = REPOSITORY / "userdata"
+
+PARAMETERS = {
+    "Prompt": "A horse standing under a tree",
+    "NegativePrompt": "",
+    "Height": "64",
+    "Width": "64",
+    "Steps": "2",
+    "Iterations": "2",
+    "Samples": "3",
+    "GuidanceScale": "7.5",
+    "Seed": "42",
+    "Sampler": "ddim",
+    "Model": "tiny",
+    "InitImage": "",
+    "Strength": "0.75",
+    "RunId": "",
+    "AfterRun": "stop",
+    "OnFailure": "stop",
+    "IdleMinutes": "0",
+    "MaxHours": "12",
+    "Region": "us-east-1",
+    "StackName": "sd-on-ec2",
+}
+
+METADATA = {
+    "/latest/meta-data/instance-id": b"i-0123456789abcdef0",
+    "/latest/meta-data/instance-type": b"g5.xlarge",
+    "/latest/meta-data/placement/region": b"us-east-1",
+}
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def metadata_endpoint() -> Iterator[str]:
+    with serving(
+        lambda handler: reply(handler, body=METADATA.get(handler.path, b"token")),
+    ) as server:
+        yield server.url
+
+
+@pytest.fixture
+def bucket_name(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket of the emulated S3, which the process's environment leads to, for `aws` and boto3 alike."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    name = f"results-{os.getpid()}-{abs(hash(tmp_path)):x}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@dataclass
+class Machine:
+    """A machine below a scratch folder: the bundle is there, `systemctl` and `shutdown` only write down their words."""
+
+    folder: Path
+    bucket_name: str
+    parameters: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> Folders:
+        return Folders(str(self.folder))
+
+    @property
+    def calls(self) -> list[str]:
+        """What `systemctl` and `shutdown` were called with."""
+        file = self.folder / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def command(self, name: str, script: str) -> None:
+        """Puts a command in front of the system's own."""
+        path = self.folder / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+
+    def settings(self, **settings: str) -> None:
+        path = self.folders.machine_settings
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+    def write_parameters(self) -> None:
+        self.folders.state.mkdir(parents=True, exist_ok=True)
+        self.folders.parameters.write_text(
+            "".join(f"{name}={encoded(value)}\n" for name, value in self.parameters.items())
+        )
+
+    def bash(self, script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", str(script)],
+            env={**os.environ, **self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def boot(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs the boot as the user data does."""
+        self.write_parameters()
+        return self.bash(self.folders.bundle / "userdata/boot.sh", **environment)
+
+    def objects(self) -> dict[str, str]:
+        """Everything in the bucket."""
+        s3 = boto3.client("s3")
+        listed = s3.list_objects_v2(Bucket=self.bucket_name).get("Contents", [])
+        return {
+            entry["Key"]: s3.get_object(Bucket=self.bucket_name, Key=entry["Key"])["Body"].read().decode()
+            for entry in listed
+        }
+
+    def document(self, ending: str) -> Any:
+        """The one object whose key ends so, as JSON."""
+        (text,) = [text for key, text in self.objects().items() if key.endswith(ending)]
+        return json.loads(text)
+
+    def put(self, key: str, document: Mapping[str, object]) -> None:
+        boto3.client("s3").put_object(Bucket=self.bucket_name, Key=key, Body=json.dumps(document).encode())
+
+
+def encoded(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, bucket_name: str, metadata_endpoint: str) -> Machine:
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    machine = Machine(folder, bucket_name, {**PARAMETERS, "ResultsBucket": bucket_name})
+    machine.environment = {
+        "SD_PREFIX": str(folder),
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata_endpoint,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+    }
+    for name in ("systemctl", "shutdown"):
+        machine.command(name, f'echo "{name} $*" >>"{folder}/calls"')
+    bundle = machine.folders.bundle / "userdata"
+    ignored = shutil.ignore_patterns("__pycache__", "models")
+    shutil.copytree(BUNDLE, bundle, ignore=ignored)
+    # The real one takes seconds and has tests of its own.
+    (bundle / "worker/tiny_model.py").write_text(
+        "import pathlib, sys\nfolder = pathlib.Path(sys.argv[1])\nfolder.mkdir()\n(folder / 'made').touch()\n"
+    )
+    machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu")
+    return machine

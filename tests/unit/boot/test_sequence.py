@@ -1,0 +1,216 @@
+import json
+import sys
+
+import pytest
+
+from tests.unit.boot.conftest import Machine
+from userdata.boot.after_worker import Ending
+from userdata.worker.run_name import run_name
+
+
+def status_key(machine: Machine) -> str:
+    return f"runs/{run_name(machine.parameters)}/status.json"
+
+
+def earlier_status(machine: Machine, phase: str) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "run_id": run_name(machine.parameters),
+        "instance_id": "i-0123456789abcdef0",
+        "phase": phase,
+        "images_done": 4,
+        "images_total": 6,
+        "started_at": "2026-01-01T00:00:00.000Z",
+        "updated_at": "2026-01-01T00:01:00.000Z",
+        "eta_seconds": 12.5,
+        "error": {"step": "model", "message": "it broke", "log_tail": ""} if phase == "failed" else None,
+    }
+
+
+def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> None:
+    done = machine.boot()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker"]
+    assert (machine.folders.models / "tiny/made").exists()
+    unit = machine.folders.units / "sd-worker.service"
+    assert unit.read_text() == (machine.folders.bundle / "userdata/sd-worker.service").read_text()
+    environment = dict(line.split("=", 1) for line in machine.folders.worker_environment.read_text().splitlines())
+    assert environment.pop("SD_BOOT_STARTED_AT").endswith("Z")
+    assert environment == {
+        "SD_PYTHON": sys.executable,
+        "SD_DEVICE": "cpu",
+        "SD_BUCKET": machine.bucket_name,
+        "SD_INSTANCE_ID": "i-0123456789abcdef0",
+        "SD_INSTANCE_TYPE": "g5.xlarge",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SD_MODEL_FOLDER": str(machine.folders.models / "tiny"),
+    }
+    status = machine.document("/status.json")
+    assert (status["phase"], status["images_done"], status["images_total"]) == ("weights", 0, 6)
+    (record_key,) = [key for key in machine.objects() if key.startswith("boots/")]
+    record = json.loads(machine.objects()[record_key])
+    assert record_key == f"boots/i-0123456789abcdef0/{record['started_at']}.json"
+    assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver", "environment", "weights", "worker"]
+    assert record["error"] is None
+    assert json.loads(machine.folders.boot_timeline.read_text()) == record
+    assert machine.folders.boot_log.read_text() == done.stdout
+
+
+@pytest.mark.parametrize("phase", ["generating", "failed"])
+def test_an_interrupted_run_keeps_its_beginning_and_its_images(machine: Machine, phase: str) -> None:
+    machine.put(status_key(machine), earlier_status(machine, phase))
+    assert machine.boot().returncode == 0
+    status = machine.document("/status.json")
+    assert (status["started_at"], status["images_done"]) == ("2026-01-01T00:00:00.000Z", 4)
+    assert (status["phase"], status["error"], status["eta_seconds"]) == ("weights", None, None)
+
+
+@pytest.mark.parametrize("python", [sys.executable, "/no/such/python"])
+def test_a_run_that_is_done_stays_done_even_when_the_boot_fails(machine: Machine, python: str) -> None:
+    machine.put(status_key(machine), earlier_status(machine, "done"))
+    machine.settings(SD_PYTHON=python, SD_DEVICE="cpu")
+    machine.boot()
+    assert machine.document("/status.json") == earlier_status(machine, "done")
+
+
+def test_a_failed_step_is_told_and_powers_off(machine: Machine) -> None:
+    machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
+    done = machine.boot()
+    assert done.returncode == 70
+    assert machine.calls == ["shutdown -P now"]
+    status = machine.document("/status.json")
+    assert status["phase"] == "failed"
+    assert status["error"]["step"] == "environment"
+    assert "SD_PYTHON=/no/such/python does not run" in status["error"]["message"]
+    assert "environment: SD_PYTHON=/no/such/python" in status["error"]["log_tail"]
+    (log,) = [text for key, text in machine.objects().items() if key.endswith("/log.txt")]
+    assert "SD_PYTHON=/no/such/python" in log
+    (record,) = [json.loads(text) for key, text in machine.objects().items() if key.startswith("boots/")]
+    assert record["error"] == status["error"]
+    assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver"]
+
+
+def test_a_failure_keeps_the_machine_if_that_is_asked_for(machine: Machine) -> None:
+    machine.parameters["OnFailure"] = "keep"
+    machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
+    assert machine.boot().returncode == 70
+    assert machine.calls == []
+
+
+def test_a_worker_that_cannot_be_started_is_a_failure(machine: Machine) -> None:
+    machine.command("systemctl", "echo 'Unit sd-worker.service has a bad unit file setting.' >&2; exit 1")
+    assert machine.boot().returncode == 70
+    assert "bad unit file setting" in machine.document("/status.json")["error"]["message"]
+    assert machine.calls == ["shutdown -P now"]
+
+
+def test_parameters_that_cannot_be_read_power_off(machine: Machine) -> None:
+    machine.folders.state.mkdir(parents=True)
+    machine.folders.parameters.write_text("Prompt\n")
+    done = machine.bash(machine.folders.bundle / "userdata/boot.sh")
+    assert done.returncode == 70
+    assert "line 1: not Name=base64" in done.stdout
+    assert machine.calls == ["shutdown -P now"]
+
+
+def test_parameters_without_a_run_leave_their_log_beside_the_record(machine: Machine) -> None:
+    del machine.parameters["Prompt"]
+    assert machine.boot().returncode == 70
+    keys = sorted(machine.objects())
+    assert [key.rpartition(".")[2] for key in keys] == ["json", "txt"]
+    assert all(key.startswith("boots/i-0123456789abcdef0/") for key in keys)
+
+
+def test_an_error_that_nobody_expected_is_told_in_one_sentence(machine: Machine) -> None:
+    (machine.folders.bundle / "userdata/models.json").write_text("{")
+    assert machine.boot().returncode == 70
+    error = machine.document("/status.json")["error"]
+    assert error["message"].startswith("The boot met something that it was not made for (JSONDecodeError: ")
+    assert "Traceback" not in error["message"]
+    assert "Traceback" in error["log_tail"]
+    assert machine.calls == ["shutdown -P now"]
+
+
+@pytest.mark.parametrize(("choice", "calls"), [("stop", ["shutdown -P now"]), ("keep", [])])
+def test_a_boot_that_is_killed_does_not_leave_the_machine_running(
+    machine: Machine, choice: str, calls: list[str]
+) -> None:
+    machine.parameters["OnFailure"] = choice
+    machine.command("python3", "kill -KILL $$")
+    assert machine.boot().returncode == 137
+    assert machine.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("worker", "parameters", "phase", "calls"),
+    [
+        (Ending.FINISHED, {}, "generating", ["shutdown -P now"]),
+        (Ending.FINISHED, {"AfterRun": "terminate"}, "generating", ["shutdown -P now"]),
+        (Ending.FINISHED, {"AfterRun": "keep"}, "generating", []),
+        (Ending.STOPPED, {}, "generating", []),
+        (Ending.FAILED, {}, "failed", ["shutdown -P now"]),
+        (Ending.FAILED, {"AfterRun": "keep"}, "failed", ["shutdown -P now"]),
+        (Ending.FAILED, {"OnFailure": "keep"}, "failed", []),
+    ],
+)
+def test_what_becomes_of_the_machine_after_the_worker(
+    machine: Machine, worker: Ending, parameters: dict[str, str], phase: str, calls: list[str]
+) -> None:
+    machine.parameters.update(parameters)
+    machine.write_parameters()
+    machine.put(status_key(machine), earlier_status(machine, "generating"))
+    machine.command("systemctl", "echo running")
+    machine.folders.logs.mkdir(parents=True)
+    machine.folders.worker_log.write_text("one line\nthe last line\n")
+    variables = {
+        Ending.FINISHED: ("success", "exited", "0"),
+        Ending.STOPPED: ("success", "killed", "TERM"),
+        Ending.FAILED: ("signal", "killed", "KILL"),
+    }[worker]
+    done = machine.bash(
+        machine.folders.bundle / "userdata/after-worker.sh",
+        SD_BUCKET=machine.bucket_name,
+        SD_INSTANCE_ID="i-0123456789abcdef0",
+        SERVICE_RESULT=variables[0],
+        EXIT_CODE=variables[1],
+        EXIT_STATUS=variables[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert machine.calls == calls
+    status = machine.document("/status.json")
+    assert status["phase"] == phase
+    assert status["images_done"] == 4
+    if worker is Ending.FAILED:
+        assert status["error"]["step"] == "generating"
+        assert "killed by signal KILL" in status["error"]["message"]
+        assert status["error"]["log_tail"] == "one line\nthe last line"
+        assert "the last line" in next(text for key, text in machine.objects().items() if key.endswith("/log.txt"))
+
+
+@pytest.mark.parametrize("phase", ["failed", "done"])
+def test_what_the_worker_has_told_itself_is_left_alone(machine: Machine, phase: str) -> None:
+    machine.write_parameters()
+    machine.put(status_key(machine), earlier_status(machine, phase))
+    machine.command("systemctl", "echo running")
+    variables = {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
+    machine.bash(
+        machine.folders.bundle / "userdata/after-worker.sh",
+        SD_BUCKET=machine.bucket_name,
+        SD_INSTANCE_ID="i-0123456789abcdef0",
+        **variables,
+    )
+    assert machine.objects() == {status_key(machine): json.dumps(earlier_status(machine, phase))}
+    assert machine.calls == ["shutdown -P now"]
+
+
+def test_a_failure_that_cannot_be_told_still_powers_off(machine: Machine) -> None:
+    machine.write_parameters()
+    machine.command("systemctl", "echo running")
+    done = machine.bash(
+        machine.folders.bundle / "userdata/after-worker.sh",
+        SERVICE_RESULT="exit-code",
+        EXIT_CODE="exited",
+        EXIT_STATUS="1",
+    )
+    assert done.returncode == 0
+    assert machine.calls == ["shutdown -P now"]

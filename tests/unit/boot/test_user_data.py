@@ -1,0 +1,303 @@
+import email
+import io
+import json
+import os
+import string
+import subprocess
+import sys
+import zipfile
+from email.message import Message
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
+from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
+from userdata.worker.parameter_file import read_parameters
+
+BUNDLE_BUCKET = "cdk-hnb659fds-assets-123456789012-ap-southeast-1"
+BUNDLE_KEY = "f" * 64 + ".zip"
+TOOLS = Path(sys.executable).parent
+
+# The longest that CloudFormation (4,096 bytes a value) and the parameters' own rules let through.
+LONGEST = {
+    **PARAMETERS,
+    "Prompt": "\N{HORSE}" * 1024,
+    "NegativePrompt": "\N{HORSE}" * 1024,
+    "Height": "2048",
+    "Width": "2048",
+    "Steps": "1000",
+    "Iterations": "1000",
+    "Samples": "16",
+    "GuidanceScale": "12.3456789012345",
+    "Seed": "4294967295",
+    "Sampler": "dpmpp_2m_karras",
+    "Model": "stable-diffusion-v1-5",
+    "InitImage": "i" * 508 + ".png",
+    "Strength": "0.1234567890123",
+    "RunId": "r" * 40,
+    "AfterRun": "terminate",
+    "IdleMinutes": "100000",
+    "MaxHours": "1000",
+    "ResultsBucket": "b" * 63,
+    "Region": "ap-southeast-1",
+    "StackName": "s" * 128,
+}
+
+
+def rendered(parameters: dict[str, str], *, bucket: str = BUNDLE_BUCKET, key: str = BUNDLE_KEY) -> str:
+    values = {name: encoded(value) for name, value in parameters.items()}
+    return render_user_data(parameters=values, bundle_bucket=bucket, bundle_key=key)
+
+
+def mail(text: str) -> Message:
+    return email.message_from_string(text)
+
+
+@pytest.fixture(scope="module")
+def longest() -> str:
+    return rendered(LONGEST)
+
+
+def test_the_longest_legal_parameters_stay_within_the_limit(longest: str) -> None:
+    assert len(longest.encode("ascii")) <= LIMIT_BYTES
+
+
+def test_it_is_one_script_that_runs_at_every_boot(longest: str) -> None:
+    message = mail(longest)
+    assert message["MIME-Version"] == "1.0"
+    assert message.get_content_type() == "text/x-shellscript-per-boot"
+    assert not message.is_multipart()
+    assert message.defects == []
+    assert str(message.get_payload()).startswith("#!/bin/bash\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["bash", "-n"], [TOOLS / "shellcheck"], [TOOLS / "shfmt", "-i", "2", "-ci", "-d"]],
+    ids=["bash", "shellcheck", "shfmt"],
+)
+def test_the_script_is_clean(longest: str, tmp_path: Path, command: list[str | Path]) -> None:
+    script = tmp_path / "user-data.sh"
+    script.write_text(str(mail(longest).get_payload()))
+    done = subprocess.run([*command, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tokens_are_printed_as_they_are() -> None:
+    token = "${Token[TOKEN.123]}"
+    text = render_user_data(
+        parameters=dict.fromkeys(PARAMETERS, token) | {"ResultsBucket": token},
+        bundle_bucket="${Token[AWS.Bucket.7]}",
+        bundle_key=BUNDLE_KEY,
+    )
+    assert f"\nPrompt={token}\n" in text
+    assert "bucket='${Token[AWS.Bucket.7]}'" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"Prompt": "a horse"}, "Prompt"),
+        ({"Prompt": "'; id; '"}, "Prompt"),
+        ({"Prompt": "ä"}, "Prompt"),
+        ({"Prompt": "YQ==\nX=YQ=="}, "Prompt"),
+        ({"Pro mpt": "YQ=="}, "parameter name"),
+        ({"A=b": "YQ=="}, "parameter name"),
+    ],
+)
+def test_what_is_not_base64_is_refused(change: dict[str, str], why: str) -> None:
+    values = {name: encoded(value) for name, value in LONGEST.items()} | change
+    with pytest.raises(ValueError, match=why):
+        render_user_data(parameters=values, bundle_bucket=BUNDLE_BUCKET, bundle_key=BUNDLE_KEY)
+
+
+@pytest.mark.parametrize("bucket", ["", "a'b", "$(id)", "a b"])
+def test_a_bucket_that_is_none_is_refused(bucket: str) -> None:
+    with pytest.raises(ValueError, match="bucket"):
+        rendered(LONGEST, bucket=bucket)
+
+
+def test_a_missing_parameter_is_named() -> None:
+    with pytest.raises(ValueError, match="needs MaxHours"):
+        rendered({name: value for name, value in LONGEST.items() if name != "MaxHours"})
+
+
+def test_a_template_that_is_not_ascii_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = tmp_path / TEMPLATE.name
+    template.write_text("# caf\N{LATIN SMALL LETTER E WITH ACUTE}\n", "utf-8")
+    monkeypatch.setattr("userdata.render.TEMPLATE", template)
+    with pytest.raises(ValueError, match="line 1 is not ASCII"):
+        rendered(LONGEST)
+
+
+def bundle_zip(boot: str) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr("boot.sh", boot)
+    return memory.getvalue()
+
+
+class FirstBoot:
+    """A machine to whose user data the bucket `assets` answers, through a stand-in for `aws` that copies files."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.folder = machine.folder
+        self.assets = self.folder / "s3"
+        self.assets.mkdir()
+        # The words of every call are `--option value --option value s3 cp --only-show-errors FROM TO`.
+        machine.command(
+            "aws",
+            f'echo "aws ${{*:5}}" >>"{self.folder}/calls"\n'
+            f"from=${{8/s3:\\/\\//{self.assets}/}} to=${{9/s3:\\/\\//{self.assets}/}}\n"
+            '[[ $to != "$9" ]] && mkdir -p "$(dirname "$to")"\n'
+            'if [[ $8 == - ]]; then cat >"$to"; else cp "$from" "$to"; fi',
+        )
+        machine.command("sleep", f'echo "sleep $*" >>"{self.folder}/calls"')
+
+    def offer(self, content: bytes, key: str = BUNDLE_KEY) -> None:
+        path = self.assets / BUNDLE_BUCKET / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def run(self, key: str = BUNDLE_KEY, **parameters: str) -> subprocess.CompletedProcess[str]:
+        script = self.folder / "part-001"
+        script.write_text(str(mail(rendered({**self.machine.parameters, **parameters}, key=key)).get_payload()))
+        return self.machine.bash(script)
+
+
+@pytest.fixture
+def first_boot(machine: Machine) -> FirstBoot:
+    first_boot = FirstBoot(machine)
+    machine.folders.bundle.rename(machine.folder / "unused")
+    first_boot.offer(bundle_zip(f'echo "boot in $0" >>"{machine.folder}/calls"\n'))
+    return first_boot
+
+
+def fetched(key: str = BUNDLE_KEY) -> str:
+    return f"aws s3 cp --only-show-errors s3://{BUNDLE_BUCKET}/{key}"
+
+
+def test_the_first_boot_arms_the_timer_fetches_the_bundle_and_starts_it(first_boot: FirstBoot) -> None:
+    done = first_boot.run()
+    assert done.returncode == 0, done.stderr
+    software = first_boot.machine.folders.software
+    part = software / f"bundles/{'f' * 64}.part"
+    assert first_boot.machine.calls == [
+        "shutdown -P +720",
+        f"{fetched()} {part}/zip",
+        f"boot in {software}/current/userdata/boot.sh",
+    ]
+    assert (software / "current").resolve() == software / "bundles" / ("f" * 64)
+    assert list((software / "current").iterdir()) == [software / "current/userdata"]
+
+
+def test_a_later_boot_fetches_nothing(first_boot: FirstBoot) -> None:
+    first_boot.run()
+    (first_boot.folder / "calls").unlink()
+    assert first_boot.run().returncode == 0
+    assert [call.split()[0] for call in first_boot.machine.calls] == ["shutdown", "boot"]
+
+
+def test_a_new_bundle_takes_the_place_of_the_old_one(first_boot: FirstBoot) -> None:
+    first_boot.run()
+    first_boot.offer(bundle_zip("exit 7"), "new.zip")
+    assert first_boot.run("new.zip").returncode == 7
+    bundles = first_boot.machine.folders.software / "bundles"
+    assert [path.name for path in bundles.iterdir()] == ["new"]
+
+
+def test_an_interrupted_unpacking_mends_itself(first_boot: FirstBoot) -> None:
+    part = first_boot.machine.folders.software / f"bundles/{'f' * 64}.part/userdata"
+    part.mkdir(parents=True)
+    (part / "left-over").touch()
+    assert first_boot.run().returncode == 0
+    assert [path.name for path in first_boot.machine.folders.bundle.glob("userdata/*")] == ["boot.sh"]
+
+
+def test_a_bucket_that_answers_later_is_waited_for(first_boot: FirstBoot) -> None:
+    key = first_boot.assets / BUNDLE_BUCKET / BUNDLE_KEY
+    key.rename(key.with_name("later"))
+    first_boot.machine.command(
+        "sleep", f'echo "sleep $*" >>"{first_boot.folder}/calls"; [[ $1 != 4 ]] || mv "{key.parent}/later" "{key}"'
+    )
+    assert first_boot.run().returncode == 0
+    assert [call for call in first_boot.machine.calls if call.startswith("sleep")] == ["sleep 2", "sleep 4"]
+
+
+@pytest.mark.parametrize(("choice", "last"), [("stop", "shutdown -P now"), ("keep", "aws")])
+def test_a_bundle_that_cannot_be_had_is_told_and_powers_off(first_boot: FirstBoot, choice: str, last: str) -> None:
+    first_boot.offer(b"<Error>AccessDenied</Error>")
+    done = first_boot.run(OnFailure=choice)
+    assert done.returncode == 1
+    assert f"Could not fetch the bundle s3://{BUNDLE_BUCKET}/{BUNDLE_KEY}: " in done.stderr
+    assert "File is not a zip file. To try again, start the instance." in done.stderr
+    assert first_boot.machine.calls[-1].startswith(last)
+    sleeps = [call for call in first_boot.machine.calls if call.startswith("sleep")]
+    assert sleeps == [f"sleep {seconds}" for seconds in (2, 4, 8, 16, 32, 64)]
+    (record,) = (first_boot.assets / first_boot.machine.bucket_name).glob("boots/i-0123456789abcdef0/*.json")
+    document = json.loads(record.read_text())
+    assert document["started_at"] == record.name.removesuffix(".json")
+    assert document["instance_id"] == "i-0123456789abcdef0"
+    assert document["error"]["step"] == "user-data"
+    assert "BadZipFile" in document["error"]["message"]
+
+
+def test_an_image_without_the_aws_command_is_told(first_boot: FirstBoot) -> None:
+    commands = first_boot.folder / "bin"
+    (commands / "aws").unlink()
+    for name in ("bash", "sed", "base64", "date", "python3", "curl", "mkdir", "mv", "cat"):
+        (commands / name).symlink_to(next(Path(p) / name for p in os.defpath.split(":") if (Path(p) / name).exists()))
+    first_boot.machine.environment["PATH"] = str(commands)
+    done = first_boot.run()
+    assert "this image has no aws command; use the Deep Learning AMI" in done.stderr
+    assert first_boot.machine.calls == ["shutdown -P +720", "shutdown -P now"]
+
+
+@pytest.mark.parametrize("hours", ["", "-1", "12 hours", "1; id", "$(id)", "99999"])
+def test_a_lifetime_that_is_no_number_powers_off_at_once(first_boot: FirstBoot, hours: str) -> None:
+    done = first_boot.run(MaxHours=hours)
+    assert "MaxHours is not a number of hours" in done.stderr
+    assert [call for call in first_boot.machine.calls if "shutdown" in call] == ["shutdown -P now"]
+    assert not first_boot.machine.folders.parameters.exists()
+
+
+@pytest.mark.parametrize(("hours", "minutes"), [("1", 60), ("08", 480), ("168", 10080)])
+def test_the_lifetime_is_armed_in_minutes(first_boot: FirstBoot, hours: str, minutes: int) -> None:
+    first_boot.run(MaxHours=hours)
+    assert first_boot.machine.calls[0] == f"shutdown -P +{minutes}"
+
+
+HOSTILE = [
+    "$(touch hacked)",
+    "`touch hacked`",
+    "'; touch hacked; '",
+    '"; touch hacked; "',
+    "\n$(touch hacked)\ntouch hacked\n",
+    "{{ 7 * 7 }} {% raw %} <# comment #> {# comment #}",
+    "## template: jinja",
+    "--boundary\nContent-Type: text/plain\n\n",
+    "OnFailure=a2VlcA==\nMaxHours=MQ==",
+    "\N{HORSE}\N{ZERO WIDTH JOINER}\N{COMBINING ACUTE ACCENT}\x00\x1b[31m\r\n" + "x" * 980,
+    " leading and trailing \t",
+]
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+def test_a_hostile_prompt_arrives_unchanged_and_runs_nothing(first_boot: FirstBoot, prompt: str) -> None:
+    parameters = {**first_boot.machine.parameters, "Prompt": prompt, "NegativePrompt": prompt[::-1]}
+    done = first_boot.run(**parameters)
+    assert done.returncode == 0, done.stderr
+    assert read_parameters(first_boot.machine.folders.parameters) == parameters
+    assert not list(first_boot.folder.rglob("hacked"))
+    assert len(first_boot.machine.calls) == 3
+
+
+@given(st.text(), st.sampled_from(["Prompt", "NegativePrompt", "InitImage"]))
+def test_any_text_is_carried_without_leaving_its_line(text: str, name: str) -> None:
+    payload = str(mail(rendered({**LONGEST, name: text})).get_payload())
+    (line,) = [line for line in payload.splitlines() if line.startswith(f"{name}=")]
+    assert set(line.partition("=")[2]) <= set(string.ascii_letters + string.digits + "+/=")
