@@ -1,0 +1,101 @@
+"""Runs a command, or the person's shell, inside a local cloud that lives as long as it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+from scripts.local.local_cloud import LocalCloud, LocalCloudError
+from scripts.local.machine.ordinary_user import NoOrdinaryUserError
+
+PATIENCE = 15.0  # seconds for the command to end by itself after a signal
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Gives the command's exit code, 128 + N when it or the cloud was ended by signal N, and 2 for misuse."""
+    options = _parser().parse_args(arguments)
+    command = options.command or [os.environ.get("SHELL", "/bin/sh")]
+    for number in PASSED_ON:
+        signal.signal(number, _interrupt)
+    try:
+        with LocalCloud(verbose=options.verbose, keep=options.keep) as cloud:
+            if options.bootstrap:
+                cloud.bootstrap()
+            code = _run(command, cloud)
+            if options.keep:
+                sys.stderr.write(f"cloud: kept {cloud.scratch}\n")
+            return code
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+    except (LocalCloudError, NoOrdinaryUserError) as error:
+        sys.stderr.write(f"cloud: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/local/cloud",
+        description="Runs COMMAND (by default your shell) in an AWS account emulated on this machine. "
+        "When it ends, everything in that account is gone.",
+        epilog='example: scripts/local/cloud --bootstrap cdk deploy --parameters Prompt="A horse under a tree"',
+    )
+    parser.add_argument("--bootstrap", action="store_true", help="run cdk bootstrap first")
+    parser.add_argument("--verbose", action="store_true", help="show the cloud's log")
+    parser.add_argument("--keep", action="store_true", help="keep the scratch folder: machines' disks and cloud.log")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command and its arguments")
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _run(command: list[str], cloud: LocalCloud) -> int:
+    command = command[1:] if command[:1] == ["--"] else command
+    try:
+        process = subprocess.Popen(command, env=cloud.environment)
+    except OSError as error:
+        raise LocalCloudError(f"{shlex.join(command)} could not be started: {error.strerror}.") from error
+    try:
+        code = process.wait()
+    except Interrupted as interrupted:
+        _end(process, interrupted.number)
+        raise
+    return 128 - code if code < 0 else code
+
+
+def _end(process: subprocess.Popen[bytes], number: int) -> None:
+    """Passes a signal on, once: a terminal sends Ctrl-C to the command as well, which may be ending already."""
+    for passed_on in PASSED_ON:
+        signal.signal(passed_on, signal.SIG_IGN)
+    if number != signal.SIGINT or not _ends(process, 1.0):
+        process.send_signal(number)
+    if not _ends(process, PATIENCE):
+        process.kill()
+        process.wait()
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

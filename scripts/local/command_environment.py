@@ -1,0 +1,53 @@
+"""The environment in which commands meet the local cloud, and nothing but the local cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCAL_HOSTS = "localhost,127.0.0.1,::1"
+# Every setting of the SDKs and the CDK CLI begins so; whatever the caller has of them is left behind.
+FOREIGN = ("AWS_", "CDK_", "BOTO_", "BOTOCORE_")
+
+
+def command_environment(
+    caller: Mapping[str, str],
+    *,
+    endpoint: str,
+    region: str,
+    access_key_id: str,
+    secret_access_key: str,
+    scratch: Path,
+) -> dict[str, str]:
+    """The caller's environment with all settings of AWS and the CDK replaced by those of the local cloud.
+
+    Writes the SDKs' settings file into `scratch`, so that the files in the caller's home are never read. S3 is
+    addressed by path, since `bucket.localhost` does not resolve on every machine.
+    """
+    environment = {name: value for name, value in caller.items() if not name.upper().startswith(FOREIGN)}
+    settings = scratch / "aws-config"
+    settings.write_text(f"[default]\nregion = {region}\ns3 =\n    addressing_style = path\n", "utf-8")
+    credentials = scratch / "aws-credentials"
+    credentials.touch()
+    no_proxy = ",".join(filter(None, [LOCAL_HOSTS, caller.get("NO_PROXY") or caller.get("no_proxy", "")]))
+    path = [str(CHECKOUT / ".venv/bin"), str(CHECKOUT / "node_modules/.bin"), caller.get("PATH", "/usr/bin:/bin")]
+    return {
+        **environment,
+        "PATH": ":".join(path),
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret_access_key,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_CONFIG_FILE": str(settings),
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "CDK_HOME": str(scratch / "cdk-home"),
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CDK_NOTICES": "false",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }

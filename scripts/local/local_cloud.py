@@ -1,0 +1,118 @@
+"""The local cloud as a context manager: an emulated account, in which instances are machines that boot."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from scripts.local.account import Account
+from scripts.local.cloudformation.service import CloudFormation
+from scripts.local.command_environment import CHECKOUT, command_environment
+from scripts.local.machines import Machines
+from scripts.local.seeds import seed
+from scripts.local.server import Server
+
+log = logging.getLogger(__name__)
+
+# moto keeps its state in the process.
+_only_one = threading.Lock()
+
+
+class LocalCloudError(RuntimeError):
+    """Why the local cloud could not do what was asked; a sentence for a person."""
+
+
+class LocalCloud:
+    """An emulated AWS account, from `__enter__` to `__exit__`.
+
+    One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
+    (the machines' disks and `cloud.log`) behind.
+
+    Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
+    `account`, `scratch`, `log_file`.
+    """
+
+    environment: dict[str, str]
+    machines: Machines
+    account: Account
+
+    def __init__(self, *, verbose: bool = False, keep: bool = False) -> None:
+        self._verbose = verbose
+        self._keep = keep
+        self._context = contextlib.ExitStack()
+
+    def __enter__(self) -> LocalCloud:
+        if not _only_one.acquire(blocking=False):
+            raise LocalCloudError("Another local cloud runs in this process; leave that one first.")
+        self._context.callback(_only_one.release)
+        try:
+            self._start()
+        except BaseException:
+            self._context.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._context.close()
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the emulated AWS API."""
+        return self.account.endpoint
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the account's administrator."""
+        return self.account.client(service)
+
+    def bootstrap(self) -> None:
+        """Runs `cdk bootstrap`, quietly. Raises `LocalCloudError` with what it printed when it fails."""
+        where = f"aws://{self.account.id}/{self.account.region}"
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            done = subprocess.run(
+                ["cdk", "bootstrap", where, "--app", ""],
+                cwd=folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise LocalCloudError(f"cdk bootstrap failed in the local cloud:\n{done.stdout}")
+
+    def _start(self) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="sd-local-"))
+        # The machines run as another user when the caller is root: they may pass through, not look around.
+        self.scratch.chmod(0o711)
+        if not self._keep:
+            self._context.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        self.log_file = self.scratch / "cloud.log"
+        server = Server(self.log_file, verbose=self._verbose)
+        server.start()
+        self._context.callback(server.stop)
+        self.account = Account(server.endpoint)
+        seed(self.account)
+        self._context.enter_context(CloudFormation(self.account).attached())
+        self.machines = Machines(self.scratch / "machines", server.endpoint)
+        self._context.enter_context(self.machines.attached())
+        self._context.callback(self.machines.close)
+        self.environment = command_environment(
+            os.environ,
+            endpoint=server.endpoint,
+            region=self.account.region,
+            access_key_id=self.account.access_key_id,
+            secret_access_key=self.account.secret_access_key,
+            scratch=self.scratch,
+        )
+        log.info("The local cloud is at %s; its checkout is %s.", server.endpoint, CHECKOUT)

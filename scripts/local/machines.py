@@ -1,0 +1,214 @@
+"""Gives every emulated EC2 instance a machine, and keeps the states of the two in step."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, StateReason
+
+from scripts.local.instance_view import view_of
+from scripts.local.machine.machine import Machine, Surroundings
+from scripts.local.machine.ordinary_user import ordinary_user
+from scripts.local.metadata_service import MetadataService
+from scripts.local.replaced import replaced
+
+log = logging.getLogger(__name__)
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STOP_DEADLINE = 120.0  # seconds; EC2 too ends an instance by force when it does not go down
+STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+
+class Machines:
+    """The machines of one cloud, by instance id. Their disks lie in `folder`."""
+
+    def __init__(self, folder: Path, aws_endpoint: str) -> None:
+        self._folder = folder
+        self._surroundings = Surroundings(aws_endpoint, ordinary_user(CHECKOUT), has_gpu=_has_gpu())
+        self._machines: dict[str, Machine] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    def __getitem__(self, instance_id: str) -> Machine:
+        """The machine of an instance. Raises `KeyError` for one that never was or is terminated."""
+        return self._machines[instance_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._machines))
+
+    def __len__(self) -> int:
+        return len(self._machines)
+
+    def close(self) -> None:
+        """Ends every machine at once and deletes its disk."""
+        with self._lock:
+            self._closed = True
+            machines = list(self._machines.values())
+            self._machines.clear()
+        for machine in machines:
+            machine.kill()
+            machine.metadata.stop()
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """Makes the emulated EC2 API act on the machines while the context lasts."""
+        hooks = {
+            (InstanceBackend, "run_instances"): self._around_run,
+            (InstanceBackend, "start_instances"): self._around_start_instances,
+            (Instance, "start"): self._around_start,
+            (Instance, "stop"): self._around_stop,
+            (Instance, "reboot"): self._around_reboot,
+            (Instance, "terminate"): self._around_terminate,
+        }
+        with replaced({(owner, name): hook(owner.__dict__[name]) for (owner, name), hook in hooks.items()}):
+            yield
+
+    def _around_run(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def run_instances(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            reservation = original(backend, *args, **kwargs)
+            for instance in reservation.instances:
+                self._launch(instance)
+            return reservation
+
+        return run_instances
+
+    def _around_start_instances(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def start_instances(backend: Any, instance_ids: list[str]) -> Any:
+            for instance in backend.get_multi_instances_by_id(instance_ids):
+                if instance.state not in ("stopped", "running", "pending"):
+                    raise EC2ClientError(
+                        "IncorrectInstanceState",
+                        f"The instance '{instance.id}' is not in a state from which it can be started.",
+                    )
+            return original(backend, instance_ids)
+
+        return start_instances
+
+    def _around_start(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def start(instance: Any) -> Any:
+            if instance.state in ("running", "pending"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            instance.launch_time = utcnow()
+            self._begin(instance, "pending", self._boot)
+            return previous
+
+        return start
+
+    def _around_stop(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def stop(instance: Any) -> Any:
+            if instance.state in ("stopping", "stopped"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            self._begin(instance, "stopping", self._power_off)
+            return previous
+
+        return stop
+
+    def _around_reboot(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def reboot(instance: Any) -> None:
+            original(instance)
+            threading.Thread(target=self._reboot, args=(instance,), daemon=True).start()
+
+        return reboot
+
+    def _around_terminate(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def terminate(instance: Any) -> Any:
+            if instance.state in ("shutting-down", "terminated"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            self._begin(instance, "shutting-down", self._destroy)
+            return previous
+
+        return terminate
+
+    def _launch(self, instance: Any) -> None:
+        metadata = MetadataService(lambda: view_of(instance))
+        machine = Machine(
+            self._folder / instance.id,
+            metadata,
+            self._surroundings,
+            functools.partial(self._ended_by_itself, instance),
+        )
+        with self._lock:
+            self._machines[instance.id] = machine
+        self._begin(instance, "pending", self._boot)
+
+    def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
+        _set_state(instance, state)
+        machine = self._machines[instance.id]
+        threading.Thread(target=self._logged, args=(action, instance, machine), daemon=True).start()
+
+    def _logged(self, action: Callable[[Any, Machine], None], instance: Any, machine: Machine) -> None:
+        try:
+            action(instance, machine)
+        except Exception:
+            log.exception("The machine of %s failed.", instance.id)
+
+    def _boot(self, instance: Any, machine: Machine) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            machine.start()
+        if instance.state == "pending":
+            _set_state(instance, "running")
+
+    def _power_off(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        if instance.state == "stopping":
+            _set_state(instance, "stopped")
+
+    def _destroy(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        machine.destroy()
+        with self._lock:
+            self._machines.pop(instance.id, None)
+        _set_state(instance, "terminated")
+
+    def _reboot(self, instance: Any) -> None:
+        machine = self._machines[instance.id]
+        machine.power_off(STOP_DEADLINE)
+        with self._lock:
+            if not self._closed and instance.state == "running":
+                machine.start()
+
+    def _ended_by_itself(self, instance: Any, how: str) -> None:
+        if self._closed or instance.state not in ("running", "pending"):
+            return
+        if how == "reboot":
+            self._reboot(instance)
+            return
+        reason = StateReason(
+            "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
+        )
+        if instance.instance_initiated_shutdown_behavior == "terminate":
+            instance.terminate()
+        else:
+            instance.stop()
+        instance.state_reason = reason
+
+
+def _set_state(instance: Any, state: str) -> None:
+    instance._state = InstanceState(state, STATES[state])
+
+
+def _has_gpu() -> bool:
+    nvidia_smi = shutil.which("nvidia-smi")
+    return nvidia_smi is not None and subprocess.run([nvidia_smi], capture_output=True, check=False).returncode == 0
