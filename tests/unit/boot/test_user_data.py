@@ -195,6 +195,17 @@ def test_the_first_boot_arms_the_timer_fetches_the_bundle_and_starts_it(first_bo
     assert list((software / "current").iterdir()) == [software / "current/userdata"]
 
 
+def test_the_worker_an_ordinary_user_can_read_what_a_strict_root_wrote(first_boot: FirstBoot) -> None:
+    strict = os.umask(0o077)
+    try:
+        assert first_boot.run().returncode == 0
+    finally:
+        os.umask(strict)
+    folders = first_boot.machine.folders
+    for path in (folders.parameters, folders.bundle.resolve(), folders.bundle / "userdata/boot.sh"):
+        assert path.stat().st_mode & 0o044 == 0o044, path
+
+
 def test_a_later_boot_fetches_nothing(first_boot: FirstBoot) -> None:
     first_boot.run()
     (first_boot.folder / "calls").unlink()
