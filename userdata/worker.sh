@@ -2,4 +2,6 @@
 # The main process of sd-worker.service: the worker, in the interpreter that the boot chose.
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# The dynamic user has no home; what libraries keep there belongs to the worker's state.
+export HOME=${STATE_DIRECTORY:?is not set: run this through sd-worker.service}
 exec "${SD_PYTHON:?is not set: worker.env is written by the boot, so boot this machine first}" -u -m userdata.worker

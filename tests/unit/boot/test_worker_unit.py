@@ -1,5 +1,7 @@
 import configparser
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,3 +44,14 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert "Restart" not in service
     assert service["ExecStart"].startswith("/bin/bash /opt/sd-on-ec2/current/userdata/")
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
+
+
+def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/bash\necho "$HOME $PWD $*"\n')
+    python.chmod(0o755)
+    environment = {"SD_PYTHON": str(python), "STATE_DIRECTORY": "/var/lib/sd-worker", "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", str(BUNDLE / "worker.sh")], env=environment, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n"
