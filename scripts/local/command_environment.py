@@ -22,8 +22,7 @@ def command_environment(
 ) -> dict[str, str]:
     """The caller's environment with all settings of AWS and the CDK replaced by those of the local cloud.
 
-    Writes the SDKs' settings file into `scratch`, so that the files in the caller's home are never read. S3 is
-    addressed by path, since `bucket.localhost` does not resolve on every machine.
+    Writes the SDKs' settings file into `scratch`, so that the files in the caller's home are never read.
     """
     environment = {name: value for name, value in caller.items() if not name.upper().startswith(FOREIGN)}
     settings = scratch / "aws-config"

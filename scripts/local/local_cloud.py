@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from scripts.local.account import Account
+from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines import Machines
@@ -103,6 +104,7 @@ class LocalCloud:
         self._context.callback(server.stop)
         self.account = Account(server.endpoint)
         seed(self.account)
+        self._context.enter_context(conditions_passed_over())
         self._context.enter_context(CloudFormation(self.account).attached())
         self.machines = Machines(self.scratch / "machines", server.endpoint)
         self._context.enter_context(self.machines.attached())

@@ -38,8 +38,12 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        """The address of the API. It says `localhost`: with 127.0.0.1 moto misreads the URLs of templates in S3."""
-        return f"http://localhost:{self._server.get_host_and_port()[1]}"
+        """The address of the API.
+
+        It says 127.0.0.1 and not localhost: for a number every SDK addresses buckets by path, while the CDK CLI would
+        ask for `bucket.localhost`, a name that does not resolve on every machine.
+        """
+        return f"http://127.0.0.1:{self._server.get_host_and_port()[1]}"
 
     def stop(self) -> None:
         """Stops serving, and gives the port and the loggers back."""

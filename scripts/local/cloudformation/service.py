@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.exceptions import CloudFormationError, ValidationError
 from moto.cloudformation.models import Change, ChangeSet, Event, Stack
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult, EmptyResult
@@ -18,7 +18,7 @@ from scripts.local.cloudformation.convergence import Convergence, Target, parame
 from scripts.local.cloudformation.parameter_constraints import ParameterError, check_parameters
 from scripts.local.cloudformation.rules import check_rules
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
-from scripts.local.cloudformation.template import dependency_order, parse_template
+from scripts.local.cloudformation.template import bucket_and_key, dependency_order, parse_template
 from scripts.local.replaced import replaced
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,15 @@ log = logging.getLogger(__name__)
 # A request waits this long for its operation, so that a person who polls every few seconds waits less; one that
 # takes longer goes on in the background, as with the real service.
 PATIENCE = 20.0
+
+
+class ChangeSetNotFoundError(CloudFormationError):  # type: ignore[misc]  # moto has no types
+    """There is no such change set; the message is the service's."""
+
+    code = "ChangeSetNotFound"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"ChangeSet [{name}] does not exist")
 
 
 class CloudFormation:
@@ -45,16 +54,29 @@ class CloudFormation:
                 (Stack, "create_resources"): self._create_resources,
                 (ChangeSet, "_parse_template"): _parse_change_set,
                 (ChangeSet, "diff"): _changes_of,
+                (CloudFormationResponse, "_get_stack_from_s3_url"): self._fetch_template,
                 (CloudFormationResponse, "create_stack"): self._create_stack,
                 (CloudFormationResponse, "update_stack"): self._update_stack,
                 (CloudFormationResponse, "delete_stack"): self._delete_stack,
                 (CloudFormationResponse, "create_change_set"): self._create_change_set,
                 (CloudFormationResponse, "execute_change_set"): self._execute_change_set,
+                (CloudFormationResponse, "describe_change_set"): lambda response: ActionResult(_change_set(response)),
+                (CloudFormationResponse, "delete_change_set"): _delete_change_set,
             }
         ):
             yield
 
     # moto calls what follows as methods of its own objects, so each is made from a closure over this one.
+
+    @property
+    def _fetch_template(self) -> Any:
+        def fetch_template(response: Any, url: str) -> str:
+            log.info("template URL %s", url)
+            bucket, key = bucket_and_key(url)
+            body: bytes = self._account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            return body.decode()
+
+        return fetch_template
 
     @property
     def _create_stack(self) -> Any:
@@ -131,7 +153,7 @@ class CloudFormation:
     def _execute_change_set(self) -> Any:
         def execute_change_set(response: Any) -> Any:
             backend = response.cloudformation_backend
-            change_set = backend.describe_change_set(response._get_param("ChangeSetName"))
+            change_set = _change_set(response)
             if change_set.execution_status != "AVAILABLE":
                 raise ValidationError(
                     message=f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status of "
@@ -280,6 +302,23 @@ def _template_text(response: Any, stack: Any = None) -> str:
     if not url and not body:
         raise ValidationError(message="Either Template URL or Template Body must be specified.")
     return str(response._get_stack_from_s3_url(url) if url else body)
+
+
+def _change_set(response: Any) -> Any:
+    """The change set of the request. moto passes over the stack's name, and the CDK CLI gives all the same name."""
+    name, stack_name = response._get_param("ChangeSetName"), response._get_param("StackName")
+    for change_set in response.cloudformation_backend.change_sets.values():
+        if name == change_set.change_set_id or (
+            name == change_set.change_set_name and stack_name in (change_set.stack_name, change_set.stack_id)
+        ):
+            return change_set
+    raise ChangeSetNotFoundError(name)
+
+
+def _delete_change_set(response: Any) -> Any:
+    with contextlib.suppress(ChangeSetNotFoundError):
+        del response.cloudformation_backend.change_sets[_change_set(response).change_set_id]
+    return EmptyResult()
 
 
 def _given_parameters(listed: list[dict[str, Any]], previous: dict[str, str]) -> dict[str, str]:

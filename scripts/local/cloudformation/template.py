@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +26,20 @@ def parse_template(text: str) -> dict[str, Any]:
     except json.JSONDecodeError:
         template = _moto_reader(text)
     return template
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """The bucket and the key of a template's URL, with the bucket in the path or in front of the host's name.
+
+    moto's own reading takes an IP address for a host with a bucket in front.
+    """
+    parts = urllib.parse.urlsplit(url)
+    host, path = parts.hostname or "", urllib.parse.unquote(parts.path).lstrip("/")
+    in_front = re.fullmatch(r"(.+)\.(s3[.-].*|localhost)", host)
+    if in_front:
+        return in_front[1], path
+    bucket, _, key = path.partition("/")
+    return bucket, key
 
 
 def references(value: Any) -> Iterator[str]:

@@ -123,6 +123,8 @@ def _run_parameters(account: Account, properties: dict[str, Any]) -> dict[str, A
     asked: dict[str, Any] = {name: merged[name] for name in PASSED_ON if name in merged}
     if "UserData" in asked:
         asked["UserData"] = base64.b64decode(asked["UserData"])  # boto3 encodes it again
+    if "NetworkInterfaces" in asked:
+        asked["NetworkInterfaces"] = [_network_interface(one) for one in asked["NetworkInterfaces"]]
     if isinstance(asked.get("Monitoring"), (str, bool)):
         asked["Monitoring"] = {"Enabled": asked["Monitoring"]}
     if "AvailabilityZone" in merged:
@@ -131,6 +133,11 @@ def _run_parameters(account: Account, properties: dict[str, Any]) -> dict[str, A
     if profile:
         asked["IamInstanceProfile"] = {"Name": profile} if isinstance(profile, str) else profile
     return asked
+
+
+def _network_interface(properties: dict[str, Any]) -> dict[str, Any]:
+    renamed = {"GroupSet": "Groups"}  # the template's name, and the API's
+    return {renamed.get(name, name): value for name, value in properties.items()}
 
 
 def _check_user_data(encoded: str | None) -> None:

