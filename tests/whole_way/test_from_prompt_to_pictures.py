@@ -1,0 +1,103 @@
+"""The product's main job: the real CDK CLI, the real stack, the real user data, the real worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.whole_way.conftest import QUICK, Person, run_id_of
+
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+
+HOSTILE = (
+    'a=b:c "two"  \'one\' $(touch /tmp/pwned) `id` ${HOME} \\n \\\\\nsecond line\n\ttab — é 🐎 ; rm -rf / #' + "x" * 900
+)
+    "a=b:c \"two\"  'one' $(touch /tmp/pwned) `id` ${HOME} \\n \\\\\nsecond line\n\ttab — é 🐎 ; rm -rf / #" + "x" * 900
+)
+
+
+def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
+    first = {**QUICK, "Prompt": HOSTILE[:1000]}
+    person.deploy(**first)
+    bucket, instance_id = person.output("ResultsBucket"), person.output("InstanceId")
+    run_id = run_id_of(**first)
+
+    person.wait_for_run(bucket, run_id)
+    assert person.read(bucket, f"runs/{run_id}/job.json")["prompt"] == HOSTILE[:1000]
+    assert not Path("/tmp/pwned").exists()
+    assert len(person.images(bucket, run_id)) == 6
+    assert {f"runs/{run_id}/{name}" for name in ("report.json", "log.txt", "txt2img-samples/grid-0000.png")} <= set(
+        person.objects(bucket)
+    )
+    assert f"runs/{run_id}/gpu.csv" not in person.objects(bucket)
+    person.wait_for_state("stopped")
+
+    before = person.objects(bucket)
+    assert "no changes" in person.deploy(**first)
+    assert person.instance()["State"]["Name"] == "stopped"
+    assert "Nothing to do" in person.sd("start")
+
+    second = {**first, "Prompt": "A tree in forest"}
+    person.deploy(Prompt="A tree in forest")
+    assert person.output("InstanceId") == instance_id
+    assert "Started" in person.sd("start")
+    person.wait_for_run(bucket, run_id_of(**second))
+    person.wait_for_state("stopped")
+    images = {key: entry for key, entry in before.items() if key.endswith(".png")}
+    assert {key: person.objects(bucket)[key]["ETag"] for key in images} == {k: e["ETag"] for k, e in images.items()}
+    assert {key: person.objects(bucket)[key]["LastModified"] for key in images} == {
+        key: entry["LastModified"] for key, entry in images.items()
+    }
+
+    person.deploy(RunId="again")
+    person.sd("start")
+    again = run_id_of(**second, RunId="again")
+    assert again != run_id_of(**second)
+    person.wait_for_run(bucket, again)
+    boots = [person.read(bucket, key) for key in sorted(person.objects(bucket, f"boots/{instance_id}/"))]
+    installs = [phase["seconds"] for boot in boots for phase in boot["phases"] if phase["phase"] == "weights"]
+    assert len(installs) == 3
+    assert max(installs[1:]) < installs[0]
+
+    lines = person.sd("results", again, "--to", str(tmp_path / "results")).splitlines()
+    folder = tmp_path / f"results/{again}/txt2img-samples/samples"
+    assert lines[-1] == f"6 images -> {folder}"
+    downloaded = sorted(folder.glob("*.png"))
+    assert [path.name for path in downloaded] == [f"{index:05}.png" for index in range(6)]
+    assert all(Image.open(path).size == (64, 64) for path in downloaded)
+
+    kept = person.objects(bucket)
+    destroyed = person.cdk("destroy", "--force")
+    assert destroyed.returncode == 0, destroyed.stdout
+    assert person.objects(bucket) == kept
+    assert list(person.cloud.machines) == []
+    left = person.cloud.client("ec2").describe_instances()["Reservations"]
+    assert {instance["State"]["Name"] for entry in left for instance in entry["Instances"]} == {"terminated"}
+    groups = person.cloud.client("ec2").describe_security_groups()["SecurityGroups"]
+    assert not [group for group in groups if "sd-on-ec2" in group["Description"]]
+    assert len(person.cloud.client("ec2").describe_key_pairs()["KeyPairs"]) == 0
+    found = person.sd("results", "--list").splitlines()
+    assert len([line for line in found if " done " in line]) == 3
+
+
+NONSENSE = {
+    "Model": ("unknown", "one of stable-diffusion-v1-5"),
+    "Steps": ("0", "a whole number from 1 to 1000, for example 75"),
+    "Height": ("513", "a multiple of 8 from 64 to 2048, for example 512"),
+    "Strength": ("1.5", "a number from 0.01 to 1, for example 0.75"),
+    "SshCidr": ("home", "for example 203.0.113.7/32"),
+    "Prompt": (" ", "for example"),
+}
+
+
+def test_nonsense_is_refused_before_anything_is_created(person: Person) -> None:
+    for name, (value, rule) in NONSENSE.items():
+        finished = person.cdk("deploy", "--parameters", f"{name}={value}")
+        assert finished.returncode != 0
+        assert f"Parameter {name} failed to satisfy constraint: must be " in finished.stdout
+        assert rule in finished.stdout
+        assert list(person.cloud.machines) == []
+        assert len(person.cloud.client("ec2").describe_vpcs()["Vpcs"]) == 1
+        assert not [b for b in person.cloud.client("s3").list_buckets()["Buckets"] if "results" in b["Name"]]

@@ -1,0 +1,49 @@
+"""Nothing saved is lost, and nothing is done twice, wherever the worker is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
+
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+
+
+def test_a_killed_worker_goes_on_with_the_missing_images(person: Person) -> None:
+    wanted = {**QUICK, "Steps": "40", "Height": "256", "Width": "256", "Iterations": "4", "Samples": "2"}
+    person.deploy(**wanted)
+    bucket, run_id = person.output("ResultsBucket"), run_id_of(**wanted)
+    wait_for(lambda: len(person.images(bucket, run_id)) >= 2, "two images")
+    before = {key: person.objects(bucket)[key] for key in person.images(bucket, run_id)}
+    os.kill(worker_process(person), signal.SIGKILL)
+
+    person.wait_for_state("stopped")
+    assert person.read(bucket, f"runs/{run_id}/status.json")["phase"] == "failed"
+    assert len(person.images(bucket, run_id)) < 8
+    assert "Started" in person.sd("start")
+    person.wait_for_run(bucket, run_id)
+
+    images = person.images(bucket, run_id)
+    assert [key.rsplit("/", 1)[1] for key in images] == [f"{index:05}.png" for index in range(8)]
+    after = person.objects(bucket)
+    assert all(after[key]["LastModified"] == entry["LastModified"] for key, entry in before.items())
+    seeds = [person.read(bucket, key.replace(".png", ".json"))["seed"] for key in images]
+    assert seeds == list(range(42, 50))
+
+
+def worker_process(person: Person) -> int:
+    """The worker's process on the emulated instance: the one whose environment names its disk."""
+    disk = str(person.cloud.scratch)
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                command = open(f"/proc/{entry}/cmdline", "rb").read()
+                environment = open(f"/proc/{entry}/environ", "rb").read()
+            except OSError:
+                continue
+            if b"userdata.worker\0" in command and b"-m\0" in command and disk.encode() in environment:
+                return int(entry)
+    raise AssertionError("the worker does not run")
