@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
         command += ["--parameters", f"{name}={value}"]
     if session.profile_name != "default":
         command += ["--profile", session.profile_name]
+    # An output folder of its own, so that two commands at once do not wait for, or refuse, each other.
+    output = tempfile.TemporaryDirectory(prefix="sd-cdk-out-")
+    command += ["--output", output.name]
     environment = {**os.environ, **({"AWS_REGION": session.region_name} if session.region_name else {})}
-    finished = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False)
+    with output:
+        finished = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False)
     if finished.returncode:
         raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")

@@ -48,12 +48,10 @@ def _zones_offering(ec2: EC2Client, instance_type: str) -> list[str]:
 def _not_offered(ec2: EC2Client, region: str, instance_type: str) -> str:
     candidates = ["g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge"]
     offered = [name for name in candidates if name != instance_type and _zones_offering(ec2, name)]
-    instead = f"Offered there: {', '.join(offered)}." if offered else "It offers no other GPU type of ours either."
-    return (
-        f"InstanceType is {instance_type!r}, but must be a type that {region} offers. {instead} "
-        "Choose one of those, for example --instance-type g4dn.xlarge, or another region, for example "
-        "--region us-east-1."
-    )
+    rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
+    if offered:
+        return f"{rule}: {', '.join(offered)} are. For example --instance-type {offered[0]}."
+    return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
 
 
 def prepare_initial_image(session: boto3.Session, deployment: Deployment | None, given: str) -> str:
@@ -65,9 +63,10 @@ def prepare_initial_image(session: boto3.Session, deployment: Deployment | None,
     if file.is_file():
         _check_image(file.read_bytes(), given)
     if deployment is None:
+        there = "no results bucket yet to hold it" if file.is_file() else "no such file here, and no results bucket yet"
         raise CommandError(
-            f"InitImage is {given!r}, but there is no results bucket yet to hold it. Deploy once without it, then "
-            "again with it, for example --init-image horse.png"
+            f"InitImage is {given!r}, but must be an image here or in the results bucket: there is {there}. Deploy "
+            "once without it; then give it, for example --init-image horse.png."
         )
     s3: S3Client = session.client("s3", config=RETRIES)
     if file.is_file():

@@ -12,8 +12,6 @@ from tests.whole_way.conftest import QUICK, Person, run_id_of
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
 
 HOSTILE = (
-    'a=b:c "two"  \'one\' $(touch /tmp/pwned) `id` ${HOME} \\n \\\\\nsecond line\n\ttab — é 🐎 ; rm -rf / #' + "x" * 900
-)
     "a=b:c \"two\"  'one' $(touch /tmp/pwned) `id` ${HOME} \\n \\\\\nsecond line\n\ttab — é 🐎 ; rm -rf / #" + "x" * 900
 )
 
