@@ -50,7 +50,7 @@ def _not_offered(ec2: EC2Client, region: str, instance_type: str) -> str:
     offered = [name for name in candidates if name != instance_type and _zones_offering(ec2, name)]
     rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
     if offered:
-        return f"{rule}: {', '.join(offered)} are. For example --instance-type {offered[0]}."
+        return f"{rule} ({', '.join(offered)}), for example --instance-type {offered[0]}."
     return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
 
 

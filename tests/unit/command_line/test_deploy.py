@@ -69,7 +69,7 @@ def test_a_region_without_the_type_is_refused_with_what_it_offers(
     with pytest.raises(CommandError) as refusal:
         choose_zones(account.session, "g5.xlarge")
     assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
-    assert "offers: g4dn.xlarge are. For example --instance-type g4dn.xlarge." in str(refusal.value)
+    assert "offers (g4dn.xlarge), for example --instance-type g4dn.xlarge." in str(refusal.value)
 
 
 def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
