@@ -1,0 +1,69 @@
+"""`python -m userdata.worker`: does the deployed run, waits for the idle time, and ends.
+
+Ends with 0 when the run is done, or when it was asked to stop (SIGTERM) and can be resumed; with 1 when it failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+
+from userdata.worker.layout import Folders
+from userdata.worker.parameter_file import read_parameters
+from userdata.worker.run import Outcome, do_run
+from userdata.worker.run_error import RunError
+from userdata.worker.run_log import log_format
+from userdata.worker.settings import read_settings
+
+logger = logging.getLogger("userdata.worker")
+
+# Read while the libraries are imported: without network nothing may be looked up, and their hints about optional
+# packages would be the first lines of every log.
+QUIET_AND_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
+
+
+def main() -> int:
+    """The exit code."""
+    _start_log()
+    os.environ.update(QUIET_AND_OFFLINE)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+    try:
+        settings = read_settings(os.environ)
+        parameters = read_parameters(Folders().parameters)
+        idle_seconds = _idle_seconds(parameters)
+        outcome = do_run(settings, parameters, stop)
+    except RunError as error:
+        logger.error("%s", error)
+        return 1
+    except Exception:
+        logger.exception("The worker failed before or while telling so in the bucket")
+        return 1
+    if outcome is Outcome.DONE and not stop.is_set():
+        logger.info("Idle for %g minutes", idle_seconds / 60)
+        stop.wait(idle_seconds)
+    return 1 if outcome is Outcome.FAILED else 0
+
+
+def _start_log() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(log_format())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _idle_seconds(parameters: Mapping[str, str]) -> float:
+    text = parameters.get("IdleMinutes", "0")
+    try:
+        return max(0.0, float(text)) * 60
+    except ValueError:
+        raise RunError(f"IdleMinutes is {text!r}, but must be a number of minutes, for example 5.") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

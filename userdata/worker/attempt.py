@@ -1,0 +1,239 @@
+"""One attempt at a run: takes stock of what is there, draws what is missing, uploads, and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from userdata.worker.atomic_file import write_atomically
+from userdata.worker.bucket import Bucket
+from userdata.worker.catalogue import read_catalogue
+from userdata.worker.cost import instance_cost
+from userdata.worker.gpu_samples import GpuSamples
+from userdata.worker.grid import make_grid
+from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
+from userdata.worker.initial_image import fetch_initial_image
+from userdata.worker.job import Job
+from userdata.worker.layout import Folders, RunKeys
+from userdata.worker.outbox import Outbox
+from userdata.worker.progress import Progress
+from userdata.worker.report import ImageTime, Report, read_boot_phases
+from userdata.worker.run_error import RunError, Stopped
+from userdata.worker.settings import Settings
+from userdata.worker.versions import library_versions
+
+if TYPE_CHECKING:
+    from userdata.worker.generate import DrawnImage
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One attempt at a run. Sets the phases of `progress` as it goes; `done` is left to the caller.
+
+    `stop`, once set, ends it within a denoising step.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        job: Job,
+        keys: RunKeys,
+        bucket: Bucket,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._job = job
+        self._keys = keys
+        self._bucket = bucket
+        self._progress = progress
+        self._stop = stop
+        self._folder = settings.state_directory
+        self._versions = library_versions()
+        self._image_keys = {keys.image(index) for index in range(job.images_total)}
+        self._outbox = Outbox(bucket, self._folder, self._sent)
+        self._gpu = GpuSamples(self._folder / keys.gpu)
+        self._resumed = False
+
+    def do(self) -> None:
+        """The whole run. Whatever ends it, the images that are saved are uploaded first.
+
+        Raises `Stopped` when asked to stop, and `RunError` with a sentence for a person.
+        """
+        logger.info(
+            "The run %s: %d images on %s", self._keys.run_id, self._job.images_total, self._settings.instance_id
+        )
+        try:
+            missing = self._take_stock()
+            self._bucket.put(self._keys.job, self._job_document())
+            if missing:
+                self._draw(missing)
+            self._progress.enter("uploading")
+            self._save_grid()
+            self._send_gpu_samples()
+            self._outbox.finish()
+        except BaseException:
+            with contextlib.suppress(RunError):  # logged already; the first failure is the one to tell
+                self._outbox.finish()
+            raise
+        finally:
+            self._gpu.stop()
+        self._bucket.put(self._keys.report, self._report())
+        logger.info("The run %s is done", self._keys.run_id)
+
+    def _take_stock(self) -> list[int]:
+        """Sends what lies on the disk but not in the bucket; returns the images that are nowhere."""
+        there = self._bucket.keys(self._keys.samples_folder)
+        self._progress.count(done=len(self._image_keys & there))
+        missing = []
+        for index in range(self._job.images_total):
+            if self._keys.image(index) in there:
+                self._resumed = True
+            elif (self._folder / self._keys.image(index)).exists():
+                self._resumed = True
+                self._send_image(index)
+            else:
+                missing.append(index)
+        if self._resumed:
+            logger.info(
+                "%d images are there from before, %d are missing", self._job.images_total - len(missing), len(missing)
+            )
+        return missing
+
+    def _draw(self, missing: list[int]) -> None:
+        initial_image = None
+        if self._job.from_image:
+            initial_image = fetch_initial_image(self._bucket, self._job.init_img, width=self._job.W, height=self._job.H)
+        self._gpu.start()
+        self._progress.enter("model")
+        # Imported here, since it takes seconds: a run that is done, or refused, does without.
+        from userdata.worker.generate import batches, draw_batch, prepare_sampler
+        from userdata.worker.pipeline import choose_device, load_pipeline, tell_what_is_cut
+
+        pipeline = load_pipeline(
+            self._settings.model_folder,
+            layout=read_catalogue()[str(self._job.model)].layout,
+            device=choose_device(self._settings.device),
+            from_image=self._job.from_image,
+        )
+        tell_what_is_cut(pipeline, "Prompt", self._job.prompt)
+        tell_what_is_cut(pipeline, "NegativePrompt", self._job.negative_prompt)
+        prepare_sampler(pipeline, self._job)
+        self._progress.enter("generating")
+        pace = _Pace(len(missing))
+        for indices in batches(missing, self._job.n_samples):
+            self._leave_if_asked()
+            began = pace.done
+
+            def step(share: float, began: int = began, count: int = len(indices)) -> None:
+                self._leave_if_asked()
+                self._progress.estimate(pace.remaining_seconds(began + share * count))
+
+            drawn = draw_batch(pipeline, self._job, indices, initial_image=initial_image, on_step=step)
+            for image in drawn:
+                self._save_image(image)
+            pace.done += len(indices)
+            logger.info(
+                "%d of %d images are drawn, %.2f s each",
+                self._job.images_total - len(missing) + pace.done,
+                self._job.images_total,
+                drawn[0].seconds,
+            )
+
+    def _leave_if_asked(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _save_image(self, drawn: DrawnImage) -> None:
+        record = describe_image(self._job, drawn.index, seconds=drawn.seconds, versions=self._versions)
+        text = parameters_text(self._job, drawn.index, versions=self._versions)
+        # The PNG comes last, on the disk as in the bucket: where it is, the image is done.
+        write_atomically(self._folder / self._keys.image_metadata(drawn.index), record.to_json())
+        write_atomically(self._folder / self._keys.image(drawn.index), png_with_parameters(drawn.image, text))
+        self._send_image(drawn.index)
+
+    def _send_image(self, index: int) -> None:
+        self._outbox.send(self._keys.image_metadata(index), self._keys.image(index))
+
+    def _sent(self, key: str) -> None:
+        if key in self._image_keys:
+            self._progress.one_more_image()
+
+    def _save_grid(self) -> None:
+        grid = make_grid(self._images(), count=self._job.images_total, columns=self._job.n_samples)
+        if grid:
+            file = io.BytesIO()
+            grid.save(file, format="PNG")
+            write_atomically(self._folder / self._keys.grid(0), file.getvalue())
+            self._outbox.send(self._keys.grid(0))
+
+    def _send_gpu_samples(self) -> None:
+        self._gpu.stop()
+        if self._gpu.file.exists():
+            self._outbox.send(self._keys.gpu)
+
+    def _images(self) -> Iterator[Image.Image]:
+        for index in range(self._job.images_total):
+            with Image.open(io.BytesIO(self._content(self._keys.image(index)))) as image:
+                yield image.convert("RGB")
+
+    def _content(self, key: str) -> bytes:
+        """A file of the run, from the disk or, when an earlier attempt made it on another one, from the bucket."""
+        file = self._folder / key
+        content = file.read_bytes() if file.exists() else self._bucket.get(key)
+        if content is None:
+            raise RunError(f"{key} has vanished from the bucket {self._bucket.name} during the run. Deploy again.")
+        return content
+
+    def _job_document(self) -> bytes:
+        document = {"schema": 1, "run_id": self._keys.run_id, "job": self._job.model_dump(by_alias=True)}
+        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+    def _report(self) -> bytes:
+        records = [
+            ImageRecord.from_json(self._content(self._keys.image_metadata(index)))
+            for index in range(self._job.images_total)
+        ]
+        settings = self._settings
+        local = settings.device == "cpu"  # drawn on the CPU: this machine is not billed as what it calls itself
+        return Report(
+            run_id=self._keys.run_id,
+            instance_id=settings.instance_id,
+            instance_type=settings.instance_type,
+            resumed=self._resumed,
+            phases=[*read_boot_phases(Folders().boot_timeline), *self._progress.phases()],
+            images=[ImageTime(file=record.file, seed=record.seed, seconds=record.seconds) for record in records],
+            gpu=self._gpu.summary(),
+            versions=self._versions,
+            cost=None
+            if local
+            else instance_cost(
+                region=settings.region,
+                instance_type=settings.instance_type,
+                began=settings.boot_started_at,
+                ended=datetime.now(UTC),
+            ),
+        ).to_json()
+
+
+class _Pace:
+    """How fast images come: from the beginning of the drawing, over all finished parts of images."""
+
+    def __init__(self, total: int) -> None:
+        self.done = 0
+        self._total = total
+        self._began = time.monotonic()
+
+    def remaining_seconds(self, images: float) -> float:
+        """The expected time for what is left after `images` images, fractions included."""
+        return (time.monotonic() - self._began) / images * (self._total - images)

@@ -1,0 +1,43 @@
+"""The overview of a run: its images in one picture, laid out as the original scripts' torchvision.utils.make_grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from PIL import Image
+
+PADDING = 2
+# Beyond this, common viewers (Pillow among them) refuse to open a picture, and a machine's memory is at risk.
+MOST_PIXELS = 178_000_000
+
+logger = logging.getLogger(__name__)
+
+
+def make_grid(images: Iterable[Image.Image], *, count: int, columns: int) -> Image.Image | None:
+    """The grid of `count` images of one size, `columns` in a row, two black pixels around each.
+
+    A single image is its own grid, without a border, as in torchvision. Returns None, and says so in the log, for a
+    grid of more than `MOST_PIXELS` pixels. `images` is read one at a time.
+    """
+    remaining = iter(images)
+    first = next(remaining)
+    if count == 1:
+        return first
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    width, height = first.width + PADDING, first.height + PADDING
+    size = (columns * width + PADDING, rows * height + PADDING)
+    if size[0] * size[1] > MOST_PIXELS:
+        logger.warning("No grid: with %d images it would be %d × %d pixels, too large to open", count, *size)
+        return None
+    grid = Image.new("RGB", size)
+    for index, image in enumerate(_with(first, remaining)):
+        row, column = divmod(index, columns)
+        grid.paste(image, (column * width + PADDING, row * height + PADDING))
+    return grid
+
+
+def _with(first: Image.Image, remaining: Iterable[Image.Image]) -> Iterable[Image.Image]:
+    yield first
+    yield from remaining

@@ -1,0 +1,111 @@
+"""Where a run stands: its status in the bucket, kept up to date, and the times of its phases."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+from userdata.worker.bucket import Bucket
+from userdata.worker.layout import RunKeys
+from userdata.worker.publisher import Publisher
+from userdata.worker.report import PhaseTime
+from userdata.worker.status import Failure, Status, utc_now
+
+# A request a second while something happens; the estimate alone asks for one every five seconds only, since every
+# request is paid for: at one a second, a long run would pay for its status what an image costs.
+STATUS_SECONDS = 1.0
+ESTIMATE_SECONDS = 5.0
+
+
+class Progress:
+    """The status of one run, safe to be changed from any thread."""
+
+    def __init__(self, bucket: Bucket, keys: RunKeys, status: Status) -> None:
+        self._status = status
+        self._lock = threading.Lock()
+        self._finished: list[PhaseTime] = []
+        self._began: tuple[str, str, float] | None = None
+        self._estimated_at = 0.0
+        self._publisher = Publisher(bucket, keys.status, self._render, interval=STATUS_SECONDS)
+
+    @property
+    def phase(self) -> str:
+        """The phase under way."""
+        return self._status.phase
+
+    def enter(self, phase: str) -> None:
+        """A new phase begins, and the one before it ends."""
+        with self._lock:
+            self._end_phase()
+            self._began = (phase, utc_now(), time.monotonic())
+            self._status.phase = phase
+            self._status.eta_seconds = None
+            self._status.error = None
+        self._publisher.changed()
+
+    def phases(self) -> list[PhaseTime]:
+        """The phases of this attempt so far, the one under way included."""
+        with self._lock:
+            return [*self._finished, *self._under_way()]
+
+    def count(self, *, done: int) -> None:
+        """So many images are in the bucket."""
+        with self._lock:
+            self._status.images_done = done
+        self._publisher.changed()
+
+    def one_more_image(self) -> None:
+        """Another image is in the bucket."""
+        with self._lock:
+            self._status.images_done += 1
+        self._publisher.changed()
+
+    def estimate(self, eta_seconds: float) -> None:
+        """The last image is expected in so many seconds."""
+        with self._lock:
+            self._status.eta_seconds = round(eta_seconds, 1)
+        if time.monotonic() - self._estimated_at >= ESTIMATE_SECONDS:
+            self._estimated_at = time.monotonic()
+            self._publisher.changed()
+
+    def fail(self, failure: Failure) -> None:
+        """The run has failed."""
+        self.enter("failed")
+        with self._lock:
+            self._status.error = failure
+        self._publisher.changed()
+
+    def pause(self) -> None:
+        """The run stops here for now: the phase stays, the estimate goes."""
+        with self._lock:
+            self._status.eta_seconds = None
+        self._publisher.changed()
+
+    def close(self) -> None:
+        """Makes sure that the last state is in the bucket. Raises botocore's error when that fails."""
+        self._publisher.close()
+
+    def _render(self) -> bytes:
+        with self._lock:
+            return self._status.to_json().encode()
+
+    def _end_phase(self) -> None:
+        self._finished.extend(self._under_way())
+        self._began = None
+
+    def _under_way(self) -> list[PhaseTime]:
+        if self._began is None:
+            return []
+        phase, started_at, began = self._began
+        return [PhaseTime(phase=phase, started_at=started_at, seconds=round(time.monotonic() - began, 3))]
+
+
+def continued_status(found: bytes | None, *, run_id: str, instance_id: str, images_total: int) -> Status:
+    """The status to begin with: new, or with the beginning of the run that `found`, its status.json, tells of."""
+    status = Status(run_id=run_id, instance_id=instance_id, phase="model", images_total=images_total)
+    try:
+        status.started_at = str(json.loads(found)["started_at"]) if found else status.started_at
+    except (KeyError, TypeError, ValueError):
+        return status  # nothing that this worker or the boot wrote: the run begins now
+    return status

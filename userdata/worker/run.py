@@ -1,0 +1,112 @@
+"""Does or resumes the deployed run: from parameters to images, grid, report and status in the bucket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from enum import Enum
+
+from pydantic import ValidationError
+
+from userdata.worker.attempt import Attempt
+from userdata.worker.bucket import Bucket
+from userdata.worker.job import Job
+from userdata.worker.layout import RunKeys
+from userdata.worker.progress import Progress, continued_status
+from userdata.worker.refusal import explain
+from userdata.worker.run_error import RunError, Stopped
+from userdata.worker.run_log import RunLog
+from userdata.worker.run_name import run_name
+from userdata.worker.settings import Settings
+from userdata.worker.status import Failure
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """How the worker's part of a run ended."""
+
+    DONE = "done"
+    STOPPED = "stopped, to be resumed"
+    FAILED = "failed"
+
+
+def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Event) -> Outcome:
+    """Does the run that `parameters` ask for, or what is left of it; a run that is done is left as it is.
+
+    `parameters` are the deployed ones by their names, the machine's included. `stop`, once set, ends the work within
+    a denoising step. A failure is told in the run's status and log. Raises botocore's errors when the bucket cannot
+    be read or the status cannot be written, so that nothing can be told there.
+    """
+    bucket = Bucket(settings.bucket)
+    keys = RunKeys(run_name(parameters), from_image=bool(parameters.get("InitImage")))
+    found = bucket.get(keys.status)
+    try:
+        job = _read_job(parameters)
+    except RunError as error:
+        return _refuse(error, settings, keys, bucket, found)
+    if _is_done(bucket, keys, job, found):
+        logger.info("The run %s is done already: nothing is repeated", keys.run_id)
+        return Outcome.DONE
+    progress = _progress(settings, keys, bucket, found, images_total=job.images_total)
+    log = RunLog(bucket, keys.log, settings.state_directory)
+    try:
+        Attempt(settings, job, keys, bucket, progress, stop).do()
+        outcome = Outcome.DONE
+    except Stopped:
+        logger.info("Asked to stop: what is saved is uploaded, the next start goes on")
+        progress.pause()
+        outcome = Outcome.STOPPED
+    except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
+        _tell_failure(error, progress.phase, progress, log)
+        outcome = Outcome.FAILED
+    log.close_and_upload()
+    if outcome is Outcome.DONE:
+        progress.enter("done")  # the very last object to be written: who reads it finds everything else
+    progress.close()
+    return outcome
+
+
+def _refuse(error: RunError, settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None) -> Outcome:
+    progress = _progress(settings, keys, bucket, found, images_total=0)
+    log = RunLog(bucket, keys.log, settings.state_directory)
+    _tell_failure(error, "job", progress, log)
+    log.close_and_upload()
+    progress.close()
+    return Outcome.FAILED
+
+
+def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None, *, images_total: int) -> Progress:
+    status = continued_status(found, run_id=keys.run_id, instance_id=settings.instance_id, images_total=images_total)
+    return Progress(bucket, keys, status)
+
+
+def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) -> None:
+    if isinstance(error, RunError):
+        message = str(error)
+        logger.error("%s: %s", step, message)
+    else:
+        message = f"Something unforeseen happened ({type(error).__name__}: {error}). log.txt of this run says where."
+        logger.error("%s: %s", step, message, exc_info=error)
+    progress.fail(Failure(step=step, message=message, log_tail=log.tail()))
+
+
+def _read_job(parameters: Mapping[str, str]) -> Job:
+    names = {str(field.alias) for field in Job.model_fields.values()}
+    try:
+        return Job.model_validate({name: value for name, value in parameters.items() if name in names})
+    except ValidationError as error:
+        raise RunError(" ".join(explain(error, Job))) from error
+
+
+def _is_done(bucket: Bucket, keys: RunKeys, job: Job, status: bytes | None) -> bool:
+    if status is None:
+        return False
+    try:
+        phase = json.loads(status)["phase"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    wanted = {keys.image(index) for index in range(job.images_total)}
+    return phase == "done" and wanted <= bucket.keys(keys.samples_folder)
