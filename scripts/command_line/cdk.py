@@ -20,7 +20,7 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
 
     Its output goes to standard error, so that standard output stays for results.
     """
-    command = [str(ROOT / "node_modules/.bin/cdk"), "deploy", "--require-approval", "never", "--progress", "events"]
+    command = [str(ROOT / "node_modules/.bin/cdk"), "deploy", "--require-approval", "never"]
     for name, value in context.items():
         command += ["--context", f"{name}={value}"]
     for name, value in parameters.items():

@@ -48,7 +48,7 @@ class Status:
     def to_json(self) -> str:
         """The document as text, with the time of writing."""
         self.updated_at = utc_now()
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps({"schema": self.schema, **dataclasses.asdict(self)}, indent=2) + "\n"
 
 
 def log_tail(text: str) -> str:
