@@ -35,10 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         with LocalCloud(verbose=options.verbose, keep=options.keep) as cloud:
             if options.bootstrap:
                 cloud.bootstrap()
-            code = _run(command, cloud)
-            if options.keep:
-                sys.stderr.write(f"cloud: kept {cloud.scratch}\n")
-            return code
+            try:
+                return _run(command, cloud)
+            finally:
+                _hold_signals()  # what comes now is the cleaning up
+                if options.keep:
+                    sys.stderr.write(f"cloud: kept {cloud.scratch}\n")
     except Interrupted as interrupted:
         return 128 + interrupted.number
     except (LocalCloudError, NoOrdinaryUserError) as error:
@@ -61,7 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _hold_signals()
     raise Interrupted(number)
+
+
+def _hold_signals() -> None:
+    for number in PASSED_ON:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _run(command: list[str], cloud: LocalCloud) -> int:
@@ -80,8 +88,6 @@ def _run(command: list[str], cloud: LocalCloud) -> int:
 
 def _end(process: subprocess.Popen[bytes], number: int) -> None:
     """Passes a signal on, once: a terminal sends Ctrl-C to the command as well, which may be ending already."""
-    for passed_on in PASSED_ON:
-        signal.signal(passed_on, signal.SIG_IGN)
     if number != signal.SIGINT or not _ends(process, 1.0):
         process.send_signal(number)
     if not _ends(process, PATIENCE):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, 
 from scripts.local.instance_view import view_of
 from scripts.local.machine.machine import Machine, Surroundings
 from scripts.local.machine.ordinary_user import ordinary_user
-from scripts.local.metadata_service import MetadataService
+from scripts.local.metadata_service import InstanceView, MetadataService
 from scripts.local.replaced import replaced
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ class Machines:
         self._folder = folder
         self._surroundings = Surroundings(aws_endpoint, ordinary_user(CHECKOUT), has_gpu=_has_gpu())
         self._machines: dict[str, Machine] = {}
+        self._turns: dict[str, ThreadPoolExecutor] = {}
+        self._spot_actions: dict[str, dict[str, str]] = {}
         self._lock = threading.RLock()
         self._closed = False
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -51,14 +55,26 @@ class Machines:
         return len(self._machines)
 
     def close(self) -> None:
-        """Ends every machine at once and deletes its disk."""
+        """Ends every machine at once."""
         with self._lock:
             self._closed = True
-            machines = list(self._machines.values())
+            machines, turns = list(self._machines.values()), list(self._turns.values())
             self._machines.clear()
+            self._turns.clear()
         for machine in machines:
             machine.kill()
+        for executor in turns:
+            executor.shutdown(cancel_futures=True)
+        for machine in machines:
+            machine.kill()  # one that was being started meanwhile
             machine.metadata.stop()
+
+    def announce_spot_interruption(self, instance_id: str, action: str, time: str) -> None:
+        """Makes the metadata service give the notice of `spot/instance-action`.
+
+        `action` is `terminate`, `stop` or `hibernate`; `time` is UTC, ISO 8601, as in 2026-01-02T03:04:05Z.
+        """
+        self._spot_actions[instance_id] = {"action": action, "time": time}
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
@@ -124,7 +140,7 @@ class Machines:
         @functools.wraps(original)
         def reboot(instance: Any) -> None:
             original(instance)
-            threading.Thread(target=self._reboot, args=(instance,), daemon=True).start()
+            self._take_turn(instance, self._reboot)
 
         return reboot
 
@@ -140,7 +156,7 @@ class Machines:
         return terminate
 
     def _launch(self, instance: Any) -> None:
-        metadata = MetadataService(lambda: view_of(instance))
+        metadata = MetadataService(functools.partial(self._view_of, instance))
         machine = Machine(
             self._folder / instance.id,
             metadata,
@@ -149,25 +165,32 @@ class Machines:
         )
         with self._lock:
             self._machines[instance.id] = machine
+            self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
         self._begin(instance, "pending", self._boot)
+
+    def _view_of(self, instance: Any) -> InstanceView:
+        return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
 
     def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
         _set_state(instance, state)
-        machine = self._machines[instance.id]
-        threading.Thread(target=self._logged, args=(action, instance, machine), daemon=True).start()
+        self._take_turn(instance, action)
 
-    def _logged(self, action: Callable[[Any, Machine], None], instance: Any, machine: Machine) -> None:
+    def _take_turn(self, instance: Any, action: Callable[[Any, Machine], None]) -> None:
+        """Runs an action in the background, after those that were asked for before."""
+        with self._lock:
+            if not self._closed and instance.id in self._machines:
+                self._turns[instance.id].submit(self._logged, action, instance, self._machines[instance.id])
+
+    @staticmethod
+    def _logged(action: Callable[[Any, Machine], None], instance: Any, machine: Machine) -> None:
         try:
             action(instance, machine)
         except Exception:
             log.exception("The machine of %s failed.", instance.id)
 
     def _boot(self, instance: Any, machine: Machine) -> None:
-        with self._lock:
-            if self._closed:
-                return
+        if instance.state == "pending" and not self._closed:
             machine.start()
-        if instance.state == "pending":
             _set_state(instance, "running")
 
     def _power_off(self, instance: Any, machine: Machine) -> None:
@@ -175,34 +198,34 @@ class Machines:
         if instance.state == "stopping":
             _set_state(instance, "stopped")
 
+    def _reboot(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        if instance.state == "running" and not self._closed:
+            machine.start()
+
     def _destroy(self, instance: Any, machine: Machine) -> None:
         machine.power_off(STOP_DEADLINE)
         machine.destroy()
         with self._lock:
             self._machines.pop(instance.id, None)
+            turns = self._turns.pop(instance.id, None)
         _set_state(instance, "terminated")
-
-    def _reboot(self, instance: Any) -> None:
-        machine = self._machines[instance.id]
-        machine.power_off(STOP_DEADLINE)
-        with self._lock:
-            if not self._closed and instance.state == "running":
-                machine.start()
+        if turns:
+            turns.shutdown(wait=False)
 
     def _ended_by_itself(self, instance: Any, how: str) -> None:
         if self._closed or instance.state not in ("running", "pending"):
             return
         if how == "reboot":
-            self._reboot(instance)
+            self._take_turn(instance, self._reboot)
             return
-        reason = StateReason(
-            "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
-        )
         if instance.instance_initiated_shutdown_behavior == "terminate":
             instance.terminate()
         else:
             instance.stop()
-        instance.state_reason = reason
+        instance.state_reason = StateReason(
+            "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
+        )
 
 
 def _set_state(instance: Any, state: str) -> None:

@@ -151,7 +151,6 @@ async def run_machine() -> None:
 
 def main() -> None:
     """Runs one machine; its own log is the machine's `var/log/init.log`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the cloud, which tells its machines
     adopt_orphans()
     log_file = Path(os.environ["SD_PREFIX"]) / "var/log/init.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
