@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
+from scripts.local.permissions import permissions_enforced
 from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, is_alive, machine_template, per_boot, until
 
 pytestmark = pytest.mark.local_cloud
@@ -60,6 +61,30 @@ def test_the_role_s_credentials_come_from_the_metadata_service(stack: Stack) -> 
     stack.create(template)
     identity = json.loads("\n".join(until(lambda: stack.lines("me"), "the identity is known")))
     assert f"assumed-role/{stack.physical_id('Role')}/{stack.instance_id}" in identity["Arn"]
+
+
+def test_permissions_are_enforced_when_asked_for(cloud: LocalCloud, stack: Stack) -> None:
+    template = machine_template(
+        'region=us-east-1; aws s3 ls --region $region; echo "s3 $?" >>"$SD_PREFIX/codes"; '
+        'aws ec2 describe-vpcs --region $region; echo "ec2 $?" >>"$SD_PREFIX/codes"',
+        IamInstanceProfile={"Ref": "Profile"},
+    )
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+    role = {
+        "AssumeRolePolicyDocument": EC2_MAY_ASSUME,
+        "Policies": [{"PolicyName": "ec2", "PolicyDocument": allowed}],
+    }
+    template["Resources"] |= {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "Role"}]}},
+    }
+    with permissions_enforced():
+        stack.create(template)
+        until(lambda: len(stack.lines("codes")) == 2, "both calls ended")
+    s3, ec2 = stack.lines("codes")
+    assert s3 != "s3 0"
+    assert "AccessDenied" in stack.machine.console
+    assert ec2 == "ec2 0"
 
 
 def test_without_a_profile_there_are_no_credentials(stack: Stack) -> None:
