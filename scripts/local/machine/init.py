@@ -166,7 +166,10 @@ async def run_machine() -> None:
 def main() -> None:
     """Runs one machine; its own log is the machine's `var/log/init.log`."""
     adopt_orphans()
-    check_own_commands(os.environ["PATH"])
+    try:
+        check_own_commands(os.environ["PATH"])
+    except RuntimeError as error:
+        sys.exit(str(error))
     log_file = Path(os.environ["SD_PREFIX"]) / "var/log/init.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
