@@ -146,6 +146,11 @@ class Machine:
         if watcher:
             watcher.join()
 
+    def close(self) -> None:
+        """Kills the machine, and leaves its disk."""
+        self.kill()
+        self.metadata.stop()
+
     def destroy(self) -> None:
         """Kills the machine and deletes its disk."""
         self.kill()

@@ -1,0 +1,78 @@
+"""A control group of one machine's own: its systemd must neither see nor end another machine's processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mountinfo")
+MEMBERSHIP = Path("/proc/self/cgroup")
+ENDING = 10.0  # seconds for killed processes to be gone
+
+
+class ControlGroup:
+    """One group, in the hierarchy that systemd uses: the unified one, or `name=systemd` beside it, or both."""
+
+    def __init__(self, name: str) -> None:
+        self.folders = [parent / name for parent in parents_of_groups()]
+        for folder in self.folders:
+            folder.mkdir(exist_ok=True)
+
+    def entered(self, command: Sequence[str]) -> list[str]:
+        """`command`, to be run inside the group. By a shell: code between fork and exec is not safe beside threads."""
+        enter = "".join(f"echo $$ >{shlex.quote(str(folder / 'cgroup.procs'))} && " for folder in self.folders)
+        return ["sh", "-c", f'{enter}exec "$@"', "sh", *command]
+
+    def remove(self) -> None:
+        """Kills what is left in the group and removes it."""
+        for folder in self.folders:
+            remove_group(folder)
+
+
+def parents_of_groups() -> list[Path]:
+    """The folders below which this process may make groups."""
+    roots = {}
+    for line in MOUNTS.read_text("utf-8").splitlines():
+        fields, _, kind = line.partition(" - ")
+        options = kind.split()[2].split(",") if len(kind.split()) > 2 else []
+        if kind.startswith("cgroup2 "):
+            roots[""] = Path(fields.split()[4])
+        elif kind.startswith("cgroup ") and "name=systemd" in options:
+            roots["name=systemd"] = Path(fields.split()[4])
+    found = []
+    for line in MEMBERSHIP.read_text("utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in roots:
+            found.append(roots[controllers] / path.lstrip("/"))
+    return found
+
+
+def remove_group(folder: Path) -> None:
+    """Kills every process below `folder` and removes the groups, the deepest first."""
+    if not folder.exists():
+        return
+    deadline = time.monotonic() + ENDING
+    while time.monotonic() < deadline and _kill_all(folder):
+        time.sleep(0.02)
+    for group in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _kill_all(folder: Path) -> bool:
+    """Whether there was anything to kill."""
+    found = False
+    for file in [folder / "cgroup.procs", *folder.rglob("cgroup.procs")]:
+        with contextlib.suppress(OSError):
+            for pid in file.read_text("ascii").split():
+                found = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+    return found
