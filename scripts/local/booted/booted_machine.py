@@ -72,6 +72,10 @@ class BootedMachine:
         """The process id of the machine's systemd on the host; None while the machine is off."""
         return self._container.init if self._container else None
 
+    def processes(self) -> list[int]:
+        """The ids of the machine's processes on the host."""
+        return self._group.processes()
+
     @property
     def console(self) -> str:
         """What the user data's scripts have printed so far, over all boots."""

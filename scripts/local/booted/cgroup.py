@@ -28,6 +28,10 @@ class ControlGroup:
         enter = "".join(f"echo $$ >{shlex.quote(str(folder / 'cgroup.procs'))} && " for folder in self.folders)
         return ["sh", "-c", f'{enter}exec "$@"', "sh", *command]
 
+    def processes(self) -> list[int]:
+        """The ids of the group's processes on the host."""
+        return _processes_below(self.folders[0])
+
     def remove(self) -> None:
         """Kills what is left in the group and removes it."""
         for folder in self.folders:
@@ -68,11 +72,16 @@ def remove_group(folder: Path) -> None:
 
 def _kill_all(folder: Path) -> bool:
     """Whether there was anything to kill."""
-    found = False
+    found = _processes_below(folder)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
+
+
+def _processes_below(folder: Path) -> list[int]:
+    found: list[int] = []
     for file in [folder / "cgroup.procs", *folder.rglob("cgroup.procs")]:
-        with contextlib.suppress(OSError):
-            for pid in file.read_text("ascii").split():
-                found = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+        with contextlib.suppress(OSError):  # a group that has just gone
+            found.extend(map(int, file.read_text("ascii").split()))
     return found
