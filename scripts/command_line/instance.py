@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -32,17 +33,26 @@ def deployed_job(deployment: Deployment) -> Job:
     return job
 
 
-def instance_state(session: boto3.Session, deployment: Deployment) -> str:
-    """EC2's word for the instance's state; `terminated` also once EC2 has forgotten it."""
+@dataclass(frozen=True)
+class InstanceState:
+    """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it."""
+
+    name: str
+    launched_at: datetime | None
+
+
+def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
+    """The instance's state; `terminated` also once EC2 has forgotten it. Raises `CommandError`."""
     client: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"look at the instance {deployment.instance_id}"):
         try:
             described = client.describe_instances(InstanceIds=[deployment.instance_id])
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
-                return "terminated"
+                return InstanceState("terminated", None)
             raise
-    return described["Reservations"][0]["Instances"][0]["State"]["Name"]
+    instance = described["Reservations"][0]["Instances"][0]
+    return InstanceState(instance["State"]["Name"], instance["LaunchTime"])
 
 
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
@@ -60,7 +70,7 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
             "same one under a new RunId.",
         )
     instance_id = deployment.instance_id
-    state = instance_state(session, deployment)
+    state = instance_state(session, deployment).name
     if state in ("pending", "running"):
         return Start(False, f"The instance {instance_id} is {state} already, for run {run_id}; see `sd status`.")
     if state in ("terminated", "shutting-down"):

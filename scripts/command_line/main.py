@@ -92,7 +92,7 @@ def status(stack: Stack = STACK, region: Region = None, profile: Profile = None)
     run_id = deployed_job(deployment).name
     run = Run(run_id, read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id))
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is ", nl=False)
-    typer.echo(f"{instance_state(session, deployment)}.")
+    typer.echo(f"{instance_state(session, deployment).name}.")
     typer.echo(f"{DOING[run.status.phase]}." if run.status else "The run has not begun.")
     show_runs([run], Console())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -36,7 +37,8 @@ def watch_run(
 ) -> Status:
     """Waits until the run is done, looking every so many seconds, and returns its last status.
 
-    Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`.
+    Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
+    was told before the instance was last started is an earlier attempt's.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -60,12 +62,13 @@ def watch_run(
                     completed=status.images_done,
                     total=status.images_total or None,
                 )
-                _raise_failure(status)
+                if state.launched_at is None or datetime.fromisoformat(status.updated_at) >= state.launched_at:
+                    _raise_failure(status)
                 if status.phase == "done":
                     return status
-            if state not in ("pending", "running"):
+            if state.name not in ("pending", "running"):
                 raise CommandError(
-                    f"The instance {deployment.instance_id} is {state}, but run {run_id} is not done. "
+                    f"The instance {deployment.instance_id} is {state.name}, but run {run_id} is not done. "
                     "Start it again: `sd start`; it goes on where it was."
                 )
             time.sleep(every_seconds)

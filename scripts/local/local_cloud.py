@@ -18,6 +18,7 @@ from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines import Machines, MakeMachine
+from scripts.local.permissions import permissions_enforced
 from scripts.local.seeds import seed
 from scripts.local.server import Server
 
@@ -35,7 +36,8 @@ class LocalCloud:
     """An emulated AWS account, from `__enter__` to `__exit__`.
 
     One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
-    (the machines' disks and `cloud.log`) behind. `make` makes the machines, as `Machines` says.
+    (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow; `make`
+    makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
     `account`, `scratch`, `log_file`.
@@ -45,10 +47,13 @@ class LocalCloud:
     machines: Machines
     account: Account
 
-    def __init__(self, *, verbose: bool = False, keep: bool = False, make: MakeMachine | None = None) -> None:
+    def __init__(
+        self, *, verbose: bool = False, keep: bool = False, enforce_iam: bool = False, make: MakeMachine | None = None
+    ) -> None:
         self._verbose = verbose
         self._make = make
         self._keep = keep
+        self._enforce_iam = enforce_iam
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> LocalCloud:
@@ -118,4 +123,6 @@ class LocalCloud:
             secret_access_key=self.account.secret_access_key,
             scratch=self.scratch,
         )
+        if self._enforce_iam:
+            self._context.enter_context(permissions_enforced())
         log.info("The local cloud is at %s; its checkout is %s.", server.endpoint, CHECKOUT)

@@ -81,12 +81,14 @@ class Person:
     def images(self, bucket: str, run_id: str) -> list[str]:
         return [key for key in self.objects(bucket, f"runs/{run_id}/") if "/samples/" in key and key.endswith(".png")]
 
-    def wait_for_run(self, bucket: str, run_id: str) -> dict[str, Any]:
+    def wait_for_run(self, bucket: str, run_id: str, *, after: str = "") -> dict[str, Any]:
+        """Waits for the end of a run, told after the time `after`."""
         key = f"runs/{run_id}/status.json"
 
         def finished() -> dict[str, Any] | None:
             status = self.read(bucket, key) if key in self.objects(bucket, key) else {}
-            return status if status.get("phase") in ("done", "failed") else None
+            ended = status.get("phase") in ("done", "failed") and status["updated_at"] > after
+            return status if ended else None
 
         status = wait_for(finished, f"the end of {run_id}")
         assert status["phase"] == "done", status

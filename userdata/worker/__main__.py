@@ -1,6 +1,7 @@
 """`python -m userdata.worker`: does the deployed run, waits for the idle time, and ends.
 
-Ends with 0 when the run is done, or when it was asked to stop (SIGTERM) and can be resumed; with 1 when it failed.
+Ends with 0 when the run is done and the idle time is over, with 1 when it failed, and with 143 when it was asked to
+stop (SIGTERM), whether or not work is left: the unit counts that as stopped from outside, which powers nothing off.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from userdata.worker.run_log import log_format
 from userdata.worker.settings import read_settings
 
 logger = logging.getLogger("userdata.worker")
+
+ASKED_TO_STOP = 128 + signal.SIGTERM
 
 # Read while the libraries are imported: without network nothing may be looked up, and their hints about optional
 # packages would be the first lines of every log.
@@ -46,7 +49,9 @@ def main() -> int:
     if outcome is Outcome.DONE and not stop.is_set():
         logger.info("Idle for %g minutes", idle_seconds / 60)
         stop.wait(idle_seconds)
-    return 1 if outcome is Outcome.FAILED else 0
+    if outcome is Outcome.FAILED:
+        return 1
+    return ASKED_TO_STOP if stop.is_set() else 0
 
 
 def _start_log() -> None:

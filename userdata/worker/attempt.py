@@ -196,7 +196,7 @@ class Attempt:
         return content
 
     def _job_document(self) -> bytes:
-        document = {"schema": 1, "run_id": self._keys.run_id, "job": self._job.model_dump(by_alias=True)}
+        document = {"schema": 1, **self._job.model_dump()}
         return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
     def _report(self) -> bytes:

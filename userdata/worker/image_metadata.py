@@ -28,8 +28,8 @@ SAMPLER_TITLES = {
 class ImageRecord(BaseModel):
     """The JSON beside an image: enough to make this one image again.
 
-    `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job by
-    the parameters' names.
+    `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
+    in job.json.
     """
 
     schema_: int = 1
@@ -62,7 +62,7 @@ def describe_image(job: Job, index: int, *, seconds: float, versions: dict[str, 
         seed=job.seed + index,
         seconds=round(seconds, 3),
         created_at=utc_now(),
-        job=job.model_dump(by_alias=True),
+        job=job.model_dump(),
         versions=versions,
     )
 

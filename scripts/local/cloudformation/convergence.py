@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.cloudformation.parsing import Export, Output
 
 from scripts.local.account import Account
@@ -197,4 +198,6 @@ def parameter_values(account: Account, declared: Mapping[str, Any], given: Mappi
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return f"{error.response['Error']['Message']} ({error.response['Error']['Code']})"
     return str(error) or type(error).__name__

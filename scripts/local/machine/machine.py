@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.local.machine.ordinary_user import OrdinaryUser
-from scripts.local.machine.processes import kill_session
+from scripts.local.machine.processes import alive_below, kill_session, signal_all
 from scripts.local.metadata_service import MetadataService
 
 log = logging.getLogger(__name__)
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SHIMS = Path(__file__).resolve().parent / "bin"
+KILL_DEADLINE = 5.0  # seconds
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -136,14 +137,16 @@ class Machine:
         with self._lock:
             self._asked_to_end = True
             init, watcher = self._init, self._watcher
-        if init is None:
+        if init is None or watcher is None:
             return
-        if init.poll() is None:
+        assert init.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            init.stdin.close()  # its end tells init to kill everything, which no one else finds as surely
+        watcher.join(KILL_DEADLINE)
+        if watcher.is_alive():
+            signal_all(alive_below(init.pid), signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(init.pid, signal.SIGKILL)
-        kill_session(init.pid)
-        init.wait()
-        if watcher:
             watcher.join()
 
     def close(self) -> None:

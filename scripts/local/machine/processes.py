@@ -56,6 +56,10 @@ def kill_below(deadline: float = 10.0) -> None:
     while (processes := alive_below()) and time.monotonic() < end:
         signal_all(processes, signal.SIGKILL)
         time.sleep(POLL)
+    # The adopted ones have nobody else who waits for them.
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def kill_session(session: int, deadline: float = 10.0) -> None:

@@ -34,6 +34,7 @@ PASSED_ON = (
     "SecurityGroupIds",
     "SecurityGroups",
     "SubnetId",
+    "TagSpecifications",
     "UserData",
 )
 
@@ -87,7 +88,7 @@ class Instance(ResourceType):
             self._modify(account, resource.physical_resource_id, after)
         if before.get("IamInstanceProfile") != after.get("IamInstanceProfile"):
             _set_profile(account, resource.physical_resource_id, after.get("IamInstanceProfile"))
-        tag_ec2(account, resource.physical_resource_id, wanted)
+        tag_ec2(account, resource.physical_resource_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Terminates the instance and waits until it is gone."""

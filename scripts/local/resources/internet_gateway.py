@@ -20,7 +20,7 @@ class InternetGateway(ResourceType):
 
     def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:
         """Sets the tags."""
-        tag_ec2(account, resource.physical_resource_id, wanted)
+        tag_ec2(account, resource.physical_resource_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the gateway."""

@@ -31,7 +31,7 @@ class KeyPair(ResourceType):
 
     def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:
         """Sets the tags."""
-        tag_ec2(account, resource.get_cfn_attribute("KeyPairId"), wanted)
+        tag_ec2(account, resource.get_cfn_attribute("KeyPairId"), wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the pair and its private key."""

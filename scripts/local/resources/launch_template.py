@@ -35,7 +35,7 @@ class LaunchTemplate(ResourceType):
             asked = {"LaunchTemplateId": template_id, "LaunchTemplateData": wanted.properties["LaunchTemplateData"]}
             made = ec2.create_launch_template_version(**api_parameters(ec2, "CreateLaunchTemplateVersion", asked))
             resource.attributes = _attributes(template_id, made["LaunchTemplateVersion"]["VersionNumber"])
-        tag_ec2(account, template_id, wanted)
+        tag_ec2(account, template_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the template with all its versions."""

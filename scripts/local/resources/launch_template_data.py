@@ -25,7 +25,10 @@ def launch_template_data(account: Account, specification: dict[str, str] | None)
         template = backend.get_launch_template(specification["LaunchTemplateId"])
     else:
         template = backend.get_launch_template_by_name(specification["LaunchTemplateName"])
-    data = dict(template.get_version(specification.get("Version", "$Default")).data)
+    stored = template.get_version(specification.get("Version", "$Default")).data
+    data = {name: value for name, value in stored.items() if value is not None}
+    if "UserData" in data:
+        data["UserData"] = str(data["UserData"])
     image = data.get("ImageId", "")
     if image.startswith(RESOLVE_SSM):
         name = image.removeprefix(RESOLVE_SSM)

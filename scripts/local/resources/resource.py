@@ -90,10 +90,11 @@ class ResourceType:
         return bool(changed if self.replaced_by is None else changed & self.replaced_by)
 
 
-def tag_ec2(account: Account, physical_id: str, wanted: Wanted) -> None:
+def tag_ec2(account: Account, physical_id: str, wanted: Wanted, before: Resource | None = None) -> None:
     """Tags a resource of EC2 with its own tags, the stack's, and those that the service adds.
 
-    Past the API, which keeps names that begin with aws: for the service.
+    Takes away the tags of the resource as it was `before`, and none that came from elsewhere. Past the API, which
+    keeps names that begin with aws: to itself.
     """
     tags = {
         **wanted.tags,
@@ -102,6 +103,6 @@ def tag_ec2(account: Account, physical_id: str, wanted: Wanted) -> None:
         "aws:cloudformation:logical-id": wanted.logical_id,
     }
     backend = ec2_backends[account.id][account.region]
-    known = backend.tags.get(physical_id, {})
-    backend.delete_tag_keys([physical_id], [name for name in known if name not in tags])
+    known = before.properties.get("Tags", []) if before else []
+    backend.delete_tag_keys([physical_id], [tag["Key"] for tag in known if tag["Key"] not in tags])
     backend.create_tags([physical_id], tags)

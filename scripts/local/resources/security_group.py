@@ -41,7 +41,7 @@ class SecurityGroup(ResourceType):
         before_in = resource.properties.get("SecurityGroupIngress", [])
         after_in = wanted.properties.get("SecurityGroupIngress", [])
         _change(before_in, after_in, ec2.revoke_security_group_ingress, ec2.authorize_security_group_ingress, group_id)
-        tag_ec2(account, group_id, wanted)
+        tag_ec2(account, group_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the group."""

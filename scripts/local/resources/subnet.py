@@ -27,7 +27,7 @@ class Subnet(ResourceType):
         account.client("ec2").modify_subnet_attribute(
             SubnetId=resource.physical_resource_id, MapPublicIpOnLaunch={"Value": public}
         )
-        tag_ec2(account, resource.physical_resource_id, wanted)
+        tag_ec2(account, resource.physical_resource_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the subnet."""

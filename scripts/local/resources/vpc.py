@@ -34,7 +34,7 @@ class Vpc(ResourceType):
             if name in wanted.properties:
                 value = {"Value": str(wanted.properties[name]).lower() == "true"}
                 account.client("ec2").modify_vpc_attribute(VpcId=resource.physical_resource_id, **{name: value})
-        tag_ec2(account, resource.physical_resource_id, wanted)
+        tag_ec2(account, resource.physical_resource_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the network."""

@@ -38,7 +38,7 @@ class VpcEndpoint(ResourceType):
         changes = {name: value for name, value in changes.items() if value}
         if changes:
             account.client("ec2").modify_vpc_endpoint(VpcEndpointId=resource.physical_resource_id, **changes)
-        tag_ec2(account, resource.physical_resource_id, wanted)
+        tag_ec2(account, resource.physical_resource_id, wanted, resource)
 
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the endpoint."""

@@ -39,7 +39,7 @@ def test_whole_run(bucket: Bucket, settings: Settings, parameters: Deploy) -> No
 
     beside = _json(bucket, keys.image_metadata(5))
     assert (beside["seed"], beside["index"], beside["file"]) == (12, 5, "00005.png")
-    assert beside["job"]["Prompt"] == deployed["Prompt"]
+    assert beside["job"]["prompt"] == deployed["Prompt"]
 
     grid = _picture(bucket, keys.grid(0))
     assert grid.size == (3 * 74 + 2, 2 * 66 + 2)
@@ -57,7 +57,7 @@ def test_whole_run(bucket: Bucket, settings: Settings, parameters: Deploy) -> No
     assert report["resumed"] is False
     assert "diffusers" in report["versions"]
 
-    assert _json(bucket, keys.job)["job"]["GuidanceScale"] == 7.5
+    assert _json(bucket, keys.job)["scale"] == 7.5
     assert "6 of 6 images are drawn" in (bucket.get(keys.log) or b"").decode()
 
 

@@ -1,0 +1,147 @@
+"""One local cloud for the tests of a process, and stacks with names of their own in it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from scripts.local.local_cloud import LocalCloud
+from scripts.local.machine.machine import Machine
+
+PATIENCE = 60.0  # seconds
+
+EC2_MAY_ASSUME = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Waits until the condition gives something true, and gives that."""
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody waited for does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def per_boot(script: str) -> str:
+    return f"MIME-Version: 1.0\nContent-Type: text/x-shellscript-per-boot\n\n#!/bin/bash\n{script}\n"
+
+
+class Stack:
+    """A stack, and the instance `Machine` in it."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.name = f"stack-{uuid.uuid4().hex[:8]}"
+        self.client = cloud.client("cloudformation")
+
+    def create(self, template: dict[str, Any], **parameters: str) -> None:
+        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), Parameters=_listed(parameters))
+        self.expect("CREATE_COMPLETE")
+
+    def update(self, template: dict[str, Any], previous: tuple[str, ...] = (), **parameters: str) -> None:
+        kept: list[dict[str, Any]] = [{"ParameterKey": name, "UsePreviousValue": True} for name in previous]
+        self.client.update_stack(
+            StackName=self.name, TemplateBody=json.dumps(template), Parameters=_listed(parameters) + kept
+        )
+        self.expect("UPDATE_COMPLETE")
+
+    def delete(self) -> None:
+        stack_id = self.describe()["StackId"]
+        self.client.delete_stack(StackName=self.name)
+        status = self.client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
+        assert status == "DELETE_COMPLETE", self.reasons()
+
+    def expect(self, status: str) -> None:
+        until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), "the operation ends")
+        assert self.describe()["StackStatus"] == status, self.reasons()
+
+    def describe(self) -> dict[str, Any]:
+        stack: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
+        return stack
+
+    def parameters(self) -> dict[str, str]:
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.describe()["Parameters"]}
+
+    def reasons(self) -> list[str]:
+        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
+        return [event["ResourceStatusReason"] for event in events if "ResourceStatusReason" in event]
+
+    def physical_id(self, logical_id: str) -> str:
+        found = self.client.describe_stack_resources(StackName=self.name)["StackResources"]
+        return str(next(one["PhysicalResourceId"] for one in found if one["LogicalResourceId"] == logical_id))
+
+    @property
+    def instance_id(self) -> str:
+        return self.physical_id("Machine")
+
+    @property
+    def machine(self) -> Machine:
+        return self.cloud.machines[self.instance_id]
+
+    def instance(self, instance_id: str | None = None) -> dict[str, Any]:
+        found = self.cloud.client("ec2").describe_instances(InstanceIds=[instance_id or self.instance_id])
+        instance: dict[str, Any] = found["Reservations"][0]["Instances"][0]
+        return instance
+
+    def until_state(self, state: str, instance_id: str | None = None) -> None:
+        until(lambda: self.instance(instance_id)["State"]["Name"] == state, f"the instance is {state}")
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a file on the machine's disk, none as long as there is no file."""
+        file = self.machine.disk / name
+        return file.read_text("utf-8").splitlines() if file.exists() else []
+
+    def until_line(self, name: str, line: str) -> None:
+        until(lambda: line in self.lines(name), f"{line!r} is in {name}; the console says {self.machine.console}")
+
+
+def _listed(parameters: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+
+
+def machine_template(script: str, **properties: Any) -> dict[str, Any]:
+    """A stack of one instance whose every boot runs a script; ${Prompt} in it is the parameter."""
+    return {
+        "Parameters": {"Prompt": {"Type": "String", "Default": "a"}, "Seed": {"Type": "Number", "Default": 1}},
+        "Resources": {
+            "Machine": {
+                "Type": "AWS::EC2::Instance",
+                "Properties": {
+                    "ImageId": "ami-12c6146b",
+                    "InstanceType": "g5.xlarge",
+                    "UserData": {"Fn::Base64": {"Fn::Sub": per_boot(script)}},
+                    **properties,
+                },
+            }
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud() as running:
+        yield running
+
+
+@pytest.fixture
+def stack(cloud: LocalCloud) -> Iterator[Stack]:
+    made = Stack(cloud)
+    yield made
+    cloud.client("cloudformation").delete_stack(StackName=made.name)

@@ -1,0 +1,457 @@
+"""CloudFormation checks, changes, rolls back and deletes as the real service does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.local.local_cloud import LocalCloud
+from scripts.local.seeds import DEEP_LEARNING_AMI, publish
+from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, until
+
+pytestmark = pytest.mark.local_cloud
+
+TLS_ONLY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:*",
+            "Resource": "*",
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ],
+}
+
+
+def bucket_template(**properties: Any) -> dict[str, Any]:
+    return {
+        "Parameters": {"Height": {"Type": "Number", "Default": 512, "MinValue": 64}},
+        "Resources": {
+            "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": properties},
+        },
+    }
+
+
+def network_template() -> dict[str, Any]:
+    def public(name: str, cidr: str, zone: int) -> dict[str, Any]:
+        return {
+            f"{name}Subnet": {
+                "Type": "AWS::EC2::Subnet",
+                "Properties": {
+                    "VpcId": {"Ref": "Vpc"},
+                    "CidrBlock": cidr,
+                    "MapPublicIpOnLaunch": True,
+                    "AvailabilityZone": {"Fn::Select": [zone, {"Fn::GetAZs": ""}]},
+                    "Tags": [{"Key": "Name", "Value": name}],
+                },
+            },
+            f"{name}Table": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}}},
+            f"{name}Association": {
+                "Type": "AWS::EC2::SubnetRouteTableAssociation",
+                "Properties": {"RouteTableId": {"Ref": f"{name}Table"}, "SubnetId": {"Ref": f"{name}Subnet"}},
+            },
+            f"{name}Route": {
+                "Type": "AWS::EC2::Route",
+                "DependsOn": ["Attachment"],
+                "Properties": {
+                    "RouteTableId": {"Ref": f"{name}Table"},
+                    "DestinationCidrBlock": "0.0.0.0/0",
+                    "GatewayId": {"Ref": "Gateway"},
+                },
+            },
+        }
+
+    return {
+        "Parameters": {"SshCidr": {"Type": "String", "Default": ""}},
+        "Conditions": {"WithSsh": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SshCidr"}, ""]}]}},
+        "Resources": {
+            "Vpc": {
+                "Type": "AWS::EC2::VPC",
+                "Properties": {"CidrBlock": "10.0.0.0/16", "EnableDnsHostnames": True, "EnableDnsSupport": True},
+            },
+            "Gateway": {"Type": "AWS::EC2::InternetGateway"},
+            "Attachment": {
+                "Type": "AWS::EC2::VPCGatewayAttachment",
+                "Properties": {"VpcId": {"Ref": "Vpc"}, "InternetGatewayId": {"Ref": "Gateway"}},
+            },
+            **public("A", "10.0.0.0/24", 0),
+            **public("B", "10.0.1.0/24", 1),
+            "Endpoint": {
+                "Type": "AWS::EC2::VPCEndpoint",
+                "Properties": {
+                    "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+                    "VpcEndpointType": "Gateway",
+                    "VpcId": {"Ref": "Vpc"},
+                    "RouteTableIds": [{"Ref": "ATable"}, {"Ref": "BTable"}],
+                },
+            },
+            "Group": {
+                "Type": "AWS::EC2::SecurityGroup",
+                "Properties": {
+                    "GroupDescription": "no way in",
+                    "VpcId": {"Ref": "Vpc"},
+                    "SecurityGroupEgress": [
+                        {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"}
+                    ],
+                },
+            },
+            "Ssh": {
+                "Type": "AWS::EC2::SecurityGroupIngress",
+                "Condition": "WithSsh",
+                "Properties": {
+                    "GroupId": {"Fn::GetAtt": ["Group", "GroupId"]},
+                    "IpProtocol": "tcp",
+                    "FromPort": 22,
+                    "ToPort": 22,
+                    "CidrIp": {"Ref": "SshCidr"},
+                    "Description": "SSH",
+                },
+            },
+        },
+        "Outputs": {"Open": {"Condition": "WithSsh", "Value": {"Ref": "SshCidr"}}},
+    }
+
+
+@pytest.mark.parametrize("through", ["stack", "change set"])
+def test_a_bad_parameter_is_refused_before_anything_is_created(stack: Stack, through: str) -> None:
+    asked: dict[str, Any] = {
+        "StackName": stack.name,
+        "TemplateBody": json.dumps(bucket_template()),
+        "Parameters": [{"ParameterKey": "Height", "ParameterValue": "8"}],
+    }
+    with pytest.raises(ClientError, match="Parameter 'Height' must be a number not less than 64") as refusal:
+        if through == "stack":
+            stack.client.create_stack(**asked)
+        else:
+            stack.client.create_change_set(ChangeSetName="c", ChangeSetType="CREATE", **asked)
+    assert refusal.value.response["Error"]["Code"] == "ValidationError"
+    with pytest.raises(ClientError, match="does not exist"):
+        stack.describe()
+
+
+def test_a_bad_update_changes_nothing(stack: Stack) -> None:
+    stack.create(bucket_template())
+    with pytest.raises(ClientError, match="must be a number"):
+        stack.update(bucket_template(), Height="tall")
+    assert stack.parameters() == {"Height": "512"}
+    assert stack.describe()["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_rule_that_is_broken_is_refused(stack: Stack) -> None:
+    template = bucket_template()
+    assertion = {"Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Height"}, "512"]}]}, "AssertDescription": "not 512"}
+    template["Rules"] = {"Odd": {"Assertions": [assertion]}}
+    with pytest.raises(ClientError, match="Odd failed: not 512"):
+        stack.create(template)
+
+
+def test_a_failure_rolls_back_and_says_why(stack: Stack) -> None:
+    template = network_template()
+    template["Resources"]["Group"]["Properties"]["SecurityGroupEgress"][0]["CidrIp"] = "everywhere"
+    with pytest.raises(AssertionError, match="everywhere"):
+        stack.create(template)
+    assert stack.describe()["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert of_stack(stack) == []
+
+
+def test_a_failed_update_goes_back_to_what_was(stack: Stack) -> None:
+    stack.create(network_template())
+    broken = network_template()
+    broken["Resources"]["Group"]["Properties"]["GroupDescription"] = "a new one"
+    broken["Resources"]["Zz"] = {
+        "Type": "AWS::EC2::Route",
+        "DependsOn": ["Group"],
+        "Properties": {"RouteTableId": "no"},
+    }
+    group = stack.physical_id("Group")
+    with pytest.raises(AssertionError, match="The routeTable ID 'no' does not exist"):
+        stack.update(broken)
+    assert stack.describe()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.physical_id("Group") == group
+    assert len([one for one in of_stack(stack) if one.startswith("sg-")]) == 1
+
+
+def test_a_type_that_is_not_emulated_is_an_error_and_not_silence(stack: Stack) -> None:
+    template = bucket_template()
+    template["Resources"]["X"] = {"Type": "AWS::Nothing::AtAll"}
+    with pytest.raises(AssertionError, match="AWS::Nothing::AtAll"):
+        stack.create(template)
+
+
+def test_a_network_comes_and_goes_whole(stack: Stack, cloud: LocalCloud) -> None:
+    ec2 = cloud.client("ec2")
+    stack.create(network_template())
+    vpc_id = stack.physical_id("Vpc")
+    assert ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute="enableDnsHostnames")["EnableDnsHostnames"]["Value"]
+    [subnet] = ec2.describe_subnets(SubnetIds=[stack.physical_id("ASubnet")])["Subnets"]
+    assert subnet["MapPublicIpOnLaunch"]
+    assert {"Key": "Name", "Value": "A"} in subnet["Tags"]
+    [group] = ec2.describe_security_groups(GroupIds=[stack.physical_id("Group")])["SecurityGroups"]
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in group["IpPermissionsEgress"]] == [(443, 443)]
+    assert group["IpPermissions"] == []
+    gateway = stack.physical_id("Gateway")
+    stack.delete()
+    assert vpc_id not in [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]]
+    assert gateway not in [one["InternetGatewayId"] for one in ec2.describe_internet_gateways()["InternetGateways"]]
+    assert of_stack(stack) == []
+
+
+def test_what_stands_under_a_condition_comes_and_goes_with_a_parameter(stack: Stack, cloud: LocalCloud) -> None:
+    def ranges() -> list[str]:
+        [group] = cloud.client("ec2").describe_security_groups(GroupIds=[stack.physical_id("Group")])["SecurityGroups"]
+        return [one["CidrIp"] for rule in group["IpPermissions"] for one in rule["IpRanges"]]
+
+    stack.create(network_template())
+    group = stack.physical_id("Group")
+    assert "Outputs" not in stack.describe()
+    stack.update(network_template(), SshCidr="203.0.113.7/32")
+    assert ranges() == ["203.0.113.7/32"]
+    assert stack.describe()["Outputs"][0]["OutputValue"] == "203.0.113.7/32"
+    stack.update(network_template(), SshCidr="203.0.113.8/32")
+    assert ranges() == ["203.0.113.8/32"]
+    stack.update(network_template(), SshCidr="")
+    assert ranges() == []
+    assert stack.physical_id("Group") == group
+
+
+def test_a_retained_bucket_outlives_its_stack_with_its_objects(stack: Stack, cloud: LocalCloud) -> None:
+    s3 = cloud.client("s3")
+    template = bucket_template(
+        BucketEncryption={
+            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+        PublicAccessBlockConfiguration={"BlockPublicAcls": True, "RestrictPublicBuckets": "true"},
+        LifecycleConfiguration={
+            "Rules": [{"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]
+        },
+    )
+    template["Resources"]["Policy"] = {
+        "Type": "AWS::S3::BucketPolicy",
+        "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": TLS_ONLY},
+    }
+    stack.create(template)
+    bucket = stack.physical_id("Bucket")
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]["RestrictPublicBuckets"]
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert rules[0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == TLS_ONLY
+    s3.put_object(Bucket=bucket, Key="image.png", Body=b"png")
+    stack.delete()
+    assert s3.get_object(Bucket=bucket, Key="image.png")["Body"].read() == b"png"
+
+
+def test_a_bucket_that_is_not_retained_must_be_empty(stack: Stack, cloud: LocalCloud) -> None:
+    template = bucket_template()
+    template["Resources"]["Bucket"]["DeletionPolicy"] = "Delete"
+    stack.create(template)
+    bucket = stack.physical_id("Bucket")
+    cloud.client("s3").put_object(Bucket=bucket, Key="image.png", Body=b"png")
+    stack.client.delete_stack(StackName=stack.name)
+    stack.expect("DELETE_FAILED")
+    assert any("not empty" in reason for reason in stack.reasons())
+    cloud.client("s3").delete_object(Bucket=bucket, Key="image.png")
+    stack.delete()
+    with pytest.raises(ClientError, match="404"):
+        cloud.client("s3").head_bucket(Bucket=bucket)
+
+
+def test_the_private_key_lies_in_the_parameter_store(stack: Stack, cloud: LocalCloud) -> None:
+    name = f"{stack.name}-key"
+    stack.create(
+        {
+            "Resources": {"Key": {"Type": "AWS::EC2::KeyPair", "Properties": {"KeyName": name}}},
+            "Outputs": {"Id": {"Value": {"Fn::GetAtt": ["Key", "KeyPairId"]}}},
+        }
+    )
+    path = f"/ec2/keypair/{stack.describe()['Outputs'][0]['OutputValue']}"
+    ssm = cloud.client("ssm")
+    key = ssm.get_parameter(Name=path, WithDecryption=True)["Parameter"]["Value"]
+    assert "PRIVATE KEY" in key
+    stack.delete()
+    with pytest.raises(ClientError, match="ParameterNotFound"):
+        ssm.get_parameter(Name=path)
+
+
+def instance_template(*, volume_size: str = "100", role: str = "Role") -> dict[str, Any]:
+    return {
+        "Parameters": {"VolumeSize": {"Type": "Number", "Default": volume_size}},
+        "Resources": {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": EC2_MAY_ASSUME,
+                    "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
+                },
+            },
+            "Other": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": EC2_MAY_ASSUME}},
+            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": role}]}},
+            "Template": {
+                "Type": "AWS::EC2::LaunchTemplate",
+                "Properties": {
+                    "LaunchTemplateData": {
+                        "ImageId": f"resolve:ssm:{DEEP_LEARNING_AMI}",
+                        "InstanceInitiatedShutdownBehavior": "terminate",
+                        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": "1"},
+                        "BlockDeviceMappings": [
+                            {
+                                "DeviceName": "/dev/xvda",
+                                "Ebs": {"VolumeSize": {"Ref": "VolumeSize"}, "VolumeType": "gp3", "Encrypted": True},
+                            }
+                        ],
+                        "TagSpecifications": [
+                            {"ResourceType": "instance", "Tags": [{"Key": "project", "Value": "from the template"}]}
+                        ],
+                    }
+                },
+            },
+            "Machine": {
+                "Type": "AWS::EC2::Instance",
+                "Properties": {
+                    "InstanceType": "g5.xlarge",
+                    "IamInstanceProfile": {"Ref": "Profile"},
+                    "LaunchTemplate": {
+                        "LaunchTemplateId": {"Ref": "Template"},
+                        "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
+                    },
+                    "Tags": [{"Key": "Name", "Value": "sd"}],
+                },
+            },
+        },
+    }
+
+
+def test_an_instance_is_what_its_launch_template_says(stack: Stack, cloud: LocalCloud) -> None:
+    stack.create(instance_template())
+    instance = stack.instance()
+    assert instance["ImageId"].startswith("ami-")
+    assert instance["MetadataOptions"]["HttpTokens"] == "required"
+    assert {"Key": "Name", "Value": "sd"} in instance["Tags"]
+    assert {"Key": "project", "Value": "from the template"} in instance["Tags"]
+    assert instance["IamInstanceProfile"]["Arn"].endswith(stack.physical_id("Profile"))
+    volume_id = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    [volume] = cloud.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (100, "gp3", True)
+    behaviour = cloud.client("ec2").describe_instance_attribute(
+        InstanceId=stack.instance_id, Attribute="instanceInitiatedShutdownBehavior"
+    )
+    assert behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
+
+
+def test_a_new_version_of_the_launch_template_makes_a_new_instance(stack: Stack) -> None:
+    stack.create(instance_template())
+    first = stack.instance_id
+    stack.update(instance_template(), VolumeSize="200")
+    assert stack.instance_id != first
+    stack.until_state("terminated", first)
+
+
+def test_another_role_reaches_the_running_instance(stack: Stack) -> None:
+    stack.create(instance_template())
+    instance_id, pid = stack.instance_id, stack.machine.pid
+    stack.update(instance_template(role="Other"))
+    assert stack.instance_id == instance_id
+    assert stack.machine.pid == pid
+
+
+def test_a_new_ami_does_not_replace_the_instance(stack: Stack, cloud: LocalCloud) -> None:
+    stack.create(instance_template())
+    first, image_id = stack.instance_id, stack.instance()["ImageId"]
+    changed = instance_template()
+    changed["Resources"]["Machine"]["Properties"]["Tags"] = [{"Key": "Name", "Value": "renamed"}]
+    publish(cloud.account, DEEP_LEARNING_AMI, "ami-0123456789abcdef0")
+    try:
+        stack.update(changed)
+    finally:
+        publish(cloud.account, DEEP_LEARNING_AMI, image_id)
+    assert stack.instance_id == first
+    assert stack.instance()["ImageId"] == image_id
+    assert {"Key": "Name", "Value": "renamed"} in stack.instance()["Tags"]
+
+
+def test_an_unknown_instance_type_is_refused(stack: Stack) -> None:
+    template = instance_template()
+    template["Resources"]["Machine"]["Properties"]["InstanceType"] = "g5.enormous"
+    with pytest.raises(AssertionError, match=r"g5\.enormous"):
+        stack.create(template)
+    assert of_stack(stack) == []
+
+
+def test_an_alarm_and_a_queue_policy(stack: Stack, cloud: LocalCloud) -> None:
+    template: dict[str, Any] = {
+        "Resources": {
+            "Queue": {"Type": "AWS::SQS::Queue"},
+            "Policy": {
+                "Type": "AWS::SQS::QueuePolicy",
+                "Properties": {"Queues": [{"Ref": "Queue"}], "PolicyDocument": TLS_ONLY},
+            },
+            "Alarm": {
+                "Type": "AWS::CloudWatch::Alarm",
+                "Properties": {
+                    "Namespace": "AWS/EC2",
+                    "MetricName": "CPUUtilization",
+                    "Statistic": "Maximum",
+                    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                    "Threshold": "0",
+                    "EvaluationPeriods": "12",
+                    "Period": 3600,
+                    "AlarmActions": [{"Fn::Sub": "arn:aws:automate:${AWS::Region}:ec2:stop"}],
+                },
+            },
+        }
+    }
+    stack.create(template)
+    [alarm] = cloud.client("cloudwatch").describe_alarms(AlarmNames=[stack.physical_id("Alarm")])["MetricAlarms"]
+    assert (alarm["EvaluationPeriods"], alarm["Threshold"]) == (12, 0)
+    attributes = cloud.client("sqs").get_queue_attributes(
+        QueueUrl=stack.physical_id("Queue"), AttributeNames=["Policy"]
+    )
+    assert json.loads(attributes["Attributes"]["Policy"]) == TLS_ONLY
+    name = stack.physical_id("Alarm")
+    stack.delete()
+    assert cloud.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"] == []
+
+
+def test_change_sets_of_one_name_belong_to_their_stacks(stack: Stack, cloud: LocalCloud) -> None:
+    other = Stack(cloud)
+    for one, key in ((stack, "A"), (other, "B")):
+        resources = {key: {"Type": "AWS::SQS::Queue"}}
+        one.client.create_change_set(
+            StackName=one.name,
+            ChangeSetName="same",
+            ChangeSetType="CREATE",
+            TemplateBody=json.dumps({"Resources": resources}),
+        )
+    described = stack.client.describe_change_set(StackName=stack.name, ChangeSetName="same")
+    assert [change["ResourceChange"]["LogicalResourceId"] for change in described["Changes"]] == ["A"]
+    stack.client.execute_change_set(StackName=stack.name, ChangeSetName="same")
+    until(lambda: stack.describe()["StackStatus"] == "CREATE_COMPLETE", "it is created")
+    assert other.describe()["StackStatus"] == "REVIEW_IN_PROGRESS"
+    other.client.delete_stack(StackName=other.name)
+
+
+def of_stack(stack: Stack) -> list[str]:
+    """What is left of a stack in EC2, by the tags that the service puts on everything."""
+    tags = stack.cloud.client("ec2").describe_tags(
+        Filters=[{"Name": "tag:aws:cloudformation:stack-name", "Values": [stack.name]}]
+    )["Tags"]
+    found = {tag["ResourceId"] for tag in tags}
+    ec2 = stack.cloud.client("ec2")
+    there = {
+        *(one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]),
+        *(one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]),
+        *(one["InternetGatewayId"] for one in ec2.describe_internet_gateways()["InternetGateways"]),
+        *(one["RouteTableId"] for one in ec2.describe_route_tables()["RouteTables"]),
+        *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]),
+        *(one["LaunchTemplateId"] for one in ec2.describe_launch_templates()["LaunchTemplates"]),
+        *(
+            one["VpcEndpointId"]
+            for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+            if one["State"] not in ("deleted", "deleting")
+        ),
+    }
+    return sorted(found & there)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.local.cloudformation.intrinsic_functions import Resolver
+from scripts.local.cloudformation.template import bucket_and_key, dependency_order
+
+TEMPLATE: dict[str, Any] = {
+    "Conditions": {
+        "WithSsh": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SshCidr"}, ""]}]},
+        "Both": {"Fn::And": [{"Condition": "WithSsh"}, {"Fn::Equals": [{"Ref": "Seed"}, 42]}]},
+    },
+    "Mappings": {"Sizes": {"us-east-1": {"large": "g5.xlarge"}}},
+}
+
+
+# A policy's Condition, which is none of the template's.
+TLS_ONLY = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+
+
+def resolver(**values: Any) -> Resolver:
+    resource = SimpleNamespace(physical_resource_id="i-1", get_cfn_attribute=lambda name: f"the {name}")
+    known = {"AWS::Region": "us-east-1", "SshCidr": "", "Seed": "42", **values}
+    return Resolver(TEMPLATE, known, {"Instance": resource}.__getitem__, {"other-vpc": "vpc-1"})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "Instance"}, "i-1"),
+        ({"Fn::GetAtt": ["Instance", "PublicIp"]}, "the PublicIp"),
+        ({"Fn::GetAtt": "Instance.PublicIp"}, "the PublicIp"),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Seed"}, 3]]}, "a-42-3"),
+        ({"Fn::Sub": "x ${Seed} ${Instance} ${Instance.Arn} ${!Kept}"}, "x 42 i-1 the Arn ${Kept}"),
+        ({"Fn::Sub": ["${Own} ${Seed}", {"Own": {"Ref": "Instance"}}]}, "i-1 42"),
+        ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "us-east-1b"),
+        ({"Fn::Select": ["0", {"Fn::GetAZs": {"Ref": "AWS::Region"}}]}, "us-east-1a"),
+        ({"Fn::Split": [",", "a,b"]}, ["a", "b"]),
+        ({"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "large"]}, "g5.xlarge"),
+        ({"Fn::Cidr": ["10.0.0.0/16", 2, "8"]}, ["10.0.0.0/24", "10.0.1.0/24"]),
+        ({"Fn::ImportValue": "other-vpc"}, "vpc-1"),
+        ({"Fn::Base64": {"Ref": "Seed"}}, base64.b64encode(b"42").decode()),
+        ({"Fn::If": ["WithSsh", "open", {"Ref": "AWS::NoValue"}]}, None),
+        ({"a": {"Ref": "AWS::NoValue"}, "b": [1, {"Ref": "AWS::NoValue"}]}, {"b": [1]}),
+        (
+            {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+            {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        ),
+    ],
+)
+def test_functions(value: Any, expected: Any) -> None:
+    resolved = resolver().resolve([value])
+    assert resolved == ([] if expected is None else [expected])
+
+
+def test_conditions() -> None:
+    assert not resolver().condition("Both")
+    assert resolver(SshCidr="10.0.0.0/8").condition("Both")
+    assert resolver(SshCidr="10.0.0.0/8").resolve({"Fn::If": ["WithSsh", "open", "shut"]}) == "open"
+
+
+def test_a_function_that_is_not_emulated_is_refused() -> None:
+    with pytest.raises(ValueError, match="Fn::Transform"):
+        resolver().resolve({"Fn::Transform": {}})
+
+
+@given(st.text())
+def test_free_text_is_put_in_once_and_not_read_again(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    sub = resolver(Prompt=text).resolve({"Fn::Sub": "${Prompt}|${Seed}"})
+    assert sub == f"{text}|42"
+    encoded = resolver(Prompt=text).resolve({"Fn::Base64": {"Ref": "Prompt"}})
+    assert base64.b64decode(encoded).decode() == text
+
+
+def test_text_that_looks_like_a_reference_stays() -> None:
+    assert resolver(Prompt="${Seed} ${Gone}").resolve({"Fn::Sub": "${Prompt}${Seed}"}) == "${Seed} ${Gone}42"
+
+
+def test_resources_come_after_what_they_refer_to() -> None:
+    resources: dict[str, dict[str, Any]] = {
+        "A": {"Properties": {"x": {"Fn::Sub": "${B.Arn}"}}},
+        "B": {"Properties": {"x": [{"Fn::GetAtt": ["C", "Id"]}]}},
+        "C": {"DependsOn": "D"},
+        "D": {"Properties": {"x": {"Ref": "AWS::Region"}}},
+    }
+    assert dependency_order(resources) == ["D", "C", "B", "A"]
+    with pytest.raises(ValueError, match=r"Circular.*\[A, B\]"):
+        dependency_order({"A": {"DependsOn": ["B"]}, "B": {"Properties": {"x": {"Ref": "A"}}}})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:5000/bucket/a/b.json",
+        "https://s3.us-east-1.amazonaws.com/bucket/a/b.json",
+        "https://bucket.s3.amazonaws.com/a/b.json",
+        "https://bucket.s3-eu-west-1.amazonaws.com/a/b.json",
+        "http://bucket.localhost:5000/a/b.json",
+        "http://localhost:5000/bucket/a/b.json",
+    ],
+)
+def test_where_a_template_lies(url: str) -> None:
+    assert bucket_and_key(url) == ("bucket", "a/b.json")

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from userdata.worker import pipeline as pipeline_module
+from userdata.worker.pipeline import LAYOUTS, choose_device, load_pipeline
+from userdata.worker.run_error import RunError
+
+from .original_layout import original_layout
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("nothing may be fetched")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_original_checkpoint_loads_with_the_layouts_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layout of SD v1, only narrower: the same names of weights, each arriving where it belongs."""
+    layout = tmp_path / "layouts" / "narrow"
+    shutil.copytree(LAYOUTS / "stable-diffusion-v1", layout)
+    _configure(layout / "unet/config.json", block_out_channels=[32, 64, 64, 64], cross_attention_dim=64)
+    _configure(layout / "vae/config.json", block_out_channels=[32, 32, 64, 64])
+    _configure(
+        layout / "text_encoder/config.json",
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=64,
+    )
+    text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
+    unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(layout / "unet"))
+    vae = AutoencoderKL.from_config(AutoencoderKL.load_config(layout / "vae"))
+    parts = {"text_encoder": text_encoder, "unet": unet, "vae": vae}
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_file(original_layout(**{name: part.state_dict() for name, part in parts.items()}), folder / "v1.safetensors")
+    monkeypatch.setattr(pipeline_module, "LAYOUTS", tmp_path / "layouts")
+
+    pipeline = load_pipeline(folder, layout="narrow", device=CPU, from_image=False)
+
+    for name, part in parts.items():
+        loaded = getattr(pipeline, name).state_dict()
+        saved = part.state_dict()
+        assert loaded.keys() == saved.keys()
+        assert all(torch.equal(loaded[key], saved[key]) for key in saved), name
+    assert pipeline.safety_checker is None
+    assert pipeline.scheduler.config.beta_schedule == "scaled_linear"
+
+
+def test_layout_is_stable_diffusion_v1() -> None:
+    """The sizes that are known of it: parameters of UNet and decoder, vocabulary, and the tokens of a sentence."""
+    layout = LAYOUTS / "stable-diffusion-v1"
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(layout / "unet"))
+        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(layout / "vae"))
+        text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
+    sizes = [sum(weight.numel() for weight in part.parameters()) for part in (unet, vae, text_encoder)]
+    assert sizes == [859_520_964, 83_653_863, 123_060_480]
+
+
+def test_tokenizer_is_clips(tiny_model: Path) -> None:
+    tokenizer = load_pipeline(tiny_model, layout="", device=CPU, from_image=False).tokenizer
+    assert len(tokenizer) == 49408
+    # the tokens of the CLIP paper's own example, as its notebook prints them
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
+
+
+def test_image_to_image_has_the_same_weights(tiny_model: Path) -> None:
+    pipeline = load_pipeline(tiny_model, layout="", device=CPU, from_image=True)
+    assert "Img2Img" in type(pipeline).__name__
+    assert pipeline.unet.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "pytorch_model.bin", "model.pt"])
+def test_pickle_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(RunError, match=f"{name}, and a pickle can run any code"):
+        load_pipeline(tmp_path, layout="stable-diffusion-v1", device=CPU, from_image=False)
+
+
+def test_pickle_in_a_folder_of_diffusers_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load_pipeline(folder, layout="", device=CPU, from_image=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>Log in</html>", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_broken_checkpoint_is_told_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "v1.safetensors").write_bytes(content)
+    with pytest.raises(RunError, match=r"cannot be loaded .* Delete that folder"):
+        load_pipeline(tmp_path, layout="stable-diffusion-v1", device=CPU, from_image=False)
+
+
+def test_cpu_is_never_taken_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("cpu") == CPU
+    with pytest.raises(RunError, match="g5.xlarge"):
+        choose_device(None)
+
+
+def _configure(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))

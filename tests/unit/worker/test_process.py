@@ -1,0 +1,188 @@
+"""The worker as systemd starts it: a process of its own, against an S3 served on a loopback port."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from userdata.worker.layout import RunKeys
+from userdata.worker.run_name import run_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REPOSITORY = Path(__file__).parents[3]
+BUCKET = "results"
+Deploy = Callable[..., dict[str, str]]
+
+
+class Machine:
+    """An instance's folders and the worker's process on it."""
+
+    def __init__(self, folder: Path, endpoint: str, model: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "OMP_NUM_THREADS": "1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "SD_PREFIX": str(folder),
+            "SD_BUCKET": BUCKET,
+            "SD_INSTANCE_ID": "i-0123456789abcdef0",
+            "SD_INSTANCE_TYPE": "g5.xlarge",
+            "SD_MODEL_FOLDER": str(model),
+            "SD_BOOT_STARTED_AT": "2026-01-01T00:00:00.000Z",
+            "SD_DEVICE": "cpu",
+            "STATE_DIRECTORY": str(folder / "state"),
+        }
+        self.s3: S3Client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            region_name="us-east-1",
+        )
+
+    def deploy(self, parameters: dict[str, str]) -> RunKeys:
+        file = self.folder / "var/lib/sd-on-ec2/parameters"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in parameters.items()}
+        file.write_text("".join(f"{name}={value}\n" for name, value in encoded.items()))
+        return RunKeys(run_name(parameters))
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with (self.folder / "worker.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "userdata.worker"], cwd=REPOSITORY, env=self.environment, stderr=log
+            )
+
+    def objects(self) -> set[str]:
+        return {entry["Key"] for entry in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+    def versions(self) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for version in self.s3.list_object_versions(Bucket=BUCKET).get("Versions", []):
+            found.setdefault(version["Key"], []).append((version["VersionId"], version["ETag"]))
+        return found
+
+    def json(self, key: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        return document
+
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, tiny_model: Path) -> Iterator[Machine]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    # The emulation's state is one for the whole process: what an earlier test left must go.
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+    machine = Machine(tmp_path, endpoint, tiny_model)
+    machine.s3.create_bucket(Bucket=BUCKET)
+    machine.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    yield machine
+    machine.s3.close()
+    server.stop()
+
+
+def test_killed_run_has_every_image_exactly_once_after_the_next_start(machine: Machine, parameters: Deploy) -> None:
+    keys = machine.deploy(parameters(Iterations="5", Samples="1", Steps="20"))
+    worker = machine.start()
+    _wait_until(lambda: keys.image(1) in machine.objects(), worker, machine)
+    worker.kill()
+    worker.wait()
+    before = machine.versions()
+    assert keys.image(4) not in before, "killed too late to tell anything: give the run more work"
+
+    assert machine.start().wait(timeout=60) == 0, machine.log()
+
+    after = machine.versions()
+    images = [keys.image(k) for k in range(5)]
+    assert (
+        sorted(key for key in after if key.startswith(keys.samples_folder + "samples/") and key.endswith(".png"))
+        == images
+    )
+    assert all(len(after[image]) == 1 for image in images)
+    assert all(after[image] == before[image] for image in images if image in before)
+    assert machine.json(keys.status)["phase"] == "done"
+    report = machine.json(keys.report)
+    assert report["resumed"] is True
+    assert [image["seed"] for image in report["images"]] == [42, 43, 44, 45, 46]
+
+
+def test_sigterm_ends_the_worker_soon_and_leaves_a_run_to_go_on_with(machine: Machine, parameters: Deploy) -> None:
+    keys = machine.deploy(parameters(Iterations="50", Samples="2", Steps="1000"))
+    worker = machine.start()
+    _wait_until(lambda: keys.status in machine.objects() and _phase(machine, keys) == "generating", worker, machine)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=10) == 128 + signal.SIGTERM, machine.log()
+    status = machine.json(keys.status)
+    assert (status["phase"], status["error"]) == ("generating", None)
+    assert "Asked to stop" in machine.s3.get_object(Bucket=BUCKET, Key=keys.log)["Body"].read().decode()
+
+
+def test_done_run_leaves_the_worker_idle_until_sigterm(machine: Machine, parameters: Deploy) -> None:
+    """Without a model: nothing of a run that is done may need one."""
+    machine.environment["SD_MODEL_FOLDER"] = str(machine.folder / "no-such-model")
+    keys = machine.deploy(parameters(Iterations="1", Samples="1", IdleMinutes="60"))
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done"}')
+    before = machine.versions()
+    worker = machine.start()
+    _wait_until(lambda: "Idle for 60 minutes" in machine.log(), worker, machine)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=10) == 128 + signal.SIGTERM
+    assert machine.versions() == before
+
+
+def test_idle_time_ends_by_itself(machine: Machine, parameters: Deploy) -> None:
+    keys = machine.deploy(parameters(Iterations="1", Samples="1", IdleMinutes="0.001"))
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done"}')
+    assert machine.start().wait(timeout=30) == 0, machine.log()
+
+
+def test_failure_is_an_exit_code(machine: Machine, parameters: Deploy) -> None:
+    keys = machine.deploy(parameters(Sampler="magic"))
+    assert machine.start().wait(timeout=30) == 1
+    assert machine.json(keys.status)["error"]["message"].startswith("Sampler is 'magic', but must be one of ddim, ")
+
+
+def test_missing_environment_is_named(machine: Machine, parameters: Deploy) -> None:
+    machine.deploy(parameters())
+    del machine.environment["SD_BUCKET"]
+    assert machine.start().wait(timeout=30) == 1
+    assert "SD_BUCKET" in machine.log()
+    assert "Traceback" not in machine.log()
+
+
+def _phase(machine: Machine, keys: RunKeys) -> str:
+    return str(machine.json(keys.status)["phase"])
+
+
+def _wait_until(condition: Callable[[], bool], worker: subprocess.Popen[bytes], machine: Machine) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert worker.poll() is None, f"the worker ended too early\n{machine.log()}"
+        assert time.monotonic() < deadline, f"waited for a minute\n{machine.log()}"
+        time.sleep(0.02)
