@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from moto import settings
-
 from scripts.local.booted.booted_machine import BootedMachine, Build
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.metadata_service import MetadataService
@@ -44,7 +42,7 @@ class Site:
         self._build = Build(root)
         self._prepare: Prepare | None = None
         self._numbers = itertools.count()
-        self.cloud = LocalCloud(make=self._make)
+        self.cloud = LocalCloud(make=self._make, enforce_iam=True)
         self.rights = Rights()
 
     @contextlib.contextmanager
@@ -55,11 +53,7 @@ class Site:
             self.assembly = folder / "cdk.out"
             self.run("cdk", "synth", "--quiet", "--output", str(self.assembly))
             self._publish()
-            settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on every request needs its right
-            try:
-                yield self
-            finally:
-                settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
+            yield self
 
     def run(self, *command: str) -> str:
         """A person's command in the checkout; what it printed."""

@@ -28,7 +28,9 @@ class SpotNotice:
     or the next instance. A service that does not answer is asked again: on most machines there is never a notice.
     """
 
-    def __init__(self, stop: threading.Event, *, endpoint: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self, stop: threading.Event, *, endpoint: str | None = None, poll_seconds: float = POLL_SECONDS
+    ) -> None:
         base = endpoint or os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or ENDPOINT
         self._base = base.rstrip("/") + "/latest/"
         self._stop = stop
