@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import io
-import itertools
 import json
 import subprocess
 import zipfile
@@ -22,6 +21,7 @@ from tests.machine.rights import Rights
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "SdOnEc2"
+ROLE = "AWS::IAM::Role"
 QUICK = {
     "Model": "tiny",
     "Height": "64",
@@ -41,7 +41,7 @@ class Site:
         self._root = root
         self._build = Build(root)
         self._prepare: Prepare | None = None
-        self._numbers = itertools.count()
+        self._last = 0
         self.cloud = LocalCloud(make=self._make, enforce_iam=True)
         self.rights = Rights()
 
@@ -84,7 +84,8 @@ class Site:
 
         `given` are template parameters on top of the quick ones; `prepare` sees the machine before it boots.
         """
-        stack = f"machine-{next(self._numbers)}"
+        self._last += 1
+        stack = f"machine-{self._last}"
         with self._making(machine_env or {}, disk_megabytes, prepare):
             self.cloud.client("cloudformation").create_stack(
                 StackName=stack,
@@ -107,6 +108,32 @@ class Site:
         """The real command, with template parameters."""
         words = [word for name, value in parameters.items() for word in ("--parameters", f"{name}={value}")]
         self.run("cdk", "deploy", "--output", str(self.assembly), *words)
+
+    def role_of(self, instance: Instance) -> tuple[str, list[dict[str, Any]]]:
+        """The role of the instance and the statements of its own policy."""
+        return self._role(instance.stack)
+
+    def take_rights_away(self) -> None:
+        """Leaves the role of the stack that was created last without its policy."""
+        stack = f"machine-{self._last}"
+        iam = self.cloud.client("iam")
+        role, _ = self._role(stack)
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+    def _role(self, stack: str) -> tuple[str, list[dict[str, Any]]]:
+        iam = self.cloud.client("iam")
+        resources = self.cloud.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+        roles = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources if one["ResourceType"] == ROLE}
+        (role,) = [physical for logical, physical in roles.items() if logical.startswith("WorkerRole")]
+            for one in resources
+            if "WorkerRole" in one["LogicalResourceId"] and one["ResourceType"] == "AWS::IAM::Role"
+        ]
+        documents = [
+            iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        ]
+        return role, [statement for document in documents for statement in document["Statement"]]
 
     @property
     def bundle(self) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from scripts.local.booted.gateway import Request
-from tests.machine.instance import Instance
+from tests.machine.outcomes import assert_done
 from tests.machine.site import QUICK, Site
 
 PHASES = ["boot", "driver", "environment", "weights", "worker"]
@@ -41,10 +41,10 @@ def test_a_boot_without_anything_to_do_changes_nothing_and_powers_off(site: Site
 
 
 def test_a_reboot_goes_on_where_it_was(site: Site) -> None:
-    with site.launched({"Iterations": "4", "Steps": "40"}) as instance:
-        instance.wait_for_line("1 of 4 images are drawn", file="/var/log/sd-on-ec2/worker.log")
+    with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
+        instance.wait_for_line("1 of 3 images are drawn", file="/var/log/sd-on-ec2/worker.log")
         instance.reboot()
-        assert_done(instance, images=4)
+        assert_done(instance, images=3)
         assert len(instance.boots()) == 2
 
 
@@ -56,15 +56,6 @@ def test_the_worker_is_nobody_special(site: Site) -> None:
         assert int(status["CapEff"], 16) == 0
         environment = open(f"/proc/{pid}/environ").read()
         assert "AWS_ACCESS_KEY_ID" not in environment
-
-
-def assert_done(instance: Instance, *, images: int = 2) -> None:
-    instance.wait_for_state("stopped")
-    status = instance.status()
-    assert status is not None
-    assert (status["phase"], status["images_done"], status["error"]) == ("done", images, None)
-    assert sorted(instance.images()) == [f"{index:05}.png" for index in range(images)]
-    assert instance.boots()[-1]["error"] is None
 
 
 def tokenless(requests: list[Request]) -> list[str]:

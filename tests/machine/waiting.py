@@ -15,5 +15,5 @@ def wait_for(condition: Callable[[], Found | None], what: str, *, seconds: float
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.1)
+        time.sleep(0.4)  # every look costs the emulated cloud, on the same cores, some work
     raise AssertionError(f"waited {seconds:.0f} s for {what}")

@@ -86,6 +86,10 @@ class BootedMachine:
         file = self.disk.inside(path)
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
+    def limit_memory(self, megabytes: int) -> None:
+        """Bounds the memory of all the machine's processes from its next start on. Raises `OSError` where it cannot."""
+        self._group.limit_memory(megabytes)
+
     def serve(self, host: str, port: int, target: tuple[str, int]) -> Gateway:
         """Puts another HTTP service of the host into the machine's network, at `host` and `port`."""
         gateway = Gateway(self.network.listen(host, port), target)

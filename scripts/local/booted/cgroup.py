@@ -28,6 +28,15 @@ class ControlGroup:
         enter = "".join(f"echo $$ >{shlex.quote(str(folder / 'cgroup.procs'))} && " for folder in self.folders)
         return ["sh", "-c", f'{enter}exec "$@"', "sh", *command]
 
+    def limit_memory(self, megabytes: int) -> None:
+        """Bounds the group's memory. Raises `OSError` where the host lets nobody do that."""
+        unified = next((folder / "memory.max" for folder in self.folders if (folder / "memory.max").exists()), None)
+        if unified is None:
+            self.folders.append(_parent_of_memory_groups() / self.folders[0].name)
+            self.folders[-1].mkdir(exist_ok=True)
+            unified = self.folders[-1] / "memory.limit_in_bytes"
+        unified.write_text(str(megabytes * 2**20), "ascii")
+
     def processes(self) -> list[int]:
         """The ids of the group's processes on the host."""
         return _processes_below(self.folders[0])
@@ -39,19 +48,31 @@ class ControlGroup:
 
 
 def parents_of_groups() -> list[Path]:
-    """The folders below which this process may make groups."""
+    """The folders below which this process makes groups."""
+    return _parents({"", "name=systemd"})
+
+
+def _parent_of_memory_groups() -> Path:
+    """Where the memory controller is one of the first version."""
+    parents = _parents({"memory"})
+    if not parents:
+        raise OSError("the memory of a group cannot be bounded on this host")
+    return parents[0]
+
+
+def _parents(wanted: set[str]) -> list[Path]:
     roots = {}
     for line in MOUNTS.read_text("utf-8").splitlines():
         fields, _, kind = line.partition(" - ")
         options = kind.split()[2].split(",") if len(kind.split()) > 2 else []
         if kind.startswith("cgroup2 "):
             roots[""] = Path(fields.split()[4])
-        elif kind.startswith("cgroup ") and "name=systemd" in options:
-            roots["name=systemd"] = Path(fields.split()[4])
+        elif kind.startswith("cgroup "):
+            roots.update({name: Path(fields.split()[4]) for name in wanted & set(options)})
     found = []
     for line in MEMBERSHIP.read_text("utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers in roots:
+        if controllers in wanted & roots.keys():
             found.append(roots[controllers] / path.lstrip("/"))
     return found
 
