@@ -21,7 +21,6 @@ from tests.machine.rights import Rights
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "SdOnEc2"
-ROLE = "AWS::IAM::Role"
 QUICK = {
     "Model": "tiny",
     "Height": "64",
@@ -124,11 +123,8 @@ class Site:
     def _role(self, stack: str) -> tuple[str, list[dict[str, Any]]]:
         iam = self.cloud.client("iam")
         resources = self.cloud.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-        roles = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources if one["ResourceType"] == ROLE}
-        (role,) = [physical for logical, physical in roles.items() if logical.startswith("WorkerRole")]
-            for one in resources
-            if "WorkerRole" in one["LogicalResourceId"] and one["ResourceType"] == "AWS::IAM::Role"
-        ]
+        roles = [one for one in resources if one["ResourceType"] == "AWS::IAM::Role"]
+        (role,) = [one["PhysicalResourceId"] for one in roles if one["LogicalResourceId"].startswith("WorkerRole")]
         documents = [
             iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
