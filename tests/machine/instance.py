@@ -23,7 +23,7 @@ class Instance:
         self.stack = stack
         self._cloudformation = cloud.client("cloudformation")
         self._ec2 = cloud.client("ec2")
-        self._s3 = cloud.client("s3")
+        self.s3 = cloud.client("s3")
         self.wait_for_stack()
         self.id = self.output("InstanceId")
         self.bucket = self.output("ResultsBucket")
@@ -108,16 +108,16 @@ class Instance:
 
     def objects(self, prefix: str = "") -> dict[str, Any]:
         """What the bucket holds, by key."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return {entry["Key"]: entry for page in pages for entry in page.get("Contents", [])}
 
     def read(self, key: str) -> str:
         """The text of an object."""
-        return str(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
+        return str(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
 
     def put(self, key: str, content: bytes) -> None:
         """Puts an object into the bucket, as a person does."""
-        self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
 
     def status(self, run_id: str | None = None) -> dict[str, Any] | None:
         """The run's status.json, None while there is none."""
