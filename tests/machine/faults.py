@@ -41,6 +41,23 @@ def slowly(seconds: float, *, requests: int) -> Fault:
     return fault
 
 
+def after_user_data(fault: Fault) -> Fault:
+    """`fault`, once cloud-init has fetched the user data.
+
+    cloud-init itself gives up at the first 5xx for its token (seen with 22.4), and then nothing of ours ever runs:
+    only the alarm outside the machine ends such an instance.
+    """
+    fetched = threading.Event()
+
+    def later(request: Request) -> Answer | None:
+        if request.path.rstrip("/").endswith("/user-data"):
+            fetched.set()
+            return None
+        return fault(request) if fetched.is_set() else None
+
+    return later
+
+
 def clock_off_by(off: timedelta) -> Fault:
     """AWS's clock and the machine's differ: what was signed at another time than AWS's is refused."""
 

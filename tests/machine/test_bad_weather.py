@@ -8,7 +8,7 @@ import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.booted.gateway import Fault
-from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, clock_off_by, for_a_while, slowly
+from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, after_user_data, clock_off_by, for_a_while, slowly
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 
@@ -16,7 +16,9 @@ from tests.machine.site import Site
 @pytest.mark.parametrize(
     ("service", "fault"),
     [
-        pytest.param("to_metadata", for_a_while(8, UNAVAILABLE), id="the metadata service answers 503 for 8 s"),
+        pytest.param(
+            "to_metadata", after_user_data(for_a_while(8, UNAVAILABLE)), id="the metadata service answers 503 for 8 s"
+        ),
         pytest.param("to_metadata", slowly(2, requests=8), id="the metadata service needs 2 s for each of 8 answers"),
         pytest.param("to_aws", for_a_while(10, UNAVAILABLE), id="S3 answers 503 for 10 s"),
         pytest.param("to_aws", for_a_while(10, SLOW_DOWN), id="S3 answers SlowDown for 10 s"),
