@@ -10,7 +10,10 @@ import pytest
 from scripts.local.booted.ability import reason_against
 from scripts.local.booted.leftovers import remove_leftovers
 from scripts.local.booted.root_file_system import root_file_system
-from tests.machine.site import Site
+
+pytest.register_assert_rewrite("tests.machine.outcomes")
+
+from tests.machine.site import Site  # noqa: E402  # after the line above
 
 FOLDER = Path(__file__).parent
 

@@ -42,7 +42,7 @@ def test_max_hours_ends_a_machine_that_still_works_and_keeps_what_it_has(site: S
         status = instance.status()
         assert status is not None
         assert (status["phase"], status["error"]) == ("generating", None)
-        assert 0 < status["images_done"] == len(instance.images()) < 1000
+        assert status["images_done"] == len(instance.images()) < 1000
 
 
 def hours_take_minutes(machine: BootedMachine) -> None:

@@ -25,7 +25,7 @@ def test_every_deployed_prompt_is_drawn_by_the_same_machine(site: Site) -> None:
         assert_done(instance)
         assert instance.run_id != first
         assert sorted(instance.images(first)) == sorted(instance.images())
-        assert json.loads(instance.read(f"runs/{instance.run_id}/job.json"))["job"]["Prompt"] == "A tree in forest"
+        assert json.loads(instance.read(f"runs/{instance.run_id}/job.json"))["prompt"] == "A tree in forest"
         assert "models/tiny is already there" in instance.machine.read(BOOT_LOG)
         assert len(instance.boots()) == 2
 

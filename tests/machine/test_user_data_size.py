@@ -22,5 +22,5 @@ def test_the_largest_user_data_boots_and_arrives_exactly(site: Site) -> None:
         size = len(base64.b64decode(attribute["UserData"]["Value"]))
         assert 12_000 < size <= EC2_LIMIT
         assert_done(instance)
-        job = json.loads(instance.read(f"runs/{instance.run_id}/job.json"))["job"]
-        assert job["Prompt"] == job["NegativePrompt"] == longest
+        job = json.loads(instance.read(f"runs/{instance.run_id}/job.json"))
+        assert job["prompt"] == job["negative_prompt"] == longest
