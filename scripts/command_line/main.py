@@ -19,6 +19,7 @@ from scripts.command_line.instance import deployed_job, instance_state, start_fo
 from scripts.command_line.parameter_options import with_parameter_options
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.timeline import read_timelines, show_timelines
 from scripts.command_line.watch import DOING
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
@@ -85,16 +86,25 @@ def results(
 
 
 @app.command()
-def status(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
+def status(
+    timeline: Annotated[bool, typer.Option("--timeline", help="Show where the time of each boot went.")] = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
     """Show the instance and how far the deployed job is."""
     session = _session(region, profile)
     deployment = need_deployment(session, stack)
     run_id = deployed_job(deployment).name
-    run = Run(run_id, read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id))
+    s3 = session.client("s3", config=RETRIES)
+    run = Run(run_id, read_status(s3, deployment.bucket, run_id))
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is ", nl=False)
     typer.echo(f"{instance_state(session, deployment).name}.")
     typer.echo(f"{DOING[run.status.phase]}." if run.status else "The run has not begun.")
     show_runs([run], Console())
+    if timeline:
+        found = read_timelines(s3, deployment.bucket, instance_id=deployment.instance_id, run_id=run_id)
+        show_timelines(found, Console())
 
 
 @app.command()

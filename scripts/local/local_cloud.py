@@ -17,7 +17,7 @@ from scripts.local.account import Account
 from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
-from scripts.local.machines import Machines
+from scripts.local.machines import Machines, MakeMachine
 from scripts.local.permissions import permissions_enforced
 from scripts.local.seeds import seed
 from scripts.local.server import Server
@@ -36,7 +36,8 @@ class LocalCloud:
     """An emulated AWS account, from `__enter__` to `__exit__`.
 
     One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
-    (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow.
+    (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow; `make`
+    makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
     `account`, `scratch`, `log_file`.
@@ -46,8 +47,11 @@ class LocalCloud:
     machines: Machines
     account: Account
 
-    def __init__(self, *, verbose: bool = False, keep: bool = False, enforce_iam: bool = False) -> None:
+    def __init__(
+        self, *, verbose: bool = False, keep: bool = False, enforce_iam: bool = False, make: MakeMachine | None = None
+    ) -> None:
         self._verbose = verbose
+        self._make = make
         self._keep = keep
         self._enforce_iam = enforce_iam
         self._context = contextlib.ExitStack()
@@ -108,7 +112,7 @@ class LocalCloud:
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
         self._context.enter_context(CloudFormation(self.account).attached())
-        self.machines = Machines(self.scratch / "machines", server.endpoint)
+        self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)
         self.environment = command_environment(

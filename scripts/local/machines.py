@@ -30,13 +30,21 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 STOP_DEADLINE = 120.0  # seconds; EC2 too ends an instance by force when it does not go down
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
+# Makes the machine of an instance: its disk's folder, its metadata service, the AWS API's address, and who hears that
+# it has ended by itself. Whatever has the surface of `Machine` will do.
+MakeMachine = Callable[[Path, MetadataService, str, Callable[[str], None]], Any]
+
 
 class Machines:
-    """The machines of one cloud, by instance id. Their disks lie in `folder`."""
+    """The machines of one cloud, by instance id. Their disks lie in `folder`.
 
-    def __init__(self, folder: Path, aws_endpoint: str) -> None:
+    `make` makes a machine; by default it is a group of processes.
+    """
+
+    def __init__(self, folder: Path, aws_endpoint: str, make: MakeMachine | None = None) -> None:
         self._folder = folder
-        self._surroundings = Surroundings(aws_endpoint, ordinary_user(CHECKOUT), has_gpu=_has_gpu())
+        self._aws_endpoint = aws_endpoint
+        self._make = make or _process_machines()
         self._machines: dict[str, Machine] = {}
         self._turns: dict[str, ThreadPoolExecutor] = {}
         self._spot_actions: dict[str, dict[str, str]] = {}
@@ -66,8 +74,7 @@ class Machines:
         for executor in turns:
             executor.shutdown(cancel_futures=True)
         for machine in machines:
-            machine.kill()  # one that was being started meanwhile
-            machine.metadata.stop()
+            machine.close()  # also one that was being started meanwhile
 
     def announce_spot_interruption(self, instance_id: str, action: str, time: str) -> None:
         """Makes the metadata service give the notice of `spot/instance-action`.
@@ -157,12 +164,8 @@ class Machines:
 
     def _launch(self, instance: Any) -> None:
         metadata = MetadataService(functools.partial(self._view_of, instance))
-        machine = Machine(
-            self._folder / instance.id,
-            metadata,
-            self._surroundings,
-            functools.partial(self._ended_by_itself, instance),
-        )
+        ended = functools.partial(self._ended_by_itself, instance)
+        machine = self._make(self._folder / instance.id, metadata, self._aws_endpoint, ended)
         with self._lock:
             self._machines[instance.id] = machine
             self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
@@ -238,6 +241,15 @@ class Machines:
 
 def _set_state(instance: Any, state: str) -> None:
     instance._state = InstanceState(state, STATES[state])
+
+
+def _process_machines() -> MakeMachine:
+    user, has_gpu = ordinary_user(CHECKOUT), _has_gpu()
+
+    def make(disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[str], None]) -> Machine:
+        return Machine(disk, metadata, Surroundings(aws_endpoint, user, has_gpu=has_gpu), on_end)
+
+    return make
 
 
 def _has_gpu() -> bool:

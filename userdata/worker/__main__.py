@@ -19,6 +19,7 @@ from userdata.worker.run import Outcome, do_run
 from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
 from userdata.worker.settings import read_settings
+from userdata.worker.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
 
@@ -35,6 +36,7 @@ def main() -> int:
     os.environ.update(QUIET_AND_OFFLINE)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+    SpotNotice(stop).watch()
     try:
         settings = read_settings(os.environ)
         parameters = read_parameters(Folders().parameters)

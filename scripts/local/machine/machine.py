@@ -150,6 +150,11 @@ class Machine:
                 os.killpg(init.pid, signal.SIGKILL)
             watcher.join()
 
+    def close(self) -> None:
+        """Kills the machine, and leaves its disk."""
+        self.kill()
+        self.metadata.stop()
+
     def destroy(self) -> None:
         """Kills the machine and deletes its disk."""
         self.kill()

@@ -1,0 +1,1 @@
+"""Figures: each program prints its machine, its versions and its sizes."""

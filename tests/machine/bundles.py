@@ -1,0 +1,41 @@
+"""Bundles whose pins are those of a test's own files; the code in them is the product's."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from pathlib import Path
+
+from scripts.local.booted.gateway import Answer, Fault, Request
+from tests.machine.site import CHECKOUT, zipped
+
+USERDATA = CHECKOUT / "userdata"
+MODEL = "stable-diffusion-v1-5"
+
+
+def weights_pinned(content: bytes) -> dict[str, str]:
+    """The catalogue, with `content` for the model's weights."""
+    catalogue = json.loads((USERDATA / "models.json").read_text("utf-8"))
+    catalogue[MODEL]["source"] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+    return {"models.json": json.dumps(catalogue)}
+
+
+def environment_pinned(installer: bytes, requirements: str) -> dict[str, str]:
+    """The environment's packages, and `installer` for Miniforge's."""
+    conda = Path(USERDATA / "boot/conda.py").read_text("utf-8")
+    pinned, count = re.subn(r'^SHA256 = "\w+"$', f'SHA256 = "{sha256(installer).hexdigest()}"', conda, flags=re.M)
+    assert count == 1
+    return {"boot/conda.py": pinned, "requirements.txt": requirements}
+
+
+def instead_of_the_bundle(changed: dict[str, str]) -> Fault:
+    """S3 has a bundle with `changed` files in it."""
+    content = zipped(USERDATA, changed)
+    headers = {"ETag": f'"{sha256(content).hexdigest()[:32]}"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    answer = Answer(200, content, headers)
+
+    def fault(request: Request) -> Answer | None:
+        return answer if request.path.split("?")[0].endswith(".zip") else None
+
+    return fault

@@ -1,0 +1,68 @@
+"""How a server of files may behave; see `Hub.manner`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from tests.machine.hub import LOGIN_PAGE, Handler
+
+Manner = Callable[[Handler, bytes], bool]
+
+
+def well(handler: Handler, content: bytes) -> bool:
+    return False
+
+
+def login_page(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, LOGIN_PAGE, {"Content-Type": "text/html"})
+    return True
+
+
+def refuses(handler: Handler, content: bytes) -> bool:
+    handler.answer(403, b"Access to this model is restricted.")
+    return True
+
+
+def other_bytes(handler: Handler, content: bytes) -> bool:
+    handler.send_content(content[::-1])
+    return True
+
+
+def breaks_twice() -> Manner:
+    times = iter(range(2))
+
+    def manner(handler: Handler, content: bytes) -> bool:
+        if next(times, None) is None:
+            return False
+        handler.send_content(content, stop_after=len(content) // 4)
+        return True
+
+    return manner
+
+
+def busy_twice() -> Manner:
+    times = iter(range(2))
+
+    def manner(handler: Handler, content: bytes) -> bool:
+        if next(times, None) is None:
+            return False
+        handler.answer(503, b"", {"Retry-After": "1"})
+        return True
+
+    return manner
+
+
+class StallsOnce:
+    """Sends half of the first answer and no more; `reached` is set then."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    def __call__(self, handler: Handler, content: bytes) -> bool:
+        if self.reached.is_set():
+            return False
+        handler.answer(200, content, stop_after=len(content) // 2)
+        self.reached.set()
+        handler.rfile.read(1)  # returns when the machine is gone
+        return True

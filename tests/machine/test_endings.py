@@ -1,0 +1,51 @@
+"""When a machine powers off, and what becomes of the instance."""
+
+from __future__ import annotations
+
+import time
+
+from scripts.local.booted.booted_machine import BootedMachine
+from tests.machine.outcomes import assert_done
+from tests.machine.site import Site
+from tests.machine.waiting import wait_for
+
+WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
+
+
+def test_terminate_deletes_the_instance(site: Site) -> None:
+    with site.launched({"AfterRun": "terminate"}) as instance:
+        instance.wait_for_state("terminated")
+        assert instance.phase == "done"
+        assert len(instance.images()) == 2
+
+
+def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:
+    with site.launched({"AfterRun": "keep"}) as instance:
+        instance.wait_for_line("AfterRun is keep", file=WORKER_LOG)
+        assert instance.state == "running"
+        instance.stop()
+        assert_done(instance)
+
+
+def test_an_idle_machine_powers_off_after_its_idle_time(site: Site) -> None:
+    with site.launched({"IdleMinutes": "1"}) as instance:
+        wait_for(lambda: instance.phase == "done", "the images")
+        began = time.monotonic()
+        assert instance.state == "running"
+        assert_done(instance)
+        assert 45 < time.monotonic() - began < 120
+
+
+def test_max_hours_ends_a_machine_that_still_works_and_keeps_what_it_has(site: Site) -> None:
+    with site.launched({"MaxHours": "1", "Iterations": "1000", "Steps": "10"}, prepare=hours_take_minutes) as instance:
+        instance.wait_for_state("stopped")
+        status = instance.status()
+        assert status is not None
+        assert (status["phase"], status["error"]) == ("generating", None)
+        assert status["images_done"] == len(instance.images()) < 1000
+
+
+def hours_take_minutes(machine: BootedMachine) -> None:
+    """The timer is the system's own; a test only cannot wait an hour for it."""
+    shim = '#!/bin/sh\n[ "$2" = +60 ] && exec /sbin/shutdown -P +1\nexec /sbin/shutdown "$@"\n'
+    machine.disk.write("/usr/local/sbin/shutdown", shim, mode=0o755)

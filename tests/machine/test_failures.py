@@ -1,0 +1,111 @@
+"""What does not pass ends in a defined state: told in the bucket where that can be reached, powered off, resumable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from scripts.local.booted.booted_machine import BootedMachine
+from tests.machine.faults import missing
+from tests.machine.outcomes import assert_done, assert_failed
+from tests.machine.site import Site
+from tests.machine.waiting import wait_for
+
+WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
+NO_DRIVER = {"SD_DEVICE": ""}
+
+
+def test_no_driver(site: Site) -> None:
+    with site.launched(machine_env=NO_DRIVER) as instance:
+        assert_failed(instance, step="driver", message="no NVIDIA driver")
+        (boot,) = instance.boots()
+        assert boot["error"]["step"] == "driver"
+        assert "driver ..." in instance.read(f"runs/{instance.run_id}/log.txt")
+
+
+def test_a_failure_with_keep_leaves_the_machine_for_a_look(site: Site) -> None:
+    with site.launched({"OnFailure": "keep"}, machine_env=NO_DRIVER) as instance:
+        wait_for(lambda: instance.phase == "failed", "the failure")
+        wait_for(instance.boots, "the record of the boot")
+        assert_failed(instance, step="driver", message="no NVIDIA driver", state="running")
+
+
+def test_no_bundle(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        patiently(machine)
+        machine.to_aws.fault = missing(".zip")
+
+    with site.launched(prepare=spoil) as instance:
+        instance.wait_for_state("stopped")
+        (boot,) = instance.boots()
+        assert boot["error"]["step"] == "user-data"
+        assert "fetch the bundle s3://" in boot["error"]["message"]
+        assert "403" in boot["error"]["message"]
+
+
+def test_a_role_without_rights(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        patiently(machine)
+        site.take_rights_away()
+
+    with site.launched(prepare=spoil) as instance:
+        instance.wait_for_state("stopped")
+        assert instance.objects() == {}
+        assert "Could not fetch the bundle" in instance.machine.console
+
+
+def test_a_role_that_has_lost_its_rights(site: Site) -> None:
+    with site.launched() as instance:
+        assert_done(instance)
+        site.take_rights_away()
+        instance.update(Prompt="A tree in forest")
+        instance.start()
+        instance.wait_for_state("stopped")
+        assert instance.status() is None
+        assert len(instance.boots()) == 1
+        saved = json.loads(instance.machine.read("/var/lib/sd-on-ec2/boot.json"))
+        assert "Check that the bucket exists and that the instance's role may use it" in saved["error"]["message"]
+
+
+def test_a_worker_that_is_killed(site: Site) -> None:
+    with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
+        instance.wait_for_line("1 of 3 images are drawn", file=WORKER_LOG)
+        instance.kill_worker()
+        assert_failed(instance, step="generating", message="was killed by signal KILL")
+        instance.start()
+        assert_done(instance, images=3)
+
+
+def test_a_worker_that_runs_out_of_memory(site: Site) -> None:
+    large = {"Height": "2048", "Width": "2048"}
+    with site.launched(large, prepare=lambda machine: machine.limit_memory(1200)) as instance:
+        # In words of its own where systemd sees the cause, which it does with control groups of the second version.
+        assert_failed(instance, step="generating", message="The worker was")
+
+
+def test_a_step_of_the_boot_that_runs_out_of_memory(site: Site) -> None:
+    with site.launched(prepare=lambda machine: machine.limit_memory(300)) as instance:
+        assert_failed(instance, step="weights", message="was ended by signal 9")
+
+
+def test_a_disk_without_room_for_the_bundle(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        patiently(machine)
+        fill(machine, leave_megabytes=0.5)
+
+    with site.launched(disk_megabytes=64, prepare=spoil) as instance:
+        instance.wait_for_state("stopped")
+        (boot,) = instance.boots()
+        assert boot["error"]["step"] == "user-data"
+        assert "No space left on device" in boot["error"]["message"]
+
+
+def patiently(machine: BootedMachine) -> None:
+    """The user data's pauses between its attempts take no time."""
+    machine.disk.write("/usr/local/bin/sleep", "#!/bin/sh\n", mode=0o755)
+
+
+def fill(machine: BootedMachine, *, leave_megabytes: float) -> None:
+    """Fills the disk, so that only so much is left."""
+    free = shutil.disk_usage(machine.disk.folder).free
+    machine.disk.inside("/var/filler").write_bytes(b"0" * int(free - leave_megabytes * 2**20))
