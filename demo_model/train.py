@@ -1,0 +1,94 @@
+"""Trains the model in the box from nothing, on one GPU: `python -m demo_model.train FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from demo_model.architecture import (
+    NATIVE_SIZE,
+    count_parameters,
+    load_tokenizer,
+    make_text_encoder,
+    make_unet,
+    make_vae,
+)
+from demo_model.export import export
+from demo_model.render import Columns, Renderer
+from demo_model.scene_pool import Chunk, ScenePool, tokenize
+from demo_model.tokenizer import write_tokenizer
+from demo_model.train_diffusion import Latents, train_diffusion
+from demo_model.train_vae import encode_all, train_vae
+
+logger = logging.getLogger(__name__)
+
+SEED = 20
+SQUARE = (NATIVE_SIZE, NATIVE_SIZE)
+# How many scenes, by width and height in pixels. The others keep the model usable at sizes near its own.
+SCENES = {SQUARE: 440_000, (160, 128): 40_000, (128, 160): 20_000}
+VAE_CHUNKS = 14
+VAE_STEPS, STEPS, SECONDS = 4000, 16_000, 900.0
+
+
+def train(
+    folder: Path, *, vae_steps: int, steps: int, seconds: float, scenes: dict[tuple[int, int], int] = SCENES
+) -> None:
+    """Writes the trained model into `folder`, in the layout of diffusers."""
+    started = time.monotonic()
+    write_tokenizer(folder / "tokenizer")
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    pool = ScenePool(scenes, folder / "tokenizer", SEED * 1_000_000)
+    torch.manual_seed(SEED)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    vae, unet, text_encoder = make_vae().to(device), make_unet().to(device), make_text_encoder(tokenizer).to(device)
+    for name, part in (("vae", vae), ("unet", unet), ("text encoder", text_encoder)):
+        logger.info("%s: %d parameters", name, count_parameters(part))
+    compiling = None
+    if device.type == "cuda":
+        command = [sys.executable, "-m", "demo_model.warm_up_compiler", str(folder / "tokenizer")]
+        compiling = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    renderer = Renderer(device)
+    train_vae(vae, renderer, _joined(pool.chunks(SQUARE, VAE_CHUNKS)), vae_steps, SEED)
+    logger.info("autoencoder after %.0f s", time.monotonic() - started)
+    factor = vae.config.scaling_factor
+    pools = []
+    for width, height in scenes:
+        chunks = pool.chunks((width, height))
+        encoded = encode_all(vae, renderer, _joined(chunks), width=width, height=height)
+        values = torch.cat(list(encoded)) * factor
+        pools.append(Latents(values, torch.cat([chunk.tokens for chunk in chunks]).to(device)))
+    pool.close()
+    if compiling is not None:
+        compiling.wait()
+    logger.info("latents of %d scenes after %.0f s", sum(len(p.values) for p in pools), time.monotonic() - started)
+    empty = tokenize(tokenizer, [""])[0].to(device)
+    unet, text_encoder = train_diffusion(unet, text_encoder, pools, empty, steps, seconds, SEED)
+    export(folder, vae=vae, unet=unet, text_encoder=text_encoder)
+    logger.info("done after %.0f s", time.monotonic() - started)
+
+
+def _joined(chunks: list[Chunk]) -> Columns:
+    return {name: torch.cat([chunk.table[name] for chunk in chunks]) for name in chunks[0].table}
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    parser = argparse.ArgumentParser(description="Train the model in the box.")
+    parser.add_argument("folder", type=Path, help="the folder to write the model to")
+    parser.add_argument("--vae-steps", type=int, default=VAE_STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="at most so many steps of the diffusion")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="at most so long for them")
+    parser.add_argument("--scenes", type=int, default=SCENES[SQUARE], help="how many scenes of the native size")
+    arguments = parser.parse_args()
+    sizes = {**SCENES, SQUARE: arguments.scenes}
+    train(
+        arguments.folder, vae_steps=arguments.vae_steps, steps=arguments.steps, seconds=arguments.seconds, scenes=sizes
+    )
