@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from PIL import Image
@@ -27,7 +28,7 @@ from demo_model.labels import OWN_COLOUR, SEEN_RELATIONS, UNSAID, label
 from demo_model.render import Columns, Renderer, tabulate
 from demo_model.scene import Scene, draw_held_out_scene, draw_scene
 from demo_model.things import THINGS
-from demo_model.train_classifier import load_classifier, through_vae
+from demo_model.train_classifier import load_classifier
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,13 @@ def by_word(scenes: Sequence[Scene], right: dict[str, torch.Tensor]) -> dict[str
     return {**table, "relation": relations}
 
 
+@torch.no_grad()
+def through_vae(vae: Any, pictures: torch.Tensor) -> torch.Tensor:
+    """The pictures, -1 to 1, as the autoencoder gives them back, float32."""
+    parts = [vae.decode(vae.encode(part.to(vae.dtype)).latent_dist.mode()).sample for part in pictures.split(100)]
+    return torch.cat(parts).float().clamp(-1, 1)
+
+
 def grid(pictures: torch.Tensor, columns: int) -> Image.Image:
     """The pictures, -1 to 1, side by side."""
     count, _, height, width = pictures.shape
@@ -142,8 +150,7 @@ def measure(model: Path, judge_file: Path, folder: Path, device: str) -> dict[st
     others = [draw_scene(random) for _ in range(IMAGES)]
     figures: dict[str, object] = {}
     composed = renderer.draw(tabulate(pairs, SEED))
-    back = torch.cat([through_vae(pipeline.vae.float(), part) for part in composed.split(100)])
-    pipeline.vae.to(pipeline.unet.dtype)
+    back = through_vae(pipeline.vae, composed)
     error = float((back - composed).square().mean()) / 4
     figures["autoencoder psnr in dB"] = round(-10 * float(torch.log10(torch.tensor(error))), 2)
     for name, pictures in (("composed scenes", composed), ("composed scenes through the autoencoder", back)):
@@ -157,10 +164,12 @@ def measure(model: Path, judge_file: Path, folder: Path, device: str) -> dict[st
             logger.info("%s, scale %g: %s", name, scale, _shares(right))
             if scale == SCALES[-1]:
                 figures[f"{name} by word"] = by_word(scenes, right)
+                _write(folder, figures)
                 stem = name.split()[0]
                 grid(pictures[:500], 25).save(folder / f"{stem}.png")
                 (folder / f"{stem}.txt").write_text("\n".join(prompts) + "\n", "utf-8")
     figures["image to image"] = measure_image_to_image(model, classifier, renderer, device)
+    _write(folder, figures)
     return figures
 
 
@@ -185,6 +194,10 @@ def measure_image_to_image(
     return figures
 
 
+def _write(folder: Path, figures: dict[str, object]) -> None:
+    (folder / "measured.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
 def _shares(right: dict[str, torch.Tensor]) -> dict[str, float]:
     return {name: share(column) for name, column in right.items()}
 
@@ -198,5 +211,4 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     place = "cuda" if torch.cuda.is_available() else "cpu"
-    result = measure(arguments.model, arguments.judge, arguments.folder, place)
-    (arguments.folder / "measured.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    measure(arguments.model, arguments.judge, arguments.folder, place)

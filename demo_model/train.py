@@ -31,15 +31,26 @@ logger = logging.getLogger(__name__)
 SEED = 20
 SQUARE = (NATIVE_SIZE, NATIVE_SIZE)
 # How many scenes, by width and height in pixels. The others keep the model usable at sizes near its own.
-SCENES = {SQUARE: 440_000, (160, 128): 40_000, (128, 160): 20_000}
+SCENES = {SQUARE: 200_000, (160, 128): 10_000, (128, 160): 10_000}
 VAE_CHUNKS = 14
-VAE_STEPS, STEPS, SECONDS = 4000, 16_000, 900.0
+VAE_STEPS, VAE_SECONDS = 6000, 240.0
+STEPS, SECONDS = 20_000, 1300.0
 
 
 def train(
-    folder: Path, *, vae_steps: int, steps: int, seconds: float, scenes: dict[tuple[int, int], int] = SCENES
+    folder: Path,
+    *,
+    vae_steps: int,
+    vae_seconds: float,
+    steps: int,
+    seconds: float,
+    scenes: dict[tuple[int, int], int] = SCENES,
 ) -> None:
-    """Writes the trained model into `folder`, in the layout of diffusers."""
+    """Writes the trained model into `folder`, in the layout of diffusers.
+
+    The autoencoder is trained for `vae_steps` or `vae_seconds`, the diffusion for `steps` or until `seconds` after
+    the start of all, whichever comes first.
+    """
     started = time.monotonic()
     write_tokenizer(folder / "tokenizer")
     tokenizer = load_tokenizer(folder / "tokenizer")
@@ -56,7 +67,7 @@ def train(
         command = [sys.executable, "-m", "demo_model.warm_up_compiler", str(folder / "tokenizer")]
         compiling = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     renderer = Renderer(device)
-    train_vae(vae, renderer, _joined(pool.chunks(SQUARE, VAE_CHUNKS)), vae_steps, SEED)
+    train_vae(vae, renderer, _joined(pool.chunks(SQUARE, VAE_CHUNKS)), vae_steps, vae_seconds, SEED)
     logger.info("autoencoder after %.0f s", time.monotonic() - started)
     factor = vae.config.scaling_factor
     pools = []
@@ -70,7 +81,8 @@ def train(
         compiling.wait()
     logger.info("latents of %d scenes after %.0f s", sum(len(p.values) for p in pools), time.monotonic() - started)
     empty = tokenize(tokenizer, [""])[0].to(device)
-    unet, text_encoder = train_diffusion(unet, text_encoder, pools, empty, steps, seconds, SEED)
+    left = max(1.0, seconds - (time.monotonic() - started))
+    unet, text_encoder = train_diffusion(unet, text_encoder, pools, empty, steps, left, SEED)
     export(folder, vae=vae, unet=unet, text_encoder=text_encoder)
     logger.info("done after %.0f s", time.monotonic() - started)
 
@@ -85,10 +97,16 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="the folder to write the model to")
     parser.add_argument("--vae-steps", type=int, default=VAE_STEPS)
     parser.add_argument("--steps", type=int, default=STEPS, help="at most so many steps of the diffusion")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="at most so long for them")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="at most so long for everything")
+    parser.add_argument("--vae-seconds", type=float, default=VAE_SECONDS, help="of which for the autoencoder")
     parser.add_argument("--scenes", type=int, default=SCENES[SQUARE], help="how many scenes of the native size")
     arguments = parser.parse_args()
     sizes = {**SCENES, SQUARE: arguments.scenes}
     train(
-        arguments.folder, vae_steps=arguments.vae_steps, steps=arguments.steps, seconds=arguments.seconds, scenes=sizes
+        arguments.folder,
+        vae_steps=arguments.vae_steps,
+        vae_seconds=arguments.vae_seconds,
+        steps=arguments.steps,
+        seconds=arguments.seconds,
+        scenes=sizes,
     )

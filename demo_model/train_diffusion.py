@@ -17,14 +17,14 @@ from demo_model.train_vae import learning_rate
 logger = logging.getLogger(__name__)
 
 BATCH = 512
-LEARNING_RATE = 8e-4
-WARM_UP = 500
+LEARNING_RATE = 1e-3
+WARM_UP = 300
 WEIGHT_DECAY = 0.01
-EMA_DECAY = 0.9995
+EMA_DECAY = 0.999
 # Share of the captions that are replaced by the empty one, for classifier-free guidance (arXiv:2207.12598).
 EMPTY_CAPTIONS = 0.1
 # Every so many steps the batch is of another size than the native one.
-OTHER_SIZE_EVERY = 12
+OTHER_SIZE_EVERY = 16
 LOG_EVERY = 500
 
 

@@ -45,8 +45,8 @@ def _reconstruction_loss(drawn: torch.Tensor, picture: torch.Tensor) -> torch.Te
     return loss + functional.l1_loss(functional.avg_pool2d(drawn, 2), functional.avg_pool2d(picture, 2))
 
 
-def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seed: int) -> None:
-    """Trains `vae`, which is on the renderer's device, for `steps` batches of scenes out of `table`.
+def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seconds: float, seed: int) -> None:
+    """Trains `vae`, on the renderer's device, for `steps` batches of scenes out of `table`, or for `seconds`.
 
     Leaves its `scaling_factor` set so that the scaled latents have variance 1.
     """
@@ -55,17 +55,18 @@ def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seed: in
     table = {name: column.to(device) for name, column in table.items()}
     vae.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    encode, decode = torch.compile(_Moments(vae)), torch.compile(_Decoder(vae))
     started = time.monotonic()
     for step in range(steps):
+        done = 0.0 if step <= WARM_UP else (time.monotonic() - started) / seconds
+        if done >= 1:
+            break
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, LEARNING_RATE, WARM_UP)
+            group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
         picture = renderer.draw(random_rows(table, BATCH, generator)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            mean, log_variance = encode(picture).float().chunk(2, dim=1)
-            log_variance = log_variance.clamp(-30, 20)
+            mean, log_variance = _moments(vae, picture)
             noise = torch.randn(mean.shape, generator=generator, device=device)
-            drawn = decode(mean + noise * (log_variance / 2).exp()).float()
+            drawn = vae.decoder(vae.post_quant_conv(mean + noise * (log_variance / 2).exp())).float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         loss = _reconstruction_loss(drawn, picture) + KL_WEIGHT * kl
         optimizer.zero_grad(set_to_none=True)
@@ -88,26 +89,10 @@ def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seed: in
     logger.info("vae scaling_factor %.5f", vae.config.scaling_factor)
 
 
-class _Moments(torch.nn.Module):
-    """The encoder up to mean and logarithm of the variance, without the objects that wrap them."""
-
-    def __init__(self, vae: Any) -> None:
-        super().__init__()
-        self.encoder, self.quant_conv = vae.encoder, vae.quant_conv
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        moments: torch.Tensor = self.quant_conv(self.encoder(picture))
-        return moments
-
-
-class _Decoder(torch.nn.Module):
-    def __init__(self, vae: Any) -> None:
-        super().__init__()
-        self.decoder, self.post_quant_conv = vae.decoder, vae.post_quant_conv
-
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        picture: torch.Tensor = self.decoder(self.post_quant_conv(latent))
-        return picture
+def _moments(vae: Any, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and logarithm of the variance of the latents, float32."""
+    mean, log_variance = vae.quant_conv(vae.encoder(picture)).float().chunk(2, dim=1)
+    return mean, log_variance.clamp(-30, 20)
 
 
 @torch.no_grad()
@@ -115,11 +100,9 @@ def encode_all(
     vae: Any, renderer: Renderer, table: Columns, *, width: int = 128, height: int = 128, batch: int = 500
 ) -> Iterator[torch.Tensor]:
     """The latents' means of all rows of `table`, a batch at a time: float16, not scaled."""
-    moments = _Moments(vae)
-    encode = torch.compile(moments) if renderer.device.type == "cuda" and width == height else moments
     for start in range(0, next(iter(table.values())).shape[0], batch):
         rows = {name: column[start : start + batch] for name, column in table.items()}
         picture = renderer.draw(rows, width, height).contiguous(memory_format=torch.channels_last)
         with torch.autocast(renderer.device.type, torch.bfloat16):
-            mean = encode(picture).float().chunk(2, dim=1)[0]
+            mean, _ = _moments(vae, picture)
         yield mean.half()
