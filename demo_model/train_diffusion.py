@@ -16,7 +16,6 @@ from demo_model.train_vae import learning_rate
 
 logger = logging.getLogger(__name__)
 
-BATCH = 512
 LEARNING_RATE = 1e-3
 WARM_UP = 300
 WEIGHT_DECAY = 0.01
@@ -37,9 +36,17 @@ class Latents:
 
 
 def train_diffusion(
-    unet: Any, text_encoder: Any, pools: list[Latents], empty: torch.Tensor, steps: int, seconds: float, seed: int
+    unet: Any,
+    text_encoder: Any,
+    pools: list[Latents],
+    empty: torch.Tensor,
+    *,
+    batch: int,
+    steps: int,
+    seconds: float,
+    seed: int,
 ) -> tuple[Any, Any]:
-    """The averaged UNet and text encoder after `steps` batches, or after `seconds` if those come first.
+    """The averaged UNet and text encoder after `steps` batches of `batch` scenes or after `seconds`.
 
     `pools` begins with the native size; `empty` holds the empty caption's 77 tokens. The learning rate falls with
     whichever of the two is nearer to its end, so that a slower GPU gives a finished model too.
@@ -64,8 +71,8 @@ def train_diffusion(
             group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
         other = len(pools) > 1 and step % OTHER_SIZE_EVERY == OTHER_SIZE_EVERY - 1
         pool = pools[1 + step // OTHER_SIZE_EVERY % (len(pools) - 1)] if other else pools[0]
-        latents, tokens = _batch(pool, empty, generator)
-        times = torch.randint(len(alphas), (BATCH,), generator=generator, device=device)
+        latents, tokens = _batch(pool, empty, batch, generator)
+        times = torch.randint(len(alphas), (batch,), generator=generator, device=device)
         noise = torch.randn(latents.shape, generator=generator, device=device)
         signal, spread = (part[:, None, None, None] for part in (alphas[times].sqrt(), (1 - alphas[times]).sqrt()))
         noisy = (signal * latents + spread * noise).contiguous(memory_format=torch.channels_last)
@@ -87,13 +94,15 @@ def train_diffusion(
     return average["unet"], average["text_encoder"]
 
 
-def _batch(pool: Latents, empty: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(
+    pool: Latents, empty: torch.Tensor, batch: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     count, captions = pool.tokens.shape[:2]
     device = generator.device
-    rows = torch.randint(count, (BATCH,), generator=generator, device=device)
-    which = torch.randint(captions, (BATCH,), generator=generator, device=device)
+    rows = torch.randint(count, (batch,), generator=generator, device=device)
+    which = torch.randint(captions, (batch,), generator=generator, device=device)
     tokens = pool.tokens[rows, which].long()
-    dropped = torch.rand(BATCH, generator=generator, device=device) < EMPTY_CAPTIONS
+    dropped = torch.rand(batch, generator=generator, device=device) < EMPTY_CAPTIONS
     return pool.values[rows].float(), torch.where(dropped[:, None], empty, tokens)
 
 

@@ -15,7 +15,6 @@ from demo_model.render import Columns, Renderer
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64
 LEARNING_RATE = 1.2e-3
 WARM_UP = 100
 KL_WEIGHT = 5e-4
@@ -45,8 +44,10 @@ def _reconstruction_loss(drawn: torch.Tensor, picture: torch.Tensor) -> torch.Te
     return loss + functional.l1_loss(functional.avg_pool2d(drawn, 2), functional.avg_pool2d(picture, 2))
 
 
-def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seconds: float, seed: int) -> None:
-    """Trains `vae`, on the renderer's device, for `steps` batches of scenes out of `table`, or for `seconds`.
+def train_vae(
+    vae: Any, renderer: Renderer, table: Columns, *, batch: int, steps: int, seconds: float, seed: int
+) -> None:
+    """Trains `vae`, on the renderer's device, for `steps` batches of `batch` scenes out of `table`, or for `seconds`.
 
     Leaves its `scaling_factor` set so that the scaled latents have variance 1.
     """
@@ -62,7 +63,7 @@ def train_vae(vae: Any, renderer: Renderer, table: Columns, steps: int, seconds:
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
-        picture = renderer.draw(random_rows(table, BATCH, generator)).contiguous(memory_format=torch.channels_last)
+        picture = renderer.draw(random_rows(table, batch, generator)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             mean, log_variance = _moments(vae, picture)
             noise = torch.randn(mean.shape, generator=generator, device=device)
