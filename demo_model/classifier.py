@@ -44,6 +44,7 @@ class Classifier(nn.Module):
         )
         self.seen = nn.Conv2d(WIDTH, len(THINGS), 1)
         # Few of the things are in a picture.
+        assert self.seen.bias is not None
         nn.init.constant_(self.seen.bias, -6.0)
         self.relation = nn.Sequential(
             nn.Linear(2 * (WIDTH + GRID * GRID), 256), nn.ReLU(), nn.Linear(256, len(SEEN_RELATIONS))

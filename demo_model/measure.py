@@ -119,7 +119,9 @@ def by_word(scenes: Sequence[Scene], right: dict[str, torch.Tensor]) -> dict[str
 @torch.no_grad()
 def through_vae(vae: Any, pictures: torch.Tensor) -> torch.Tensor:
     """The pictures, -1 to 1, as the autoencoder gives them back, float32."""
-    parts = [vae.decode(vae.encode(part.to(vae.dtype)).latent_dist.mode()).sample for part in pictures.split(100)]
+    parts = [
+        vae.decode(vae.encode(part.to(vae.dtype)).latent_dist.mode()).sample for part in torch.split(pictures, 100)
+    ]
     return torch.cat(parts).float().clamp(-1, 1)
 
 

@@ -27,7 +27,7 @@ def byte_letters() -> list[str]:
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     """The merges, most frequent first, after which each of `words` is one token (arXiv:1508.07909, algorithm 1)."""
     spelled = [[*word[:-1], word[-1] + "</w>"] for word in words]
-    merges = []
+    merges: list[tuple[str, str]] = []
     while True:
         pairs = Counter(pair for pieces in spelled for pair in pairwise(pieces))
         if not pairs:

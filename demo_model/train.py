@@ -46,8 +46,8 @@ class Recipe:
 
     scenes: int = 400_000
     vae_batch: int = 128
-    vae_steps: int = 8_000
-    vae_seconds: float = 270
+    vae_steps: int = 10_000
+    vae_seconds: float = 400
     batch: int = 1_024
     steps: int = 20_000
     seconds: float = 1_320

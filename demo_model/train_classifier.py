@@ -83,7 +83,7 @@ def train_classifier(file: Path, *, seconds: float) -> None:
     generator = torch.Generator(device).manual_seed(SEED)
     table = {name: column.to(device) for name, column in table.items()}
     renderer = Renderer(device)
-    classifier = Classifier().to(device, memory_format=torch.channels_last)
+    classifier = Classifier().to(device)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=0.02, fused=True)
     started, step, done = time.monotonic(), 0, 0.0
     while done < 1:
@@ -94,10 +94,10 @@ def train_classifier(file: Path, *, seconds: float) -> None:
         blurred = round(BATCH * BLURRED)
         picture = torch.cat([softened(picture[:blurred], generator), picture[blurred:]])
         with torch.autocast("cuda", torch.bfloat16):
-            answers = classifier(picture.contiguous(memory_format=torch.channels_last), rows["things"].clamp(min=0))
+            answers = classifier(picture, rows["things"].clamp(min=0))
         loss = classifier_loss({name: answer.float() for name, answer in answers.items()}, rows)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(classifier.parameters(), 2.0)
         optimizer.step()
         step, done = step + 1, (time.monotonic() - started) / seconds

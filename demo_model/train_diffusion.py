@@ -82,7 +82,7 @@ def train_diffusion(
             predicted = (unet if other else fast_unet)(noisy, times, words, return_dict=False)[0]
         loss = functional.mse_loss(predicted.float(), signal * noise - spread * latents)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))

@@ -71,7 +71,7 @@ def train_vae(
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         loss = _reconstruction_loss(drawn, picture) + KL_WEIGHT * kl
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         if step % 500 == 0 or step == steps - 1:
