@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Mapping, Optional
 
+from userdata.boot.bundled_model import check_bundled_model
 from userdata.boot.commands import CommandError, run_logged
 from userdata.boot.download import Manner, Pinned, download
 from userdata.boot.step_error import StepError
@@ -31,12 +32,18 @@ def provide_weights(
 ) -> Path:
     """The folder with the weights of the model called `name`, fetched or made where they are missing.
 
+    A model of the bundle is used where it lies.
+
     `python` is the worker's interpreter, which makes the weights of a model without a source. Raises `StepError`.
     """
     models = read_catalogue(catalogue)
     if name not in models:
         raise StepError(f"Model {name} is not in the catalogue. Deploy again with one of {', '.join(models)}.")
     model = models[name]
+    if model.bundled_sha256 is not None:
+        bundled = folders.bundle / "userdata/models" / name
+        check_bundled_model(bundled, model.bundled_sha256)
+        return bundled
     folder = folders.models / name
     if model.source is None:
         _make(folders, folder, python)

@@ -22,8 +22,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of the catalogue. `source` is None for weights that are made on the machine.
+    """One entry of the catalogue. `source` is None for weights that are made on the machine or come with the bundle.
 
+    `bundled_sha256` is set for a model whose files are in the bundle, in `userdata/models/<name>/`: the SHA-256 over
+    all of them, in hexadecimal, as `userdata.boot.bundled_model.folder_sha256` takes it.
     `native_size` is the edge, in pixels, of the images that the model was trained on; `page` is where a person reads
     and accepts the licence.
     """
@@ -35,6 +37,7 @@ class Model:
     page: Optional[str]
     licence: str
     native_size: int
+    bundled_sha256: Optional[str] = None
 
 
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Model]:

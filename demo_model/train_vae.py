@@ -1,0 +1,109 @@
+"""Trains the autoencoder on freshly drawn scenes."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from demo_model.render import Columns, Renderer
+
+logger = logging.getLogger(__name__)
+
+LEARNING_RATE = 1.2e-3
+WARM_UP = 100
+KL_WEIGHT = 5e-4
+EDGE_WEIGHT = 1.0
+
+
+def random_rows(tables: Columns, count: int, generator: torch.Generator) -> Columns:
+    """`count` rows of a table by lot."""
+    rows = next(iter(tables.values())).shape[0]
+    chosen = torch.randint(rows, (count,), generator=generator, device=generator.device)
+    return {name: column[chosen] for name, column in tables.items()}
+
+
+def learning_rate(step: int, steps: int, peak: float, warm_up: int) -> float:
+    """Linear up to `peak` in `warm_up` steps, then a half cosine down to a hundredth of it at the last step."""
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    share = (step - warm_up) / max(1, steps - warm_up)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _reconstruction_loss(drawn: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error of the pixels, of their differences to the neighbours, and of the picture at half size."""
+    loss = functional.l1_loss(drawn, picture)
+    for axis in (2, 3):
+        loss = loss + EDGE_WEIGHT * functional.l1_loss(drawn.diff(dim=axis), picture.diff(dim=axis))
+    return loss + functional.l1_loss(functional.avg_pool2d(drawn, 2), functional.avg_pool2d(picture, 2))
+
+
+def train_vae(
+    vae: Any, renderer: Renderer, table: Columns, *, batch: int, steps: int, seconds: float, seed: int
+) -> None:
+    """Trains `vae`, on the renderer's device, for `steps` batches of `batch` scenes out of `table`, or for `seconds`.
+
+    Leaves its `scaling_factor` set so that the scaled latents have variance 1.
+    """
+    device = renderer.device
+    generator = torch.Generator(device).manual_seed(seed)
+    table = {name: column.to(device) for name, column in table.items()}
+    vae.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    started = time.monotonic()
+    for step in range(steps):
+        done = 0.0 if step <= WARM_UP else (time.monotonic() - started) / seconds
+        if done >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
+        picture = renderer.draw(random_rows(table, batch, generator)).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            mean, log_variance = _moments(vae, picture)
+            noise = torch.randn(mean.shape, generator=generator, device=device)
+            drawn = vae.decoder(vae.post_quant_conv(mean + noise * (log_variance / 2).exp())).float()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        loss = _reconstruction_loss(drawn, picture) + KL_WEIGHT * kl
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        if step % 500 == 0 or step == steps - 1:
+            error = (drawn.detach() - picture).square().mean().item() / 4
+            logger.info(
+                "vae %5d  loss %.4f  kl %.2f  psnr %.2f dB  %.0f s",
+                step,
+                loss.item(),
+                kl.item(),
+                -10 * math.log10(max(error, 1e-9)),
+                time.monotonic() - started,
+            )
+    vae.eval()
+    latents = torch.cat([latent for latent, _ in zip(encode_all(vae, renderer, table), range(8), strict=False)])
+    vae.register_to_config(scaling_factor=round(1 / latents.float().std().item(), 5))
+    logger.info("vae scaling_factor %.5f", vae.config.scaling_factor)
+
+
+def _moments(vae: Any, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and logarithm of the variance of the latents, float32."""
+    mean, log_variance = vae.quant_conv(vae.encoder(picture)).float().chunk(2, dim=1)
+    return mean, log_variance.clamp(-30, 20)
+
+
+@torch.no_grad()
+def encode_all(
+    vae: Any, renderer: Renderer, table: Columns, *, width: int = 128, height: int = 128, batch: int = 500
+) -> Iterator[torch.Tensor]:
+    """The latents' means of all rows of `table`, a batch at a time: float16, not scaled."""
+    for start in range(0, next(iter(table.values())).shape[0], batch):
+        rows = {name: column[start : start + batch] for name, column in table.items()}
+        picture = renderer.draw(rows, width, height).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(renderer.device.type, torch.bfloat16):
+            mean, _ = _moments(vae, picture)
+        yield mean.half()

@@ -1,0 +1,43 @@
+"""Compiles the UNet's training step on stand-in data: `python -m demo_model.warm_up_compiler TOKENIZER BATCH`.
+
+Runs beside the training of the autoencoder and leaves what it compiled in the compiler's cache on disk, where the real
+training finds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from demo_model.architecture import (
+    LATENT_CHANNELS,
+    NATIVE_SIZE,
+    VAE_FACTOR,
+    load_tokenizer,
+    make_text_encoder,
+    make_unet,
+)
+from demo_model.scene_pool import tokenize
+from demo_model.train_diffusion import Latents, train_diffusion
+
+
+def warm_up_compiler(tokenizer_folder: Path, batch: int) -> None:
+    """One step of the training with random latents."""
+    tokenizer = load_tokenizer(tokenizer_folder)
+    edge = NATIVE_SIZE // VAE_FACTOR
+    empty = tokenize(tokenizer, [""])[0].cuda()
+    values = torch.randn(batch, LATENT_CHANNELS, edge, edge, device="cuda", dtype=torch.float16)
+    pool = Latents(values, empty.to(torch.int16).expand(batch, 1, -1))
+    unet, text_encoder = make_unet().cuda(), make_text_encoder(tokenizer).cuda()
+    train_diffusion(unet, text_encoder, [pool], empty, batch=batch, steps=1, seconds=600, seed=0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Fill the compiler's cache.")
+    parser.add_argument("tokenizer", type=Path, help="the folder of the tokenizer")
+    parser.add_argument("batch", type=int, help="scenes in a batch")
+    arguments = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    warm_up_compiler(arguments.tokenizer, arguments.batch)
