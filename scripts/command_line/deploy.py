@@ -13,7 +13,7 @@ from scripts.command_line.cdk import cdk_deploy
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
 from scripts.command_line.fetch_results import fetch_runs
-from scripts.command_line.instance import deployed_job, start_for_job
+from scripts.command_line.instance import check_not_terminated, deployed_job, instance_state, start_for_job
 from scripts.command_line.parameter_options import check_parameters
 from scripts.command_line.preflight import choose_zones, prepare_initial_image
 from scripts.command_line.runs import Run
@@ -44,11 +44,12 @@ def deploy(
     _, machine = check_parameters({**wanted, "InitImage": ""})
     if given.get("InitImage"):
         given = {**given, "InitImage": prepare_initial_image(session, deployment, given["InitImage"])}
-    job, _ = check_parameters({**before, **given})
+    check_parameters({**before, **given})
+    if deployment:
+        # An update of an instance that is gone fails half-way.
+        check_not_terminated(deployment.instance_id, instance_state(session, deployment))
     zones = choose_zones(session, machine.instance_type)
     settings.setdefault("zones", _keep_zones(deployment) or zones)
-    if read_catalogue()[str(job.model)].source is None:
-        console.print(f"Model {job.model} has random weights: its pictures are noise.", highlight=False)
     cdk_deploy(session, given, settings)
     _follow(session, need_deployment(session, stack), fetch_to, console)
 
@@ -66,7 +67,8 @@ def _keep_zones(deployment: Deployment | None) -> str | None:
 
 
 def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | None, console: Console) -> None:
-    run_id = deployed_job(deployment).name
+    job = deployed_job(deployment)
+    run_id = job.name
     start = start_for_job(session, deployment)
     if fetch_to is None:
         typer.echo(start.message)
@@ -80,4 +82,6 @@ def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | Non
         every_seconds=POLL_SECONDS,
         hours=float(deployment.parameters["MaxHours"]),
     )
+    if read_catalogue()[str(job.model)].source is None:
+        console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)

@@ -55,6 +55,15 @@ def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceSt
     return InstanceState(instance["State"]["Name"], instance["LaunchTime"])
 
 
+def check_not_terminated(instance_id: str, state: InstanceState) -> None:
+    """Raises `CommandError`, with the way out, when the instance is gone for good."""
+    if state.name in ("terminated", "shutting-down"):
+        raise CommandError(
+            f"The instance {instance_id} was terminated: it can neither be started nor changed. Make a new one: "
+            "`cdk destroy`, then `cdk deploy`; the bucket with its images stays."
+        )
+
+
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
     """Starts the instance if it is stopped and its deployed job is not done.
 
@@ -70,14 +79,10 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
             "same one under a new RunId.",
         )
     instance_id = deployment.instance_id
-    state = instance_state(session, deployment).name
-    if state in ("pending", "running"):
-        return Start(False, f"The instance {instance_id} is {state} already, for run {run_id}; see `sd status`.")
-    if state in ("terminated", "shutting-down"):
-        raise CommandError(
-            f"The instance {instance_id} was terminated and cannot be started. Make a new one: `cdk destroy`, then "
-            "`cdk deploy`; the bucket with its images stays."
-        )
+    state = instance_state(session, deployment)
+    check_not_terminated(instance_id, state)
+    if state.name in ("pending", "running"):
+        return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"start the instance {instance_id}"):
         # It may still be on its way down: a start is refused until it has stopped.

@@ -10,9 +10,10 @@ import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from scripts.command_line.boot_records import find_boot_failure
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment
-from scripts.command_line.instance import instance_state
+from scripts.command_line.instance import InstanceState, instance_state
 from scripts.command_line.runs import read_status
 from userdata.worker.status import Status
 
@@ -54,7 +55,7 @@ def watch_run(
         while time.monotonic() < deadline:
             # The state is read before the status: an instance stops only after its last status is written.
             state = instance_state(session, deployment)
-            status = read_status(s3, deployment.bucket, run_id)
+            status = _current(read_status(s3, deployment.bucket, run_id), state)
             if status:
                 progress.update(
                     task,
@@ -62,10 +63,9 @@ def watch_run(
                     completed=status.images_done,
                     total=status.images_total or None,
                 )
-                if state.launched_at is None or datetime.fromisoformat(status.updated_at) >= state.launched_at:
-                    _raise_failure(status)
-                if status.phase == "done":
-                    return status
+            _raise_failure(s3, deployment, run_id, status, state)
+            if status and status.phase == "done":
+                return status
             if state.name not in ("pending", "running"):
                 raise CommandError(
                     f"The instance {deployment.instance_id} is {state.name}, but run {run_id} is not done. "
@@ -75,11 +75,20 @@ def watch_run(
     raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
 
 
-def _raise_failure(status: Status) -> None:
-    if status.phase == "failed":
-        error = status.error
+def _current(status: Status | None, state: InstanceState) -> Status | None:
+    """The status, unless it tells of a failure from before the instance was last started."""
+    if status is None or status.phase != "failed" or state.launched_at is None:
+        return status
+    return status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
+
+
+def _raise_failure(
+    s3: S3Client, deployment: Deployment, run_id: str, status: Status | None, state: InstanceState
+) -> None:
+    failure = status.error if status and status.phase == "failed" else None
+    if status is None and state.launched_at:
+        failure = find_boot_failure(s3, deployment.bucket, deployment.instance_id, state.launched_at)
+    if failure:
         raise CommandError(
-            f"Run {status.run_id} failed at {error.step}: {error.message}\n\nThe log ends with:\n{error.log_tail}"
-            if error
-            else f"Run {status.run_id} failed; its log is in the bucket."
+            f"Run {run_id} failed at {failure.step}: {failure.message}\n\nThe log ends with:\n{failure.log_tail}"
         )

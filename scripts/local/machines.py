@@ -192,9 +192,17 @@ class Machines:
             log.exception("The machine of %s failed.", instance.id)
 
     def _boot(self, instance: Any, machine: Machine) -> None:
-        if instance.state == "pending" and not self._closed:
+        if instance.state != "pending" or self._closed:
+            return
+        try:
             machine.start()
-            _set_state(instance, "running")
+        except (OSError, RuntimeError) as error:
+            # As EC2 ends an instance that it cannot launch.
+            log.exception("The machine of %s could not be started.", instance.id)
+            instance.terminate()
+            instance.state_reason = StateReason(f"Server.InternalError: {error}", "Server.InternalError")
+            return
+        _set_state(instance, "running")
 
     def _power_off(self, instance: Any, machine: Machine) -> None:
         machine.power_off(STOP_DEADLINE)

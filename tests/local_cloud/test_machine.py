@@ -50,6 +50,15 @@ def test_no_command_that_ends_a_machine_is_the_host_s(stack: Stack) -> None:
     assert all("/scripts/local/machine/bin/" in command for command in commands)
 
 
+def test_a_machine_that_cannot_start_fails_the_stack_and_says_why(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.local.machine.machine.SHIMS", "/usr/games")
+    with pytest.raises(AssertionError, match="and not the machine.*s own"):
+        stack.create(machine_template("true"))
+    assert stack.describe()["StackStatus"] == "ROLLBACK_COMPLETE"
+
+
 def test_the_role_s_credentials_come_from_the_metadata_service(stack: Stack) -> None:
     template = machine_template(
         'aws sts get-caller-identity --region us-east-1 >"$SD_PREFIX/me"', IamInstanceProfile={"Ref": "Profile"}

@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -27,6 +28,8 @@ from scripts.local.machine.shutdown_command import Request, parse_power_command,
 log = logging.getLogger(__name__)
 
 SOCKET = "run/init"
+OWN_FOLDER = Path(__file__).resolve().parent / "bin"
+OWN_COMMANDS = ("systemctl", "shutdown", "poweroff", "reboot", "halt")
 GRACE = 2.0  # seconds between TERM and KILL for what no unit owns
 
 
@@ -135,6 +138,17 @@ class Init:
             self._end.set_result(how)
 
 
+def check_own_commands(path: str) -> None:
+    """Makes sure that nothing on this machine can end or command the host.
+
+    Raises `RuntimeError`, and the machine does not boot, when a look-up along `path` finds anything but our own.
+    """
+    for name in OWN_COMMANDS:
+        found = shutil.which(name, path=path)
+        if found is None or Path(found).parent != OWN_FOLDER:
+            raise RuntimeError(f"{name} would be {found} and not the machine's own in {OWN_FOLDER}")
+
+
 def tell(event: dict[str, str]) -> None:
     """Tells the cloud."""
     with contextlib.suppress(BrokenPipeError):
@@ -152,6 +166,10 @@ async def run_machine() -> None:
 def main() -> None:
     """Runs one machine; its own log is the machine's `var/log/init.log`."""
     adopt_orphans()
+    try:
+        check_own_commands(os.environ["PATH"])
+    except RuntimeError as error:
+        sys.exit(str(error))
     log_file = Path(os.environ["SD_PREFIX"]) / "var/log/init.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

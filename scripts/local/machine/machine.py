@@ -112,6 +112,7 @@ class Machine:
                 )
             assert self._init.stdout is not None
             if not self._init.stdout.readline():
+                self._init.wait()
                 raise RuntimeError(f"The machine below {self.disk} did not start; its last words: {self._errors()}")
             self._watcher = threading.Thread(target=self._watch, args=(self._init,), daemon=True)
             self._watcher.start()

@@ -49,7 +49,12 @@ def ordinary_user(checkout: Path) -> OrdinaryUser:
             "user, is not here. Start it as an ordinary user."
         )
     drop = (setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs")
-    read_all = (f"--inh-caps={READ_ANYTHING}", f"--ambient-caps={READ_ANYTHING}")
+    # Without the secure bit, access(2), with which shells look commands up, would not see what execve(2) can run.
+    read_all = (
+        "--securebits=+no_setuid_fixup",
+        f"--inh-caps={READ_ANYTHING}",
+        f"--ambient-caps={READ_ANYTHING}",
+    )
     # A container's root may lack the capability; then the checkout must be readable as it is.
     for prefix in ((*drop, *read_all), drop):
         if _can_read(prefix, checkout):
@@ -61,5 +66,6 @@ def ordinary_user(checkout: Path) -> OrdinaryUser:
 
 
 def _can_read(prefix: tuple[str, ...], checkout: Path) -> bool:
-    attempt = [*prefix, sys.executable, "-c", "import sys; open(sys.argv[1]).close()", str(checkout / "pyproject.toml")]
+    look = "import os, sys; sys.exit(not os.access(sys.argv[1], os.R_OK))"
+    attempt = [*prefix, sys.executable, "-c", look, str(checkout / "pyproject.toml")]
     return subprocess.run(attempt, capture_output=True, cwd="/", check=False).returncode == 0

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38

@@ -68,6 +68,9 @@ class Instance(ResourceType):
         instance_id = launched["Instances"][0]["InstanceId"]
         tag_ec2(account, instance_id, wanted)
         _wait_for(account, instance_id, "running", "stopped", "terminated")
+        reason = _describe(account, instance_id).get("StateReason", {})
+        if reason.get("Code") == "Server.InternalError":
+            raise RuntimeError(reason["Message"])
         return Resource(instance_id, lambda name: _attribute(account, instance_id, name))
 
     def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:

@@ -118,3 +118,11 @@ def test_a_stopped_instance_is_started_after_the_deploy(account: Account, deploy
     account.ec2.stop_instances(InstanceIds=[account.instance_id])
     run(account)
     assert account.state() == "running"
+
+
+def test_a_stack_whose_instance_is_gone_is_refused_with_the_way_out(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="was terminated.*`cdk destroy`, then `cdk deploy`"):
+        run(account, {"Prompt": "a tree"})
+    assert deploys.calls == []

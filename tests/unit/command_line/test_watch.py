@@ -1,0 +1,63 @@
+"""Waiting must end: with the images, or with the reason why there will be none."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.deployment import need_deployment
+from scripts.command_line.watch import watch_run
+from tests.unit.command_line.conftest import Account, run_of
+from userdata.worker.status import Status
+
+
+def watch(account: Account, *, hours: float = 1.0) -> Status:
+    deployment = need_deployment(account.session, "SdOnEc2")
+    console = Console(quiet=True)
+    return watch_run(account.session, deployment, run_of(), console, every_seconds=0.01, hours=hours)
+
+
+def test_a_run_that_is_done_ends_it(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), images=2)
+    assert watch(account).images_done == 2
+
+
+def test_a_failure_is_told_with_its_step_and_log(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="failed")
+    with pytest.raises(CommandError, match="failed at weights: The disk is full.") as told:
+        watch(account)
+    assert "the log" in str(told.value)
+
+
+def test_a_failure_from_before_the_start_is_no_answer(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="failed")
+    key = f"runs/{run_of()}/status.json"
+    old = json.loads(account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read())
+    old["updated_at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    account.put(key, json.dumps(old).encode())
+    with pytest.raises(CommandError, match="was not done after"):
+        watch(account, hours=0.0001)
+
+
+def test_a_boot_that_failed_before_the_run_had_a_status_is_told(account: Account) -> None:
+    account.deploy()
+    error = {"step": "user-data", "message": "Could not fetch the bundle.", "log_tail": "404"}
+    record = {"schema": 1, "instance_id": account.instance_id, "started_at": "x", "phases": [], "error": error}
+    account.put(f"boots/{account.instance_id}/2026-01-01T00:00:00Z.json", json.dumps(record).encode())
+    with pytest.raises(CommandError, match="failed at user-data: Could not fetch the bundle."):
+        watch(account)
+
+
+def test_an_instance_that_stopped_without_a_word_is_told_with_the_way_on(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="is stopped, but run .* is not done. Start it again: `sd start`"):
+        watch(account)
