@@ -54,7 +54,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The file, or the part of it that was asked for; `stop_after` so many bytes the connection breaks."""
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(match[1]) if match else 0
-        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if match else {}
+        headers = {"Content-Type": "text/html" if self.path.endswith("/") else "application/octet-stream"}
+        if match:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         self.answer(206 if match else 200, content[start:], headers, stop_after=stop_after)
 
     def answer(

@@ -76,7 +76,6 @@ class Site:
         given: Mapping[str, str] | None = None,
         *,
         machine_env: Mapping[str, str] | None = None,
-        disk_megabytes: int | None = None,
         prepare: Prepare | None = None,
     ) -> Iterator[Instance]:
         """An instance of a stack of its own, as long as the context lasts.
@@ -85,7 +84,7 @@ class Site:
         """
         self._last += 1
         stack = f"machine-{self._last}"
-        with self._making(machine_env or {}, disk_megabytes, prepare):
+        with self._making(machine_env or {}, prepare):
             self.cloud.client("cloudformation").create_stack(
                 StackName=stack,
                 TemplateBody=self._template(stack),
@@ -157,9 +156,9 @@ class Site:
         return bucket, destination["objectKey"]
 
     @contextlib.contextmanager
-    def _making(self, machine_env: Mapping[str, str], megabytes: int | None, prepare: Prepare | None) -> Iterator[None]:
+    def _making(self, machine_env: Mapping[str, str], prepare: Prepare | None) -> Iterator[None]:
         before = self._build, self._prepare
-        self._build = dataclasses.replace(self._build, settings=machine_env, disk_megabytes=megabytes)
+        self._build = dataclasses.replace(self._build, settings=machine_env)
         self._prepare = prepare
         yield
         self._build, self._prepare = before

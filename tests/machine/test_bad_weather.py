@@ -1,14 +1,12 @@
-"""What passes must not end a boot: services that are slow, busy or away for a while, and a wrong clock."""
+"""What passes must not end a boot: services that are slow, busy or away for a while."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.booted.gateway import Fault
-from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, after_user_data, clock_off_by, for_a_while, slowly
+from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, after_user_data, for_a_while, slowly
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 
@@ -22,8 +20,6 @@ from tests.machine.site import Site
         pytest.param("to_metadata", slowly(2, requests=8), id="the metadata service needs 2 s for each of 8 answers"),
         pytest.param("to_aws", for_a_while(10, UNAVAILABLE), id="S3 answers 503 for 10 s"),
         pytest.param("to_aws", for_a_while(10, SLOW_DOWN), id="S3 answers SlowDown for 10 s"),
-        pytest.param("to_aws", clock_off_by(timedelta(hours=1)), id="the clock is an hour late"),
-        pytest.param("to_aws", clock_off_by(timedelta(hours=-1)), id="the clock is an hour early"),
     ],
 )
 def test_the_run_is_done_all_the_same(site: Site, service: str, fault: Fault) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
+from datetime import timedelta
+
+import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
-from tests.machine.faults import missing
+from tests.machine.faults import clock_off_by, missing
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 from tests.machine.waiting import wait_for
@@ -91,21 +93,29 @@ def test_a_step_of_the_boot_that_runs_out_of_memory(site: Site) -> None:
 def test_a_disk_without_room_for_the_bundle(site: Site) -> None:
     def spoil(machine: BootedMachine) -> None:
         patiently(machine)
-        fill(machine, leave_megabytes=0.5)
+        machine.disk.limit("/opt/sd-on-ec2", megabytes=1)
 
-    with site.launched(disk_megabytes=64, prepare=spoil) as instance:
+    with site.launched(prepare=spoil) as instance:
         instance.wait_for_state("stopped")
         (boot,) = instance.boots()
         assert boot["error"]["step"] == "user-data"
         assert "No space left on device" in boot["error"]["message"]
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_off(site: Site, hours: int) -> None:
+    """S3 refuses whatever such a machine signs, so nothing can be told there; what it costs must end all the same."""
+
+    def spoil(machine: BootedMachine) -> None:
+        patiently(machine)
+        machine.to_aws.fault = clock_off_by(timedelta(hours=hours))
+
+    with site.launched(prepare=spoil) as instance:
+        instance.wait_for_state("stopped")
+        assert instance.objects() == {}
+        assert "Could not fetch the bundle" in instance.machine.console
+
+
 def patiently(machine: BootedMachine) -> None:
     """The user data's pauses between its attempts take no time."""
     machine.disk.write("/usr/local/bin/sleep", "#!/bin/sh\n", mode=0o755)
-
-
-def fill(machine: BootedMachine, *, leave_megabytes: float) -> None:
-    """Fills the disk, so that only so much is left."""
-    free = shutil.disk_usage(machine.disk.folder).free
-    machine.disk.inside("/var/filler").write_bytes(b"0" * int(free - leave_megabytes * 2**20))

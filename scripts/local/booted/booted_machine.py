@@ -25,14 +25,10 @@ METADATA_ADDRESS = ("169.254.169.254", 80)
 
 @dataclass(frozen=True)
 class Build:
-    """What machines are made of: the root file system, and what the image says in `machine.env`.
-
-    `disk_megabytes` bounds what a machine may write to its disk.
-    """
+    """What machines are made of: the root file system, and what the image says in `machine.env`."""
 
     root: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    disk_megabytes: int | None = None
 
 
 class BootedMachine:
@@ -57,7 +53,7 @@ class BootedMachine:
         self._lock = threading.RLock()
         self._container: Container | None = None
         self._asked_to_end = False
-        self.disk = Disk(folder.with_name(self.name), build.root, megabytes=build.disk_megabytes)
+        self.disk = Disk(folder.with_name(self.name), build.root)
         self._write_settings(build, aws_endpoint)
         self._group = ControlGroup(self.name)
         self.network = Network(self.name)

@@ -84,11 +84,9 @@ def remove_group(folder: Path) -> None:
     deadline = time.monotonic() + ENDING
     while time.monotonic() < deadline and _kill_all(folder):
         time.sleep(0.02)
-    for group in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+    for group in reversed(_groups_from(folder)):
         with contextlib.suppress(OSError):
             group.rmdir()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _kill_all(folder: Path) -> bool:
@@ -102,7 +100,12 @@ def _kill_all(folder: Path) -> bool:
 
 def _processes_below(folder: Path) -> list[int]:
     found: list[int] = []
-    for file in [folder / "cgroup.procs", *folder.rglob("cgroup.procs")]:
+    for group in _groups_from(folder):
         with contextlib.suppress(OSError):  # a group that has just gone
-            found.extend(map(int, file.read_text("ascii").split()))
+            found.extend(map(int, (group / "cgroup.procs").read_text("ascii").split()))
     return found
+
+
+def _groups_from(folder: Path) -> list[Path]:
+    """The group and those below it, each before its own; passes over what goes meanwhile, as `Path.rglob` does not."""
+    return [Path(group) for group, _, _ in os.walk(folder)]

@@ -11,16 +11,13 @@ class Disk:
     """A file system at `root`, writable, of which only the differences to `base` are stored below `folder`.
 
     Where the kernel cannot layer (a container whose own files are layered already) it is a whole copy.
-    `megabytes` bounds what the machine may write.
     """
 
-    def __init__(self, folder: Path, base: Path, *, megabytes: int | None = None) -> None:
+    def __init__(self, folder: Path, base: Path) -> None:
         """Makes and mounts it. Raises `CalledProcessError` when that is refused."""
         self.folder = folder
         self.root = folder / "root"
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        if megabytes:
-            _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0711", "sd-on-ec2-disk", str(folder))
         for name in ("upper", "work", "root"):
             (folder / name).mkdir(mode=0o755)
         layers = f"lowerdir={base},upperdir={folder / 'upper'},workdir={folder / 'work'}"
@@ -36,6 +33,12 @@ class Disk:
         file.write_text(text, "utf-8")
         file.chmod(mode)
 
+    def limit(self, path: str, *, megabytes: int) -> None:
+        """Gives one folder of the machine so little room. What the system itself needs to come up is not touched."""
+        folder = self.inside(path)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "sd-on-ec2-room", str(folder))
+
     def inside(self, path: str | Path) -> Path:
         """Where a path of the machine lies on the host."""
         return self.root / str(path).lstrip("/")
@@ -47,10 +50,9 @@ class Disk:
 
 def delete_disk(folder: Path) -> None:
     """Unmounts and deletes a disk, also one that another process left."""
-    for mounted in (folder / "root", folder):
-        if mounted.is_mount():
-            # Two runs that begin at once may both find what a third one left.
-            subprocess.run(["umount", "--lazy", str(mounted)], capture_output=True, check=False)
+    # With whatever is mounted inside. Two runs that begin at once may both find what a third one left.
+    if (folder / "root").is_mount():
+        subprocess.run(["umount", "--lazy", str(folder / "root")], capture_output=True, check=False)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -42,4 +42,4 @@ def _abandoned(name: str) -> bool:
 def _disks() -> list[Path]:
     mounts = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
     points = [Path(line.split()[4]) for line in mounts if " sd-on-ec2-disk " in line]
-    return list(dict.fromkeys(point.parent if point.name == "root" else point for point in points))
+    return [point.parent for point in points]
