@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -63,7 +64,7 @@ class Resource:
         return True
 
 
-class ResourceType:
+class ResourceType(ABC):
     """One type: how its resources are made, changed in place and deleted.
 
     A change of a property in `replaced_by` makes a new resource; the old one is deleted after everything else is
@@ -73,16 +74,16 @@ class ResourceType:
     type: ClassVar[str]
     replaced_by: ClassVar[frozenset[str] | None] = None
 
+    @abstractmethod
     def create(self, account: Account, wanted: Wanted) -> Resource:
         """Makes the resource."""
-        raise NotImplementedError
 
-    def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:
+    def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:  # noqa: B027  # most have nothing to change
         """Changes the resource in place; `resource.properties` still holds the properties before the change."""
 
+    @abstractmethod
     def delete(self, account: Account, resource: Resource) -> None:
         """Deletes the resource."""
-        raise NotImplementedError
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         """Whether the change from one set of properties to the other needs a new resource."""
