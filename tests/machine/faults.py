@@ -41,21 +41,18 @@ def slowly(seconds: float, *, requests: int) -> Fault:
     return fault
 
 
-def after_user_data(fault: Fault) -> Fault:
-    """`fault`, once cloud-init has fetched the user data.
+def to_all_but_cloud_init(fault: Fault) -> Fault:
+    """`fault` for whatever is ours.
 
-    cloud-init itself gives up at the first 5xx for its token (seen with 22.4), and then nothing of ours ever runs:
-    only the alarm outside the machine ends such an instance.
+    cloud-init itself gives up at the first 5xx for its token, or for its metadata (seen with 22.4), and then nothing of
+    ours ever runs: only the alarm outside the machine ends such an instance.
     """
-    fetched = threading.Event()
 
-    def later(request: Request) -> Answer | None:
-        if request.path.rstrip("/").endswith("/user-data"):
-            fetched.set()
-            return None
-        return fault(request) if fetched.is_set() else None
+    def ours(request: Request) -> Answer | None:
+        agent = {name.lower(): value for name, value in request.headers.items()}.get("user-agent", "")
+        return None if agent.startswith("Cloud-Init/") else fault(request)
 
-    return later
+    return ours
 
 
 def clock_off_by(off: timedelta) -> Fault:

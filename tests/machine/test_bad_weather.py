@@ -6,7 +6,7 @@ import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.booted.gateway import Fault
-from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, after_user_data, for_a_while, slowly
+from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, to_all_but_cloud_init, for_a_while, slowly
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 
@@ -15,7 +15,9 @@ from tests.machine.site import Site
     ("service", "fault"),
     [
         pytest.param(
-            "to_metadata", after_user_data(for_a_while(8, UNAVAILABLE)), id="the metadata service answers 503 for 8 s"
+            "to_metadata",
+            to_all_but_cloud_init(for_a_while(8, UNAVAILABLE)),
+            id="the metadata service answers 503 for 8 s",
         ),
         pytest.param("to_metadata", slowly(2, requests=8), id="the metadata service needs 2 s for each of 8 answers"),
         pytest.param("to_aws", for_a_while(10, UNAVAILABLE), id="S3 answers 503 for 10 s"),
