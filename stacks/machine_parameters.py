@@ -27,6 +27,13 @@ class OnFailure(StrEnum):
     keep = "keep"
 
 
+class Cache(StrEnum):
+    """Whether the environment and the weights are kept in the results bucket for the next instance."""
+
+    on = "on"
+    off = "off"
+
+
 class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
@@ -85,4 +92,11 @@ class MachineParameters(BaseModel):
         rule="a whole number from 1 to 24, for example 12",
         ge=1,
         le=24,
+    )
+    cache: Cache = parameter(
+        "on",
+        name="Cache",
+        description="Whether the first success keeps the environment and the weights in the results bucket, for "
+        "30 days, so that the next new instance starts sooner; off keeps and takes nothing.",
+        rule="one of on, off",
     )

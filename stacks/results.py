@@ -8,6 +8,10 @@ from constructs import Construct
 
 from stacks.acknowledge import acknowledge
 from stacks.settings import Settings
+from userdata.worker.layout import CACHE
+
+# What nobody has started a new instance with must not cost for ever.
+CACHE_LIFE = Duration.days(30)
 
 
 class Results(Construct):
@@ -32,7 +36,10 @@ class Results(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=removal_policy,
             auto_delete_objects=not keep,
-            lifecycle_rules=[s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
+            lifecycle_rules=[
+                s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
+                s3.LifecycleRule(prefix=CACHE, expiration=CACHE_LIFE),
+            ],
         )
         if bucket.policy:
             # A bucket that stays must stay TLS only.

@@ -9,7 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from userdata.worker.layout import BOOTS, INPUTS, RUNS
+from userdata.worker.layout import BOOTS, CACHE, INPUTS, RUNS
 
 SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
 
@@ -37,7 +37,10 @@ class WorkerRole(Construct):
         reason = "The instance names the objects that it writes; the bucket and the folders are fixed."
         acknowledge(
             self.policy,
-            {f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason for folder in (RUNS, BOOTS, INPUTS)},
+            {
+                f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
+                for folder in (RUNS, BOOTS, INPUTS, CACHE)
+            },
         )
 
 
@@ -52,6 +55,11 @@ def _results_statements(results: s3.IBucket) -> list[iam.PolicyStatement]:
             sid="ReadInitialImagesAndResume",
             actions=["s3:GetObject"],
             resources=[results.arn_for_objects(f"{RUNS}*"), results.arn_for_objects(f"{INPUTS}*")],
+        ),
+        iam.PolicyStatement(
+            sid="ShortenTheNextFirstBoot",
+            actions=["s3:GetObject", "s3:PutObject"],
+            resources=[results.arn_for_objects(f"{CACHE}*")],
         ),
         iam.PolicyStatement(
             # Listing tells which images are there, and lets a missing object answer 404 instead of 403.

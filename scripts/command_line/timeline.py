@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -23,11 +23,20 @@ BAR = 40  # characters for the whole time
 
 
 class Phase(BaseModel):
-    """One phase, as the records in the bucket have it: its beginning in UTC, its length in seconds."""
+    """One phase, as the records in the bucket have it: its beginning in UTC, its length in seconds.
+
+    `source` is `cache` where something of it came from the cache.
+    """
 
     phase: str
     started_at: datetime
     seconds: float
+    source: str | None = Field(None, alias="from")
+
+    @property
+    def title(self) -> str:
+        """The phase's name, with where it came from."""
+        return f"{self.phase} (from the {self.source})" if self.source else self.phase
 
 
 class _Record(BaseModel):
@@ -52,7 +61,7 @@ class Timeline:
 
     def rows(self) -> list[tuple[str, float, float, str]]:
         """Each phase: its name, its beginning in seconds after the boot's, its length in seconds, its bar."""
-        return [(phase.phase, self._offset(phase), phase.seconds, self._bar(phase)) for phase in self.phases]
+        return [(phase.title, self._offset(phase), phase.seconds, self._bar(phase)) for phase in self.phases]
 
     def _offset(self, phase: Phase) -> float:
         return max(0.0, (phase.started_at - self.started_at).total_seconds())

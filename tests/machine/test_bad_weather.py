@@ -6,7 +6,7 @@ import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.booted.gateway import Fault
-from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, to_all_but_cloud_init, for_a_while, slowly
+from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, for_a_while, slowly, to_all_but_cloud_init
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 

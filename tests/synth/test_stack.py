@@ -86,6 +86,8 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
         ("s3:PutObject", objects("/boots/*")),
         ("s3:GetObject", objects("/runs/*")),
         ("s3:GetObject", objects("/inputs/*")),
+        ("s3:GetObject", objects("/cache/*")),
+        ("s3:PutObject", objects("/cache/*")),
         ("s3:ListBucket", json.dumps(arn)),
     }
     ((action, bundle),) = rights - own

@@ -12,11 +12,13 @@ from enum import Enum
 from typing import Mapping, Optional
 
 from userdata.boot.bucket import PLAIN, Bucket
+from userdata.boot.cache import read_notes
 from userdata.boot.commands import CommandError, answer_of
 from userdata.boot.log_lines import start_log
 from userdata.boot.power_off import KEEP, power_off
 from userdata.boot.run_status import RunStatus
 from userdata.boot.step_error import StepError
+from userdata.boot.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
 from userdata.worker.status import Failure, log_tail
@@ -53,16 +55,19 @@ def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
 
     `AfterRun` `terminate` needs nothing here: the instance's shutdown behaviour says what a power-off means.
     """
-    ending = ending_of(environment, going_down=_going_down())
+    going_down = _going_down()
+    ending = ending_of(environment, going_down=going_down)
     logger.info("the worker has %s", ending.value)
     if ending is Ending.STOPPED:
         return
-    parameters = _parameters(folders)
+    parameters = deployed_parameters(folders)
     if ending is Ending.FAILED:
         try:
             _tell_failure(folders, parameters, environment)
         except Exception as error:  # noqa: BLE001  # telling may fail in any way; the machine powers off regardless
             logger.error("the failure could not be told: %s", error)
+    if ending is Ending.FINISHED and not going_down and _saves_cache(folders):
+        return  # userdata.boot.after_cache powers off
     choice = "AfterRun" if ending is Ending.FINISHED else "OnFailure"
     if parameters.get(choice) == KEEP:
         logger.info("%s is keep: the machine goes on running", choice)
@@ -70,12 +75,26 @@ def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
     power_off(f"the worker has {ending.value}")
 
 
-def _parameters(folders: Folders) -> dict[str, str]:
+def deployed_parameters(folders: Folders) -> dict[str, str]:
+    """The parameters that the machine runs for; none, and a word in the log, where they cannot be read."""
     try:
         return read_parameters(folders.parameters)
     except (OSError, ValueError) as error:
         logger.error("the parameters cannot be read: %s", error)
         return {}
+
+
+def _saves_cache(folders: Folders) -> bool:
+    """Whether there was something to keep for the next machine, and its keeping was started."""
+    if not any(entry.wanted for entry in read_notes(folders.cache_notes)):
+        return False
+    try:
+        answer_of(["systemctl", "start", CACHE_UNIT], seconds=SYSTEMCTL_SECONDS)
+    except CommandError as error:
+        logger.warning("nothing is kept for the next machine: %s", error)
+        return False
+    logger.info("keeping the environment and the weights for the next machine")
+    return True
 
 
 def _going_down() -> bool:

@@ -1,15 +1,17 @@
-"""The results bucket, as far as a boot needs it: small texts, through the `aws` command.
+"""The results bucket, as far as a boot needs it: texts and files, through the `aws` command.
 
-The command knows credentials, signing, endpoints and their errors; the standard library knows none of them, and the
-environment with boto3 does not exist yet.
+The command knows credentials, signing, endpoints and their errors, and moves a large file in parallel ranges, each of
+which it tries again; the standard library knows none of that, and the environment with boto3 does not exist yet.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from typing import Optional
+from pathlib import Path
+from typing import Callable, Optional, TypeVar
 
 from userdata.boot.commands import CommandError, answer_of
 from userdata.boot.patience import Patience
@@ -17,6 +19,8 @@ from userdata.boot.step_error import StepError
 
 logger = logging.getLogger(__name__)
 CALL_SECONDS = 60
+FILE_SECONDS = 1800
+Result = TypeVar("Result")
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
 
@@ -30,10 +34,33 @@ class Bucket:
 
     def get(self, key: str) -> Optional[str]:
         """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say."""
+        return self._found(key, lambda: self._copy(f"s3://{self.name}/{key}", "-"))
 
-        def attempt() -> Optional[str]:
+    def get_file(self, key: str, path: Path) -> bool:
+        """Writes an object to `path`; False when there is no such object. Raises `StepError` as `get` does."""
+        source = f"s3://{self.name}/{key}"
+        copied = self._found(key, lambda: self._copy(source, str(path), seconds=FILE_SECONDS))
+        return copied is not None
+
+    def size(self, key: str) -> Optional[int]:
+        """How many bytes an object has, or None when there is no such object. Raises `StepError` as `get` does."""
+        words = ("s3api", "head-object", "--output", "json", "--bucket", self.name, "--key", key)
+        answer = self._found(key, lambda: _aws(*words))
+        return None if answer is None else int(json.loads(answer)["ContentLength"])
+
+    def put_file(self, path: Path, key: str) -> None:
+        """Writes the file at `path` to an object. Raises `StepError` when S3 does not take it."""
+        self._written(key, lambda: self._copy(str(path), f"s3://{self.name}/{key}", seconds=FILE_SECONDS))
+
+    def put(self, key: str, text: str, content_type: str = JSON) -> None:
+        """Writes an object. Raises `StepError` when S3 does not take it."""
+        words = ("-", f"s3://{self.name}/{key}", "--content-type", content_type)
+        self._written(key, lambda: self._copy(*words, text=text))
+
+    def _found(self, key: str, action: Callable[[], Result]) -> Optional[Result]:
+        def attempt() -> Optional[Result]:
             try:
-                return self._copy(f"s3://{self.name}/{key}", "-")
+                return action()
             except CommandError as error:
                 if "(404)" in error.output or "NoSuchKey" in error.output:
                     return None
@@ -44,25 +71,25 @@ class Bucket:
         except CommandError as error:
             raise StepError(self._explain("read", key, error)) from error
 
-    def put(self, key: str, text: str, content_type: str = JSON) -> None:
-        """Writes an object. Raises `StepError` when S3 does not take it."""
+    def _written(self, key: str, action: Callable[[], object]) -> None:
         try:
-            self._patience.retry(
-                lambda: self._copy("-", f"s3://{self.name}/{key}", "--content-type", content_type, text=text),
-                on=CommandError,
-            )
+            self._patience.retry(action, on=CommandError)
         except CommandError as error:
             raise StepError(self._explain("written", key, error)) from error
 
-    def _copy(self, *words: str, text: Optional[str] = None) -> str:
-        limits = ("--cli-connect-timeout", "10", "--cli-read-timeout", "30")
-        return answer_of(["aws", *limits, "s3", "cp", "--only-show-errors", *words], seconds=CALL_SECONDS, text=text)
+    def _copy(self, *words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:
+        return _aws("s3", "cp", "--only-show-errors", *words, text=text, seconds=seconds)
 
     def _explain(self, done: str, key: str, error: Exception) -> str:
         return (
             f"s3://{self.name}/{key} could not be {done}: {error}. "
             "Check that the bucket exists and that the instance's role may use it."
         )
+
+
+def _aws(*words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:
+    limits = ("--cli-connect-timeout", "10", "--cli-read-timeout", "30")
+    return answer_of(["aws", *limits, *words], seconds=seconds, text=text)
 
 
 class LatestTexts:

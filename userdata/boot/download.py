@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import logging
 import os
@@ -17,11 +16,11 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any, Callable, Optional
 
+from userdata.boot.file_hash import CHUNK_BYTES, sha256_of
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
 
 logger = logging.getLogger(__name__)
-CHUNK_BYTES = 1 << 20
 STALL_SECONDS = 60
 PROGRESS_SECONDS = 10
 LONGEST_RETRY_AFTER_SECONDS = 300
@@ -72,13 +71,27 @@ def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None)
     _Download(pinned, destination, manner or Manner()).run()
 
 
+def part_of(destination: Path) -> Path:
+    """Where a download of `destination` keeps what it has of it."""
+    return destination.with_name(destination.name + ".part")
+
+
+def write_stamp(destination: Path, sha256: str) -> None:
+    """Vouches for a finished file: `download` does not hash it again."""
+    _stamp_of(destination).write_text(sha256 + "\n", "ascii")
+
+
+def _stamp_of(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".sha256")
+
+
 class _Download:
     def __init__(self, pinned: Pinned, destination: Path, manner: Manner) -> None:
         self.pinned = pinned
         self.destination = destination
         self.manner = manner
-        self.part = destination.with_name(destination.name + ".part")
-        self.stamp = destination.with_name(destination.name + ".sha256")
+        self.part = part_of(destination)
+        self.stamp = _stamp_of(destination)
         self.opener = urllib.request.build_opener(_Redirects)
 
     def run(self) -> None:
@@ -89,7 +102,7 @@ class _Download:
         self._check_space()
         for last in (False, True):
             self._fetch_whole()
-            found = _sha256(self.part)
+            found = sha256_of(self.part)
             if found == self.pinned.sha256:
                 break
             self.part.unlink()
@@ -107,8 +120,8 @@ class _Download:
             return False
         right_size = self.pinned.bytes is None or self.destination.stat().st_size == self.pinned.bytes
         stamped = self.stamp.exists() and self.stamp.read_text("ascii").strip() == self.pinned.sha256
-        if right_size and (stamped or _sha256(self.destination) == self.pinned.sha256):
-            self._write_stamp()
+        if right_size and (stamped or sha256_of(self.destination) == self.pinned.sha256):
+            write_stamp(self.destination, self.pinned.sha256)
             return True
         logger.warning("%s is not the pinned file: removing it", self.destination)
         self.destination.unlink()
@@ -120,10 +133,7 @@ class _Download:
         with self.part.open("rb") as file:
             os.fsync(file.fileno())
         self.part.replace(self.destination)
-        self._write_stamp()
-
-    def _write_stamp(self) -> None:
-        self.stamp.write_text(self.pinned.sha256 + "\n", "ascii")
+        write_stamp(self.destination, self.pinned.sha256)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -188,7 +198,7 @@ class _Download:
         url, code = self.pinned.url, error.code
         if code == 416 and offset:
             # Nothing is left to fetch, or the part belongs to another file; without a pinned size the hash tells.
-            if self.pinned.bytes is None and _sha256(self.part) == self.pinned.sha256:
+            if self.pinned.bytes is None and sha256_of(self.part) == self.pinned.sha256:
                 return
             self.part.unlink()
             raise _PassingError(f"{url} has no byte {offset}: starting over")
@@ -270,14 +280,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message
     ) -> Optional[Any]:
         return self.http_error_302(req, fp, 307, msg, headers)  # type: ignore[arg-type]  # typeshed: HTTPMessage
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _seconds(retry_after: Optional[str]) -> Optional[float]:

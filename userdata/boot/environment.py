@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import platform
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Mapping, Optional
 
+from userdata.boot.cache import Cache
 from userdata.boot.commands import CommandError, answer_of, run_logged
+from userdata.boot.conda import VERSION, install_conda
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
-from userdata.worker.layout import Folders
+from userdata.worker.layout import CACHE, Folders
 
 logger = logging.getLogger(__name__)
 NAME = "ldm"
@@ -44,23 +48,45 @@ def use_interpreter(python: str) -> Path:
     return Path(python)
 
 
-def build_environment(
-    folders: Folders, conda: Path, *, definition: Optional[Path] = None, patience: Optional[Patience] = None
-) -> Path:
-    """The interpreter of the environment `ldm`, which is built where it is missing, unfinished or outdated.
+def provide_environment(folders: Folders, settings: Mapping[str, str], cache: Optional[Cache]) -> Path:
+    """The interpreter of the environment `ldm`: the one on the disk, else the cache's, else one that is built now.
+
+    Raises `StepError`.
+    """
+    definition = folders.bundle / "userdata"
+    key = environment_key(folders, definition)
+    python = find_environment(folders, definition)
+    if python is None and cache and cache.take_folder(key, _place(folders)):
+        python = _tried(folders, definition)
+    if python is None:
+        python = build_environment(folders, install_conda(folders, settings), definition=definition)
+    if cache:
+        cache.has(key, _place(folders), built_from=_origin(folders, definition))
+    return python
+
+
+def find_environment(folders: Folders, definition: Path) -> Optional[Path]:
+    """The interpreter of a finished environment that was built from `definition`, or None.
 
     `definition` is the folder with `environment.yaml` and `requirements.txt`. Their hash is the stamp of a finished
-    environment. Raises `StepError`.
+    environment.
     """
-    definition = definition or folders.bundle / "userdata"
-    patience = patience or Patience(attempts=3, first_pause=15)
-    environment = folders.conda / "envs" / NAME
-    python = environment / "bin/python"
-    stamp = environment / ".whole"
-    wanted = _fingerprint(definition)
-    if stamp.exists() and stamp.read_text("ascii").strip() == wanted and python.exists():
+    python = _place(folders) / "bin/python"
+    stamp = _stamp(folders)
+    if stamp.exists() and stamp.read_text("ascii").strip() == _fingerprint(definition) and python.exists():
         logger.info("the environment %s is already there", NAME)
         return python
+    return None
+
+
+def build_environment(folders: Folders, conda: Path, *, definition: Path, patience: Optional[Patience] = None) -> Path:
+    """The interpreter of the environment `ldm`, built anew from `definition`; see `find_environment`.
+
+    Raises `StepError`.
+    """
+    patience = patience or Patience(attempts=3, first_pause=15)
+    environment = _place(folders)
+    python = environment / "bin/python"
     try:
         patience.retry(lambda: _create(conda, environment, definition), on=CommandError)
         patience.retry(lambda: _install_packages(folders, python, definition), on=CommandError)
@@ -69,7 +95,48 @@ def build_environment(
         raise StepError(
             f"The environment {NAME} could not be built: {error}. To try again, start the instance."
         ) from error
-    stamp.write_text(wanted + "\n", "ascii")
+    _stamp(folders).write_text(_fingerprint(definition) + "\n", "ascii")
+    return python
+
+
+def environment_key(folders: Folders, definition: Path) -> str:
+    """The environment's place in the cache: `cache/env/` and a hash of all that it is built from and bound to."""
+    origin = json.dumps(_origin(folders, definition), sort_keys=True)
+    return f"{CACHE}env/{hashlib.sha256(origin.encode()).hexdigest()}/"
+
+
+def _origin(folders: Folders, definition: Path) -> dict[str, str]:
+    """What an environment follows from. Conda writes its path into files, and wheels are chosen by machine and libc."""
+    return {
+        "definition": _fingerprint(definition),
+        "miniforge": VERSION,
+        "prefix": str(_place(folders)),
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def _place(folders: Folders) -> Path:
+    return folders.conda / "envs" / NAME
+
+
+def _stamp(folders: Folders) -> Path:
+    return _place(folders) / ".whole"
+
+
+def _tried(folders: Folders, definition: Path) -> Optional[Path]:
+    """The interpreter of the environment that has come from the cache, or None when it does not run."""
+    python = find_environment(folders, definition)
+    if python is None:
+        return None
+    try:
+        missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
+    except CommandError as error:
+        logger.warning("the environment from the cache does not run: %s", error)
+        return None
+    if missing:
+        logger.warning("the environment from the cache lacks %s", ", ".join(missing))
+        return None
     return python
 
 

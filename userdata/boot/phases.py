@@ -9,6 +9,7 @@ import time
 from typing import Any, Iterator, Optional
 
 from userdata.boot.bucket import PLAIN, Bucket, LatestTexts
+from userdata.boot.cache import Cache
 from userdata.boot.log_lines import LogLines
 from userdata.boot.run_status import RunStatus
 from userdata.boot.step_error import StepError
@@ -36,8 +37,11 @@ class Phases:
         self._step = "boot"
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """One step: announced when it begins, and timed in seconds when it ends well."""
+    def phase(self, name: str, cache: Optional[Cache] = None) -> Iterator[None]:
+        """One step: announced when it begins, and timed in seconds when it ends well.
+
+        The record says whether anything of it came from `cache`.
+        """
         self._step = name
         logger.info("%s ...", name)
         self.announce()
@@ -45,7 +49,8 @@ class Phases:
         yield
         seconds = round(time.monotonic() - began, 3)
         logger.info("%s done in %.1f s", name, seconds)
-        self._phases.append({"phase": name, "started_at": started_at, "seconds": seconds})
+        source = {"from": "cache"} if cache and cache.has_served() else {}
+        self._phases.append({"phase": name, "started_at": started_at, "seconds": seconds, **source})
         self._save()
 
     def announce(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Optional
 
 from userdata.boot.bucket import Bucket
-from userdata.boot.conda import install_conda
+from userdata.boot.cache import OFF, Cache
 from userdata.boot.driver import wait_for_driver
-from userdata.boot.environment import build_environment, check_gpu, use_interpreter
+from userdata.boot.environment import check_gpu, environment_key, provide_environment, use_interpreter
 from userdata.boot.instance_metadata import Instance, read_instance
+from userdata.boot.kernels import provide_kernels
 from userdata.boot.log_lines import start_log
 from userdata.boot.machine_settings import read_machine_settings
 from userdata.boot.phases import Phases
@@ -84,10 +85,11 @@ def _prepare(
 ) -> None:
     with phases.phase("driver"):
         wait_for_driver(settings, instance_type=instance.instance_type)
-    with phases.phase("environment"):
-        python = _interpreter(folders, settings)
-    with phases.phase("weights"):
-        model = provide_weights(folders, settings, name=parameters["Model"], python=python)
+    cache = _cache(folders, parameters)
+    with phases.phase("environment", cache):
+        python, compiled = _interpreter(folders, settings, cache)
+    with phases.phase("weights", cache):
+        model = provide_weights(folders, settings, name=parameters["Model"], python=python, cache=cache)
     with phases.phase("worker"):
         phases.flush()
         start_worker(
@@ -101,13 +103,28 @@ def _prepare(
                 "SD_PYTHON": str(python),
                 "SD_MODEL_FOLDER": str(model),
                 "SD_BOOT_STARTED_AT": phases.started_at,
+                **({"SD_COMPILED": str(compiled)} if compiled else {}),
             },
         )
 
 
-def _interpreter(folders: Folders, settings: Mapping[str, str]) -> Path:
+def _cache(folders: Folders, parameters: Mapping[str, str]) -> Optional[Cache]:
+    if parameters.get("Cache") == OFF:
+        folders.cache_notes.unlink(missing_ok=True)
+        return None
+    return Cache(Bucket(parameters["ResultsBucket"]), folders.cache_notes)
+
+
+def _interpreter(folders: Folders, settings: Mapping[str, str], cache: Optional[Cache]) -> tuple[Path, Optional[Path]]:
+    """The worker's interpreter, and the folder of the kernels that it begins with."""
     named = settings.get("SD_PYTHON")
-    python = use_interpreter(named) if named else build_environment(folders, install_conda(folders, settings))
+    compiled = None
+    if named:
+        python = use_interpreter(named)
+    else:
+        python = provide_environment(folders, settings, cache)
+        key = environment_key(folders, folders.bundle / "userdata")
+        compiled = provide_kernels(folders, settings, cache, environment=key)
     if settings.get("SD_DEVICE") != "cpu":
         check_gpu(python)
-    return python
+    return python, compiled

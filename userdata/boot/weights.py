@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Mapping, Optional
 
 from userdata.boot.bundled_model import check_bundled_model
+from userdata.boot.cache import Cache
 from userdata.boot.commands import CommandError, run_logged
-from userdata.boot.download import Manner, Pinned, download
+from userdata.boot.download import Manner, Pinned, download, part_of, write_stamp
 from userdata.boot.step_error import StepError
 from userdata.worker.catalogue import CATALOGUE, Model, Source, read_catalogue
-from userdata.worker.layout import Folders
+from userdata.worker.layout import CACHE, Folders
 
 logger = logging.getLogger(__name__)
 HUB = "https://huggingface.co"
@@ -27,12 +28,13 @@ def provide_weights(
     *,
     name: str,
     python: Path,
+    cache: Optional[Cache] = None,
     catalogue: Path = CATALOGUE,
     manner: Optional[Manner] = None,
 ) -> Path:
-    """The folder with the weights of the model called `name`, fetched or made where they are missing.
+    """The folder with the weights of the model called `name`.
 
-    A model of the bundle is used where it lies.
+    They are taken from `cache`, fetched or made where they are missing. A model of the bundle is used where it lies.
 
     `python` is the worker's interpreter, which makes the weights of a model without a source. Raises `StepError`.
     """
@@ -48,7 +50,7 @@ def provide_weights(
     if model.source is None:
         _make(folders, folder, python)
     else:
-        _fetch(model, _mirrored(model.source, settings), folder, manner)
+        _fetch(model, _mirrored(model.source, settings), folder, cache, manner)
     return folder
 
 
@@ -59,10 +61,17 @@ def _mirrored(source: Source, settings: Mapping[str, str]) -> Source:
     return replace(source, url=mirror.rstrip("/") + source.url[len(HUB) :])
 
 
-def _fetch(model: Model, source: Source, folder: Path, manner: Optional[Manner]) -> None:
+def _fetch(model: Model, source: Source, folder: Path, cache: Optional[Cache], manner: Optional[Manner]) -> None:
     logger.info("%s, licence %s", model.title, model.licence)
+    file = folder / source.file
+    key = f"{CACHE}weights/{source.sha256}/{source.file}"
+    # What has been fetched of it goes on being fetched.
+    if cache and not file.exists() and not part_of(file).exists() and cache.take_file(key, file, sha256=source.sha256):
+        write_stamp(file, source.sha256)
     pinned = Pinned(url=source.url, sha256=source.sha256, bytes=source.bytes, page=model.page)
-    download(pinned, folder / source.file, manner)
+    download(pinned, file, manner)
+    if cache:
+        cache.has(key, file, built_from={})
 
 
 def _recipe(bundle: Path) -> str:

@@ -1,4 +1,4 @@
-"""Hands over to the worker: writes its environment, installs its systemd unit and starts it."""
+"""Hands over to the worker: writes its environment, installs the systemd units and starts its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from userdata.boot.step_error import StepError
 from userdata.worker.layout import Folders
 
 UNIT = "sd-worker"
+CACHE_UNIT = "sd-cache"
 SYSTEMCTL_SECONDS = 120
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")
 
@@ -19,8 +20,9 @@ def start_worker(folders: Folders, environment: Mapping[str, str]) -> None:
     """Starts the worker with `environment`, anew if it is running. Raises `StepError` when systemd refuses."""
     folders.logs.mkdir(parents=True, exist_ok=True)
     _replace(folders.worker_environment, environment_file(environment))
-    source = folders.bundle / "userdata/sd-worker.service"
-    _replace(folders.units / f"{UNIT}.service", source.read_text("utf-8"))
+    for unit in (UNIT, CACHE_UNIT):
+        source = folders.bundle / f"userdata/{unit}.service"
+        _replace(folders.units / source.name, source.read_text("utf-8"))
     try:
         answer_of(["systemctl", "daemon-reload"], seconds=SYSTEMCTL_SECONDS)
         answer_of(["systemctl", "restart", UNIT], seconds=SYSTEMCTL_SECONDS)

@@ -11,6 +11,7 @@ from pathlib import Path
 RUNS = "runs/"
 BOOTS = "boots/"
 INPUTS = "inputs/"
+CACHE = "cache/"
 
 
 class RunKeys:
@@ -66,6 +67,9 @@ class Folders:
         self.parameters = self.state / "parameters"
         self.worker_environment = self.state / "worker.env"
         self.boot_timeline = self.state / "boot.json"
+        self.cache_notes = self.state / "cache.json"
+        self.compiled_before = self.state / "compiled"
+        self.compiled = root / "var/lib/sd-worker/compiled"
         self.logs = root / "var/log/sd-on-ec2"
         self.boot_log = self.logs / "boot.log"
         self.worker_log = self.logs / "worker.log"

@@ -38,6 +38,7 @@ PARAMETERS = {
     "RunId": "",
     "AfterRun": "stop",
     "OnFailure": "stop",
+    "Cache": "on",
     "IdleMinutes": "0",
     "MaxHours": "12",
     "Region": "us-east-1",

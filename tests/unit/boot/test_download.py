@@ -58,7 +58,7 @@ def test_a_stamped_file_is_not_hashed_again(tmp_path: Path, naps: Naps, monkeypa
     file = tmp_path / "weights.safetensors"
     with serving(whole) as server:
         download(pinned(server.url), file, naps.manner)
-        monkeypatch.setattr("userdata.boot.download._sha256", lambda path: pytest.fail(f"hashed {path}"))
+        monkeypatch.setattr("userdata.boot.download.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
         download(pinned(server.url), file, naps.manner)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
-from userdata.boot.environment import build_environment, check_gpu, use_interpreter
+from userdata.boot.environment import build_environment, check_gpu, find_environment, use_interpreter
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
 from userdata.worker.layout import Folders
@@ -43,7 +43,8 @@ class Conda:
         self.command.chmod(0o755)
 
     def build(self) -> Path:
-        return build_environment(self.folders, self.command, definition=self.definition, patience=TWICE)
+        found = find_environment(self.folders, self.definition)
+        return found or build_environment(self.folders, self.command, definition=self.definition, patience=TWICE)
 
     def calls(self) -> list[str]:
         calls = self.log.read_text().splitlines() if self.log.exists() else []

@@ -1,0 +1,38 @@
+"""Keeps what this machine had to fetch and build for the next one: the main process of sd-cache.service."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from userdata.boot.bucket import Bucket
+from userdata.boot.cache import State, read_notes, save, write_notes
+from userdata.boot.log_lines import start_log
+from userdata.boot.packed_folder import folder_fingerprint
+from userdata.boot.step_error import StepError
+from userdata.worker.layout import Folders
+
+logger = logging.getLogger(__name__)
+
+
+def save_cache(folders: Folders, bucket: Bucket) -> None:
+    """Writes every entry that the bucket may lack; one that cannot be written is tried again after the next run."""
+    entries = read_notes(folders.cache_notes)
+    for entry in entries:
+        if not entry.wanted:
+            continue
+        try:
+            save(bucket, entry)
+        except (StepError, OSError, ValueError) as error:
+            logger.warning("%s was not kept for the next machine: %s", entry.key, error)
+            continue
+        entry.state = State.KEPT
+        if entry.fingerprint is not None:
+            entry.fingerprint = folder_fingerprint(Path(entry.path))
+        write_notes(folders.cache_notes, entries)
+
+
+if __name__ == "__main__":
+    start_log()
+    save_cache(Folders(), Bucket(os.environ["SD_BUCKET"]))
