@@ -41,6 +41,7 @@ class Site:
         self._build = Build(root)
         self._prepare: Prepare | None = None
         self._last = 0
+        self._last_size = 100
         self.cloud = LocalCloud(make=self._make, enforce_iam=True)
         self.rights = Rights()
 
@@ -94,6 +95,17 @@ class Site:
             instance = Instance(self.cloud, stack)
         with self._ended(instance):
             yield instance
+
+    @contextlib.contextmanager
+    def replaced(
+        self, instance: Instance, *, machine_env: Mapping[str, str], prepare: Prepare | None = None
+    ) -> Iterator[Instance]:
+        """The instance that takes the place of `instance`: another disk, the same bucket."""
+        self._last_size += 1
+        with self._making(machine_env, prepare):
+            instance.update(VolumeSize=str(self._last_size))
+        with self._ended(Instance(self.cloud, instance.stack)) as new:
+            yield new
 
     @contextlib.contextmanager
     def deployed(self, given: Mapping[str, str]) -> Iterator[Instance]:

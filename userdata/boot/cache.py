@@ -82,6 +82,12 @@ class Cache:
         """Makes `file` from the object `key`, which must have this hash; False as `take_folder` does."""
         return self._take(key, file, lambda: self._fetch(key, file, sha256))
 
+    def reject(self, key: str, why: str) -> None:
+        """Notes that what came from the cache is of no use all the same, so that it is replaced."""
+        logger.warning("the cache's %s is of no use: %s", key, why)
+        self._served = False
+        self._note(Entry(key, self._now[key].path, State.BROKEN))
+
     def has(self, key: str, path: Path, *, built_from: Mapping[str, str], fingerprint: Optional[str] = None) -> None:
         """Notes that this machine has what belongs to `key`, wherever it came from; see `Entry`."""
         entry = self._now.get(key) or self._before.get(key) or Entry(key, str(path))

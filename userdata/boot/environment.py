@@ -57,7 +57,10 @@ def provide_environment(folders: Folders, settings: Mapping[str, str], cache: Op
     key = environment_key(folders, definition)
     python = find_environment(folders, definition)
     if python is None and cache and cache.take_folder(key, _place(folders)):
-        python = _tried(folders, definition)
+        try:
+            python = _try(folders, definition)
+        except StepError as error:
+            cache.reject(key, str(error))
     if python is None:
         python = build_environment(folders, install_conda(folders, settings), definition=definition)
     if cache:
@@ -124,19 +127,14 @@ def _stamp(folders: Folders) -> Path:
     return _place(folders) / ".whole"
 
 
-def _tried(folders: Folders, definition: Path) -> Optional[Path]:
-    """The interpreter of the environment that has come from the cache, or None when it does not run."""
+def _try(folders: Folders, definition: Path) -> Path:
+    """The interpreter of the environment that has come from the cache. Raises `StepError` when it does not serve."""
     python = find_environment(folders, definition)
     if python is None:
-        return None
-    try:
-        missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
-    except CommandError as error:
-        logger.warning("the environment from the cache does not run: %s", error)
-        return None
+        raise StepError("it is not finished")
+    missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
     if missing:
-        logger.warning("the environment from the cache lacks %s", ", ".join(missing))
-        return None
+        raise StepError(f"it lacks {', '.join(missing)}")
     return python
 
 

@@ -138,10 +138,10 @@ class Machine:
         self.write_parameters()
         return self.bash(self.folders.bundle / "userdata/boot.sh", **environment)
 
-    def objects(self) -> dict[str, str]:
-        """Everything in the bucket."""
+    def objects(self, prefix: str = "") -> dict[str, str]:
+        """Everything in the bucket below `prefix`, which must be text."""
         s3 = boto3.client("s3")
-        listed = s3.list_objects_v2(Bucket=self.bucket_name).get("Contents", [])
+        listed = s3.list_objects_v2(Bucket=self.bucket_name, Prefix=prefix).get("Contents", [])
         return {
             entry["Key"]: s3.get_object(Bucket=self.bucket_name, Key=entry["Key"])["Body"].read().decode()
             for entry in listed

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
-from userdata.boot.environment import build_environment, check_gpu, find_environment, use_interpreter
+from userdata.boot.bucket import Bucket
+from userdata.boot.cache import Cache, Entry, State, read_notes
+from userdata.boot.environment import (
+    build_environment,
+    check_gpu,
+    find_environment,
+    provide_environment,
+    use_interpreter,
+)
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
 from userdata.worker.layout import Folders
@@ -100,6 +108,36 @@ def test_an_environment_that_does_not_import_is_not_taken_for_whole(conda: Conda
     conda.calls()
     conda.build()
     assert len(conda.calls()) == 3
+
+
+class Takes(Cache):
+    """A cache that has an environment whose interpreter says `missing` of the packages that it is asked for."""
+
+    def __init__(self, conda: Conda, bucket: str, missing: str) -> None:
+        super().__init__(Bucket(bucket), conda.folders.cache_notes)
+        self._conda = conda
+        self._missing = missing
+
+    def take_folder(self, key: str, folder: Path) -> bool:
+        built = build_environment(self._conda.folders, self._conda.command, definition=self._conda.definition)
+        built.write_text(f"#!/bin/bash\necho {self._missing}\n")
+        self._conda.calls()
+        self._note(Entry(key, str(folder), State.KEPT))
+        return True
+
+
+@pytest.mark.parametrize(
+    ("missing", "state", "built"),
+    [("", State.KEPT, False), ("torch", State.BROKEN, True), ("; exit 1", State.BROKEN, True)],
+)
+def test_an_environment_from_the_cache_has_to_serve(
+    conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
+) -> None:
+    monkeypatch.setattr("userdata.boot.environment.install_conda", lambda *words: conda.command)
+    shutil.copytree(conda.definition, conda.folders.bundle / "userdata")
+    provide_environment(conda.folders, {}, Takes(conda, "results", missing))
+    assert bool(conda.calls()) is built
+    assert [entry.state for entry in read_notes(conda.folders.cache_notes)] == [state]
 
 
 def test_an_interpreter_of_the_image_with_everything_is_used() -> None:
