@@ -113,7 +113,11 @@ class Instance:
 
     def read(self, key: str) -> str:
         """The text of an object."""
-        return str(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
+        return self.read_bytes(key).decode()
+
+    def read_bytes(self, key: str) -> bytes:
+        """The bytes of an object."""
+        return bytes(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
     def put(self, key: str, content: bytes) -> None:
         """Puts an object into the bucket, as a person does."""

@@ -8,13 +8,16 @@ from typing import Any
 
 from PIL import Image
 
+from tests.machine import manners
+from tests.machine.environment_server import ENVIRONMENT, environment_server
+from tests.machine.launch import Launch
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 
 
 def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
     first = {"InitImage": "inputs/start.png", "OnFailure": "stop"}
-    with site.launched(first) as instance:
+    with Launch(site, *environment_server())(first, ENVIRONMENT, manners.well) as instance:
         instance.wait_for_state("stopped")  # the initial image is not there yet
         instance.put("inputs/start.png", _picture())
         instance.start()

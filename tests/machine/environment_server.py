@@ -1,0 +1,70 @@
+"""What conda and the packages are fetched from: a small installer and a package index, both by their hashes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import sysconfig
+import zipfile
+
+from scripts.local.booted.shared_python import interpreter
+from tests.machine.bundles import environment_pinned
+from tests.machine.launch import ADDRESS, URL
+from userdata.boot.conda import VERSION
+
+MINIFORGE = f"/miniforge/{VERSION}/Miniforge3-{VERSION}-Linux-x86_64.sh"
+WHEEL = "sd_probe-1.0-py3-none-any.whl"
+# What a machine is told whose environment is to come from there.
+ENVIRONMENT = {
+    "SD_PYTHON": "",
+    "SD_MINIFORGE_URL": f"{URL}/miniforge",
+    "PIP_INDEX_URL": f"{URL}/simple",
+    "PIP_TRUSTED_HOST": ADDRESS[0],
+}
+
+
+def environment_server() -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files to serve, and those of the bundle that pin them."""
+    installer, wheel = _installer(), _wheel()
+    locked = f"sd-probe==1.0 --hash=sha256:{hashlib.sha256(wheel).hexdigest()}\n"
+    index = f'<a href="/packages/{WHEEL}">{WHEEL}</a>'.encode()
+    files = {MINIFORGE: installer, "/simple/sd-probe/": index, f"/packages/{WHEEL}": wheel}
+    return files, environment_pinned(installer, locked)
+
+
+def _installer() -> bytes:
+    """As Miniforge's: `-b -p PREFIX`. Its conda makes environments that see the packages of the shared interpreter."""
+    packages = sysconfig.get_path("purelib")
+    version = sysconfig.get_python_version()
+    return f"""#!/bin/bash
+set -eu
+mkdir -p "$3/bin"
+cat >"$3/bin/conda" <<'CONDA'
+#!/bin/bash
+set -eu
+prefix=${{!#}}
+{interpreter()} -m venv --without-pip "$prefix"
+echo {packages} >"$prefix/lib/python{version}/site-packages/shared.pth"
+CONDA
+chmod +x "$3/bin/conda"
+""".encode()
+
+
+def _wheel() -> bytes:
+    """A package without anything in it but what a package needs."""
+    files = {
+        "sd_probe.py": b"",
+        "sd_probe-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: sd-probe\nVersion: 1.0\n",
+        "sd_probe-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items())
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as wheel:
+        for name, content in {**files, "sd_probe-1.0.dist-info/RECORD": record.encode()}.items():
+            wheel.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
+    return made.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")

@@ -1,0 +1,56 @@
+"""Launches instances whose network has a server of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from scripts.local.booted.booted_machine import BootedMachine
+from tests.machine import manners
+from tests.machine.bundles import instead_of_the_bundle
+from tests.machine.hub import Hub
+from tests.machine.instance import Instance
+from tests.machine.site import Site
+
+ADDRESS = ("10.9.8.7", 80)
+URL = f"http://{ADDRESS[0]}"
+
+
+class Launch:
+    """Launches an instance whose network has a hub, `hub` after the launch."""
+
+    def __init__(self, site: Site, files: dict[str, bytes], changed: dict[str, str]) -> None:
+        self._site = site
+        self._files = files
+        self._changed = changed
+        self.hub: Hub
+
+    @contextmanager
+    def __call__(
+        self, given: dict[str, str], machine_env: dict[str, str], manner: manners.Manner
+    ) -> Iterator[Instance]:
+        with self._site.launched(given, machine_env=machine_env, prepare=self._preparation(manner)) as instance:
+            hub = self.hub
+            try:
+                yield instance
+            finally:
+                hub.stop()
+
+    @contextmanager
+    def in_place_of(self, instance: Instance, machine_env: dict[str, str]) -> Iterator[Instance]:
+        """Another instance with the same bucket, whose hub is `hub` from now on."""
+        preparation = self._preparation(manners.well)
+        with self._site.replaced(instance, machine_env=machine_env, prepare=preparation) as new:
+            hub = self.hub
+            try:
+                yield new
+            finally:
+                hub.stop()
+
+    def _preparation(self, manner: manners.Manner) -> Callable[[BootedMachine], None]:
+        def prepare(machine: BootedMachine) -> None:
+            self.hub = Hub(machine.network.listen(*ADDRESS), self._files)
+            self.hub.manner = manner
+            machine.to_aws.fault = instead_of_the_bundle(self._changed)
+
+        return prepare

@@ -1,0 +1,70 @@
+"""The second machine has a short first boot: what the first one has built comes from the bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from tests.machine import manners
+from tests.machine.environment_server import ENVIRONMENT, environment_server
+from tests.machine.instance import Instance
+from tests.machine.launch import Launch
+from tests.machine.outcomes import assert_done
+from tests.machine.site import Site
+
+
+def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> None:
+    launch = Launch(site, *environment_server())
+    with launch({}, ENVIRONMENT, manners.well) as first:
+        assert_done(first)
+        assert launch.hub.ranges
+        assert not environment_from_cache(first)
+        manifest, *parts = kept(first)
+        assert parts
+
+        with launch.in_place_of(first, ENVIRONMENT) as second:
+            assert_drawn_before(second)
+            assert environment_from_cache(second)
+            assert launch.hub.ranges == []
+            assert kept(second) == [manifest, *parts]
+
+            for part in parts:
+                second.put(part, b"damaged")
+            with launch.in_place_of(second, ENVIRONMENT) as third:
+                assert_drawn_before(third)
+                assert not environment_from_cache(third)
+                assert launch.hub.ranges
+                assert_whole(third, manifest)
+
+
+def test_switched_off_nothing_is_kept(site: Site) -> None:
+    launch = Launch(site, *environment_server())
+    with launch({"Cache": "off"}, ENVIRONMENT, manners.well) as instance:
+        assert_done(instance)
+        assert kept(instance) == []
+
+
+def assert_drawn_before(instance: Instance) -> None:
+    """The run is done, by a machine before this one; this one has booted and powered off."""
+    instance.wait_for_state("stopped")
+    assert [boot["error"] for boot in instance.boots()] == [None]
+
+
+def assert_whole(instance: Instance, manifest: str) -> None:
+    """Every part of a cached folder is what the manifest says."""
+    folder = manifest.rpartition("/")[0]
+    for part in json.loads(instance.read(manifest))["parts"]:
+        content = instance.read_bytes(f"{folder}/{part['sha256']}.tar.gz")
+        assert hashlib.sha256(content).hexdigest() == part["sha256"]
+
+
+def environment_from_cache(instance: Instance) -> bool:
+    """Whether the instance's only boot took its environment from the cache."""
+    (boot,) = instance.boots()
+    (phase,) = [phase for phase in boot["phases"] if phase["phase"] == "environment"]
+    return bool(phase.get("from") == "cache")
+
+
+def kept(instance: Instance) -> list[str]:
+    """The keys of the cache, the manifest first."""
+    return sorted(instance.objects("cache/"), key=lambda key: (not key.endswith("/manifest.json"), key))
