@@ -27,9 +27,14 @@ class Launch:
 
     @contextmanager
     def __call__(
-        self, given: dict[str, str], machine_env: dict[str, str], manner: manners.Manner
+        self,
+        given: dict[str, str],
+        machine_env: dict[str, str],
+        manner: manners.Manner,
+        spoil: Callable[[BootedMachine], None] = lambda machine: None,
     ) -> Iterator[Instance]:
-        with self._site.launched(given, machine_env=machine_env, prepare=self._preparation(manner)) as instance:
+        preparation = self._preparation(manner, spoil)
+        with self._site.launched(given, machine_env=machine_env, prepare=preparation) as instance:
             hub = self.hub
             try:
                 yield instance
@@ -39,7 +44,7 @@ class Launch:
     @contextmanager
     def in_place_of(self, instance: Instance, machine_env: dict[str, str]) -> Iterator[Instance]:
         """Another instance with the same bucket, whose hub is `hub` from now on."""
-        preparation = self._preparation(manners.well)
+        preparation = self._preparation(manners.well, lambda machine: None)
         with self._site.replaced(instance, machine_env=machine_env, prepare=preparation) as new:
             hub = self.hub
             try:
@@ -47,8 +52,11 @@ class Launch:
             finally:
                 hub.stop()
 
-    def _preparation(self, manner: manners.Manner) -> Callable[[BootedMachine], None]:
+    def _preparation(
+        self, manner: manners.Manner, spoil: Callable[[BootedMachine], None]
+    ) -> Callable[[BootedMachine], None]:
         def prepare(machine: BootedMachine) -> None:
+            spoil(machine)
             self.hub = Hub(machine.network.listen(*ADDRESS), self._files)
             self.hub.manner = manner
             machine.to_aws.fault = instead_of_the_bundle(self._changed)

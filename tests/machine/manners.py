@@ -24,6 +24,12 @@ def refuses(handler: Handler, content: bytes) -> bool:
     return True
 
 
+def cut_off(handler: Handler, content: bytes) -> bool:
+    """The file ends early, and the answer says that this is all of it."""
+    handler.answer(200, content[:-1000], {"Content-Type": "application/octet-stream"})
+    return True
+
+
 def other_bytes(handler: Handler, content: bytes) -> bool:
     handler.send_content(content[::-1])
     return True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 
+from scripts.local.booted.booted_machine import BootedMachine
 from tests.machine import manners
 from tests.machine.bundles import MODEL, weights_pinned
 from tests.machine.environment_server import ENVIRONMENT, environment_server
@@ -22,11 +23,13 @@ WEIGHTS = random.Random(7).randbytes(3_000_000)
 
 
 @contextmanager
-def launched_for_weights(site: Site, manner: manners.Manner) -> Iterator[tuple[Instance, Launch]]:
+def launched_for_weights(
+    site: Site, manner: manners.Manner, spoil: Callable[[BootedMachine], None] = lambda machine: None
+) -> Iterator[tuple[Instance, Launch]]:
     source = read_catalogue()[MODEL].source
     assert source
     launch = Launch(site, {urlsplit(source.url).path: WEIGHTS}, weights_pinned(WEIGHTS))
-    with launch({"Model": MODEL}, {"SD_WEIGHTS_URL": URL}, manner) as instance:
+    with launch({"Model": MODEL}, {"SD_WEIGHTS_URL": URL}, manner, spoil) as instance:
         yield instance, launch
 
 
@@ -62,6 +65,7 @@ def test_a_power_cut_loses_nothing_of_a_download(site: Site) -> None:
     [
         pytest.param(manners.login_page, "login page", id="a login page"),
         pytest.param(manners.refuses, "behind an agreement or a login", id="a licence that was not accepted"),
+        pytest.param(manners.cut_off, "2,999,000 bytes, but 3,000,000 are pinned", id="cut off, said to be whole"),
         pytest.param(manners.other_bytes, "is pinned, twice", id="the wrong checksum"),
     ],
 )
@@ -84,6 +88,16 @@ def test_the_environment_is_built_once_also_over_a_power_cut(site: Site) -> None
         assert_done(instance)
         assert len(launch.hub.ranges) == asked
         assert "the environment ldm is already there" in instance.machine.read("/var/log/sd-on-ec2/boot.log")
+
+
+def test_a_disk_without_room_for_the_weights(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        machine.disk.limit("/opt/sd-on-ec2/models", megabytes=2)
+
+    with launched_for_weights(site, manners.well, spoil) as (instance, launch):
+        error = assert_failed(instance, step="weights", message="free, but")
+        assert "larger VolumeSize" in error["message"]
+        assert launch.hub.ranges == []
 
 
 def assert_arrived(instance: Instance) -> None:

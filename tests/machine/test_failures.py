@@ -8,7 +8,10 @@ from datetime import timedelta
 import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
+from tests.machine import manners
+from tests.machine.environment_server import ENVIRONMENT, environment_server
 from tests.machine.faults import clock_off_by, missing
+from tests.machine.launch import Launch
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 from tests.machine.waiting import wait_for
@@ -100,6 +103,29 @@ def test_a_disk_without_room_for_the_bundle(site: Site) -> None:
         (boot,) = instance.boots()
         assert boot["error"]["step"] == "user-data"
         assert "No space left on device" in boot["error"]["message"]
+
+
+def test_a_disk_that_fills_while_images_are_saved(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        machine.disk.limit("/var/lib/private/sd-worker", megabytes=1)
+
+    with site.launched({"Height": "512", "Width": "512", "Iterations": "8"}, prepare=spoil) as instance:
+        error = assert_failed(instance, step="generating", message="No space left on device")
+        assert "VolumeSize" in error["message"]
+        # What was saved before is in the bucket.
+        status = instance.status()
+        assert status is not None
+        assert 0 < status["images_done"] == len(instance.images()) < 8
+
+
+def test_a_disk_without_room_for_the_environment(site: Site) -> None:
+    def spoil(machine: BootedMachine) -> None:
+        machine.disk.limit("/opt/sd-on-ec2", megabytes=16)
+
+    launch = Launch(site, *environment_server())
+    with launch({}, ENVIRONMENT, manners.well, spoil) as instance:
+        assert_failed(instance, step="environment", message="larger VolumeSize")
+        assert launch.hub.ranges == []
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import threading
@@ -86,6 +87,9 @@ def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | 
 def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) -> None:
     if isinstance(error, RunError):
         message = str(error)
+        logger.error("%s: %s", step, message)
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        message = f"The disk is full ({error}). Deploy again with a larger VolumeSize; images in the bucket stay."
         logger.error("%s: %s", step, message)
     else:
         message = f"Something unforeseen happened ({type(error).__name__}: {error}). log.txt of this run says where."
