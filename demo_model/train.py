@@ -40,15 +40,14 @@ VAE_CHUNKS = 14
 class Recipe:
     """How much is done: batches of how many scenes, at most how many of them, and for at most how long, in seconds.
 
-    `seconds` is for everything, `vae_seconds` a part of it; `scenes` counts those of the native size. A step of the
-    UNet takes 80 ms with 512 scenes and with 1,024: below that, starting the work takes longer than doing it.
+    `seconds` is for everything, `vae_seconds` a part of it; `scenes` counts those of the native size.
     """
 
     scenes: int = 400_000
     vae_batch: int = 128
-    vae_steps: int = 10_000
-    vae_seconds: float = 400
-    batch: int = 1_024
+    vae_steps: int = 20_000
+    vae_seconds: float = 300
+    batch: int = 768
     steps: int = 20_000
     seconds: float = 1_320
 
