@@ -1,0 +1,90 @@
+"""The EC2 instance types with an NVIDIA GPU that the Deep Learning AMI supports: one table for every question of size.
+
+Sizes are those of AWS's instance type pages, read in 2026-08; nothing was asked of an account. GPU memory is what a
+program finds: PyTorch states it as "total capacity" in its out-of-memory messages, which users report for every card
+here but the RTX PRO 4500 (G7), for which the usual share of 94 % is assumed. The makers' round numbers ("24 GB") are up
+to 11 % more than what there is, since error correction and the driver take theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card: its name, and its usable memory in GiB."""
+
+    name: str
+    memory_gib: float
+
+
+T4 = Gpu("T4", 14.5)
+A10G = Gpu("A10G", 21.9)
+L4 = Gpu("L4", 21.9)
+RTX_PRO_4500 = Gpu("RTX PRO 4500", 30.0)
+L40S = Gpu("L40S", 44.3)
+A100_40 = Gpu("A100 40 GB", 39.3)
+A100_80 = Gpu("A100 80 GB", 79.1)
+H100 = Gpu("H100", 79.1)
+H200 = Gpu("H200", 139.7)
+B200 = Gpu("B200", 178.0)
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """One type: its name, its vCPUs, its memory in GiB, its card and how many of them. A run uses one card."""
+
+    name: str
+    vcpus: int
+    memory_gib: int
+    gpu: Gpu
+    gpus: int
+
+
+def _family(family: str, gpu: Gpu, gib_per_vcpu: int, gpus_by_size: dict[str, int]) -> Iterator[InstanceType]:
+    """The types of a family, in which an `xlarge` has 4 vCPUs, an `8xlarge` 32, and memory grows with them."""
+    for size, gpus in gpus_by_size.items():
+        vcpus = 4 * int(size.removesuffix("xlarge") or 1)
+        yield InstanceType(f"{family}.{size}", vcpus, vcpus * gib_per_vcpu, gpu, gpus)
+
+
+_ONE_CARD = {"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1}
+_ALL_SIZES = _ONE_CARD | {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+
+INSTANCE_TYPES: dict[str, InstanceType] = {
+    instance_type.name: instance_type
+    for instance_type in (
+        *_family("g4dn", T4, 4, _ONE_CARD),
+        InstanceType("g4dn.12xlarge", 48, 192, T4, 4),
+        InstanceType("g4dn.metal", 96, 384, T4, 8),
+        *_family("g5", A10G, 4, _ALL_SIZES),
+        *_family("g6", L4, 4, _ALL_SIZES),
+        *_family("g6e", L40S, 8, _ALL_SIZES),
+        *_family(
+            "g7",
+            RTX_PRO_4500,
+            4,
+            {"2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "12xlarge": 2, "24xlarge": 4, "48xlarge": 8},
+        ),
+        InstanceType("p4d.24xlarge", 96, 1152, A100_40, 8),
+        InstanceType("p4de.24xlarge", 96, 1152, A100_80, 8),
+        InstanceType("p5.4xlarge", 16, 256, H100, 1),
+        InstanceType("p5.48xlarge", 192, 2048, H100, 8),
+        InstanceType("p5e.48xlarge", 192, 2048, H200, 8),
+        InstanceType("p5en.48xlarge", 192, 2048, H200, 8),
+        InstanceType("p6-b200.48xlarge", 192, 2048, B200, 8),
+    )
+}
+
+
+def too_small(gib: float) -> list[InstanceType]:
+    """The types whose card has less than `gib` GiB of memory."""
+    return [one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib < gib]
+
+
+def smallest_with(gib: float) -> InstanceType | None:
+    """The type with the fewest vCPUs, then the smallest card, that has `gib` GiB on one card; None when none has."""
+    fitting = [one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib >= gib]
+    return min(fitting, key=lambda one: (one.vcpus, one.gpu.memory_gib), default=None)
