@@ -1,4 +1,4 @@
-"""`python -m scripts.local.booted`: prepares what the machine tests begin with, or says why no machine can boot here."""
+"""`python -m scripts.local.booted`: prepares what the machine tests begin with, or tells why no machine boots here."""
 
 from __future__ import annotations
 
