@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import boto3
-import botocore.exceptions
 import typer
 from rich.console import Console
 
 from scripts.command_line.command_error import CommandError
+from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.deploy import deploy as deploy_job
 from scripts.command_line.deployment import RETRIES, need_deployment
 from scripts.command_line.fetch_results import fetch_runs, show_runs
@@ -24,27 +23,14 @@ from scripts.command_line.watch import DOING
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
 
-Stack = Annotated[str, typer.Option(help="The CloudFormation stack.")]
-Region = Annotated[str | None, typer.Option(help="The AWS region; default: as `aws configure` says.")]
-Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
 To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]
-STACK = "SdOnEc2"
-
-
-def _session(region: str | None, profile: str | None) -> boto3.Session:
-    try:
-        return boto3.Session(region_name=region, profile_name=profile)
-    except botocore.exceptions.ProfileNotFound as error:
-        raise CommandError(f"{error}. See `aws configure list-profiles`.") from error
 
 
 @app.command()
 @with_parameter_options
 def deploy(
     parameters: dict[str, str],
-    context: Annotated[
-        list[str], typer.Option("--context", "-c", metavar="NAME=VALUE", help="A setting, as for `cdk deploy`.")
-    ] = [],  # noqa: B006  # typer reads it and makes its own
+    context: Context = [],  # noqa: B006  # typer reads it and makes its own
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the images and download them.")] = False,
     to: To = Path("results"),
     stack: Stack = STACK,
@@ -53,7 +39,7 @@ def deploy(
 ) -> None:
     """Check everything that can be checked, then `cdk deploy`. Parameters not given keep their deployed values."""
     deploy_job(
-        _session(region, profile),
+        open_session(region, profile),
         stack=stack,
         given=parameters,
         context=context,
@@ -73,7 +59,7 @@ def results(
     profile: Profile = None,
 ) -> None:
     """List the runs and download their images; what is here already is not downloaded again."""
-    session = _session(region, profile)
+    session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
     runs = choose_runs(list_runs(s3, name), run or [])
@@ -93,7 +79,7 @@ def status(
     profile: Profile = None,
 ) -> None:
     """Show the instance and how far the deployed job is."""
-    session = _session(region, profile)
+    session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     run_id = deployed_job(deployment).name
     s3 = session.client("s3", config=RETRIES)
@@ -110,7 +96,7 @@ def status(
 @app.command()
 def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Start the stopped instance, if its deployed job is not done yet."""
-    session = _session(region, profile)
+    session = open_session(region, profile)
     typer.echo(start_for_job(session, need_deployment(session, stack)).message)
 
 
