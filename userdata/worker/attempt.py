@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from userdata.worker.cost import instance_cost
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
+from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import fetch_initial_image
 from userdata.worker.job import Job
 from userdata.worker.layout import Folders, RunKeys
@@ -91,33 +91,33 @@ class Attempt:
         self._bucket.put(self._keys.report, self._report())
         logger.info("The run %s is done", self._keys.run_id)
 
-    def _take_stock(self) -> list[int]:
+    def _take_stock(self) -> list[ImageRequest]:
         """Sends what lies on the disk but not in the bucket; returns the images that are nowhere."""
         there = self._bucket.keys(self._keys.samples_folder)
         self._progress.count(done=len(self._image_keys & there))
         missing = []
-        for index in range(self._job.images_total):
-            if self._keys.image(index) in there:
+        for request in image_requests(self._job):
+            if self._keys.image(request.index) in there:
                 self._resumed = True
-            elif (self._folder / self._keys.image(index)).exists():
+            elif (self._folder / self._keys.image(request.index)).exists():
                 self._resumed = True
-                self._send_image(index)
+                self._send_image(request.index)
             else:
-                missing.append(index)
+                missing.append(request)
         if self._resumed:
             logger.info(
                 "%d images are there from before, %d are missing", self._job.images_total - len(missing), len(missing)
             )
         return missing
 
-    def _draw(self, missing: list[int]) -> None:
+    def _draw(self, missing: list[ImageRequest]) -> None:
         initial_image = None
         if self._job.from_image:
             initial_image = fetch_initial_image(self._bucket, self._job.init_img, width=self._job.W, height=self._job.H)
         self._gpu.start()
         self._progress.enter("model")
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
-        from userdata.worker.generate import batches, draw_batch, prepare_sampler
+        from userdata.worker.drawing import Drawing
         from userdata.worker.pipeline import choose_device, load_pipeline, tell_what_is_cut
 
         pipeline = load_pipeline(
@@ -128,34 +128,28 @@ class Attempt:
         )
         tell_what_is_cut(pipeline, "Prompt", self._job.prompt)
         tell_what_is_cut(pipeline, "NegativePrompt", self._job.negative_prompt)
-        prepare_sampler(pipeline, self._job)
+        drawing = Drawing(
+            pipeline,
+            self._job,
+            missing,
+            initial_image=initial_image,
+            before_batch=[self._leave_if_asked],
+            image_steps=[],
+            save=self._save_image,
+            leave_if_asked=self._leave_if_asked,
+            estimate=self._progress.estimate,
+        )
         self._progress.enter("generating")
-        pace = _Pace(len(missing))
-        for indices in batches(missing, self._job.n_samples):
-            self._leave_if_asked()
-            began = pace.done
-
-            def step(share: float, began: int = began, count: int = len(indices)) -> None:
-                self._leave_if_asked()
-                self._progress.estimate(pace.remaining_seconds(began + share * count))
-
-            drawn = draw_batch(pipeline, self._job, indices, initial_image=initial_image, on_step=step)
-            for image in drawn:
-                self._save_image(image)
-            pace.done += len(indices)
-            logger.info(
-                "%d of %d images are drawn, %.2f s each",
-                self._job.images_total - len(missing) + pace.done,
-                self._job.images_total,
-                drawn[0].seconds,
-            )
+        drawing.do()
 
     def _leave_if_asked(self) -> None:
         if self._stop.is_set():
             raise Stopped
 
     def _save_image(self, drawn: DrawnImage) -> None:
-        record = describe_image(self._job, drawn.index, seconds=drawn.seconds, versions=self._versions)
+        record = describe_image(
+            self._job, drawn.index, seconds=drawn.seconds, drawn_with=drawn.drawn_with, versions=self._versions
+        )
         text = parameters_text(self._job, drawn.index, versions=self._versions)
         # The PNG comes last, on the disk as in the bucket: where it is, the image is done.
         write_atomically(self._folder / self._keys.image_metadata(drawn.index), record.to_json())
@@ -224,16 +218,3 @@ class Attempt:
                 ended=datetime.now(UTC),
             ),
         ).to_json()
-
-
-class _Pace:
-    """How fast images come: from the beginning of the drawing, over all finished parts of images."""
-
-    def __init__(self, total: int) -> None:
-        self.done = 0
-        self._total = total
-        self._began = time.monotonic()
-
-    def remaining_seconds(self, images: float) -> float:
-        """The expected time for what is left after `images` images, fractions included."""
-        return (time.monotonic() - self._began) / images * (self._total - images)

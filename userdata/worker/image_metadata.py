@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
 
+from userdata.worker.drawn_with import DrawnWith
 from userdata.worker.job import Job
 from userdata.worker.status import utc_now
 
@@ -29,7 +30,7 @@ class ImageRecord(BaseModel):
     """The JSON beside an image: enough to make this one image again.
 
     `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
-    in job.json.
+    in job.json. `drawn_with` is None for an image of an earlier version.
     """
 
     schema_: int = 1
@@ -41,6 +42,7 @@ class ImageRecord(BaseModel):
     created_at: str
     job: dict[str, Any]
     versions: dict[str, str]
+    drawn_with: DrawnWith | None = None
 
     def to_json(self) -> bytes:
         """The document."""
@@ -53,7 +55,9 @@ class ImageRecord(BaseModel):
         return cls.model_validate(json.loads(document))
 
 
-def describe_image(job: Job, index: int, *, seconds: float, versions: dict[str, str]) -> ImageRecord:
+def describe_image(
+    job: Job, index: int, *, seconds: float, drawn_with: DrawnWith, versions: dict[str, str]
+) -> ImageRecord:
     """The record of image `index`, made just now."""
     return ImageRecord(
         run_id=job.name,
@@ -64,6 +68,7 @@ def describe_image(job: Job, index: int, *, seconds: float, versions: dict[str, 
         created_at=utc_now(),
         job=job.model_dump(),
         versions=versions,
+        drawn_with=drawn_with,
     )
 
 

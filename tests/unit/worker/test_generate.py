@@ -7,11 +7,10 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from userdata.worker.generate import batches, draw_batch, prepare_sampler
+from userdata.worker.generate import draw_batch, prepare_sampler
+from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.job import Job
 from userdata.worker.pipeline import load_pipeline, tell_what_is_cut
 from userdata.worker.run_error import RunError
@@ -78,7 +77,7 @@ def test_negative_prompt_has_a_say(tiny_model: Path) -> None:
 def test_steps_that_crashed_the_original(tiny_model: Path, steps: int) -> None:
     shares: list[float] = []
     job = Job(**{**SMALL, "ddim_steps": steps, "sampler": "plms"})
-    draw_batch(_pipeline(tiny_model, job), job, [0], initial_image=None, on_step=shares.append)
+    draw_batch(_pipeline(tiny_model, job), job, _requests(job, [0]), initial_image=None, on_step=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
@@ -89,7 +88,7 @@ def test_what_is_not_a_number_is_no_image(tiny_model: Path) -> None:
     with torch.no_grad():
         pipeline.vae.decoder.conv_out.bias.fill_(float("nan"))
     with pytest.raises(RunError, match="not a number"):
-        draw_batch(pipeline, job, [0], initial_image=None, on_step=lambda _: None)
+        draw_batch(pipeline, job, _requests(job, [0]), initial_image=None, on_step=lambda _: None)
 
 
 def test_full_memory_of_the_gpu_is_told_with_the_way_out(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +100,7 @@ def test_full_memory_of_the_gpu_is_told_with_the_way_out(tiny_model: Path, monke
 
     monkeypatch.setattr(pipeline.unet, "forward", refuse)
     with pytest.raises(RunError, match=r"memory does not suffice for 2 images of 72 × 64 .* smaller Samples"):
-        draw_batch(pipeline, job, [0, 1], initial_image=None, on_step=lambda _: None)
+        draw_batch(pipeline, job, _requests(job, [0, 1]), initial_image=None, on_step=lambda _: None)
 
 
 def test_long_prompt_is_cut_with_a_warning(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,24 +115,21 @@ def test_long_prompt_is_cut_with_a_warning(tiny_model: Path, caplog: pytest.LogC
     assert _draw(tiny_model, job, [0])
 
 
-@given(st.lists(st.integers(0, 10**6), unique=True), st.integers(1, 16))
-def test_batches_lose_and_repeat_nothing(indices: list[int], size: int) -> None:
-    made = list(batches(indices, size))
-    assert [index for batch in made for index in batch] == indices
-    assert all(len(batch) == size for batch in made[:-1])
-
-
 def _pipeline(model: Path, job: Job) -> Any:
     pipeline = load_pipeline(model, layout="stable-diffusion-v1", device=torch.device("cpu"), from_image=job.from_image)
-    prepare_sampler(pipeline, job)
+    prepare_sampler(pipeline, image_requests(job)[0], pipeline.scheduler.config)
     return pipeline
+
+
+def _requests(job: Job, indices: list[int]) -> list[ImageRequest]:
+    return [image_requests(job)[index] for index in indices]
 
 
 def _draw(
     model: Path, job: Job, indices: list[int], initial_image: Image.Image | None = None
 ) -> dict[int, Image.Image]:
     pipeline = _pipeline(model, job)
-    drawn = draw_batch(pipeline, job, indices, initial_image=initial_image, on_step=lambda _: None)
+    drawn = draw_batch(pipeline, job, _requests(job, indices), initial_image=initial_image, on_step=lambda _: None)
     return {one.index: one.image for one in drawn}
 
 

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from userdata.worker.drawn_with import DrawnWith
 from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
 from userdata.worker.job import Job
 
 VERSIONS = {"diffusers": "0.42.1"}
+DRAWN_WITH = DrawnWith(indices=[2, 3], execution="eager", precision="float32", device="cpu")
 PROMPTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1000).filter(lambda text: text.strip())
 
 
@@ -51,10 +53,11 @@ def test_any_prompt_survives_in_the_png(prompt: str, negative: str) -> None:
 @given(prompt=PROMPTS)
 def test_any_prompt_survives_in_the_json(prompt: str) -> None:
     job = Job(prompt=prompt, seed=2**32 - 1)
-    record = describe_image(job, 3, seconds=1.23456, versions=VERSIONS)
+    record = describe_image(job, 3, seconds=1.23456, drawn_with=DRAWN_WITH, versions=VERSIONS)
     read = ImageRecord.from_json(record.to_json())
     assert Job.model_validate(read.job) == job
     assert (read.index, read.seed, read.file, read.seconds) == (3, 2**32 + 2, "00003.png", 1.235)
+    assert read.drawn_with == DRAWN_WITH
     assert json.loads(record.to_json())["schema"] == 1
 
 

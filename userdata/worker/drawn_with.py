@@ -1,0 +1,25 @@
+"""How an image was computed, beyond what it was drawn from: what a replay must repeat to get the same bits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Execution = Literal["eager", "cuda_graph", "compiled"]
+
+
+class DrawnWith(BaseModel):
+    """The computation that an image came from.
+
+    Rounding differs with the size of the batch, with the way in which the network's kernels are started, with the
+    precision and with the device. `indices` are the images of the batch, in their order in it; `execution` is how the
+    denoising network ran; `precision` is the torch name of its numbers' type; `device` names the card, or is `cpu`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    indices: list[int]
+    execution: Execution
+    precision: str
+    device: str
