@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy
 import torch
-from diffusers import AutoPipelineForText2Image
+from diffusers import AutoencoderKL, AutoPipelineForText2Image, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
-from userdata.worker.tiny_model import make_tiny_model
+from userdata.worker.tiny_model import CONFIGURATION, make_tiny_model, read_shapes
 
 # The bytes of every weight file on every machine; a change here changes all pictures that the model ever drew.
 SHA256 = {
@@ -19,6 +22,25 @@ SHA256 = {
 
 def test_same_bytes_on_every_machine(tiny_model: Path) -> None:
     assert {name: hashlib.sha256((tiny_model / name).read_bytes()).hexdigest() for name in SHA256} == SHA256
+
+
+def test_the_listed_shapes_are_those_of_the_classes() -> None:
+    with torch.device("meta"):
+        modules = {
+            "text_encoder": CLIPTextModel(CLIPTextConfig.from_pretrained(CONFIGURATION / "text_encoder")),
+            "unet": UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(CONFIGURATION / "unet")),
+            "vae": AutoencoderKL.from_config(AutoencoderKL.load_config(CONFIGURATION / "vae")),
+        }
+    assert read_shapes() == {
+        component: {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+        for component, module in modules.items()
+    }
+
+
+def test_making_it_imports_no_torch() -> None:
+    """It is made in the first boot, in which importing torch would be most of the time."""
+    code = "import sys, userdata.worker.tiny_model; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_other_users_of_the_machine_can_read_it(tiny_model: Path) -> None:
