@@ -32,7 +32,7 @@ from userdata.worker.settings import Settings
 from userdata.worker.versions import library_versions
 
 if TYPE_CHECKING:
-    from userdata.worker.generate import DrawnImage
+    from userdata.worker.pending_batch import DrawnImage
 
 logger = logging.getLogger(__name__)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 
+import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from userdata.worker.batches import plan_batches
-from userdata.worker.generate import DrawnImage, draw_batch, prepare_sampler
+from userdata.worker.batch_size import largest_batch
+from userdata.worker.batches import kinds_of, next_batch
+from userdata.worker.drawn_with import Execution
+from userdata.worker.execution import choose_execution, executing
+from userdata.worker.finishing import Finishing
+from userdata.worker.generate import begin_batch, out_of_memory, prepare_sampler
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Job
 from userdata.worker.pace import Pace
+from userdata.worker.pending_batch import DrawnImage, PendingBatch
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +31,10 @@ class Drawing:
     """The drawing of `requests`, the images of `job` that are missing, with `pipeline`.
 
     `before_batch` is called before each batch: what one of these checks raises ends the drawing, and no batch is begun.
-    `image_steps` change or mark each image between its decoding and `save`, in their order. `leave_if_asked` is called
-    after every denoising step; what it raises ends the drawing. `estimate` hears the seconds that are left. Whatever
-    ends the drawing, the images drawn before have been given to `save`.
+    `leave_if_asked` is called after every denoising step; what it raises ends the drawing. `estimate` hears the seconds
+    that are left. `image_steps` change or mark each image between its decoding and `save`, in their order; they and
+    `save` are called on a thread of their own, while the next batch is being drawn. Whatever ends the drawing, the
+    images drawn before have been given to `save`.
     """
 
     def __init__(
@@ -52,33 +61,72 @@ class Drawing:
         self._estimate = estimate
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
+        self._finishing = Finishing(self._finish)
+        self._finished = 0
+        self._finished_at = 0.0
 
     def do(self) -> None:
         """Draws all of them. Raises `RunError` with a sentence for a person, and what the given functions raise."""
-        for batch in plan_batches(self._requests, self._job.n_samples):
-            for check in self._before_batch:
-                check()
-            self._draw(batch)
+        try:
+            for kind in kinds_of(self._requests):
+                self._draw_kind(kind)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first failure is the one to tell
+                self._finishing.close()
+            raise
+        self._finishing.close()
 
-    def _draw(self, batch: list[ImageRequest]) -> None:
+    def _draw_kind(self, kind: list[ImageRequest]) -> None:
+        one = kind[0]
+        prepare_sampler(self._pipeline, one, self._own_scheduler)
+        largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
+        while kind:
+            drawn, largest = self._draw_while_memory_suffices(kind, largest)
+            kind = kind[drawn:]
+
+    def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
+        """Draws `kind`, at most `largest` at once; returns how many were drawn and the largest number to go on with."""
+        execution = choose_execution(self._pipeline.device, kind[0].ddim_steps)
+        drawn = 0
+        batch = kind
+        try:
+            with executing(self._pipeline, execution):
+                while batch := next_batch(kind[drawn:], largest):
+                    for check in self._before_batch:
+                        check()
+                    self._finishing.hand_over(self._begin(batch, execution))
+                    drawn += len(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise out_of_memory(batch) from error
+            largest = len(batch) // 2
+            logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
+        torch.cuda.empty_cache()  # of the recorded graphs, if any
+        return drawn, largest
+
+    def _begin(self, batch: list[ImageRequest], execution: Execution) -> PendingBatch:
         def step(share: float) -> None:
             self._leave_if_asked()
             self._estimate(self._pace.remaining_seconds(self._pace.done + share * len(batch)))
 
-        prepare_sampler(self._pipeline, batch[0], self._own_scheduler)
-        drawn = draw_batch(self._pipeline, self._job, batch, initial_image=self._initial_image, on_step=step)
-        for image in drawn:
-            self._finish(image)
+        pending = begin_batch(
+            self._pipeline, self._job, batch, initial_image=self._initial_image, on_step=step, execution=execution
+        )
         self._pace.done += len(batch)
+        return pending
+
+    def _finish(self, pending: PendingBatch) -> None:
+        drawn = pending.images(not_before=self._finished_at)
+        self._finished_at = time.monotonic()
+        for image in drawn:
+            for step in self._image_steps:
+                image = step(image)
+            self._save(image)
+        self._finished += len(drawn)
         total = self._job.images_total
         logger.info(
             "%d of %d images are drawn, %.2f s each",
-            total - len(self._requests) + self._pace.done,
+            total - len(self._requests) + self._finished,
             total,
             drawn[0].seconds,
         )
-
-    def _finish(self, image: DrawnImage) -> None:
-        for step in self._image_steps:
-            image = step(image)
-        self._save(image)

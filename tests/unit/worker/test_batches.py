@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from userdata.worker.batches import plan_batches
+from userdata.worker.batches import kinds_of, next_batch
 from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.job import Job
 
@@ -18,16 +19,24 @@ def requests(draw: st.DrawFn) -> list[ImageRequest]:
     return [replace(ONE, index=index, seed=index, W=draw(st.sampled_from([64, 128]))) for index in indices]
 
 
-@given(requests(), st.integers(1, 16))
-def test_batches_lose_and_repeat_nothing(asked: list[ImageRequest], size: int) -> None:
-    made = plan_batches(asked, size)
-    assert sorted(request.index for batch in made for request in batch) == [request.index for request in asked]
-    assert all(1 <= len(batch) <= size for batch in made)
+@given(requests())
+def test_kinds_lose_and_repeat_nothing_and_keep_the_order(asked: list[ImageRequest]) -> None:
+    kinds = kinds_of(asked)
+    assert sorted(request.index for kind in kinds for request in kind) == [request.index for request in asked]
+    for kind in kinds:
+        assert len({request.W for request in kind}) == 1
+        assert [request.index for request in kind] == sorted(request.index for request in kind)
 
 
-@given(requests(), st.integers(1, 16))
-def test_batches_hold_one_kind_in_order_and_are_full_but_for_the_last(asked: list[ImageRequest], size: int) -> None:
-    for width in (64, 128):
-        made = [batch for batch in plan_batches(asked, size) if width == batch[0].W]
-        assert [request for batch in made for request in batch] == [request for request in asked if width == request.W]
-        assert all(len(batch) == size for batch in made[:-1])
+@pytest.mark.parametrize(
+    ("count", "largest", "sizes"),
+    [(6, 16, [6]), (20, 16, [10, 10]), (17, 16, [9, 8]), (7, 3, [3, 2, 2]), (3, 1, [1] * 3)],
+)
+def test_sizes_are_as_even_as_can_be(count: int, largest: int, sizes: list[int]) -> None:
+    kind = [replace(ONE, index=index) for index in range(count)]
+    made = []
+    while kind:
+        batch = next_batch(kind, largest)
+        made.append(len(batch))
+        kind = kind[len(batch) :]
+    assert made == sizes

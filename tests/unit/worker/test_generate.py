@@ -99,7 +99,7 @@ def test_full_memory_of_the_gpu_is_told_with_the_way_out(tiny_model: Path, monke
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(pipeline.unet, "forward", refuse)
-    with pytest.raises(RunError, match=r"memory does not suffice for 2 images of 72 × 64 .* smaller Samples"):
+    with pytest.raises(RunError, match=r"memory does not suffice for 2 images of 72 × 64 .* smaller Height"):
         draw_batch(pipeline, job, _requests(job, [0, 1]), initial_image=None, on_step=lambda _: None)
 
 

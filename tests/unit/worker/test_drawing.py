@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from userdata.worker import drawing as drawing_module
+from userdata.worker.drawing import Drawing
+from userdata.worker.image_request import image_requests
+from userdata.worker.job import Job
+from userdata.worker.pending_batch import DrawnImage
+from userdata.worker.pipeline import load_pipeline
+from userdata.worker.run_error import RunError, Stopped
+
+SMALL: dict[str, Any] = {"H": 64, "W": 72, "ddim_steps": 2, "model": "tiny"}
+
+
+def test_full_memory_halves_the_batch_and_goes_on(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job(**SMALL, n_iter=1, n_samples=5)
+    pipeline = _pipeline(tiny_model)
+    _limit_memory(pipeline, monkeypatch, images=2)
+    drawn = _draw(pipeline, job)
+    assert [image.drawn_with.indices for image in drawn] == [[0, 1], [0, 1], [2, 3], [2, 3], [4]]
+    assert [image.index for image in drawn] == [0, 1, 2, 3, 4]
+    assert "does not suffice for 5 images at once: now 2" in caplog.text
+    usual = _draw(_pipeline(tiny_model), job)
+    assert all(_difference(one, other) <= 2 for one, other in zip(drawn, usual, strict=True))
+
+
+def test_full_memory_with_one_image_is_told_with_the_way_out(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = _pipeline(tiny_model)
+    _limit_memory(pipeline, monkeypatch, images=0)
+    with pytest.raises(RunError, match=r"does not suffice for one image of 72 × 64 .* smaller Height"):
+        _draw(pipeline, Job(**SMALL, n_iter=1, n_samples=2))
+
+
+def test_images_that_are_drawn_are_saved_whatever_ends_the_drawing(tiny_model: Path) -> None:
+    steps = []
+
+    def leave() -> None:
+        steps.append(1)
+        if len(steps) == 4:  # in the middle of the second batch
+            raise Stopped
+
+    saved: list[DrawnImage] = []
+    with pytest.raises(Stopped):
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=3, n_samples=1), saved=saved, leave_if_asked=leave)
+    assert [image.index for image in saved] == [0]
+
+
+def test_check_before_a_batch_ends_the_drawing_before_it(tiny_model: Path) -> None:
+    calls = []
+
+    def no_more_than_one() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RunError("The money is spent.")
+
+    saved: list[DrawnImage] = []
+    with pytest.raises(RunError, match="money"):
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=3, n_samples=2), saved=saved, before_batch=[no_more_than_one])
+    assert [image.index for image in saved] == [0, 1]
+
+
+def test_failing_save_ends_the_drawing(tiny_model: Path) -> None:
+    def fail(_: DrawnImage) -> DrawnImage:
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=5, n_samples=1), image_steps=[fail])
+
+
+def test_image_is_finished_while_the_next_batch_is_drawn(tiny_model: Path) -> None:
+    """The save of the first image waits until the second batch is begun, which it could not if nothing overlapped."""
+    second_begun = threading.Event()
+    batches = []
+
+    def begun() -> None:
+        batches.append(1)
+        if len(batches) == 2:
+            second_begun.set()
+
+    def wait(image: DrawnImage) -> DrawnImage:
+        assert second_begun.wait(timeout=60)
+        return image
+
+    job = Job(**SMALL, n_iter=2, n_samples=1)
+    assert len(_draw(_pipeline(tiny_model), job, before_batch=[begun], image_steps=[wait])) == 2
+
+
+def _pipeline(model: Path) -> Any:
+    return load_pipeline(model, layout="", device=torch.device("cpu"), from_image=False)
+
+
+def _draw(
+    pipeline: Any,
+    job: Job,
+    *,
+    saved: list[DrawnImage] | None = None,
+    before_batch: list[Callable[[], None]] | None = None,
+    image_steps: list[drawing_module.ImageStep] | None = None,
+    leave_if_asked: Callable[[], None] = lambda: None,
+) -> list[DrawnImage]:
+    saved = [] if saved is None else saved
+    Drawing(
+        pipeline,
+        job,
+        image_requests(job),
+        initial_image=None,
+        before_batch=before_batch or [],
+        image_steps=image_steps or [],
+        save=saved.append,
+        leave_if_asked=leave_if_asked,
+        estimate=lambda _: None,
+    ).do()
+    return saved
+
+
+def _limit_memory(pipeline: Any, monkeypatch: pytest.MonkeyPatch, *, images: int) -> None:
+    """The U-Net takes at most `images` images, with both halves of their guidance."""
+    forward = pipeline.unet.forward
+
+    def limited(sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if len(sample) > 2 * images:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(sample, *args, **kwargs)
+
+    monkeypatch.setattr(pipeline.unet, "forward", limited)
+
+
+def _difference(one: DrawnImage, other: DrawnImage) -> int:
+    return int(abs(numpy.asarray(one.image).astype(int) - numpy.asarray(other.image).astype(int)).max())

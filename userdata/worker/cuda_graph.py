@@ -1,0 +1,106 @@
+"""Runs a network as a CUDA graph: recorded once, then started with one call instead of some two thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+# The first run sets up cuDNN's and cuBLAS's handles and workspaces, which a recording must not do.
+WARM_UP_RUNS = 2
+
+
+class GraphedForward:
+    """Stands in for a module's `forward`.
+
+    Each call with a new signature (shapes and types of the tensors, values of everything else) is recorded; a call with
+    the signature of the recording copies its tensors into the recorded ones and replays. The same kernels run on the
+    same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: another signature
+    replaces it, and its memory. A call with tensors outside the GPU runs plainly.
+
+    Rejected: `torch.cuda.make_graphed_callables`, which takes tensors only, and must be told all of them beforehand.
+    """
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self._forward = forward
+        self._recording: _Recording | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What `forward` returns; tensors in it are the caller's own."""
+        tensors: list[torch.Tensor] = []
+        signature = _signature((args, kwargs), tensors)
+        if not tensors or not all(tensor.is_cuda for tensor in tensors):
+            return self._forward(*args, **kwargs)
+        if self._recording is None or self._recording.signature != signature:
+            self.release()
+            self._recording = _Recording(self._forward, signature, args, kwargs)
+        return self._recording.replay(tensors)
+
+    def release(self) -> None:
+        """Gives the memory of the recording back to the allocator."""
+        self._recording = None
+
+
+class _Recording:
+    def __init__(
+        self, forward: Callable[..., Any], signature: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.signature = signature
+        own_args, own_kwargs = _map((args, kwargs), torch.clone)
+        self._inputs: list[torch.Tensor] = []
+        _signature((own_args, own_kwargs), self._inputs)
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_RUNS):
+                forward(*own_args, **own_kwargs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        # Other threads copy pixels and check images meanwhile: only this thread's calls belong to the recording.
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+            self._output = forward(*own_args, **own_kwargs)
+
+    def replay(self, tensors: list[torch.Tensor]) -> Any:
+        for own, given in zip(self._inputs, tensors, strict=True):
+            own.copy_(given, non_blocking=True)
+        self._graph.replay()
+        # Cloned, since the next replay overwrites it, and multistep samplers keep earlier outputs.
+        return _map(self._output, torch.clone)
+
+
+@contextmanager
+def graphed(module: torch.nn.Module) -> Iterator[GraphedForward]:
+    """`module` runs as a CUDA graph while this is open."""
+    plain = module.forward
+    graph = GraphedForward(plain)
+    module.forward = graph
+    try:
+        yield graph
+    finally:
+        module.forward = plain
+        graph.release()
+
+
+def _signature(value: Any, tensors: list[torch.Tensor]) -> object:
+    """A hashable description of `value`, whose tensors are appended to `tensors` in their order."""
+    if isinstance(value, torch.Tensor):
+        tensors.append(value)
+        return (tuple(value.shape), value.stride(), value.dtype, value.device)
+    if isinstance(value, dict):
+        return tuple((name, _signature(part, tensors)) for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_signature(part, tensors) for part in value)
+    return value
+
+
+def _map(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """`value` with every tensor in it replaced by what `change` makes of it."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _map(part, change) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_map(part, change) for part in value)
+    return value
