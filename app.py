@@ -8,9 +8,10 @@ from cdk_nag import AwsSolutionsChecks
 
 from stacks.sd_on_ec2_stack import SdOnEc2Stack
 from stacks.settings import settings_from_context
+from stacks.tags import tag_everything
 
 app = cdk.App()
 stack = SdOnEc2Stack(app, "SdOnEc2", settings=settings_from_context(app.node.get_all_context()))
-cdk.Tags.of(stack).add("project", "sd-on-ec2")
+tag_everything(stack)
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

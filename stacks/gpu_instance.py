@@ -11,9 +11,11 @@ from stacks.acknowledge import acknowledge
 from stacks.network import Network
 from stacks.parameters import Parameters
 from stacks.settings import Settings
+from stacks.tags import tags
 from stacks.worker_role import WorkerRole
 
 DEEP_LEARNING_AMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+REPLACES_TAG = "sd-on-ec2:replaces"
 
 
 class GpuInstance(Construct):
@@ -22,6 +24,10 @@ class GpuInstance(Construct):
     The launch template holds what never changes with a prompt. It names the image by `resolve:ssm:`, so the template's
     text stays the same when a new image is released. Rejected: an image id resolved as a template parameter, which
     replaces the instance, disk and all, at the first deploy after each release.
+
+    A change of the launch template makes a new instance in the old one's place, whether or not that one is still there;
+    so does another value of Replaces, which is a tag in it. A spot instance cannot be stopped, so its user data lies in
+    the template too: another prompt is another instance.
     """
 
     def __init__(
@@ -37,7 +43,7 @@ class GpuInstance(Construct):
         user_data: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        launch_template = self._build_launch_template(settings, parameters, access)
+        launch_template = self._build_launch_template(settings, parameters, access, user_data)
         self.instance = ec2.CfnInstance(
             self,
             "Instance",
@@ -49,9 +55,10 @@ class GpuInstance(Construct):
             subnet_id=network.subnet.subnet_id,
             security_group_ids=[access.security_group.security_group_id],
             iam_instance_profile=worker_role.instance_profile.instance_profile_name,
-            instance_initiated_shutdown_behavior=self._shutdown_behavior(parameters),
+            # EC2 refuses "stop" for a one-time spot request.
+            instance_initiated_shutdown_behavior="terminate" if settings.spot else self._shutdown_behavior(parameters),
             propagate_tags_to_volume_on_creation=True,
-            user_data=Fn.base64(user_data),
+            user_data=None if settings.spot else Fn.base64(user_data),
         )
         Tags.of(self.instance).add("Name", "sd-on-ec2")
         acknowledge(
@@ -65,7 +72,9 @@ class GpuInstance(Construct):
         # round, the instance goes before its rights do, so it can still report.
         self.instance.node.add_dependency(network.subnet.internet_connectivity_established, worker_role.policy)
 
-    def _build_launch_template(self, settings: Settings, parameters: Parameters, access: Access) -> ec2.LaunchTemplate:
+    def _build_launch_template(
+        self, settings: Settings, parameters: Parameters, access: Access, user_data: str
+    ) -> ec2.LaunchTemplate:
         launch_template = ec2.LaunchTemplate(
             self,
             "LaunchTemplate",
@@ -74,6 +83,7 @@ class GpuInstance(Construct):
             http_endpoint=True,
             http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
             http_put_response_hop_limit=1,
+            spot_options=_spot_options(settings),
             block_devices=[
                 ec2.BlockDevice(
                     device_name=settings.root_device,
@@ -89,8 +99,12 @@ class GpuInstance(Construct):
         Tags.of(launch_template).add("Name", "sd-on-ec2")
         template = launch_template.node.default_child
         assert isinstance(template, ec2.CfnLaunchTemplate)
-        # CDK adds an empty script; user data belongs to the instance alone.
-        template.add_property_deletion_override("LaunchTemplateData.UserData")
+        if settings.spot:
+            template.add_property_override("LaunchTemplateData.UserData", Fn.base64(user_data))
+        else:
+            # CDK adds an empty script; user data belongs to the instance alone, where a change of it is made in place.
+            template.add_property_deletion_override("LaunchTemplateData.UserData")
+        template.add_property_override("LaunchTemplateData.TagSpecifications", _tags_at_launch(settings, parameters))
         if settings.ami:
             template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
         return launch_template
@@ -100,3 +114,29 @@ class GpuInstance(Construct):
             self, "Terminates", expression=Fn.condition_equals(parameters.text("AfterRun"), "terminate")
         )
         return Fn.condition_if(terminates.logical_id, "terminate", "stop").to_string()
+
+
+def _spot_options(settings: Settings) -> ec2.LaunchTemplateSpotOptions | None:
+    """One-time, so that no request outlives its instance and launches another. No price means up to on-demand's."""
+    if not settings.spot:
+        return None
+    return ec2.LaunchTemplateSpotOptions(
+        request_type=ec2.SpotRequestType.ONE_TIME,
+        interruption_behavior=ec2.SpotInstanceInterruption.TERMINATE,
+        max_price=settings.max_price,
+    )
+
+
+def _tags_at_launch(settings: Settings, parameters: Parameters) -> list[dict[str, object]]:
+    """The tags of what EC2 makes at a launch, which CloudFormation's own tagging does not reach."""
+    tagged = {"Name": "sd-on-ec2", **tags()}
+    by_type = {
+        "instance": {**tagged, REPLACES_TAG: parameters.text("Replaces")},
+        "volume": tagged,
+        "network-interface": tagged,
+        **({"spot-instances-request": tagged} if settings.spot else {}),
+    }
+    return [
+        {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in given.items()]}
+        for kind, given in by_type.items()
+    ]

@@ -11,6 +11,13 @@ from userdata.worker.job import parameter
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09.
 GPU_FAMILIES = "g4dn|g5|g6|g6e|g7|p4d|p4de|p5|p5e|p5en|p6-b200"
 
+# The alarm outside looks back a day at most, in the five minutes that EC2 reports in: see stacks/lifetime.py.
+LONGEST_HOURS = 24
+
+# What the machine itself never asks for: it stays out of the user data, whose bytes are few, and a change of it does
+# not restart the instance for nothing.
+FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "VolumeSize", "SshCidr", "Replaces"})
+
 
 class AfterRun(StrEnum):
     """What the instance does once its work is done and the idle time is over."""
@@ -91,7 +98,34 @@ class MachineParameters(BaseModel):
         description="Hard limit of one uptime in hours: a timer in the guest and an alarm outside it end it.",
         rule="a whole number from 1 to 24, for example 12",
         ge=1,
-        le=24,
+        le=LONGEST_HOURS,
+    )
+    max_spend: float = parameter(
+        0,
+        name="MaxSpend",
+        description="What the run may cost in US dollars, from the boot to the end of the idle time: before an image "
+        "that would pass it the work ends, and what is there stays. 0 sets no limit.",
+        rule="a number from 0 to 10000, for example 2.5",
+        ge=0,
+        le=10000,
+        allow_inf_nan=False,
+    )
+    usd_per_hour: float = parameter(
+        0,
+        name="UsdPerHour",
+        description="What an hour of the instance costs in US dollars, for MaxSpend and the report; 0 takes the price "
+        "from userdata/prices.json.",
+        rule="a number from 0 to 1000, for example 1.006",
+        ge=0,
+        le=1000,
+        allow_inf_nan=False,
+    )
+    replaces: str = parameter(
+        "",
+        name="Replaces",
+        description="The id of an instance that is gone: another value makes a new instance in its place.",
+        rule="empty, or the id of an instance, for example i-0123456789abcdef0",
+        pattern=r"^$|^i-(?:[0-9a-f]{8}|[0-9a-f]{17})$",
     )
     cache: Cache = parameter(
         "on",

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stacks.integer_pattern import integer_pattern
-from stacks.machine_parameters import MachineParameters
+from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from userdata.worker.job import Job
 
 GROUPS: dict[str, type[BaseModel]] = {"The images": Job, "The machine": MachineParameters}
@@ -111,8 +111,12 @@ class Parameters:
         return Token.as_any({"Ref": self._by_name[name].logical_id})
 
     def base64(self) -> dict[str, str]:
-        """Every parameter's value, encoded by CloudFormation: the only form in which free text meets a script."""
-        return {name: Fn.base64(parameter.value_as_string) for name, parameter in self._by_name.items()}
+        """The machine's parameters, encoded by CloudFormation: the only form in which free text meets a script."""
+        return {
+            name: Fn.base64(parameter.value_as_string)
+            for name, parameter in self._by_name.items()
+            if name not in FOR_THE_DEPLOYMENT_ONLY
+        }
 
 
 def _console_groups() -> dict[str, Any]:

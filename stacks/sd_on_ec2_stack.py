@@ -9,6 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.access import Access
+from stacks.budget import Budget
 from stacks.gpu_instance import GpuInstance
 from stacks.lifetime import Lifetime
 from stacks.network import Network
@@ -57,7 +58,9 @@ class SdOnEc2Stack(Stack):
                 bundle_key=bundle.s3_object_key,
             ),
         )
-        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters)
+        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, spot=settings.spot)
+        if settings.budget is not None and settings.budget_email is not None:
+            Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
         self._tell(
             ResultsBucket=results.bucket.bucket_name,
             InstanceId=gpu.instance.ref,
@@ -70,6 +73,7 @@ class SdOnEc2Stack(Stack):
             Images="./scripts/sd results",
             Start="./scripts/sd start",
             Destroy="cdk destroy",
+            Spot=str(settings.spot).lower(),
             Zones=",".join(self._zones) if isinstance(self._zones, list) else str(self._zones),
         )
 

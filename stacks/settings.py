@@ -12,6 +12,10 @@ RULES = {
     "output_bucket": "the name of a bucket of yours, for example my-pictures",
     "ami": "the id of an image of your own, for example ami-0123456789abcdef0",
     "root_device": "the name of your image's root device, for example /dev/sda1",
+    "spot": "true or false; true asks for a spot instance, which cannot be stopped: its disk goes with it",
+    "max_price": "the most that an hour of a spot instance may cost, in US dollars, for example 0.45",
+    "budget": "US dollars a month, for example 10",
+    "budget_email": "the e-mail address that hears of the budget, for example me@example.com",
     "zones": "1, 2 or 3 zones, or up to three names, the instance's first, for example us-east-1b,us-east-1c",
 }
 
@@ -36,6 +40,10 @@ class Settings(BaseModel):
     output_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
     ami: Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")] | None = None
     root_device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$")] = "/dev/xvda"
+    spot: bool = False
+    max_price: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    budget: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    budget_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)] | None = None
     zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 3
 
     @model_validator(mode="after")
@@ -44,6 +52,18 @@ class Settings(BaseModel):
             raise ValueError(
                 f"keep_results=false would delete output_bucket={self.output_bucket}, which is yours: leave one out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_price_is_a_spot_price(self) -> Settings:
+        if self.max_price is not None and not self.spot:
+            raise ValueError(f"max_price={self.max_price:g} is for spot instances only: add -c spot=true")
+        return self
+
+    @model_validator(mode="after")
+    def _a_budget_has_a_reader(self) -> Settings:
+        if (self.budget is None) != (self.budget_email is None):
+            raise ValueError("budget and budget_email belong together: -c budget=10 -c budget_email=me@example.com")
         return self
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from scripts.local.account import Account
+from scripts.local.alarm_clock import AlarmClock
 from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
@@ -21,6 +22,7 @@ from scripts.local.machines import Machines, MakeMachine
 from scripts.local.permissions import permissions_enforced
 from scripts.local.seeds import seed
 from scripts.local.server import Server
+from scripts.local.spot_requests import spot_instances_cannot_be_stopped
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,13 @@ class LocalCloud:
     makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
-    `account`, `scratch`, `log_file`.
+    `account`, `clock` for its alarms and schedules, `scratch`, `log_file`.
     """
 
     environment: dict[str, str]
     machines: Machines
     account: Account
+    clock: AlarmClock
 
     def __init__(
         self, *, verbose: bool = False, keep: bool = False, enforce_iam: bool = False, make: MakeMachine | None = None
@@ -112,6 +115,8 @@ class LocalCloud:
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
         self._context.enter_context(CloudFormation(self.account).attached())
+        self._context.enter_context(spot_instances_cannot_be_stopped())
+        self.clock = AlarmClock(self.account)
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)

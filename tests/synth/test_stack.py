@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import filecmp
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth
@@ -37,6 +39,7 @@ def test_it_has_what_it_needs_and_nothing_that_costs_while_idle(template: Templa
         "AWS::IAM::Role",
         "AWS::S3::Bucket",
         "AWS::S3::BucketPolicy",
+        "AWS::Scheduler::Schedule",
     ]
     assert len(resources(template, "AWS::EC2::Instance")) == 1
     assert len(resources(template, "AWS::EC2::Subnet")) == 3
@@ -70,7 +73,7 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(template: Templa
 def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     rights = {
         (action, json.dumps(resource))
-        for statement in only(template, "AWS::IAM::Policy")["Properties"]["PolicyDocument"]["Statement"]
+        for statement in of_the_worker(template, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
     }
@@ -94,9 +97,16 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     assert action == "s3:GetObject"
     assert ".zip" in bundle
     assert "*" not in bundle
-    managed = only(template, "AWS::IAM::Role")["Properties"]["ManagedPolicyArns"]
+    managed = of_the_worker(template, "AWS::IAM::Role")["ManagedPolicyArns"]
     assert len(managed) == 1
     assert "AmazonSSMManagedInstanceCore" in json.dumps(managed)
+
+
+def of_the_worker(template: Template, kind: str) -> dict[str, Any]:
+    """The properties of the one resource of that type that belongs to the instance."""
+    found = [r for name, r in template["Resources"].items() if r["Type"] == kind and name.startswith("Worker")]
+    (properties,) = [resource["Properties"] for resource in found]
+    return dict(properties)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -142,16 +152,136 @@ def test_free_text_reaches_the_script_only_as_base64(template: Template) -> None
             assert json.dumps({"Ref": name}) not in bare, name
 
 
-def test_three_guards_stop_the_bill(template: Template) -> None:
+def test_the_alarm_counts_max_hours_in_the_five_minutes_that_ec2_reports_in(template: Template) -> None:
     alarm = only(template, "AWS::CloudWatch::Alarm")["Properties"]
-    assert alarm["EvaluationPeriods"] == {"Ref": "MaxHours"}
-    assert (alarm["Period"], alarm["Threshold"], alarm["TreatMissingData"]) == (3600, 0, "notBreaching")
+    mapping, key, name = alarm["EvaluationPeriods"]["Fn::FindInMap"]
+    assert (key, name) == ({"Ref": "MaxHours"}, "periods")
+    hours = template["Mappings"][mapping]
+    assert {number: int(found[name]) * alarm["Period"] for number, found in hours.items()} == {
+        str(number): number * 3600 for number in range(1, 25)
+    }
+    pattern = re.compile(template["Parameters"]["MaxHours"]["AllowedPattern"])
+    assert {number for number in map(str, range(100)) if pattern.fullmatch(number)} == set(hours)
+    # Real for any number of periods as long as the instance runs, and absent while it does not.
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/EC2", "CPUUtilization", "Maximum")
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == (0, "notBreaching")
     assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
     assert json.dumps(alarm["AlarmActions"]).endswith(':ec2:stop"]]}]')
+
+
+def test_the_alarm_is_set_back_by_a_role_that_can_do_only_that(template: Template) -> None:
+    (alarm,) = [name for name, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    schedule = only(template, "AWS::Scheduler::Schedule")["Properties"]
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(30 minutes)", "ENABLED")
+    assert json.dumps(schedule["Target"]["Arn"]).endswith(':scheduler:::aws-sdk:cloudwatch:setAlarmState"]]}')
+    before, name, after = schedule["Target"]["Input"]["Fn::Join"][1]
+    assert name == {"Ref": alarm}
+    asked = json.loads(f"{before}NAME{after}")
+    assert (asked["AlarmName"], asked["StateValue"]) == ("NAME", "OK")
+    assert asked["StateReason"]
+    (statement,) = _schedulers_policy(template, schedule["Target"]["RoleArn"]["Fn::GetAtt"][0])
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "cloudwatch:SetAlarmState")
+    assert statement["Resource"]["Fn::Join"][1][-2:] == [":alarm:", {"Ref": alarm}]
+
+
+def _schedulers_policy(template: Template, role: str) -> list[dict[str, Any]]:
+    (policy,) = [p for p in resources(template, "AWS::IAM::Policy") if {"Ref": role} in p["Properties"]["Roles"]]
+    return list(policy["Properties"]["PolicyDocument"]["Statement"])
+
+
+def test_a_power_off_stops_the_instance_unless_it_shall_go(template: Template) -> None:
     behavior = only(template, "AWS::EC2::Instance")["Properties"]["InstanceInitiatedShutdownBehavior"]
     condition, *values = behavior["Fn::If"]
     assert values == ["terminate", "stop"]
     assert template["Conditions"][condition] == {"Fn::Equals": [{"Ref": "AfterRun"}, "terminate"]}
+
+
+def test_everything_that_can_carry_tags_carries_the_projects(template: Template) -> None:
+    wanted = {"project": "sd-on-ec2", "sd-on-ec2:stack": {"Ref": "AWS::StackName"}}
+    without = set()
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::EC2::LaunchTemplate":
+            specifications = resource["Properties"]["TagSpecifications"]
+        else:
+            specifications = [resource["Properties"]]
+        for properties in specifications:
+            tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+            if not wanted.items() <= tags.items():
+                without.add(resource["Type"])
+    assert without == UNTAGGABLE
+
+
+# By CloudFormation's own schemas.
+UNTAGGABLE = {
+    "AWS::EC2::Route",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::IAM::InstanceProfile",
+    "AWS::IAM::Policy",
+    "AWS::S3::BucketPolicy",
+    "AWS::Scheduler::Schedule",
+}
+
+
+def test_what_ec2_makes_at_the_launch_is_tagged_too(template: Template) -> None:
+    assert only(template, "AWS::EC2::Instance")["Properties"]["PropagateTagsToVolumeOnCreation"] is True
+    assert _tagged_at_launch(template) == {"instance", "volume", "network-interface"}
+
+
+def _tagged_at_launch(template: Template) -> set[str]:
+    data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    wanted = [
+        {"Key": "project", "Value": "sd-on-ec2"},
+        {"Key": "sd-on-ec2:stack", "Value": {"Ref": "AWS::StackName"}},
+    ]
+    return {one["ResourceType"] for one in data["TagSpecifications"] if all(tag in one["Tags"] for tag in wanted)}
+
+
+def test_another_value_of_replaces_changes_the_launch_template_and_nothing_else(template: Template) -> None:
+    users = [name for name, resource in template["Resources"].items() if '"Ref": "Replaces"' in json.dumps(resource)]
+    (launch_template,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::LaunchTemplate"]
+    assert users == [launch_template]
+    version = only(template, "AWS::EC2::Instance")["Properties"]["LaunchTemplate"]["Version"]
+    assert version == {"Fn::GetAtt": [launch_template, "LatestVersionNumber"]}
+
+
+def test_what_the_machine_never_asks_for_stays_out_of_its_user_data(template: Template) -> None:
+    user_data = json.dumps(only(template, "AWS::EC2::Instance")["Properties"]["UserData"])
+    named = {name for name in template["Parameters"] if f'"Ref": "{name}"' in user_data}
+    assert set(template["Parameters"]) - named == FOR_THE_DEPLOYMENT_ONLY | {"BootstrapVersion"}
+
+
+def test_a_spot_instance_has_a_request_for_one_time_and_is_never_stopped(tmp_path: Path) -> None:
+    finished = synthesize(tmp_path, spot="true", max_price="0.45")
+    assert finished.returncode == 0, finished.stderr
+    template = read_template(tmp_path)
+    data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    options = {"InstanceInterruptionBehavior": "terminate", "MaxPrice": "0.45", "SpotInstanceType": "one-time"}
+    assert data["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": options}
+    assert _tagged_at_launch(template) == {"instance", "volume", "network-interface", "spot-instances-request"}
+    instance = only(template, "AWS::EC2::Instance")["Properties"]
+    assert instance["InstanceInitiatedShutdownBehavior"] == "terminate"
+    alarm = only(template, "AWS::CloudWatch::Alarm")["Properties"]
+    assert json.dumps(alarm["AlarmActions"]).endswith(':ec2:terminate"]]}]')
+    # Another prompt must be another instance: this one can neither be stopped nor, once it is gone, be changed.
+    assert "UserData" not in instance
+    assert '"Ref": "Prompt"' in json.dumps(data["UserData"]["Fn::Base64"])
+    assert template["Outputs"]["Spot"]["Value"] == "true"
+
+
+def test_a_budget_counts_what_carries_the_tag_and_writes_to_its_reader(tmp_path: Path) -> None:
+    finished = synthesize(tmp_path, budget="10", budget_email="me@example.com")
+    assert finished.returncode == 0, finished.stderr
+    budget = only(read_template(tmp_path), "AWS::Budgets::Budget")["Properties"]
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 10, "Unit": "USD"}
+    assert budget["Budget"]["TimeUnit"] == "MONTHLY"
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:project$sd-on-ec2"]}
+    told = {
+        (one["Notification"]["NotificationType"], one["Notification"]["Threshold"], one["Subscribers"][0]["Address"])
+        for one in budget["NotificationsWithSubscribers"]
+    }
+    assert told == {(kind, at, "me@example.com") for kind, at in [("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]}
 
 
 def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template) -> None:
@@ -163,7 +293,7 @@ def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template)
 def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     outputs = template["Outputs"]
     assert set(outputs) == {
-        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Zones",
+        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Spot", "Zones",
     }  # fmt: skip
     assert all(output["Description"] for output in outputs.values())
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])

@@ -24,6 +24,12 @@ def test_zone_names_are_split() -> None:
         ("ami", "ami-0123456789abcdef0\n", "ami-0123456789abcdef0"),
         ("output_bucket", "My Bucket", "my-pictures"),
         ("root_device", "xvda", "/dev/sda1"),
+        ("spot", "maybe", "true or false"),
+        ("max_price", "0", "0.45"),
+        ("max_price", "cheap", "0.45"),
+        ("max_price", "inf", "0.45"),
+        ("budget", "-1", "10"),
+        ("budget_email", "me", "me@example.com"),
         ("zones", "0", "1, 2 or 3"),
         ("zones", "4", "1, 2 or 3"),
         ("zones", "us-east-1", "us-east-1b"),
@@ -41,3 +47,15 @@ def test_a_bad_setting_is_refused_with_its_rule(name: str, value: str, example: 
 def test_your_own_bucket_is_never_deleted() -> None:
     with pytest.raises(SystemExit, match="output_bucket=my-pictures, which is yours"):
         settings_from_context({"output_bucket": "my-pictures", "keep_results": "false"})
+
+
+def test_a_spot_price_without_spot_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"max_price=0.4 is for spot instances only: add -c spot=true"):
+        settings_from_context({"max_price": "0.4"})
+    assert settings_from_context({"max_price": "0.4", "spot": "true"}).max_price == 0.4
+
+
+@pytest.mark.parametrize("given", [{"budget": "10"}, {"budget_email": "me@example.com"}])
+def test_a_budget_and_its_reader_belong_together(given: dict[str, str]) -> None:
+    with pytest.raises(SystemExit, match="budget and budget_email belong together"):
+        settings_from_context(given)

@@ -10,7 +10,7 @@ from scripts.local.resources.resource import Resource, ResourceType, Wanted
 
 
 class Alarm(ResourceType):
-    """An alarm; moto's CloudFormation does not know the type, and nothing ever sets one off here."""
+    """An alarm; moto's CloudFormation does not know the type. `scripts.local.alarm_clock` sets it off."""
 
     type = "AWS::CloudWatch::Alarm"
     replaced_by = frozenset({"AlarmName"})

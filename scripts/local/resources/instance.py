@@ -13,6 +13,7 @@ from scripts.local.account import Account
 from scripts.local.resources.api_parameters import api_parameters
 from scripts.local.resources.launch_template_data import launch_template_data
 from scripts.local.resources.resource import Resource, ResourceType, Wanted, tag_ec2
+from scripts.local.spot_requests import record_spot_request
 
 LONGEST_USER_DATA = 16384  # bytes, before base64
 DEADLINE = 180.0  # seconds for an instance to change its state
@@ -25,6 +26,7 @@ PASSED_ON = (
     "EbsOptimized",
     "ImageId",
     "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
     "InstanceType",
     "KeyName",
     "MetadataOptions",
@@ -67,6 +69,8 @@ class Instance(ResourceType):
         launched = ec2.run_instances(MinCount=1, MaxCount=1, **api_parameters(ec2, "RunInstances", asked))
         instance_id = launched["Instances"][0]["InstanceId"]
         tag_ec2(account, instance_id, wanted)
+        if "InstanceMarketOptions" in asked:
+            record_spot_request(account, instance_id, asked)
         _wait_for(account, instance_id, "running", "stopped", "terminated")
         reason = _describe(account, instance_id).get("StateReason", {})
         if reason.get("Code") == "Server.InternalError":
@@ -77,9 +81,12 @@ class Instance(ResourceType):
         """Changes the instance, stopping it and starting it again where that is needed.
 
         Whether the real service starts a stopped instance whose user data changes is not documented; here it stays
-        stopped, so that nothing comes to depend on it.
+        stopped, so that nothing comes to depend on it. Raises `ValueError`, as the real service fails, when it was
+        terminated behind CloudFormation's back.
         """
         before, after = resource.properties, wanted.properties
+        if _state(account, resource.physical_resource_id) in ("shutting-down", "terminated"):
+            raise ValueError(f"The instance ID '{resource.physical_resource_id}' does not exist")
         if any(before.get(name) != after.get(name) for name in ("UserData", "InstanceType", "EbsOptimized")):
             was_running = _state(account, resource.physical_resource_id) in ("pending", "running")
             self._stop(account, resource.physical_resource_id)

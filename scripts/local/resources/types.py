@@ -8,6 +8,7 @@ from scripts.local.resources.alarm import Alarm
 from scripts.local.resources.auto_delete_objects import AutoDeleteObjects
 from scripts.local.resources.bucket import Bucket
 from scripts.local.resources.bucket_policy import BucketPolicy
+from scripts.local.resources.budget import Budget
 from scripts.local.resources.gateway_attachment import GatewayAttachment
 from scripts.local.resources.instance import Instance
 from scripts.local.resources.instance_profile import InstanceProfile
@@ -21,6 +22,7 @@ from scripts.local.resources.resource import ResourceType
 from scripts.local.resources.role import Role
 from scripts.local.resources.route import Route
 from scripts.local.resources.route_table import RouteTable
+from scripts.local.resources.schedule import Schedule
 from scripts.local.resources.security_group import SecurityGroup
 from scripts.local.resources.security_group_rule import SecurityGroupEgress, SecurityGroupIngress
 from scripts.local.resources.subnet import Subnet
@@ -33,6 +35,7 @@ OURS: tuple[type[ResourceType], ...] = (
     AutoDeleteObjects,
     Bucket,
     BucketPolicy,
+    Budget,
     GatewayAttachment,
     Instance,
     InstanceProfile,
@@ -44,6 +47,7 @@ OURS: tuple[type[ResourceType], ...] = (
     Role,
     Route,
     RouteTable,
+    Schedule,
     SecurityGroup,
     SecurityGroupEgress,
     SecurityGroupIngress,
