@@ -23,6 +23,7 @@ FILE_SECONDS = 1800
 Result = TypeVar("Result")
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
+TELLING_SECONDS = 2.0
 
 
 class Bucket:
@@ -95,11 +96,13 @@ def _aws(*words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS)
 class LatestTexts:
     """Uploads in the background; of several texts for one key only the latest matters.
 
-    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged.
+    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged. Between
+    two uploads there are `pause` seconds: each takes a process and about a second, and steps may be over at once.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, *, pause: float = TELLING_SECONDS) -> None:
         self._bucket = bucket
+        self._pause = pause
         self._waiting: dict[str, str] = {}
         self._changed = threading.Condition()
         self._busy = False
@@ -111,19 +114,17 @@ class LatestTexts:
             self._waiting[key] = text
             self._changed.notify_all()
 
-    def flush(self, seconds: float = 300) -> bool:
-        """Waits until everything is uploaded or given up; after `seconds` it forgets the rest and returns False.
+    def settle(self, seconds: float = 300) -> bool:
+        """Forgets what waits, and returns when what is under way has ended; False when that takes `seconds`.
 
-        The default is longer than one upload with all its attempts, so that none is left under way.
+        For whoever has something newer to tell next. The default is longer than one upload with all its attempts.
         """
-        deadline = time.monotonic() + seconds
         with self._changed:
-            while self._waiting or self._busy:
-                if not self._changed.wait(deadline - time.monotonic()):
-                    self._waiting.clear()
-                    logger.warning("gave up uploading after %g s", seconds)
-                    return False
-        return True
+            self._waiting.clear()
+            settled = self._changed.wait_for(lambda: not self._busy, seconds)
+        if not settled:
+            logger.warning("an upload is still under way after %g s", seconds)
+        return settled
 
     def _upload_for_ever(self) -> None:
         while True:
@@ -140,3 +141,4 @@ class LatestTexts:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
+            time.sleep(self._pause)

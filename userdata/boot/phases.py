@@ -61,10 +61,10 @@ class Phases:
                 self._uploads = LatestTexts(self.bucket)
             self._uploads.put(self.run.keys.status, document)
 
-    def flush(self) -> None:
-        """Waits for the background's uploads, so that none comes after the worker's own."""
+    def settle(self) -> None:
+        """Ends the background's uploads: what comes next, the worker's own status or a failure, is newer."""
         if self._uploads:
-            self._uploads.flush()
+            self._uploads.settle()
 
     def finish(self) -> None:
         """The record of a boot that went well, into the bucket. A failure of this is logged and no more."""
@@ -79,7 +79,7 @@ class Phases:
             message = f"The boot met something that it was not made for ({type(error).__name__}: {error})."
             logger.error("%s: %s", self._step, message, exc_info=error)
         failure = Failure(step=self._step, message=message, log_tail=log_tail(self._lines.text()))
-        self.flush()
+        self.settle()
         record = self._record(failure)
         try:
             self._save(failure)

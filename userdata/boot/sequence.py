@@ -91,7 +91,7 @@ def _prepare(
     with phases.phase("weights", cache):
         model = provide_weights(folders, settings, name=parameters["Model"], python=python, cache=cache)
     with phases.phase("worker"):
-        phases.flush()
+        phases.settle()
         start_worker(
             folders,
             {

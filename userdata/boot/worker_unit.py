@@ -20,11 +20,11 @@ def start_worker(folders: Folders, environment: Mapping[str, str]) -> None:
     """Starts the worker with `environment`, anew if it is running. Raises `StepError` when systemd refuses."""
     folders.logs.mkdir(parents=True, exist_ok=True)
     _replace(folders.worker_environment, environment_file(environment))
-    for unit in (UNIT, CACHE_UNIT):
-        source = folders.bundle / f"userdata/{unit}.service"
-        _replace(folders.units / source.name, source.read_text("utf-8"))
+    sources = [folders.bundle / f"userdata/{unit}.service" for unit in (UNIT, CACHE_UNIT)]
+    changed = [_replace(folders.units / source.name, source.read_text("utf-8")) for source in sources]
     try:
-        answer_of(["systemctl", "daemon-reload"], seconds=SYSTEMCTL_SECONDS)
+        if any(changed):
+            answer_of(["systemctl", "daemon-reload"], seconds=SYSTEMCTL_SECONDS)
         answer_of(["systemctl", "restart", UNIT], seconds=SYSTEMCTL_SECONDS)
     except CommandError as error:
         raise StepError(
@@ -48,10 +48,12 @@ def _quoted(name: str, value: str) -> str:
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str) -> bool:
+    """Whether there was anything to replace."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_text("utf-8") == text:
-        return
+        return False
     new = path.with_name(path.name + ".new")
     new.write_text(text, "utf-8")
     new.replace(path)
+    return True

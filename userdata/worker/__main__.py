@@ -73,4 +73,8 @@ def _idle_seconds(parameters: Mapping[str, str]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    # Not sys.exit: taking down an interpreter with torch in it costs seconds of a machine that is paid for, and nothing
+    # is left to do, since every upload has been waited for.
+    os._exit(code)

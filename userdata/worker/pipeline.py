@@ -15,7 +15,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image, DiffusionPipeline
+from diffusers import DiffusionPipeline
 
 from userdata.worker.run_error import RunError
 
@@ -50,7 +50,7 @@ def load_pipeline(folder: Path, *, layout: str, device: torch.device, from_image
     index = folder / "model_index.json"
     try:
         if index.exists():
-            pipeline = AutoPipelineForText2Image.from_pretrained(
+            pipeline = DiffusionPipeline.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, **_no_safety_checker(index)
             )
         else:
@@ -63,6 +63,9 @@ def load_pipeline(folder: Path, *, layout: str, device: torch.device, from_image
             "machine and start the instance again, which provides the model anew."
         ) from error
     if from_image:
+        # Imported here: it imports every kind of pipeline that there is.
+        from diffusers import AutoPipelineForImage2Image
+
         pipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     # One image at a time through the decoder: the largest single use of memory, without any gain from batching.

@@ -47,33 +47,48 @@ class SlowBucket(Bucket):
 
 def test_of_several_texts_for_one_key_only_the_latest_is_uploaded() -> None:
     bucket = SlowBucket()
-    uploads = LatestTexts(bucket)
+    uploads = LatestTexts(bucket, pause=0)
     uploads.put("status", "1")
     assert bucket.begun.acquire(timeout=10)
     for text in "234":
         uploads.put("status", text)
-    bucket.let.release(2)
-    assert uploads.flush(10)
+    bucket.let.release()
+    assert bucket.begun.acquire(timeout=10)
+    bucket.let.release()
+    assert uploads.settle(10)
     assert bucket.taken == [("status", "1"), ("status", "4")]
 
 
 def test_an_upload_that_fails_does_not_stop_the_next() -> None:
     bucket = SlowBucket()
-    uploads = LatestTexts(bucket)
+    uploads = LatestTexts(bucket, pause=0)
     uploads.put("bad", "1")
     uploads.put("good", "2")
     bucket.let.release(2)
-    assert uploads.flush(10)
+    for _ in range(2):
+        assert bucket.begun.acquire(timeout=10)
+    assert uploads.settle(10)
     assert bucket.taken == [("good", "2")]
 
 
-def test_flushing_gives_up_in_time_and_forgets_the_rest() -> None:
+def test_settling_forgets_what_waits_and_gives_up_on_what_hangs() -> None:
     bucket = SlowBucket()
-    uploads = LatestTexts(bucket)
+    uploads = LatestTexts(bucket, pause=0)
     uploads.put("one", "1")
     assert bucket.begun.acquire(timeout=10)
     uploads.put("two", "2")
-    assert not uploads.flush(0.05)
+    assert not uploads.settle(0.05)
     bucket.let.release(2)
-    assert uploads.flush(10)
+    assert uploads.settle(10)
     assert bucket.taken == [("one", "1")]
+
+
+def test_steps_that_are_over_at_once_are_not_told_one_by_one() -> None:
+    bucket = SlowBucket()
+    uploads = LatestTexts(bucket, pause=60)
+    uploads.put("status", "1")
+    bucket.let.release(2)
+    assert bucket.begun.acquire(timeout=10)
+    uploads.put("status", "2")
+    assert uploads.settle(10)
+    assert bucket.taken == [("status", "1")]

@@ -7,6 +7,9 @@ from tests.unit.boot.conftest import Machine
 from userdata.boot.after_worker import Ending
 from userdata.worker.run_name import run_name
 
+# Steps that are over within seconds are not told one by one.
+PHASES_OF_THE_BOOT = ("boot", "driver", "environment", "weights")
+
 
 def status_key(machine: Machine) -> str:
     return f"runs/{run_name(machine.parameters)}/status.json"
@@ -46,7 +49,8 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
         "SD_MODEL_FOLDER": str(machine.folders.models / "tiny"),
     }
     status = machine.document("/status.json")
-    assert (status["phase"], status["images_done"], status["images_total"]) == ("weights", 0, 6)
+    assert status["phase"] in PHASES_OF_THE_BOOT
+    assert (status["images_done"], status["images_total"]) == (0, 6)
     (record_key,) = [key for key in machine.objects() if key.startswith("boots/")]
     record = json.loads(machine.objects()[record_key])
     assert record_key == f"boots/i-0123456789abcdef0/{record['started_at']}.json"
@@ -62,7 +66,8 @@ def test_an_interrupted_run_keeps_its_beginning_and_its_images(machine: Machine,
     assert machine.boot().returncode == 0
     status = machine.document("/status.json")
     assert (status["started_at"], status["images_done"]) == ("2026-01-01T00:00:00.000Z", 4)
-    assert (status["phase"], status["error"], status["eta_seconds"]) == ("weights", None, None)
+    assert status["phase"] in PHASES_OF_THE_BOOT
+    assert (status["error"], status["eta_seconds"]) == (None, None)
 
 
 @pytest.mark.parametrize("python", [sys.executable, "/no/such/python"])

@@ -181,8 +181,8 @@ def _phase(machine: Machine, keys: RunKeys) -> str:
 
 
 def _wait_until(condition: Callable[[], bool], worker: subprocess.Popen[bytes], machine: Machine) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not condition():
         assert worker.poll() is None, f"the worker ended too early\n{machine.log()}"
-        assert time.monotonic() < deadline, f"waited for a minute\n{machine.log()}"
+        assert time.monotonic() < deadline, f"waited for three minutes\n{machine.log()}"
         time.sleep(0.02)
