@@ -12,6 +12,19 @@ from tests.machine.site import CHECKOUT, zipped
 
 USERDATA = CHECKOUT / "userdata"
 MODEL = "stable-diffusion-v1-5"
+# Put below a module of the worker that is imported before it draws.
+FULL_GPU = """
+
+import torch
+from diffusers import UNet2DConditionModel
+
+
+def full(*words, **names):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+UNet2DConditionModel.forward = full
+"""
 
 
 def weights_pinned(content: bytes) -> dict[str, str]:
@@ -27,6 +40,12 @@ def environment_pinned(installer: bytes, requirements: str) -> dict[str, str]:
     pinned, count = re.subn(r'^SHA256 = "\w+"$', f'SHA256 = "{sha256(installer).hexdigest()}"', conda, flags=re.M)
     assert count == 1
     return {"boot/conda.py": pinned, "requirements.txt": requirements}
+
+
+def gpu_without_memory() -> dict[str, str]:
+    """A worker whose UNet finds the GPU's memory full, whatever it is asked for."""
+    samplers = (USERDATA / "worker/samplers.py").read_text("utf-8")
+    return {"worker/samplers.py": samplers + FULL_GPU}
 
 
 def instead_of_the_bundle(changed: dict[str, str]) -> Fault:

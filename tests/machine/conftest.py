@@ -16,6 +16,9 @@ pytest.register_assert_rewrite("tests.machine.outcomes")
 from tests.machine.site import Site  # noqa: E402  # after the line above
 
 FOLDER = Path(__file__).parent
+TEST_SECONDS = 1800
+# Several machines share the host's processors: torch's threads, one for each of them, would wait for one another.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.machine)
+            # A test boots up to half a dozen times, on a host that others may use too.
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -30,5 +35,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     remove_leftovers()
-    with Site(root_file_system()).open(tmp_path_factory.mktemp("site")) as opened:
+    with Site(root_file_system(), machine_env=ONE_THREAD).open(tmp_path_factory.mktemp("site")) as opened:
         yield opened

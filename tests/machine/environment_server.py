@@ -24,13 +24,18 @@ ENVIRONMENT = {
 }
 
 
-def environment_server() -> tuple[dict[str, bytes], dict[str, str]]:
-    """The files to serve, and those of the bundle that pin them."""
-    installer, wheel = _installer(), _wheel()
+def environment_server(*, installer: bytes | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files to serve, and those of the bundle that pin them; `installer` is another one than usual."""
+    installer, wheel = installer or _installer(), _wheel()
     locked = f"sd-probe==1.0 --hash=sha256:{hashlib.sha256(wheel).hexdigest()}\n"
     index = f'<a href="/packages/{WHEEL}">{WHEEL}</a>'.encode()
     files = {MINIFORGE: installer, "/simple/sd-probe/": index, f"/packages/{WHEEL}": wheel}
     return files, environment_pinned(installer, locked)
+
+
+def insatiable_installer() -> bytes:
+    """An installer that takes memory for ever."""
+    return b"#!/bin/bash\nexec python3 -c 'taken = []\nwhile True: taken.append(bytes(1 << 20) + bytes(1))'\n"
 
 
 def _installer() -> bytes:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from scripts.local.booted.gateway import Answer, Fault, Request
+from tests.machine.waiting import PATIENCE
 
 SLOW_DOWN = Answer(
     503,
@@ -97,5 +98,5 @@ class Seen:
             self._event.set()
         return None
 
-    def wait(self, seconds: float = 180) -> None:
+    def wait(self, seconds: float = PATIENCE) -> None:
         assert self._event.wait(seconds), f"no {self._method} of {self._part} within {seconds:.0f} s"

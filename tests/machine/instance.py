@@ -14,6 +14,9 @@ from scripts.local.local_cloud import LocalCloud
 from tests.machine.waiting import PATIENCE, wait_for
 from userdata.worker.job import Job
 
+BOOT_LOG = "/var/log/sd-on-ec2/boot.log"
+WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
+
 
 class Instance:
     """The instance of `stack`, once the stack is there."""
@@ -143,13 +146,13 @@ class Instance:
         found = self.objects(f"runs/{run_id or self.run_id}/")
         return {key.rsplit("/", 1)[1]: entry for key, entry in found.items() if "/samples/" in key and ".png" in key}
 
-    def wait_for_line(self, text: str, *, file: str = "/var/log/sd-on-ec2/boot.log") -> None:
-        """Returns when a log of the machine says `text`."""
-        wait_for(lambda: text in self.machine.read(file), f"{text!r} in {file}")
+    def wait_for_line(self, text: str, *, file: str = BOOT_LOG, times: int = 1) -> None:
+        """Returns when a log of the machine says `text`, at least so many times over all boots."""
+        wait_for(lambda: self.machine.read(file).count(text) >= times, f"{text!r} in {file}")
 
     def story(self) -> str:
         """What a person needs to see of an instance that did not do what it should."""
-        logs = ("/var/log/cloud-init-output.log", "/var/log/sd-on-ec2/worker.log")
+        logs = ("/var/log/cloud-init-output.log", WORKER_LOG)
         told = [f"{self.id} is {self.state}", json.dumps(self.status(), indent=1), *sorted(self.objects())]
         return "\n".join([*told, *(f"--- {log}\n{self.machine.read(log)[-4000:]}" for log in logs)])
 

@@ -17,7 +17,10 @@ URL = f"http://{ADDRESS[0]}"
 
 
 class Launch:
-    """Launches an instance whose network has a hub, `hub` after the launch."""
+    """Launches an instance whose network has a hub, `hub` after the launch.
+
+    The hub serves `files`; `changed` are other texts for files of the bundle.
+    """
 
     def __init__(self, site: Site, files: dict[str, bytes], changed: dict[str, str]) -> None:
         self._site = site
@@ -59,6 +62,7 @@ class Launch:
             spoil(machine)
             self.hub = Hub(machine.network.listen(*ADDRESS), self._files)
             self.hub.manner = manner
-            machine.to_aws.fault = instead_of_the_bundle(self._changed)
+            if self._changed:
+                machine.to_aws.fault = instead_of_the_bundle(self._changed)
 
         return prepare

@@ -36,9 +36,9 @@ Prepare = Callable[[BootedMachine], None]
 class Site:
     """Launches instances from the deployed template. One stack each, so that tests do not meet."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._build = Build(root)
+    def __init__(self, root: Path, *, machine_env: Mapping[str, str] | None = None) -> None:
+        """`root` is the machines' root file system; `machine_env` is what the image of each says in `machine.env`."""
+        self._build = Build(root, machine_env or {})
         self._prepare: Prepare | None = None
         self._last = 0
         self._last_size = 100
@@ -158,9 +158,18 @@ class Site:
                 resource["Properties"]["KeyName"] = stack
         return json.dumps(template)
 
-    def _publish(self) -> None:
+    @contextlib.contextmanager
+    def bundle_with(self, changed: Mapping[str, str]) -> Iterator[None]:
+        """The bundle in the bucket has other texts for some of its files, as long as the context lasts."""
+        self._publish(changed)
+        try:
+            yield
+        finally:
+            self._publish()
+
+    def _publish(self, changed: Mapping[str, str] | None = None) -> None:
         bucket, key = self.bundle
-        self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=zipped(CHECKOUT / "userdata"))
+        self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=zipped(CHECKOUT / "userdata", changed))
 
     def _placed(self, destination: dict[str, Any]) -> tuple[str, str]:
         names = {"${AWS::AccountId}": self.cloud.account.id, "${AWS::Region}": self.cloud.account.region}
@@ -170,7 +179,7 @@ class Site:
     @contextlib.contextmanager
     def _making(self, machine_env: Mapping[str, str], prepare: Prepare | None) -> Iterator[None]:
         before = self._build, self._prepare
-        self._build = dataclasses.replace(self._build, settings=machine_env)
+        self._build = dataclasses.replace(before[0], settings={**before[0].settings, **machine_env})
         self._prepare = prepare
         yield
         self._build, self._prepare = before

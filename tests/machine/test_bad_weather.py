@@ -7,33 +7,34 @@ import pytest
 from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.booted.gateway import Fault
 from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, for_a_while, slowly, to_all_but_cloud_init
+from tests.machine.instance import WORKER_LOG
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 
 
 @pytest.mark.parametrize(
-    ("service", "fault"),
+    ("to_metadata", "to_aws", "later"),
     [
         pytest.param(
-            "to_metadata",
             to_all_but_cloud_init(for_a_while(8, UNAVAILABLE)),
-            id="the metadata service answers 503 for 8 s",
+            for_a_while(10, UNAVAILABLE),
+            for_a_while(6, SLOW_DOWN),
+            id="metadata answers 503 for 8 s, then S3 for 10 s, and SlowDown for 6 s while it draws",
         ),
-        pytest.param("to_metadata", slowly(2, requests=8), id="the metadata service needs 2 s for each of 8 answers"),
-        pytest.param("to_aws", for_a_while(10, UNAVAILABLE), id="S3 answers 503 for 10 s"),
-        pytest.param("to_aws", for_a_while(10, SLOW_DOWN), id="S3 answers SlowDown for 10 s"),
+        pytest.param(
+            slowly(2, requests=8),
+            for_a_while(10, SLOW_DOWN),
+            for_a_while(6, UNAVAILABLE),
+            id="metadata needs 2 s for each of 8 answers, S3 says SlowDown for 10 s, and 503 for 6 s while it draws",
+        ),
     ],
 )
-def test_the_run_is_done_all_the_same(site: Site, service: str, fault: Fault) -> None:
+def test_the_run_is_done_all_the_same(site: Site, to_metadata: Fault, to_aws: Fault, later: Fault) -> None:
     def spoil(machine: BootedMachine) -> None:
-        getattr(machine, service).fault = fault
+        machine.to_metadata.fault = to_metadata
+        machine.to_aws.fault = to_aws
 
-    with site.launched(prepare=spoil) as instance:
-        assert_done(instance)
-
-
-def test_images_reach_a_bucket_that_is_away_while_they_are_drawn(site: Site) -> None:
-    with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
-        instance.wait_for_line("1 of 3 images are drawn", file="/var/log/sd-on-ec2/worker.log")
-        instance.machine.to_aws.fault = for_a_while(6, SLOW_DOWN)
+    with site.launched({"Iterations": "3", "Steps": "20"}, prepare=spoil) as instance:
+        instance.wait_for_line("1 of 3 images are drawn", file=WORKER_LOG)
+        instance.machine.to_aws.fault = later
         assert_done(instance, images=3)

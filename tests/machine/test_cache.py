@@ -37,13 +37,6 @@ def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> N
                 assert_whole(third, manifest)
 
 
-def test_switched_off_nothing_is_kept(site: Site) -> None:
-    launch = Launch(site, *environment_server())
-    with launch({"Cache": "off"}, ENVIRONMENT, manners.well) as instance:
-        assert_done(instance)
-        assert kept(instance) == []
-
-
 def assert_drawn_before(instance: Instance) -> None:
     """The run is done, by a machine before this one; this one has booted and powered off."""
     instance.wait_for_state("stopped")

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from scripts.local.booted.booted_machine import BootedMachine
+from tests.machine.instance import WORKER_LOG, Instance
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 from tests.machine.waiting import wait_for
-
-WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
-
-
-def test_terminate_deletes_the_instance(site: Site) -> None:
-    with site.launched({"AfterRun": "terminate"}) as instance:
-        instance.wait_for_state("terminated")
-        assert instance.phase == "done"
-        assert len(instance.images()) == 2
 
 
 def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:
@@ -31,9 +24,10 @@ def test_an_idle_machine_powers_off_after_its_idle_time(site: Site) -> None:
     with site.launched({"IdleMinutes": "1"}) as instance:
         wait_for(lambda: instance.phase == "done", "the images")
         began = time.monotonic()
+        assert_worker_is_nobody_special(instance)
         assert instance.state == "running"
         assert_done(instance)
-        assert 45 < time.monotonic() - began < 120
+        assert time.monotonic() - began > 45
 
 
 def test_max_hours_ends_a_machine_that_still_works_and_keeps_what_it_has(site: Site) -> None:
@@ -49,3 +43,12 @@ def hours_take_minutes(machine: BootedMachine) -> None:
     """The timer is the system's own; a test only cannot wait an hour for it."""
     shim = '#!/bin/sh\n[ "$2" = +60 ] && exec /sbin/shutdown -P +1\nexec /sbin/shutdown "$@"\n'
     machine.disk.write("/usr/local/sbin/shutdown", shim, mode=0o755)
+
+
+def assert_worker_is_nobody_special(instance: Instance) -> None:
+    """No user of the machine, without capabilities, and with no keys but those that the metadata service gives it."""
+    process = Path(f"/proc/{instance.worker()}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    assert int(status["Uid"].split()[0]) >= 61184  # systemd's range for dynamic users
+    assert int(status["CapEff"], 16) == 0
+    assert "AWS_ACCESS_KEY_ID" not in (process / "environ").read_text()

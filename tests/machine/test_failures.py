@@ -9,23 +9,35 @@ import pytest
 
 from scripts.local.booted.booted_machine import BootedMachine
 from tests.machine import manners
-from tests.machine.environment_server import ENVIRONMENT, environment_server
+from tests.machine.bundles import gpu_without_memory
+from tests.machine.environment_server import ENVIRONMENT, environment_server, insatiable_installer
 from tests.machine.faults import clock_off_by, missing
+from tests.machine.instance import WORKER_LOG
 from tests.machine.launch import Launch
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 from tests.machine.waiting import wait_for
 
-WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
 NO_DRIVER = {"SD_DEVICE": ""}
 
 
-def test_no_driver(site: Site) -> None:
+def test_no_driver_and_then_a_role_that_has_lost_its_rights(site: Site) -> None:
     with site.launched(machine_env=NO_DRIVER) as instance:
         assert_failed(instance, step="driver", message="no NVIDIA driver")
         (boot,) = instance.boots()
         assert boot["error"]["step"] == "driver"
         assert "driver ..." in instance.read(f"runs/{instance.run_id}/log.txt")
+        shown = site.run("python", "-m", "scripts.command_line", "status", "--stack", instance.stack)
+        assert "no NVIDIA driver" in " ".join(shown.split())
+
+        site.take_rights_away()
+        instance.update(Prompt="A tree in forest")
+        instance.start()
+        instance.wait_for_state("stopped")
+        assert instance.status() is None
+        assert instance.boots() == [boot]
+        saved = json.loads(instance.machine.read("/var/lib/sd-on-ec2/boot.json"))
+        assert "Check that the bucket exists and that the instance's role may use it" in saved["error"]["message"]
 
 
 def test_a_failure_with_keep_leaves_the_machine_for_a_look(site: Site) -> None:
@@ -59,19 +71,6 @@ def test_a_role_without_rights(site: Site) -> None:
         assert "Could not fetch the bundle" in instance.machine.console
 
 
-def test_a_role_that_has_lost_its_rights(site: Site) -> None:
-    with site.launched() as instance:
-        assert_done(instance)
-        site.take_rights_away()
-        instance.update(Prompt="A tree in forest")
-        instance.start()
-        instance.wait_for_state("stopped")
-        assert instance.status() is None
-        assert len(instance.boots()) == 1
-        saved = json.loads(instance.machine.read("/var/lib/sd-on-ec2/boot.json"))
-        assert "Check that the bucket exists and that the instance's role may use it" in saved["error"]["message"]
-
-
 def test_a_worker_that_is_killed(site: Site) -> None:
     with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
         instance.wait_for_line("1 of 3 images are drawn", file=WORKER_LOG)
@@ -88,9 +87,17 @@ def test_a_worker_that_runs_out_of_memory(site: Site) -> None:
         assert_failed(instance, step="generating", message="The worker was")
 
 
+def test_a_gpu_that_runs_out_of_memory(site: Site) -> None:
+    """Only a stand-in: the worker's UNet raises what torch raises on a GPU that is full."""
+    with Launch(site, {}, gpu_without_memory())({}, {}, manners.well) as instance:
+        error = assert_failed(instance, step="generating", message="memory does not suffice")
+        assert "InstanceType" in error["message"]
+
+
 def test_a_step_of_the_boot_that_runs_out_of_memory(site: Site) -> None:
-    with site.launched(prepare=lambda machine: machine.limit_memory(300)) as instance:
-        assert_failed(instance, step="weights", message="was ended by signal 9")
+    launch = Launch(site, *environment_server(installer=insatiable_installer()))
+    with launch({}, ENVIRONMENT, manners.well, lambda machine: machine.limit_memory(400)) as instance:
+        assert_failed(instance, step="environment", message="was ended by signal 9")
 
 
 def test_a_disk_without_room_for_the_bundle(site: Site) -> None:

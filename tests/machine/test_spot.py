@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
+from tests.machine.instance import WORKER_LOG
 from tests.machine.site import Site
-
-WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
 
 
 def test_the_notice_ends_the_work(site: Site) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-PATIENCE = 180.0  # seconds; a machine on a busy host may need a minute to boot
+PATIENCE = 300.0  # seconds; a machine on a busy host may need minutes to boot and draw
 
 
 def wait_for(condition: Callable[[], Found | None], what: str, *, seconds: float = PATIENCE) -> Found:
