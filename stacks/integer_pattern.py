@@ -1,4 +1,4 @@
-"""Regular expressions for ranges of whole numbers.
+"""Regular expressions for ranges of numbers.
 
 CloudFormation's type Number lets 1.5 pass, and its AllowedPattern is for text only: so whole numbers are text here,
 with a pattern that holds their range.
@@ -21,6 +21,15 @@ def integer_pattern(low: int, high: int) -> str:
         alternatives.append(_block_pattern(str(start), str(end)))
         start = end + 1
     return f"^(?:{'|'.join(alternatives)})$"
+
+
+def decimal_pattern(low: int, high: int) -> str:
+    """A pattern that matches the decimal fractions from `low` to `high`, both included, such as 7.5.
+
+    Raises `ValueError` unless 0 <= low < high.
+    """
+    below = integer_pattern(low, high - 1).strip("^$")
+    return rf"^(?:{below}(?:\.[0-9]{{1,13}})?|{high}(?:\.0{{1,13}})?)$"
 
 
 def _end_of_block(start: int, high: int) -> int:

@@ -16,7 +16,7 @@ from aws_cdk import CfnParameter, Fn, IResolvable, Stack, Token
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from stacks.integer_pattern import integer_pattern
+from stacks.integer_pattern import decimal_pattern, integer_pattern
 from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from userdata.worker.job import Job
 
@@ -42,19 +42,35 @@ def parameters_of(model: type[BaseModel]) -> Iterator[Parameter]:
 
 
 def _properties(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and extra["models_own"]:
+        return {**_or_empty(_constraints(field), field), "default": ""}
+    return {**_constraints(field), "default": _as_text(field.default)}
+
+
+def _or_empty(constraints: dict[str, Any], field: FieldInfo) -> dict[str, Any]:
+    """The same constraints for a text that may also be empty, which CloudFormation's numbers cannot be."""
+    if "allowed_values" in constraints:
+        return {**constraints, "allowed_values": ["", *constraints["allowed_values"]]}
+    if field.annotation is float:
+        pattern = decimal_pattern(constraints["min_value"], constraints["max_value"])
+    else:
+        pattern = constraints["allowed_pattern"]
+    return {"type": "String", "allowed_pattern": f"^$|{pattern}"}
+
+
+def _constraints(field: FieldInfo) -> dict[str, Any]:
     if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
-        constraints: dict[str, Any] = {"type": "String", "allowed_values": [m.value for m in field.annotation]}
-    elif field.annotation is int:
-        constraints = {"type": "String", **_whole_number(field)}
-    elif field.annotation is float:
-        constraints = {
+        return {"type": "String", "allowed_values": [m.value for m in field.annotation]}
+    if field.annotation is int:
+        return {"type": "String", **_whole_number(field)}
+    if field.annotation is float:
+        return {
             "type": "Number",
             "min_value": _bound(field, annotated_types.Ge, "ge"),
             "max_value": _bound(field, annotated_types.Le, "le"),
         }
-    else:
-        constraints = {"type": "String", **_text(field)}
-    return {**constraints, "default": _as_text(field.default)}
+    return {"type": "String", **_text(field)}
 
 
 def _whole_number(field: FieldInfo) -> dict[str, Any]:

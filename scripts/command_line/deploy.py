@@ -18,7 +18,7 @@ from scripts.command_line.parameter_options import check_parameters
 from scripts.command_line.preflight import choose_zones, prepare_initial_image
 from scripts.command_line.runs import Run
 from scripts.command_line.watch import watch_run
-from userdata.worker.catalogue import read_catalogue
+from userdata.worker.catalogue import find_model
 
 POLL_SECONDS = 1.0
 
@@ -82,6 +82,6 @@ def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | Non
         every_seconds=POLL_SECONDS,
         hours=float(deployment.parameters["MaxHours"]),
     )
-    if read_catalogue()[str(job.model)].source is None:
+    if find_model(job.model).is_noise:
         console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)

@@ -44,7 +44,8 @@ def _option(model: type[BaseModel], field_name: str) -> inspect.Parameter:
     field = model.model_fields[field_name]
     extra = field.json_schema_extra
     rule = extra["rule"] if isinstance(extra, dict) else ""
-    default = f" Default: {field.default}." if field.default != "" else ""
+    shown = field.default != "" and not (isinstance(extra, dict) and extra["models_own"])
+    default = f" Default: {field.default}." if shown else ""
     text = f"{field.description} Must be {rule}.{default}"
     info = (
         typer.Argument(help=text, show_default=False)

@@ -30,7 +30,7 @@ UNet2DConditionModel.forward = full
 def weights_pinned(content: bytes) -> dict[str, str]:
     """The catalogue, with `content` for the model's weights."""
     catalogue = json.loads((USERDATA / "models.json").read_text("utf-8"))
-    catalogue[MODEL]["source"] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+    catalogue[MODEL]["files"][0] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
     return {"models.json": json.dumps(catalogue)}
 
 

@@ -18,7 +18,7 @@ from tests.machine.launch import URL, Launch
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 from tests.machine.waiting import PATIENCE
-from userdata.worker.catalogue import read_catalogue
+from userdata.worker.catalogue import find_model
 
 WEIGHTS = random.Random(7).randbytes(3_000_000)
 
@@ -27,9 +27,9 @@ WEIGHTS = random.Random(7).randbytes(3_000_000)
 def launched_for_weights(
     site: Site, manner: manners.Manner, spoil: Callable[[BootedMachine], None] = lambda machine: None
 ) -> Iterator[tuple[Instance, Launch]]:
-    source = read_catalogue()[MODEL].source
-    assert source
-    launch = Launch(site, {urlsplit(source.url).path: WEIGHTS}, weights_pinned(WEIGHTS))
+    model = find_model(MODEL)
+    (file,) = model.files
+    launch = Launch(site, {urlsplit(model.url(file.path)).path: WEIGHTS}, weights_pinned(WEIGHTS))
     with launch({"Model": MODEL}, {"SD_WEIGHTS_URL": URL}, manner, spoil) as instance:
         yield instance, launch
 

@@ -160,3 +160,58 @@ def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:
     with pytest.raises(ValidationError) as refusal:
         Job.model_validate({"Promt": "a horse"})
     assert "Promt is not a parameter; there are Prompt, " in explain(refusal.value, Job)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        ("stable-diffusion-v1-5", (512, 640, 75, 7.5, "ddim")),
+        ("sdxl-base", (1024, 1024, 50, 5, "euler")),
+        ("sdxl-turbo", (512, 512, 4, 0, "euler_a")),
+        ("flux-schnell", (1024, 1024, 4, 0, "euler")),
+        ("hf:owner/name/model.safetensors", (512, 640, 75, 7.5, "ddim")),
+    ],
+)
+def test_what_is_not_given_is_the_models_own(model: str, own: tuple[object, ...]) -> None:
+    empty = dict.fromkeys(("Height", "Width", "Steps", "GuidanceScale", "Sampler"), "")
+    for job in (Job(model=model), Job.model_validate({"Model": model, **empty})):
+        assert (job.H, job.W, job.ddim_steps, job.scale, job.sampler) == own
+
+
+def test_what_is_given_is_kept_even_when_it_is_nothing() -> None:
+    assert Job.model_validate({"GuidanceScale": "0", "Steps": "1"}).scale == 0
+
+
+def test_left_to_the_model_and_given_alike_are_one_run() -> None:
+    asked = {**Job(model="sdxl-turbo").model_dump(by_alias=True), "RunId": ""}
+    assert run_name({**asked, "Steps": "", "Sampler": ""}) == run_name({**asked, "Steps": "4"})
+    assert run_name({**asked, "Steps": ""}) != run_name({**asked, "Steps": "3"})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "dall-e",
+        "",
+        "hf:name/model.safetensors",
+        "hf:owner/name/model.bin",
+        "hf:owner/name/a b.safetensors",
+        "https://example.org/model.safetensors",
+        "s3://bucket",
+        "s3://Bucket/model.safetensors",
+        "s3://bucket/$(id).safetensors",
+    ],
+)
+def test_a_model_that_is_none_is_refused_with_the_forms_that_are(model: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Job(model=model)
+    (sentence,) = explain(refused.value, Job)
+    assert sentence.startswith("Model is ")
+    assert "hf:owner/name/file or s3://bucket/key" in sentence
+
+
+def test_flux_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValidationError, match=r"Sampler is .*ddim.*, but FLUX.1 \[schnell\] samples with euler only"):
+        Job(model="flux-schnell", sampler="ddim")
+    with pytest.raises(ValidationError, match=r"Width is 520, but must be a multiple of 16 .*for example 512"):
+        Job(model="flux-schnell", W=520)

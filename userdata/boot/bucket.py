@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Optional, TypeVar
+from typing import Any, Callable, Dict, Optional, TypeVar
 
 from userdata.boot.commands import CommandError, answer_of
 from userdata.boot.patience import Patience
@@ -45,9 +45,17 @@ class Bucket:
 
     def size(self, key: str) -> Optional[int]:
         """How many bytes an object has, or None when there is no such object. Raises `StepError` as `get` does."""
+        head = self.head(key)
+        return None if head is None else int(head["ContentLength"])
+
+    def head(self, key: str) -> Optional[Dict[str, Any]]:
+        """What S3 says about an object, by the API's names (`ContentLength`, `ETag`), or None when there is none.
+
+        Raises `StepError` as `get` does.
+        """
         words = ("s3api", "head-object", "--output", "json", "--bucket", self.name, "--key", key)
         answer = self._found(key, lambda: _aws(*words))
-        return None if answer is None else int(json.loads(answer)["ContentLength"])
+        return None if answer is None else dict(json.loads(answer))
 
     def put_file(self, path: Path, key: str) -> None:
         """Writes the file at `path` to an object. Raises `StepError` when S3 does not take it."""

@@ -14,7 +14,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any, Callable, Optional
+from typing import IO, Any, Callable, Dict, Optional
+from urllib.parse import urlsplit
 
 from userdata.boot.file_hash import CHUNK_BYTES, sha256_of
 from userdata.boot.patience import Patience
@@ -32,13 +33,15 @@ POINTER_BYTES = 1 << 20
 class Pinned:
     """A file that is known before it is fetched: its SHA-256 in hexadecimal and, where known, its size in bytes.
 
-    `page` is where a person gets access to it, for files that may ask for that.
+    `page` is where a person gets access to it, for files that may ask for that, and `token` what shows that somebody
+    has it: a secret, which reaches the host of `url` and no other.
     """
 
     url: str
     sha256: str
     bytes: Optional[int] = None
     page: Optional[str] = None
+    token: Optional[str] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class _Download:
         self.manner = manner
         self.part = part_of(destination)
         self.stamp = _stamp_of(destination)
-        self.opener = urllib.request.build_opener(_Redirects)
+        self.opener = urllib.request.build_opener(Redirects)
 
     def run(self) -> None:
         self.destination.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +181,7 @@ class _Download:
                 self.part.unlink()
                 offset = 0
         # identity: a compressed answer would make every size and range mean something else.
-        headers = {"User-Agent": "sd-on-ec2", "Accept-Encoding": "identity"}
+        headers = {**request_headers(self.pinned.token), "Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
         try:
@@ -203,10 +206,7 @@ class _Download:
             self.part.unlink()
             raise _PassingError(f"{url} has no byte {offset}: starting over")
         if code in (401, 403):
-            raise StepError(
-                f"{url} was refused ({code}): the file is behind an agreement or a login. Open "
-                f"{self.pinned.page or url}, accept the licence there if it asks for that, or choose another Model."
-            )
+            raise StepError(refused(url, code, page=self.pinned.page, token=self.pinned.token))
         if code in (408, 425, 429) or code >= 500:
             raise _PassingError(f"{url} answered {code}", _seconds(error.headers.get("Retry-After")))
         raise StepError(
@@ -273,12 +273,41 @@ class _Download:
         logger.info("%s: %s%s, %s/s", self.destination.name, _amount(have), share, _amount(speed))
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows 308 too, which Python knows only since 3.11."""
+def request_headers(token: Optional[str]) -> Dict[str, str]:
+    """The headers of every request, with the right that `token` gives."""
+    return {"User-Agent": "sd-on-ec2", **({"Authorization": f"Bearer {token}"} if token else {})}
+
+
+def refused(url: str, code: int, *, page: Optional[str], token: Optional[str]) -> str:
+    """What to do about an answer of 401 or 403, which the hub also gives for a repository that is not there."""
+    account = (
+        "with the account of HubToken's token" if token else "and give the name of that account's token as HubToken"
+    )
+    return (
+        f"{url} was refused ({code}): the file is behind an agreement or a login, or there is none of that name. Open "
+        f"{page or url}, accept the licence there if it asks for that, {account}, or choose another Model."
+    )
+
+
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows 308 too, which Python knows only since 3.11, and keeps a secret from other hosts.
+
+    The hub sends everybody to the addresses of its storage, which are signed: they need no token, and must not get it.
+    """
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Optional[urllib.request.Request]:
+        """The next request, without the secret where it goes to another host."""
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        if following and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+            following.remove_header("Authorization")
+        return following
 
     def http_error_308(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message
     ) -> Optional[Any]:
+        """Follows a 308 as a 307."""
         return self.http_error_302(req, fp, 307, msg, headers)  # type: ignore[arg-type]  # typeshed: HTTPMessage
 
 

@@ -9,6 +9,7 @@ from typing import Mapping, Optional
 
 from userdata.boot.bucket import Bucket
 from userdata.boot.cache import OFF, Cache
+from userdata.boot.downloads import Downloads
 from userdata.boot.driver import wait_for_driver
 from userdata.boot.environment import check_gpu, environment_key, provide_environment, use_interpreter
 from userdata.boot.instance_metadata import Instance, read_instance
@@ -89,7 +90,8 @@ def _prepare(
     with phases.phase("environment", cache):
         python, compiled = _interpreter(folders, settings, cache)
     with phases.phase("weights", cache):
-        model = provide_weights(folders, settings, name=parameters["Model"], python=python, cache=cache)
+        downloads = Downloads(settings, hub_token=parameters.get("HubToken", ""), cache=cache)
+        model = provide_weights(folders, downloads, name=parameters["Model"], python=python)
     with phases.phase("worker"):
         phases.settle()
         start_worker(

@@ -5,73 +5,63 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import Mapping, Optional
 
 from userdata.boot.bundled_model import check_bundled_model
-from userdata.boot.cache import Cache
 from userdata.boot.commands import CommandError, run_logged
-from userdata.boot.download import Manner, Pinned, download, part_of, write_stamp
+from userdata.boot.downloads import Downloads
+from userdata.boot.model_folder import complete_model_folder
 from userdata.boot.step_error import StepError
-from userdata.worker.catalogue import CATALOGUE, Model, Source, read_catalogue
-from userdata.worker.layout import CACHE, Folders
+from userdata.worker.catalogue import CATALOGUE, Model, find_model, read_catalogue
+from userdata.worker.layout import Folders
 
 logger = logging.getLogger(__name__)
-HUB = "https://huggingface.co"
 MAKE_SECONDS = 600
 
 
 def provide_weights(
-    folders: Folders,
-    settings: Mapping[str, str],
-    *,
-    name: str,
-    python: Path,
-    cache: Optional[Cache] = None,
-    catalogue: Path = CATALOGUE,
-    manner: Optional[Manner] = None,
+    folders: Folders, downloads: Downloads, *, name: str, python: Path, catalogue: Path = CATALOGUE
 ) -> Path:
     """The folder with the weights of the model called `name`.
 
-    They are taken from `cache`, fetched or made where they are missing. A model of the bundle is used where it lies.
-
-    `python` is the worker's interpreter, which makes the weights of a model without a source. Raises `StepError`.
+    They are fetched or made where they are missing. A model of the bundle is used where it lies. `python` is the
+    worker's interpreter, which makes the weights of a model without files. Raises `StepError`.
     """
-    models = read_catalogue(catalogue)
-    if name not in models:
-        raise StepError(f"Model {name} is not in the catalogue. Deploy again with one of {', '.join(models)}.")
-    model = models[name]
+    try:
+        model = find_model(name, catalogue)
+    except KeyError:
+        known = ", ".join(read_catalogue(catalogue))
+        raise StepError(
+            f"Model {name} is neither in the catalogue nor the place of a checkpoint. Deploy again with one of {known}."
+        ) from None
     if model.bundled_sha256 is not None:
         bundled = folders.bundle / "userdata/models" / name
         check_bundled_model(bundled, model.bundled_sha256)
         return bundled
-    folder = folders.models / name
-    if model.source is None:
-        _make(folders, folder, python)
+    folder = folders.models / folder_name(name)
+    if model.is_own:
+        downloads.own(name, folder)
+    elif model.files:
+        _fetch(folders, downloads, model, folder)
     else:
-        _fetch(model, _mirrored(model.source, settings), folder, cache, manner)
+        _make(folders, folder, python)
     return folder
 
 
-def _mirrored(source: Source, settings: Mapping[str, str]) -> Source:
-    mirror = settings.get("SD_WEIGHTS_URL")
-    if not mirror or not source.url.startswith(HUB + "/"):
-        return source
-    return replace(source, url=mirror.rstrip("/") + source.url[len(HUB) :])
+def folder_name(name: str) -> str:
+    """A model's folder: its name, or for somebody's own a name that follows from the whole of where it lies."""
+    if "/" not in name:
+        return name
+    return "own-" + hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def _fetch(model: Model, source: Source, folder: Path, cache: Optional[Cache], manner: Optional[Manner]) -> None:
+def _fetch(folders: Folders, downloads: Downloads, model: Model, folder: Path) -> None:
     logger.info("%s, licence %s", model.title, model.licence)
-    file = folder / source.file
-    key = f"{CACHE}weights/{source.sha256}/{source.file}"
-    # What has been fetched of it goes on being fetched.
-    if cache and not file.exists() and not part_of(file).exists() and cache.take_file(key, file, sha256=source.sha256):
-        write_stamp(file, source.sha256)
-    pinned = Pinned(url=source.url, sha256=source.sha256, bytes=source.bytes, page=model.page)
-    download(pinned, file, manner)
-    if cache:
-        cache.has(key, file, built_from={})
+    for file in model.files:
+        downloads.listed(model, file, folder)
+    if len(model.files) > 1:
+        assert model.layout
+        complete_model_folder(folder, folders.bundle / "userdata/models", model.layout)
 
 
 def _recipe(bundle: Path) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
-from userdata.worker.catalogue import read_catalogue
+from userdata.worker.catalogue import find_model
 from userdata.worker.cost import instance_cost
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
@@ -122,7 +122,7 @@ class Attempt:
 
         pipeline = load_pipeline(
             self._settings.model_folder,
-            layout=read_catalogue()[str(self._job.model)].layout,
+            layout=find_model(self._job.model).layout,
             device=choose_device(self._settings.device),
             from_image=self._job.from_image,
         )

@@ -1,49 +1,136 @@
-"""The models that can be asked for by name. Standard library only: the boot fetches weights from it."""
+"""The models that can be asked for. Standard library only: the boot fetches weights from it.
+
+A name of `models.json` stands for files that are known beforehand, with their SHA-256. Any other checkpoint is named by
+where it lies: `hf:owner/name/file` or `hf:owner/name@revision/file` on the Hugging Face hub, `s3://bucket/key` in S3.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 CATALOGUE = Path(__file__).parent.parent / "models.json"
+HUB = "https://huggingface.co"
+LONGEST_NAME = 200
+
+_CHECKPOINT = r"\.(?:safetensors|ckpt)"
+HUB_PATTERN = rf"hf:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(?:@[A-Za-z0-9_.-]+)?/[A-Za-z0-9_./+-]+{_CHECKPOINT}"
+S3_PATTERN = rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/[A-Za-z0-9_./+=@-]+{_CHECKPOINT}"
+S3 = "s3://"
 
 
 @dataclass(frozen=True)
-class Source:
-    """One file to download: where it lies, its size in bytes and its SHA-256 in hexadecimal."""
+class File:
+    """One file to download: its path in the repository, its size in bytes and its SHA-256 in hexadecimal."""
 
-    url: str
-    file: str
+    path: str
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of the catalogue. `source` is None for weights that are made on the machine or come with the bundle.
+    """One model. `files` is empty for weights that are made on the machine, come with the bundle, or are not listed.
 
-    `bundled_sha256` is set for a model whose files are in the bundle, in `userdata/models/<name>/`: the SHA-256 over
-    all of them, in hexadecimal, as `userdata.boot.bundled_model.folder_sha256` takes it.
-    `native_size` is the edge, in pixels, of the images that the model was trained on; `page` is where a person reads
-    and accepts the licence.
+    `repository` is the one on the Hugging Face hub, `revision` a commit or a branch of it. `layout` is the folder of
+    `userdata/models/` with the configuration that fits its weights, None for a checkpoint that has to be looked into.
+    `pipeline` is the diffusers class that draws with it. `memory_gib` is what one image of `native_size`, an edge in
+    pixels, takes on the GPU, as `userdata.worker.memory_need` computes it; None where only the file can tell.
+    `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
+    images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
+    hub wants a token of somebody who has accepted the licence. `bundled_sha256` is set for a model whose files are in
+    the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
+    `userdata.boot.bundled_model.folder_sha256` takes it.
     """
 
     name: str
     title: str
-    layout: str
-    source: Optional[Source]
-    page: Optional[str]
+    layout: Optional[str]
+    pipeline: Optional[str]
     licence: str
     native_size: int
+    memory_gib: Optional[float]
+    defaults: Mapping[str, Any]
+    size_multiple: int = 8
+    samplers: Optional[Tuple[str, ...]] = None
+    repository: Optional[str] = None
+    revision: str = "main"
+    gated: bool = False
+    files: Tuple[File, ...] = field(default_factory=tuple)
     bundled_sha256: Optional[str] = None
 
+    @property
+    def page(self) -> Optional[str]:
+        """Where a person reads about it and accepts its licence."""
+        return f"{HUB}/{self.repository}" if self.repository else None
 
-def read_catalogue(path: Path = CATALOGUE) -> dict[str, Model]:
-    """Every model by its name, in the order of the file."""
+    @property
+    def is_own(self) -> bool:
+        """Whether it is somebody's own, named by where it lies instead of by the catalogue."""
+        return self.layout is None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether its weights are random, made on the machine."""
+        return not self.is_own and not self.files and self.bundled_sha256 is None
+
+    @property
+    def bytes(self) -> int:
+        """How much there is to download, as far as it is known beforehand."""
+        return sum(file.bytes for file in self.files)
+
+    def url(self, path: str) -> str:
+        """The address of a file of its repository."""
+        return f"{HUB}/{self.repository}/resolve/{self.revision}/{path}"
+
+
+def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
+    """Every model of the catalogue by its name, in the order of the file."""
     entries = json.loads(path.read_text("utf-8"))
-    return {
-        name: Model(name=name, **{**entry, "source": Source(**entry["source"]) if entry["source"] else None})
-        for name, entry in entries.items()
-    }
+    return {name: _listed(name, entry) for name, entry in entries.items()}
+
+
+def find_model(name: str, path: Path = CATALOGUE) -> Model:
+    """The model called `name`: one of the catalogue, or somebody's own. Raises `KeyError` when it is neither."""
+    listed = read_catalogue(path)
+    if name in listed:
+        return listed[name]
+    if re.fullmatch(HUB_PATTERN, name):
+        repository, revision, _ = hub_parts(name)
+        return _own(name, listed, repository=repository, revision=revision)
+    if re.fullmatch(S3_PATTERN, name):
+        return _own(name, listed)
+    raise KeyError(name)
+
+
+def hub_parts(reference: str) -> Tuple[str, str, str]:
+    """Repository, revision and path of `hf:owner/name[@revision]/path`."""
+    owner, name, path = reference[len("hf:") :].split("/", 2)
+    name, _, revision = name.partition("@")
+    return f"{owner}/{name}", revision or "main", path
+
+
+def _listed(name: str, entry: Mapping[str, Any]) -> Model:
+    # What a pin rests on is for people; a program needs the pin alone.
+    known = {key: value for key, value in entry.items() if key != "hashes_stated_by"}
+    if "samplers" in known:
+        known["samplers"] = tuple(known["samplers"])
+    return Model(name=name, **{**known, "files": tuple(File(**file) for file in entry.get("files", []))})
+
+
+def _own(name: str, listed: Mapping[str, Model], **where: Any) -> Model:
+    usual = next(iter(listed.values()))
+    return Model(
+        name=name,
+        title=name,
+        layout=None,
+        pipeline=None,
+        licence="its owner's",
+        native_size=usual.native_size,
+        memory_gib=None,
+        defaults=usual.defaults,
+        **where,
+    )

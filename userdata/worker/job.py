@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from userdata.worker.catalogue import read_catalogue
+from userdata.worker.catalogue import HUB_PATTERN, LONGEST_NAME, S3_PATTERN, find_model, read_catalogue
 from userdata.worker.run_name import run_name
 
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
@@ -20,12 +20,21 @@ Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names a
     {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc")},
     type=str,
 )
-ModelName = Enum("ModelName", {name: name for name in read_catalogue()}, type=str)  # type: ignore[misc]
+MODEL_NAMES = list(read_catalogue())
 
 
-def parameter(default: Any, *, name: str, description: str, rule: str, **constraints: Any) -> Any:
-    """A field that is also a CloudFormation parameter called `name`; `rule` completes the sentence "`name` must be"."""
-    return Field(default, alias=name, description=description, json_schema_extra={"rule": rule}, **constraints)
+def parameter(
+    default: Any, *, name: str, description: str, rule: str, models_own: bool = False, **constraints: Any
+) -> Any:
+    """A field that is also a CloudFormation parameter called `name`; `rule` completes the sentence "`name` must be".
+
+    `models_own` says that the parameter is empty unless it is given, and then takes the value of the model's own
+    `defaults`; `default` is that of the model that is the default.
+    """
+    extra: dict[str, Any] = {"rule": rule, "models_own": models_own}
+    if models_own:
+        description = f"{description} Empty: the model's own, for Stable Diffusion v1 {default}."
+    return Field(default, alias=name, description=description, json_schema_extra=extra, **constraints)
 
 
 class Job(BaseModel):
@@ -56,6 +65,7 @@ class Job(BaseModel):
     H: int = parameter(
         512,
         name="Height",
+        models_own=True,
         description="Height of the images in pixels.",
         rule="a multiple of 8 from 64 to 2048, for example 512",
         ge=64,
@@ -65,6 +75,7 @@ class Job(BaseModel):
     W: int = parameter(
         640,
         name="Width",
+        models_own=True,
         description="Width of the images in pixels.",
         rule="a multiple of 8 from 64 to 2048, for example 640",
         ge=64,
@@ -74,6 +85,7 @@ class Job(BaseModel):
     ddim_steps: int = parameter(
         75,
         name="Steps",
+        models_own=True,
         description="Denoising steps of the sampler.",
         rule="a whole number from 1 to 1000, for example 75",
         ge=1,
@@ -98,6 +110,7 @@ class Job(BaseModel):
     scale: float = parameter(
         7.5,
         name="GuidanceScale",
+        models_own=True,
         description="Classifier-free guidance scale: how strictly the images follow the prompt. 1 switches it off.",
         rule="a number from 0 to 50, for example 7.5",
         ge=0,
@@ -115,14 +128,19 @@ class Job(BaseModel):
     sampler: Sampler = parameter(
         "ddim",
         name="Sampler",
+        models_own=True,
         description="The sampler (scheduler) of the denoising steps.",
         rule=f"one of {', '.join(s.value for s in Sampler)}",
     )
-    model: ModelName = parameter(
+    model: str = parameter(
         "stable-diffusion-v1-5",
         name="Model",
-        description="The model, by its name in userdata/models.json.",
-        rule=f"one of {', '.join(m.value for m in ModelName)}",
+        description="The model: a name of userdata/models.json, or a checkpoint by where it lies, on the Hugging Face "
+        "hub or in S3 (docs/models.md).",
+        rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors or .ckpt file as hf:owner/name/file or "
+        "s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
+        max_length=LONGEST_NAME,
+        pattern=f"^(?:{'|'.join(MODEL_NAMES)}|{HUB_PATTERN}|{S3_PATTERN})$",
     )
     init_img: str = parameter(
         "",
@@ -150,6 +168,24 @@ class Job(BaseModel):
         pattern=r"^[A-Za-z0-9._-]*$",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_models_own(cls, given: Any) -> Any:
+        """Replaces what is missing or empty by the model's own, so that a job is always whole."""
+        if not isinstance(given, dict):
+            return given
+        filled = dict(given)
+        try:
+            defaults = find_model(_given(filled, "model") or cls.model_fields["model"].default).defaults
+        except KeyError:
+            defaults = {}  # what is wrong with the name is told by its own rule
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra["models_own"] and _given(filled, name) in (None, ""):
+                filled.pop(name, None)
+                filled[str(field.alias)] = defaults.get(name, field.default)
+        return filled
+
     @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "seed", mode="before")
     @classmethod
     def _no_number_from_a_flag(cls, value: Any) -> Any:
@@ -166,6 +202,23 @@ class Job(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_model_can(self) -> Job:
+        model = find_model(self.model)
+        if model.samplers and str(self.sampler) not in model.samplers:
+            raise ValueError(
+                f"Sampler is {self.sampler!s}, but {model.title} samples with {' or '.join(model.samplers)} only: "
+                f"leave Sampler empty, or for example {model.samplers[0]}"
+            )
+        for name, value in (("Height", self.H), ("Width", self.W)):
+            if value % model.size_multiple:
+                rounded = value // model.size_multiple * model.size_multiple
+                raise ValueError(
+                    f"{name} is {value}, but must be a multiple of {model.size_multiple} for {model.title}, "
+                    f"for example {rounded}"
+                )
+        return self
+
     @property
     def images_total(self) -> int:
         """How many images the run makes."""
@@ -180,3 +233,8 @@ class Job(BaseModel):
     def name(self) -> str:
         """The run's name, which is also its folder in the bucket."""
         return run_name(self.model_dump(by_alias=True))
+
+
+def _given(values: dict[str, Any], name: str) -> Any:
+    alias = str(Job.model_fields[name].alias)
+    return values.get(alias, values.get(name))

@@ -1,8 +1,8 @@
 """Loads a model once, for text to image and image to image.
 
-A model is a folder: either diffusers' own layout, or one .safetensors file in the original layout, for which the
-bundle carries the configuration and the tokenizer (`userdata/models/<layout>/`). Nothing is fetched while loading, and
-a pickle is never opened: unpickling runs whatever code the file contains.
+A model is a folder: either diffusers' own layout, or one checkpoint in the original layout, for which the bundle
+carries the configuration and the tokenizer (`userdata/models/<layout>/`). Nothing is fetched while loading, and a
+pickle is opened with weights only: unpickling anything else runs whatever code the file contains.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
 from userdata.worker.run_error import RunError
+from userdata.worker.single_file import load_single_file
 
 LAYOUTS = Path(__file__).parent.parent / "models"
+TOKENIZER = LAYOUTS / "stable-diffusion-v1" / "tokenizer"
+# Trained in bfloat16: in float16, whose range is smaller, their activations overflow.
+IN_BFLOAT16 = frozenset({"FluxPipeline"})
 
 logger = logging.getLogger(__name__)
 
@@ -39,22 +44,30 @@ def choose_device(device: str | None) -> torch.device:
     )
 
 
-def load_pipeline(folder: Path, *, layout: str, device: torch.device, from_image: bool) -> DiffusionPipeline:
+def load_pipeline(folder: Path, *, layout: str | None, device: torch.device, from_image: bool) -> DiffusionPipeline:
     """The model in `folder`, on `device`: in half precision on a GPU, in single precision on the CPU.
 
-    `layout` names the configuration for a single-file checkpoint. Raises `RunError` when there is no model, when it is
-    a pickle, or when its file is broken.
+    `layout` names the configuration for a checkpoint in one file; None has the file looked into. Raises `RunError` when
+    there is no model, or when its file is broken or no checkpoint.
     """
     _quieten_libraries()
-    dtype = torch.float32 if device.type == "cpu" else torch.float16
     index = folder / "model_index.json"
+    checkpoint = None if index.exists() else checkpoint_in(folder)
+    if checkpoint:
+        found = layout_of(checkpoint, shapes_of(checkpoint))
+        layout = layout or found
     try:
-        if index.exists():
-            pipeline = DiffusionPipeline.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, **_no_safety_checker(index)
+        pipeline = (
+            load_single_file(
+                checkpoint,
+                configuration=LAYOUTS / layout,
+                tokenizer=TOKENIZER,
+                dtype=_half_precision(device, ""),
+                device=device,
             )
-        else:
-            pipeline = _load_single_file(_checkpoint_in(folder), LAYOUTS / layout, dtype)
+            if checkpoint and layout
+            else _load_folder(folder, index, device)
+        )
     except RunError:
         raise
     except Exception as error:
@@ -70,8 +83,26 @@ def load_pipeline(folder: Path, *, layout: str, device: torch.device, from_image
     pipeline.set_progress_bar_config(disable=True)
     # One image at a time through the decoder: the largest single use of memory, without any gain from batching.
     pipeline.vae.enable_slicing()
-    pipeline.to(device)
     return pipeline
+
+
+def _load_folder(folder: Path, index: Path, device: torch.device) -> DiffusionPipeline:
+    described = json.loads(index.read_text("utf-8"))
+    return DiffusionPipeline.from_pretrained(
+        folder,
+        dtype=_half_precision(device, described["_class_name"]),
+        # Straight to the device: a large model's weights do not fit into the memory of the smallest machine.
+        device_map=device.type,
+        use_safetensors=True,
+        local_files_only=True,
+        **_no_safety_checker(described),
+    )
+
+
+def _half_precision(device: torch.device, pipeline: str) -> torch.dtype:
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
 
 
 def tell_what_is_cut(pipeline: DiffusionPipeline, name: str, prompt: str) -> None:
@@ -84,29 +115,9 @@ def tell_what_is_cut(pipeline: DiffusionPipeline, name: str, prompt: str) -> Non
         logger.warning("%s is longer than the model reads (%d tokens); cut off: %s", name, limit, lost)
 
 
-def _load_single_file(checkpoint: Path, configuration: Path, dtype: torch.dtype) -> DiffusionPipeline:
-    index = configuration / "model_index.json"
-    kind = getattr(diffusers, json.loads(index.read_text("utf-8"))["_class_name"])
-    return kind.from_single_file(
-        str(checkpoint), config=str(configuration), dtype=dtype, local_files_only=True, **_no_safety_checker(index)
-    )
-
-
-def _checkpoint_in(folder: Path) -> Path:
-    checkpoints = sorted(folder.glob("*.safetensors"))
-    if len(checkpoints) == 1:
-        return checkpoints[0]
-    pickles = sorted(path.name for path in folder.glob("*") if path.suffix in (".ckpt", ".pt", ".pth", ".bin"))
-    found = f"only {', '.join(pickles)}, and a pickle can run any code" if pickles else f"{len(checkpoints)} of them"
-    raise RunError(
-        f"The model folder {folder} must hold a model_index.json or one .safetensors file, but has {found}. "
-        "Name another Model, or convert the checkpoint to .safetensors."
-    )
-
-
-def _no_safety_checker(index: Path) -> dict[str, Any]:
-    has_one = "safety_checker" in json.loads(index.read_text("utf-8"))
-    return {"safety_checker": None, "requires_safety_checker": False} if has_one else {}
+def _no_safety_checker(index: dict[str, Any]) -> dict[str, Any]:
+    # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
+    return {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in index else {}
 
 
 def _quieten_libraries() -> None:

@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 import unicodedata
-from typing import Mapping, Union
+from typing import Dict, Mapping, Union
+
+from userdata.worker.catalogue import find_model
 
 # CloudFormation hands numbers over as text: "7.5" and "7.50" are one request. A test holds this list against the
 # job's schema, which the boot cannot import: it runs before pydantic is there.
@@ -16,17 +18,34 @@ NUMBERS = frozenset(
 WORDS = frozenset({"Prompt", "NegativePrompt", "Sampler", "Model", "InitImage", "RunId"})
 
 
+# A job's fields by the parameters' names, as far as a model has values of its own for them.
+MODELS_OWN = {"Height": "H", "Width": "W", "Steps": "ddim_steps", "GuidanceScale": "scale", "Sampler": "sampler"}
+
+
 def run_name(parameters: Mapping[str, Union[str, int, float]]) -> str:
     """Names a run: the first words of its prompt and ten hexadecimal digits over everything asked for.
 
     `parameters` maps CloudFormation parameter names to values, as text or as numbers; parameters that do not describe
-    the images (the machine's) are passed over. Raises `KeyError` when one that does is missing, and `ValueError` when
-    a number is not one.
+    the images (the machine's) are passed over. What is left to the model is one request with the same value given.
+    Raises `KeyError` when one that does is missing, and `ValueError` when a number is not one.
     """
-    canonical = {name: float(parameters[name]) for name in NUMBERS}
-    request = json.dumps({**canonical, **{name: str(parameters[name]) for name in WORDS}}, sort_keys=True)
+    whole = _with_the_models_own(parameters)
+    canonical = {name: float(whole[name]) for name in NUMBERS}
+    request = json.dumps({**canonical, **{name: str(whole[name]) for name in WORDS}}, sort_keys=True)
     digest = hashlib.sha256(request.encode()).hexdigest()[:10]
     return f"{_slug(str(parameters['Prompt']))}-{digest}"
+
+
+def _with_the_models_own(parameters: Mapping[str, Union[str, int, float]]) -> Dict[str, Union[str, int, float]]:
+    whole = dict(parameters)
+    empty = [name for name in MODELS_OWN if whole[name] == ""]
+    if empty:
+        try:
+            defaults = find_model(str(whole["Model"])).defaults
+        except KeyError as error:
+            raise ValueError(f"{error} is no model") from error
+        whole.update({name: defaults[MODELS_OWN[name]] for name in empty})
+    return whole
 
 
 def _slug(prompt: str) -> str:

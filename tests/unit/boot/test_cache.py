@@ -1,6 +1,7 @@
 import hashlib
 import json
 import logging
+import sys
 from pathlib import Path
 
 import boto3
@@ -227,11 +228,12 @@ def test_switched_off_nothing_is_asked_for_and_nothing_kept(machine: Machine) ->
 def test_the_boot_takes_weights_from_the_cache(machine: Machine) -> None:
     catalogue = machine.folders.bundle / "userdata/models.json"
     entries = json.loads(catalogue.read_text())
-    source = entries["stable-diffusion-v1-5"]["source"]
-    source.update(bytes=len(WEIGHTS), sha256=SHA256, url="http://127.0.0.1:9/nothing-is-here")
+    (file,) = entries["stable-diffusion-v1-5"]["files"]
+    file.update(bytes=len(WEIGHTS), sha256=SHA256)
     catalogue.write_text(json.dumps(entries))
+    machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu", SD_WEIGHTS_URL="http://127.0.0.1:9/nothing-is-here")
     machine.parameters["Model"] = "stable-diffusion-v1-5"
-    key = f"cache/weights/{SHA256}/{source['file']}"
+    key = f"cache/weights/{SHA256}/{file['path']}"
     boto3.client("s3").put_object(Bucket=machine.bucket_name, Key=key, Body=WEIGHTS)
     done = machine.boot()
     assert done.returncode == 0, done.stdout

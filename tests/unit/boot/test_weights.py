@@ -10,9 +10,11 @@ import pytest
 from tests.unit.boot.conftest import BUNDLE
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
 from userdata.boot.download import Manner
+from userdata.boot.downloads import Downloads
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
 from userdata.boot.weights import provide_weights
+from userdata.worker.catalogue import find_model
 from userdata.worker.layout import Folders
 
 CONTENT = b"weights" * 1000
@@ -33,32 +35,34 @@ def folders(tmp_path: Path) -> Folders:
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
     entries: dict[str, Any] = json.loads((BUNDLE / "models.json").read_text())
-    entries["stable-diffusion-v1-5"]["source"].update(bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+    entries["stable-diffusion-v1-5"]["files"][0].update(bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
     path = tmp_path / "models.json"
     path.write_text(json.dumps(entries))
     return path
 
 
 def provide(folders: Folders, name: str, catalogue: Path, mirror: str = "") -> Path:
-    settings = {"SD_WEIGHTS_URL": mirror}
-    python = Path(sys.executable)
-    return provide_weights(folders, settings, name=name, python=python, catalogue=catalogue, manner=ONCE)
+    downloads = Downloads({"SD_WEIGHTS_URL": mirror}, manner=ONCE)
+    return provide_weights(folders, downloads, name=name, python=Path(sys.executable), catalogue=catalogue)
 
 
 def test_a_mirror_takes_the_place_of_the_hub(folders: Folders, catalogue: Path) -> None:
     with serving(lambda handler: reply_with_ranges(handler, CONTENT)) as server:
         folder = provide(folders, "stable-diffusion-v1-5", catalogue, f"{server.url}/mirror/")
+    model = find_model("stable-diffusion-v1-5")
     assert folder == folders.models / "stable-diffusion-v1-5"
     assert (folder / "v1-5-pruned-emaonly.safetensors").read_bytes() == CONTENT
     (path,) = [path for path, _ in server.asked]
-    name = "stable-diffusion-v1-5/stable-diffusion-v1-5/resolve/main/v1-5-pruned-emaonly.safetensors"
-    assert path == f"/mirror/{name}"
+    (file,) = model.files
+    assert f"https://huggingface.co{path.removeprefix('/mirror')}" == model.url(file.path)
 
 
 def test_a_gated_model_names_its_own_page(folders: Folders, catalogue: Path) -> None:
     with (
         serving(lambda handler: reply(handler, 401)) as server,
-        pytest.raises(StepError, match="https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5, acc"),
+        pytest.raises(
+            StepError, match="HubToken.* https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5, or "
+        ),
     ):
         provide(folders, "stable-diffusion-v1-5", catalogue, server.url)
 
@@ -100,5 +104,7 @@ def test_a_bundle_without_the_maker_is_told(folders: Folders, catalogue: Path) -
 
 
 def test_an_unknown_model_names_the_known_ones(folders: Folders, catalogue: Path) -> None:
-    with pytest.raises(StepError, match="Model dall-e is not in the catalogue.*one of stable-diffusion-v1-5, tiny"):
+    with pytest.raises(
+        StepError, match="Model dall-e is neither in the catalogue nor.*one of stable-diffusion-v1-5, .*tiny"
+    ):
         provide(folders, "dall-e", catalogue)

@@ -1,0 +1,88 @@
+"""A checkpoint in one file: which layout it has, found out without loading it, or why it is none.
+
+Pickles (`.ckpt`) are opened with weights only, so that nothing in them can run, and mapped instead of read.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from userdata.worker.run_error import RunError
+
+SUFFIXES = (".safetensors", ".ckpt")
+INPUT = "model.diffusion_model.input_blocks.0.0.weight"
+STABLE_DIFFUSION_V1 = "cond_stage_model.transformer."
+STABLE_DIFFUSION_V2 = "cond_stage_model.model."
+STABLE_DIFFUSION_XL = "conditioner.embedders.1.model."
+LATENT_CHANNELS = 4
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """The one checkpoint in `folder`. Raises `RunError` when there is none, or more."""
+    found = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    if len(found) == 1:
+        return found[0]
+    raise RunError(
+        f"The model folder {folder} must hold a model_index.json or one .safetensors or .ckpt file, but has "
+        f"{len(found)} of them. Name another Model, or delete that folder and start the instance again."
+    )
+
+
+def shapes_of(checkpoint: Path) -> Shapes:
+    """The shape of every tensor by its name. Raises `RunError` when the file is no checkpoint."""
+    try:
+        if checkpoint.suffix == ".safetensors":
+            with safe_open(checkpoint, framework="pt") as file:
+                return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        return {name: tuple(tensor.shape) for name, tensor in open_pickle(checkpoint).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(_refusal(checkpoint, str(error))) from error
+
+
+def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything."""
+    try:
+        content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise RunError(_refusal(checkpoint, _first_sentence(error))) from error
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(tensors, dict):
+        raise RunError(_refusal(checkpoint, "it holds no state_dict"))
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+
+
+def layout_of(checkpoint: Path, shapes: Shapes) -> str:
+    """The folder of `userdata/models/` with the configuration for a checkpoint whose tensors have these `shapes`.
+
+    Raises `RunError` when there is none.
+    """
+    if INPUT not in shapes:
+        raise RunError(_refusal(checkpoint, f"it has no {INPUT}: it is a LoRA, a part of a model, or something else"))
+    if any(name.startswith(STABLE_DIFFUSION_V2) for name in shapes):
+        raise RunError(_refusal(checkpoint, "it has the layout of Stable Diffusion 2, which is not supported"))
+    if shapes[INPUT][1] != LATENT_CHANNELS:
+        raise RunError(_refusal(checkpoint, f"it wants {shapes[INPUT][1]} channels: it is a model for inpainting"))
+    if any(name.startswith(STABLE_DIFFUSION_XL) for name in shapes):
+        return "stable-diffusion-xl"
+    if any(name.startswith(STABLE_DIFFUSION_V1) for name in shapes):
+        return "stable-diffusion-v1"
+    raise RunError(_refusal(checkpoint, "it has no text encoder"))
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].split(". ")[0][:200] or type(error).__name__
+
+
+def _refusal(checkpoint: Path, why: str) -> str:
+    return (
+        f"{checkpoint.name} is no checkpoint that can be used: {why}. Name a whole Stable Diffusion 1 or XL checkpoint "
+        "as Model, as .safetensors or .ckpt."
+    )

@@ -1,0 +1,24 @@
+"""How much of a GPU's memory a model takes. Standard library only.
+
+Computed, not measured: the weights in the precision that they are loaded in, and what drawing one image takes beyond
+them. The latter is set by the autoencoder's decoder, whose widest maps, 256 channels at full resolution, are larger
+than any of the denoiser's: four of them are alive at once in a residual block (its input, the shortcut and the two
+sides of a convolution). For Stable Diffusion v1 at 512 x 512 that is 0.5 GiB. The driver's own context is on top.
+"""
+
+from __future__ import annotations
+
+GIB = 1 << 30
+CONTEXT_GIB = 0.5
+CHANNELS = 256
+MAPS = 4
+
+
+def memory_need_gib(*, weights_bytes: int, native_size: int, decoder_bytes: int) -> float:
+    """GiB on the GPU for one square image of `native_size` pixels an edge.
+
+    `weights_bytes` are all weights as loaded, `decoder_bytes` the width of one number in the decoder: 2 in half
+    precision, 4 where half precision overflows.
+    """
+    drawing = MAPS * CHANNELS * native_size**2 * decoder_bytes
+    return (weights_bytes + drawing) / GIB + CONTEXT_GIB
