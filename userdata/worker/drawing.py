@@ -78,7 +78,7 @@ class Drawing:
 
     def _draw_kind(self, kind: list[ImageRequest]) -> None:
         one = kind[0]
-        prepare_sampler(self._pipeline, one, self._own_scheduler)
+        prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=self._initial_image is not None)
         largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
         while kind:
             drawn, largest = self._draw_while_memory_suffices(kind, largest)

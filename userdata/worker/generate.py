@@ -23,12 +23,16 @@ from userdata.worker.steps_in_flight import StepsInFlight
 logger = logging.getLogger(__name__)
 
 
-def prepare_sampler(pipeline: DiffusionPipeline, request: ImageRequest, configuration: Mapping[str, Any]) -> None:
+def prepare_sampler(
+    pipeline: DiffusionPipeline, request: ImageRequest, configuration: Mapping[str, Any], *, from_image: bool = False
+) -> None:
     """Gives `pipeline` the sampler of `request`; `configuration` is that of the checkpoint's own scheduler.
 
-    Not the configuration of the scheduler that `pipeline` has by now: what an earlier request needed would stick.
+    It is not the configuration of the scheduler that `pipeline` has by now: what an earlier request needed would stick.
+    `from_image` says that this is image to image.
     """
-    pipeline.scheduler = make_scheduler(request.sampler, configuration, request.ddim_steps)
+    strength = request.strength if from_image else None
+    pipeline.scheduler = make_scheduler(request.sampler, configuration, request.ddim_steps, strength=strength)
 
 
 def draw_batch(

@@ -17,7 +17,7 @@ from userdata.worker.run_name import run_name
 
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
     "Sampler",
-    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc")},
+    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc", "lcm")},
     type=str,
 )
 MODEL_NAMES = list(read_catalogue())

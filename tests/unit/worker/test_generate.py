@@ -117,7 +117,7 @@ def test_long_prompt_is_cut_with_a_warning(tiny_model: Path, caplog: pytest.LogC
 
 def _pipeline(model: Path, job: Job) -> Any:
     pipeline = load_pipeline(model, layout="stable-diffusion-v1", device=torch.device("cpu"), from_image=job.from_image)
-    prepare_sampler(pipeline, image_requests(job)[0], pipeline.scheduler.config)
+    prepare_sampler(pipeline, image_requests(job)[0], pipeline.scheduler.config, from_image=job.from_image)
     return pipeline
 
 
