@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,5 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     remove_leftovers()
-    with Site(root_file_system(), machine_env=ONE_THREAD).open(tmp_path_factory.mktemp("site")) as opened:
+    folder = tmp_path_factory.getbasetemp()
+    # xdist gives each of its processes a folder in the run's own.
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with Site(root_file_system(), machine_env=ONE_THREAD).open(shared) as opened:
         yield opened

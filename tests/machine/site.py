@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.local.booted.alone import alone
 from scripts.local.booted.booted_machine import BootedMachine, Build
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.metadata_service import MetadataService
@@ -47,11 +48,16 @@ class Site:
 
     @contextlib.contextmanager
     def open(self, folder: Path) -> Iterator[Site]:
-        """The cloud, bootstrapped, with the template and its assets below `folder`."""
+        """The cloud, bootstrapped, with the template and its assets in `folder`/cdk.out.
+
+        They are made there once for all processes that are given the same folder.
+        """
         with self.cloud, self.rights.recorded():
             self.cloud.bootstrap()
             self.assembly = folder / "cdk.out"
-            self.run("cdk", "synth", "--quiet", "--output", str(self.assembly))
+            with alone(folder / "lock"):
+                if not self.assembly.exists():
+                    self.run("cdk", "synth", "--quiet", "--output", str(self.assembly))
             self._publish()
             yield self
 
@@ -117,7 +123,7 @@ class Site:
     def cdk_deploy(self, **parameters: str) -> None:
         """The real command, with template parameters."""
         words = [word for name, value in parameters.items() for word in ("--parameters", f"{name}={value}")]
-        self.run("cdk", "deploy", "--output", str(self.assembly), *words)
+        self.run("cdk", "deploy", "--output", str(self.cloud.scratch / "cdk.out"), *words)
 
     def role_of(self, instance: Instance) -> tuple[str, list[dict[str, Any]]]:
         """The role of the instance and the statements of its own policy."""

@@ -6,15 +6,13 @@ for. What the Deep Learning AMI has and our user data asks for is in it: systemd
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.local.booted.alone import alone
 from scripts.local.booted.package_source import PackageSource, host_package_source
 
 CACHE = Path(__file__).resolve().parents[3] / ".cache/machines"
@@ -76,7 +74,7 @@ def root_file_system(cache: Path = CACHE) -> Path:
     source = host_package_source()
     root = cache / _recipe(source)
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / "lock"):
+    with alone(cache / "lock"):
         if not root.exists():
             part = cache / "part"
             _remove(part)
@@ -91,13 +89,6 @@ def root_file_system(cache: Path = CACHE) -> Path:
 def _recipe(source: PackageSource) -> str:
     words = (source.suite, PACKAGES, sorted(FILES.items()), MASKED, Path(__file__).read_text("utf-8"))
     return f"{source.suite}-{hashlib.sha256(repr(words).encode()).hexdigest()[:12]}"
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _make(part: Path, source: PackageSource) -> None:
