@@ -17,11 +17,12 @@ TOKEN_SECONDS = 300
 
 @dataclass(frozen=True)
 class Instance:
-    """A machine, in EC2's names: `i-0123456789abcdef0`, `g5.xlarge`, `us-east-1`."""
+    """A machine, in EC2's names: `i-0123456789abcdef0`, `g5.xlarge`, `us-east-1`, `on-demand` or `spot`."""
 
     instance_id: str
     instance_type: str
     region: str
+    life_cycle: str
 
 
 class _NoAnswerError(Exception):
@@ -55,6 +56,7 @@ def read_instance(endpoint: Optional[str] = None, *, patience: Optional[Patience
             instance_id=ask("meta-data/instance-id", "GET", headers),
             instance_type=ask("meta-data/instance-type", "GET", headers),
             region=ask("meta-data/placement/region", "GET", headers),
+            life_cycle=_life_cycle(ask("meta-data/instance-life-cycle", "GET", headers)),
         )
 
     try:
@@ -63,3 +65,8 @@ def read_instance(endpoint: Optional[str] = None, *, patience: Optional[Patience
         raise StepError(
             f"This machine could not be identified: {error}. On EC2, the instance's metadata service must be enabled."
         ) from error
+
+
+def _life_cycle(answer: str) -> str:
+    """What the instance is billed as: whatever is not spot has the on-demand price, or one that was paid before."""
+    return "spot" if answer == "spot" else "on-demand"

@@ -101,6 +101,7 @@ def _prepare(
                 "SD_BUCKET": parameters["ResultsBucket"],
                 "SD_INSTANCE_ID": instance.instance_id,
                 "SD_INSTANCE_TYPE": instance.instance_type,
+                "SD_LIFE_CYCLE": instance.life_cycle,
                 "AWS_DEFAULT_REGION": parameters["Region"],
                 "SD_PYTHON": str(python),
                 "SD_MODEL_FOLDER": str(model),

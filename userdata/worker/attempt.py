@@ -7,8 +7,7 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -16,7 +15,6 @@ from PIL import Image
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
 from userdata.worker.catalogue import find_model
-from userdata.worker.cost import instance_cost
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
@@ -24,6 +22,7 @@ from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import fetch_initial_image
 from userdata.worker.job import Job
 from userdata.worker.layout import Folders, RunKeys
+from userdata.worker.ledger import Ledger
 from userdata.worker.outbox import Outbox
 from userdata.worker.progress import Progress
 from userdata.worker.report import ImageTime, Report, read_boot_phases
@@ -50,6 +49,7 @@ class Attempt:
         keys: RunKeys,
         bucket: Bucket,
         progress: Progress,
+        ledger: Ledger,
         stop: threading.Event,
     ) -> None:
         self._settings = settings
@@ -57,12 +57,14 @@ class Attempt:
         self._keys = keys
         self._bucket = bucket
         self._progress = progress
+        self._ledger = ledger
         self._stop = stop
         self._folder = settings.state_directory
         self._versions = library_versions()
         self._image_keys = {keys.image(index) for index in range(job.images_total)}
         self._outbox = Outbox(bucket, self._folder, self._sent)
         self._gpu = GpuSamples(self._folder / keys.gpu)
+        self._there: set[int] = set()
         self._resumed = False
 
     def do(self) -> None:
@@ -85,11 +87,20 @@ class Attempt:
         except BaseException:
             with contextlib.suppress(RunError):  # logged already; the first failure is the one to tell
                 self._outbox.finish()
+            self._report_what_is_there()
             raise
         finally:
             self._gpu.stop()
-        self._bucket.put(self._keys.report, self._report())
+        self._bucket.put(self._keys.report, self._report(range(self._job.images_total)))
         logger.info("The run %s is done", self._keys.run_id)
+
+    def _report_what_is_there(self) -> None:
+        """An attempt that ends early has cost money too, and the next one may run on another machine."""
+        here = [k for k in range(self._job.images_total) if (self._folder / self._keys.image_metadata(k)).exists()]
+        try:
+            self._bucket.put(self._keys.report, self._report(here))
+        except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
+            logger.warning("This attempt's receipt could not be written: %s", error)
 
     def _take_stock(self) -> list[ImageRequest]:
         """Sends what lies on the disk but not in the bucket; returns the images that are nowhere."""
@@ -98,6 +109,7 @@ class Attempt:
         missing = []
         for request in image_requests(self._job):
             if self._keys.image(request.index) in there:
+                self._there.add(request.index)
                 self._resumed = True
             elif (self._folder / self._keys.image(request.index)).exists():
                 self._resumed = True
@@ -193,13 +205,9 @@ class Attempt:
         document = {"schema": 1, **self._job.model_dump()}
         return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
-    def _report(self) -> bytes:
-        records = [
-            ImageRecord.from_json(self._content(self._keys.image_metadata(index)))
-            for index in range(self._job.images_total)
-        ]
+    def _report(self, indices: Iterable[int]) -> bytes:
+        records = [ImageRecord.from_json(self._content(self._keys.image_metadata(index))) for index in indices]
         settings = self._settings
-        local = settings.device == "cpu"  # drawn on the CPU: this machine is not billed as what it calls itself
         return Report(
             run_id=self._keys.run_id,
             instance_id=settings.instance_id,
@@ -209,12 +217,5 @@ class Attempt:
             images=[ImageTime(file=record.file, seed=record.seed, seconds=record.seconds) for record in records],
             gpu=self._gpu.summary(),
             versions=self._versions,
-            cost=None
-            if local
-            else instance_cost(
-                region=settings.region,
-                instance_type=settings.instance_type,
-                began=settings.boot_started_at,
-                ended=datetime.now(UTC),
-            ),
+            cost=self._ledger.cost(images=len(self._there | {record.index for record in records})),
         ).to_json()

@@ -31,10 +31,10 @@ class ImageTime(BaseModel):
 
 
 class Report(BaseModel):
-    """The report of one run. `gpu` is None without a GPU, `cost` where no price is known.
+    """The report of one run, written when an attempt at it ends. `gpu` is None without a GPU, `cost` without a price.
 
     `resumed` says that an earlier attempt had made some of the images; `phases` are the last attempt's, with those of
-    the boot before it.
+    the boot before it; `images` are all of them, or, when the attempt ended early, those that this machine has made.
     """
 
     schema_: int = 1
@@ -50,7 +50,7 @@ class Report(BaseModel):
 
     def to_json(self) -> bytes:
         """The document."""
-        document = {"schema": self.schema_, **self.model_dump(exclude={"schema_"})}
+        document = {"schema": self.schema_, **self.model_dump(mode="json", exclude={"schema_"})}
         return (json.dumps(document, indent=2) + "\n").encode()
 
 

@@ -15,6 +15,7 @@ from userdata.worker.attempt import Attempt
 from userdata.worker.bucket import Bucket
 from userdata.worker.job import Job
 from userdata.worker.layout import RunKeys
+from userdata.worker.ledger import Ledger
 from userdata.worker.progress import Progress, continued_status
 from userdata.worker.refusal import explain
 from userdata.worker.run_error import RunError, Stopped
@@ -54,7 +55,7 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
     progress = _progress(settings, keys, bucket, found, images_total=job.images_total)
     log = RunLog(bucket, keys.log, settings.state_directory)
     try:
-        Attempt(settings, job, keys, bucket, progress, stop).do()
+        Attempt(settings, job, keys, bucket, progress, Ledger(settings, bucket, keys, parameters), stop).do()
         outcome = Outcome.DONE
     except Stopped:
         logger.info("Asked to stop: what is saved is uploaded, the next start goes on")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from userdata.worker.prices import LifeCycle
 from userdata.worker.run_error import RunError
 
 
@@ -22,6 +23,7 @@ class Settings(BaseModel):
     instance_type: str = Field(alias="SD_INSTANCE_TYPE", min_length=1)
     region: str = Field(alias="AWS_DEFAULT_REGION", min_length=1)
     model_folder: Path = Field(alias="SD_MODEL_FOLDER")
+    life_cycle: LifeCycle = Field("on-demand", alias="SD_LIFE_CYCLE")
     boot_started_at: datetime = Field(alias="SD_BOOT_STARTED_AT")
     device: Literal["cpu"] | None = Field(None, alias="SD_DEVICE")
     state_directory: Path = Field(alias="STATE_DIRECTORY")

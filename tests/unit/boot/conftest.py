@@ -48,6 +48,7 @@ PARAMETERS = {
 METADATA = {
     "/latest/meta-data/instance-id": b"i-0123456789abcdef0",
     "/latest/meta-data/instance-type": b"g5.xlarge",
+    "/latest/meta-data/instance-life-cycle": b"on-demand",
     "/latest/meta-data/placement/region": b"us-east-1",
 }
 

@@ -10,9 +10,12 @@ from userdata.boot.step_error import StepError
 ANSWERS = {
     "/latest/meta-data/instance-id": b"i-0123456789abcdef0",
     "/latest/meta-data/instance-type": b"g5.xlarge",
+    "/latest/meta-data/instance-life-cycle": b"spot",
     "/latest/meta-data/placement/region": b"eu-central-1",
 }
-INSTANCE = Instance(instance_id="i-0123456789abcdef0", instance_type="g5.xlarge", region="eu-central-1")
+INSTANCE = Instance(
+    instance_id="i-0123456789abcdef0", instance_type="g5.xlarge", region="eu-central-1", life_cycle="spot"
+)
 FOUR_TIMES = Patience(attempts=4, sleep=lambda seconds: None)
 
 
@@ -53,3 +56,10 @@ def test_a_service_that_never_answers_is_told() -> None:
     ):
         read_instance(server.url, patience=FOUR_TIMES)
     assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("answer", ["on-demand", "scheduled", "capacity-block"])
+def test_whatever_is_not_spot_is_billed_on_demand(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "/latest/meta-data/instance-life-cycle", answer.encode())
+    with serving(version_two) as server:
+        assert read_instance(server.url, patience=FOUR_TIMES).life_cycle == "on-demand"

@@ -45,6 +45,7 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
         "SD_BUCKET": machine.bucket_name,
         "SD_INSTANCE_ID": "i-0123456789abcdef0",
         "SD_INSTANCE_TYPE": "g5.xlarge",
+        "SD_LIFE_CYCLE": "on-demand",
         "AWS_DEFAULT_REGION": "us-east-1",
         "SD_MODEL_FOLDER": str(machine.folders.models / "tiny"),
     }

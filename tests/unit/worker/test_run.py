@@ -222,13 +222,43 @@ def test_report_carries_the_boot_and_the_cost(
     phases = [{"phase": "driver", "started_at": "2026-01-01T00:00:01.000Z", "seconds": 2.5}]
     timeline.write_text(json.dumps({"schema": 1, "phases": phases}))
     monkeypatch.setattr("userdata.worker.pipeline.choose_device", lambda _: __import__("torch").device("cpu"))
-    deployed = parameters(Iterations="1", Samples="1", Steps="1")
+    deployed = parameters(Iterations="1", Samples="1", Steps="1", VolumeSize="100")
     do_run(settings.model_copy(update={"device": None}), deployed, threading.Event())
     report = _json(bucket, RunKeys(run_name(deployed)).report)
     assert report["phases"][0] == phases[0]
-    assert report["cost"]["usd_per_hour"] == 1.006
-    assert report["cost"]["usd"] == pytest.approx(1.006 * report["cost"]["hours"], rel=1e-3)
-    assert "2026-08-17" in report["cost"]["source"]
+    [receipt] = report["cost"]["attempts"]
+    items = {line["unit"]: line for line in receipt["lines"]}
+    assert items["hour"]["usd_per_unit"] in (1.006, 0.005)
+    assert items["GB-month"]["quantity"] > 0
+    assert items["PUT or LIST"]["quantity"] >= 6  # job, status, image with its JSON, grid, listing
+    assert report["cost"]["usd_per_image"] == report["cost"]["usd"]
+    assert "2026-08-17" in receipt["source"]
+
+
+def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
+    bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two attempts in one boot, the second cut short as the first was; then another machine does the rest."""
+    monkeypatch.setattr("userdata.worker.pipeline.choose_device", lambda _: __import__("torch").device("cpu"))
+    deployed = parameters(Iterations="2", Samples="1", Steps="2", VolumeSize="100")
+    keys = RunKeys(run_name(deployed))
+    first = settings.model_copy(update={"device": None})
+    assert do_run(first, deployed, _StopAfter(checks=4)) is Outcome.STOPPED
+    cut_short = _json(bucket, keys.report)
+    assert [image["file"] for image in cut_short["images"]] == ["00000.png"]
+    assert cut_short["cost"]["images"] == 1
+    assert do_run(first, deployed, _StopAfter(checks=1)) is Outcome.STOPPED
+    assert len(_json(bucket, keys.report)["cost"]["attempts"]) == 1
+
+    second = {"instance_id": "i-2", "state_directory": settings.state_directory / "other", "life_cycle": "spot"}
+    assert do_run(first.model_copy(update=second), deployed, threading.Event()) is Outcome.DONE
+    cost = _json(bucket, keys.report)["cost"]
+    assert [(one["instance_id"], one["life_cycle"]) for one in cost["attempts"]] == [
+        (settings.instance_id, "on-demand"),
+        ("i-2", "spot"),
+    ]
+    assert cost["usd"] == pytest.approx(sum(one["usd"] for one in cost["attempts"]))
+    assert (cost["images"], cost["usd_per_image"]) == (2, pytest.approx(cost["usd"] / 2, abs=1e-6))
 
 
 class _StopAfter(threading.Event):
