@@ -55,7 +55,7 @@ def test_a_power_cut_loses_nothing_of_a_download(site: Site) -> None:
         instance.cut_power()
         instance.start()
         # What has arrived is no model.
-        assert_failed(instance, step="model", message="cannot be loaded")
+        assert_failed(instance, step="model", message="is no checkpoint that can be used")
         assert_arrived(instance)
         first, again = launch.hub.ranges
         assert first is None
