@@ -127,6 +127,14 @@ class MachineParameters(BaseModel):
         rule="empty, or the id of an instance, for example i-0123456789abcdef0",
         pattern=r"^$|^i-(?:[0-9a-f]{8}|[0-9a-f]{17})$",
     )
+    hub_token: str = parameter(
+        "",
+        name="HubToken",
+        description="Name of a SecureString in Parameter Store with a Hugging Face token, for models that ask for one.",
+        rule="empty, or the name of a parameter that begins with a slash, for example /sd-on-ec2/hugging-face",
+        max_length=64,
+        pattern=r"^$|^(?:/[A-Za-z0-9_.-]+)+$",
+    )
     cache: Cache = parameter(
         "on",
         name="Cache",

@@ -12,6 +12,8 @@ from stacks.access import Access
 from stacks.budget import Budget
 from stacks.gpu_instance import GpuInstance
 from stacks.lifetime import Lifetime
+from stacks.model_fit import ModelFit
+from stacks.model_rights import ModelRights
 from stacks.network import Network
 from stacks.outputs import OUTPUTS
 from stacks.parameters import Parameters
@@ -39,6 +41,8 @@ class SdOnEc2Stack(Stack):
         results = Results(self, "Results", settings=settings)
         bundle = self._build_bundle()
         worker_role = WorkerRole(self, "Worker", results=results.bucket, bundle=bundle)
+        model_rights = ModelRights(self, "ModelRights", parameters=parameters, role=worker_role.role)
+        ModelFit(self, "Fit", parameters=parameters)
         gpu = GpuInstance(
             self,
             "Gpu",
@@ -58,6 +62,8 @@ class SdOnEc2Stack(Stack):
                 bundle_key=bundle.s3_object_key,
             ),
         )
+        # A first boot that may not fetch its model would fail for nothing.
+        gpu.instance.node.add_dependency(model_rights.policy)
         Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, spot=settings.spot)
         if settings.budget is not None and settings.budget_email is not None:
             Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.cdk import cdk_deploy
+from scripts.command_line.check_model import check_model
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
 from scripts.command_line.fetch_results import fetch_runs
@@ -41,7 +42,8 @@ def deploy(
     deployment = find_deployment(session, stack)
     before = deployment.parameters if deployment else {}
     wanted = {**before, **given}
-    _, machine = check_parameters({**wanted, "InitImage": ""})
+    job, machine = check_parameters({**wanted, "InitImage": ""})
+    check_model(session, job, machine)
     if given.get("InitImage"):
         given = {**given, "InitImage": prepare_initial_image(session, deployment, given["InitImage"])}
     check_parameters({**before, **given})

@@ -24,6 +24,8 @@ def show_runs(runs: list[Run], console: Console) -> None:
         status = run.status
         started = run.started_at[:16].replace("T", " ") or "-"
         done = f"{status.images_done} of {status.images_total}" if status else "-"
+        if status and status.images_flagged:
+            done += f" ({status.images_flagged} flagged)"
         table.add_row(run.run_id, started, status.phase if status else "unknown", done)
     console.print(table)
     for run in runs:

@@ -22,6 +22,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_REDIRECTS = 5
 
 
+class UnreachableError(StepError):
+    """The hub did not answer, so that nothing is known."""
+
+
 class _PassingError(Exception):
     """Something that passes: the network, or a busy server."""
 
@@ -31,7 +35,8 @@ def pin_hub_file(
 ) -> Pinned:
     """The file `path` of `repository` at `revision`, as the hub has it now: its size, its SHA-256, and its commit.
 
-    `hub` is the address of the hub or of a mirror. Raises `StepError` when there is no such file, or no right to it.
+    `hub` is the address of the hub or of a mirror. Raises `StepError` when there is no such file or no right to it, and
+    `UnreachableError`, which is one, when the hub does not answer.
     """
     manner = manner or Manner()
     page = f"{HUB}/{repository}"
@@ -39,7 +44,7 @@ def pin_hub_file(
     try:
         final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=_PassingError)
     except _PassingError as error:
-        raise StepError(
+        raise UnreachableError(
             f"The hub could not be asked about {url}: {error}. Check the network, then start the instance again."
         ) from error
     sha256 = headers.get("X-Linked-Etag", "").strip('W/"')

@@ -71,6 +71,7 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
             fresh,
             phase=document["phase"],
             images_done=int(document["images_done"]),
+            images_flagged=int(document.get("images_flagged", 0)),
             started_at=str(document["started_at"]),
             error=_failure(document["error"]),
         )

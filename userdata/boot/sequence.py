@@ -9,6 +9,7 @@ from typing import Mapping, Optional
 
 from userdata.boot.bucket import Bucket
 from userdata.boot.cache import OFF, Cache
+from userdata.boot.companions import provide_lora, provide_safety_checker
 from userdata.boot.downloads import Downloads
 from userdata.boot.driver import wait_for_driver
 from userdata.boot.environment import check_gpu, environment_key, provide_environment, use_interpreter
@@ -92,6 +93,8 @@ def _prepare(
     with phases.phase("weights", cache):
         downloads = Downloads(settings, hub_token=parameters.get("HubToken", ""), cache=cache)
         model = provide_weights(folders, downloads, name=parameters["Model"], python=python)
+        lora = provide_lora(folders, downloads, parameters)
+        safety_checker = provide_safety_checker(folders, downloads, parameters)
     with phases.phase("worker"):
         phases.settle()
         start_worker(
@@ -107,6 +110,8 @@ def _prepare(
                 "SD_MODEL_FOLDER": str(model),
                 "SD_BOOT_STARTED_AT": phases.started_at,
                 **({"SD_COMPILED": str(compiled)} if compiled else {}),
+                **({"SD_LORA_FILE": str(lora)} if lora else {}),
+                **({"SD_SAFETY_CHECKER": str(safety_checker)} if safety_checker else {}),
             },
         )
 

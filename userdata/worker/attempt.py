@@ -14,13 +14,12 @@ from PIL import Image
 
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
-from userdata.worker.catalogue import find_model
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
 from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import fetch_initial_image
-from userdata.worker.job import Job
+from userdata.worker.job import Job, SafetyChecker
 from userdata.worker.layout import Folders, RunKeys
 from userdata.worker.ledger import Ledger
 from userdata.worker.outbox import Outbox
@@ -130,14 +129,11 @@ class Attempt:
         self._progress.enter("model")
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
         from userdata.worker.drawing import Drawing
-        from userdata.worker.pipeline import choose_device, load_pipeline, tell_what_is_cut
+        from userdata.worker.equipment import equip
+        from userdata.worker.pipeline import tell_what_is_cut
 
-        pipeline = load_pipeline(
-            self._settings.model_folder,
-            layout=find_model(self._job.model).layout,
-            device=choose_device(self._settings.device),
-            from_image=self._job.from_image,
-        )
+        equipment = equip(self._settings, self._job)
+        pipeline = equipment.pipeline
         tell_what_is_cut(pipeline, "Prompt", self._job.prompt)
         tell_what_is_cut(pipeline, "NegativePrompt", self._job.negative_prompt)
         drawing = Drawing(
@@ -146,10 +142,11 @@ class Attempt:
             missing,
             initial_image=initial_image,
             before_batch=[self._leave_if_asked],
-            image_steps=[],
+            image_steps=equipment.image_steps,
             save=self._save_image,
             leave_if_asked=self._leave_if_asked,
             estimate=self._progress.estimate,
+            flags_of=equipment.flags_of,
         )
         self._progress.enter("generating")
         drawing.do()
@@ -160,13 +157,25 @@ class Attempt:
 
     def _save_image(self, drawn: DrawnImage) -> None:
         record = describe_image(
-            self._job, drawn.index, seconds=drawn.seconds, drawn_with=drawn.drawn_with, versions=self._versions
+            self._job,
+            drawn.index,
+            seconds=drawn.seconds,
+            drawn_with=drawn.drawn_with,
+            versions=self._versions,
+            flagged=drawn.flagged,
         )
         text = parameters_text(self._job, drawn.index, versions=self._versions)
         # The PNG comes last, on the disk as in the bucket: where it is, the image is done.
         write_atomically(self._folder / self._keys.image_metadata(drawn.index), record.to_json())
         write_atomically(self._folder / self._keys.image(drawn.index), png_with_parameters(drawn.image, text))
+        if drawn.flagged:
+            self._tell_flagged(drawn.index)
         self._send_image(drawn.index)
+
+    def _tell_flagged(self, index: int) -> None:
+        done = "withheld" if self._job.safety_checker == SafetyChecker.withhold else "kept, and marked"
+        logger.warning("The safety checker flagged image %d: it is %s", index, done)
+        self._progress.one_more_flagged()
 
     def _send_image(self, index: int) -> None:
         self._outbox.send(self._keys.image_metadata(index), self._keys.image(index))
@@ -214,7 +223,11 @@ class Attempt:
             instance_type=settings.instance_type,
             resumed=self._resumed,
             phases=[*read_boot_phases(Folders().boot_timeline), *self._progress.phases()],
-            images=[ImageTime(file=record.file, seed=record.seed, seconds=record.seconds) for record in records],
+            images=[
+                ImageTime(file=record.file, seed=record.seed, seconds=record.seconds, flagged=record.flagged)
+                for record in records
+            ],
+            images_flagged=sum(record.flagged is True for record in records),
             gpu=self._gpu.summary(),
             versions=self._versions,
             cost=self._ledger.cost(images=len(self._there | {record.index for record in records})),

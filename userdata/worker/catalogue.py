@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 CATALOGUE = Path(__file__).parent.parent / "models.json"
+SAFETY_CHECKER = Path(__file__).parent.parent / "safety-checker.json"
 HUB = "https://huggingface.co"
-LONGEST_NAME = 200
+LONGEST_NAME = 160
 
+_ON_THE_HUB = r"hf:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(?:@[A-Za-z0-9_.-]+)?/[A-Za-z0-9_./+-]+"
+_IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 _CHECKPOINT = r"\.(?:safetensors|ckpt)"
-HUB_PATTERN = rf"hf:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(?:@[A-Za-z0-9_.-]+)?/[A-Za-z0-9_./+-]+{_CHECKPOINT}"
-S3_PATTERN = rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/[A-Za-z0-9_./+=@-]+{_CHECKPOINT}"
+HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
+S3_PATTERN = _IN_S3 + _CHECKPOINT
 S3 = "s3://"
+# A file of the results bucket, where a person's own inputs are.
+_AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
+# `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
+LORA_PATTERN = rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?[0-9](?:\.[0-9]{{1,3}})?)?"
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,9 @@ class Model:
     pixels, takes on the GPU, as `userdata.worker.memory_need` computes it; None where only the file can tell.
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
     images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
-    hub wants a token of somebody who has accepted the licence. `bundled_sha256` is set for a model whose files are in
-    the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
+    hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are to be
+    looked at: the models in the box can draw nothing that it knows. `bundled_sha256` is set for a model whose files are
+    in the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
     `userdata.boot.bundled_model.folder_sha256` takes it.
     """
 
@@ -59,6 +67,7 @@ class Model:
     repository: Optional[str] = None
     revision: str = "main"
     gated: bool = False
+    safety_checker: bool = True
     files: Tuple[File, ...] = field(default_factory=tuple)
     bundled_sha256: Optional[str] = None
 
@@ -93,6 +102,12 @@ def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
     return {name: _listed(name, entry) for name, entry in entries.items()}
 
 
+def safety_checker() -> Model:
+    """The safety checker, as far as it is to be downloaded."""
+    (checker,) = read_catalogue(SAFETY_CHECKER).values()
+    return checker
+
+
 def find_model(name: str, path: Path = CATALOGUE) -> Model:
     """The model called `name`: one of the catalogue, or somebody's own. Raises `KeyError` when it is neither."""
     listed = read_catalogue(path)
@@ -111,6 +126,12 @@ def hub_parts(reference: str) -> Tuple[str, str, str]:
     owner, name, path = reference[len("hf:") :].split("/", 2)
     name, _, revision = name.partition("@")
     return f"{owner}/{name}", revision or "main", path
+
+
+def lora_parts(lora: str) -> Tuple[str, float]:
+    """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
+    place, colon, weight = lora.rpartition(":")
+    return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:

@@ -6,6 +6,7 @@ Pickles (`.ckpt`) are opened with weights only, so that nothing in them can run,
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def shapes_of(checkpoint: Path) -> Shapes:
 def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything."""
     try:
-        content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        # Files of torch before 1.6 are no zip files, and cannot be mapped.
+        content: Any = torch.load(
+            checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
+        )
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RunError(_refusal(checkpoint, _first_sentence(error))) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
@@ -78,7 +82,7 @@ def layout_of(checkpoint: Path, shapes: Shapes) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].split(". ")[0][:200] or type(error).__name__
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")[:200] or type(error).__name__
 
 
 def _refusal(checkpoint: Path, why: str) -> str:

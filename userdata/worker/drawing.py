@@ -16,7 +16,7 @@ from userdata.worker.batches import kinds_of, next_batch
 from userdata.worker.drawn_with import Execution
 from userdata.worker.execution import choose_execution, executing
 from userdata.worker.finishing import Finishing
-from userdata.worker.generate import begin_batch, out_of_memory, prepare_sampler
+from userdata.worker.generate import FlagsOf, begin_batch, out_of_memory, prepare_sampler
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Job
 from userdata.worker.pace import Pace
@@ -33,8 +33,8 @@ class Drawing:
     `before_batch` is called before each batch: what one of these checks raises ends the drawing, and no batch is begun.
     `leave_if_asked` is called after every denoising step; what it raises ends the drawing. `estimate` hears the seconds
     that are left. `image_steps` change or mark each image between its decoding and `save`, in their order; they and
-    `save` are called on a thread of their own, while the next batch is being drawn. Whatever ends the drawing, the
-    images drawn before have been given to `save`.
+    `save` are called on a thread of their own, while the next batch is being drawn. `flags_of` says which images of a
+    batch are flagged. Whatever ends the drawing, the images drawn before have been given to `save`.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Drawing:
         save: Callable[[DrawnImage], None],
         leave_if_asked: Callable[[], None],
         estimate: Callable[[float], None],
+        flags_of: FlagsOf | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._job = job
@@ -59,6 +60,7 @@ class Drawing:
         self._save = save
         self._leave_if_asked = leave_if_asked
         self._estimate = estimate
+        self._flags_of = flags_of
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
@@ -110,7 +112,13 @@ class Drawing:
             self._estimate(self._pace.remaining_seconds(self._pace.done + share * len(batch)))
 
         pending = begin_batch(
-            self._pipeline, self._job, batch, initial_image=self._initial_image, on_step=step, execution=execution
+            self._pipeline,
+            self._job,
+            batch,
+            initial_image=self._initial_image,
+            on_step=step,
+            execution=execution,
+            flags_of=self._flags_of,
         )
         self._pace.done += len(batch)
         return pending

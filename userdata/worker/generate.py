@@ -22,6 +22,8 @@ from userdata.worker.steps_in_flight import StepsInFlight
 
 logger = logging.getLogger(__name__)
 
+FlagsOf = Callable[[torch.Tensor], torch.Tensor]
+
 
 def prepare_sampler(
     pipeline: DiffusionPipeline, request: ImageRequest, configuration: Mapping[str, Any], *, from_image: bool = False
@@ -66,12 +68,15 @@ def begin_batch(
     initial_image: Image.Image | None,
     on_step: Callable[[float], None],
     execution: Execution,
+    flags_of: FlagsOf | None = None,
 ) -> PendingBatch:
     """Draws the images of `batch`, which have one `batch_key`, at once; the last kernels may still run on return.
 
     `pipeline` must have been given their sampler, and run as `execution` says. `on_step` hears the finished share of
     the batch, from 0 to 1, after every denoising step; what it raises ends the batch. Raises torch's
     `OutOfMemoryError`.
+
+    `flags_of` is asked on the device about the finished colours, so that its answer too comes in the background.
 
     Every image has a random generator of its own, on the CPU, so that neither its neighbours in the batch nor the kind
     of GPU change its noise. Guidance is off for a scale of 0 or 1, as diffusers has it.
@@ -104,7 +109,8 @@ def begin_batch(
         precision=str(pipeline.dtype).removeprefix("torch."),
         device=_name_of(pipeline.device),
     )
-    return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with)
+    flags = flags_of(colours) if flags_of else None
+    return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)
 
 
 def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:

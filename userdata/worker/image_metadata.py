@@ -30,7 +30,8 @@ class ImageRecord(BaseModel):
     """The JSON beside an image: enough to make this one image again.
 
     `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
-    in job.json. `drawn_with` is None for an image of an earlier version.
+    in job.json. `drawn_with` is None for an image of an earlier version. `flagged` is the safety checker's word, None
+    where it was not asked.
     """
 
     schema_: int = 1
@@ -43,6 +44,7 @@ class ImageRecord(BaseModel):
     job: dict[str, Any]
     versions: dict[str, str]
     drawn_with: DrawnWith | None = None
+    flagged: bool | None = None
 
     def to_json(self) -> bytes:
         """The document."""
@@ -56,7 +58,13 @@ class ImageRecord(BaseModel):
 
 
 def describe_image(
-    job: Job, index: int, *, seconds: float, drawn_with: DrawnWith, versions: dict[str, str]
+    job: Job,
+    index: int,
+    *,
+    seconds: float,
+    drawn_with: DrawnWith,
+    versions: dict[str, str],
+    flagged: bool | None = None,
 ) -> ImageRecord:
     """The record of image `index`, made just now."""
     return ImageRecord(
@@ -69,6 +77,7 @@ def describe_image(
         job=job.model_dump(),
         versions=versions,
         drawn_with=drawn_with,
+        flagged=flagged,
     )
 
 

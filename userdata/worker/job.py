@@ -7,12 +7,19 @@ its constraints say in numbers, with an example that is right: every refusal quo
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from userdata.worker.catalogue import HUB_PATTERN, LONGEST_NAME, S3_PATTERN, find_model, read_catalogue
+from userdata.worker.catalogue import (
+    HUB_PATTERN,
+    LONGEST_NAME,
+    LORA_PATTERN,
+    S3_PATTERN,
+    find_model,
+    read_catalogue,
+)
 from userdata.worker.run_name import run_name
 
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
@@ -21,6 +28,23 @@ Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names a
     type=str,
 )
 MODEL_NAMES = list(read_catalogue())
+# The library that makes it refuses smaller images.
+WATERMARK_PIXELS = 256 * 256
+
+
+class SafetyChecker(StrEnum):
+    """What becomes of an image that the safety checker flags; off looks at none."""
+
+    mark = "mark"
+    withhold = "withhold"
+    off = "off"
+
+
+class Watermark(StrEnum):
+    """Whether images get the original's invisible watermark."""
+
+    off = "off"
+    on = "on"
 
 
 def parameter(
@@ -159,6 +183,28 @@ class Job(BaseModel):
         le=1,
         allow_inf_nan=False,
     )
+    lora: str = parameter(
+        "",
+        name="Lora",
+        description="A LoRA to merge into the model, with its weight behind a colon (docs/models.md).",
+        rule="empty, or a .safetensors file as hf:owner/name/file, s3://bucket/key or inputs/key, with a weight from "
+        "-9 to 9 if it is not 1, for example inputs/style.safetensors:0.8",
+        max_length=LONGEST_NAME,
+        pattern=f"^$|^{LORA_PATTERN}$",
+    )
+    safety_checker: SafetyChecker = parameter(
+        "mark",
+        name="SafetyChecker",
+        description="What becomes of an image that the safety checker flags: mark keeps it and says so, withhold puts "
+        "a grey picture in its place and says so; off looks at none.",
+        rule="one of mark, withhold, off",
+    )
+    watermark: Watermark = parameter(
+        "off",
+        name="Watermark",
+        description="Whether images get the original scripts' invisible watermark, the text StableDiffusionV1.",
+        rule="one of off, on",
+    )
     run_id: str = parameter(
         "",
         name="RunId",
@@ -218,6 +264,20 @@ class Job(BaseModel):
                     f"for example {rounded}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _the_watermark_has_room(self) -> Job:
+        if self.watermark == Watermark.on and self.H * self.W < WATERMARK_PIXELS:
+            raise ValueError(
+                f"Watermark is on, but images of {self.W} x {self.H} pixels have no room for it: they must have at "
+                f"least {WATERMARK_PIXELS}, for example 256 x 256, or Watermark off"
+            )
+        return self
+
+    @property
+    def checked_for_safety(self) -> bool:
+        """Whether its images are looked at by the safety checker."""
+        return self.safety_checker != SafetyChecker.off and find_model(self.model).safety_checker
 
     @property
     def images_total(self) -> int:

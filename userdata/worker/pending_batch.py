@@ -16,23 +16,35 @@ from userdata.worker.run_error import RunError
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """An image, its share in seconds of the time that its batch took, and how it was computed."""
+    """An image, its share in seconds of the time that its batch took, and how it was computed.
+
+    `flagged` is the safety checker's word, None where it was not asked.
+    """
 
     index: int
     image: Image.Image
     seconds: float
     drawn_with: DrawnWith
+    flagged: bool | None = None
 
 
 class PendingBatch:
     """The images of `batch`, of which `colours` are computed on the device: n × 3 × H × W numbers from 0 to 1.
 
     Nothing here waits for the device but `images`, so that the next batch can be begun meanwhile. `began` is when the
-    batch was begun, on `time.monotonic`'s clock.
+    batch was begun, on `time.monotonic`'s clock. `flags` are the safety checker's word on each image, on their way as
+    well, or None.
     """
 
     def __init__(
-        self, batch: Sequence[ImageRequest], colours: torch.Tensor, *, model: str, began: float, drawn_with: DrawnWith
+        self,
+        batch: Sequence[ImageRequest],
+        colours: torch.Tensor,
+        *,
+        model: str,
+        began: float,
+        drawn_with: DrawnWith,
+        flags: torch.Tensor | None = None,
     ) -> None:
         self._batch = batch
         self._model = model
@@ -43,6 +55,7 @@ class PendingBatch:
         finite = torch.isfinite(colours).all()
         self._pixels = _on_its_way(pixels)
         self._finite = _on_its_way(finite)
+        self._flags = None if flags is None else _on_its_way(flags)
         self._arrival: torch.cuda.Event | None = None
         if colours.is_cuda:
             self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -61,9 +74,10 @@ class PendingBatch:
                 f"The model {self._model} computed something that is not a number, which would be a black image. Use "
                 "another Sampler or a smaller GuidanceScale."
             )
+        flags = [None] * len(self._batch) if self._flags is None else [bool(flag) for flag in self._flags]
         return [
-            DrawnImage(request.index, Image.fromarray(pixels), seconds, self._drawn_with)
-            for request, pixels in zip(self._batch, self._pixels.numpy(), strict=True)
+            DrawnImage(request.index, Image.fromarray(pixels), seconds, self._drawn_with, flagged)
+            for request, pixels, flagged in zip(self._batch, self._pixels.numpy(), flags, strict=True)
         ]
 
 

@@ -61,6 +61,12 @@ class Progress:
             self._status.images_done += 1
         self._publisher.changed()
 
+    def one_more_flagged(self) -> None:
+        """The safety checker has flagged another image."""
+        with self._lock:
+            self._status.images_flagged += 1
+        self._publisher.changed()
+
     def estimate(self, eta_seconds: float) -> None:
         """The last image is expected in so many seconds."""
         with self._lock:
@@ -102,10 +108,15 @@ class Progress:
 
 
 def continued_status(found: bytes | None, *, run_id: str, instance_id: str, images_total: int) -> Status:
-    """The status to begin with: new, or with the beginning of the run that `found`, its status.json, tells of."""
+    """The status to begin with: new, or with what the run that `found`, its status.json, tells of keeps.
+
+    That is its beginning, and how many of its images were flagged.
+    """
     status = Status(run_id=run_id, instance_id=instance_id, phase="model", images_total=images_total)
     try:
-        status.started_at = str(json.loads(found)["started_at"]) if found else status.started_at
-    except (KeyError, TypeError, ValueError):
+        document = json.loads(found) if found else {}
+        status.started_at = str(document.get("started_at", status.started_at))
+        status.images_flagged = int(document.get("images_flagged", 0))
+    except (AttributeError, TypeError, ValueError):
         return status  # nothing that this worker or the boot wrote: the run begins now
     return status

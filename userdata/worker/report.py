@@ -23,11 +23,15 @@ class PhaseTime(BaseModel):
 
 
 class ImageTime(BaseModel):
-    """One image: its file's name, its seed and its share of its batch's time in seconds."""
+    """One image: its file's name, its seed, its share of its batch's time in seconds, and the safety checker's word.
+
+    `flagged` is None for an image that was not looked at.
+    """
 
     file: str
     seed: int
     seconds: float
+    flagged: bool | None = None
 
 
 class Report(BaseModel):
@@ -44,6 +48,7 @@ class Report(BaseModel):
     resumed: bool
     phases: list[PhaseTime]
     images: list[ImageTime]
+    images_flagged: int
     gpu: GpuSummary | None
     versions: dict[str, str]
     cost: Cost | None

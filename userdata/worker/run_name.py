@@ -15,7 +15,19 @@ from userdata.worker.catalogue import find_model
 NUMBERS = frozenset(
     {"Height", "Width", "Steps", "Iterations", "Samples", "GuidanceScale", "Seed", "Strength"},
 )
-WORDS = frozenset({"Prompt", "NegativePrompt", "Sampler", "Model", "InitImage", "RunId"})
+WORDS = frozenset(
+    {
+        "Prompt",
+        "NegativePrompt",
+        "Sampler",
+        "Model",
+        "Lora",
+        "InitImage",
+        "SafetyChecker",
+        "Watermark",
+        "RunId",
+    }
+)
 
 
 # A job's fields by the parameters' names, as far as a model has values of its own for them.

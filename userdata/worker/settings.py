@@ -24,6 +24,8 @@ class Settings(BaseModel):
     region: str = Field(alias="AWS_DEFAULT_REGION", min_length=1)
     model_folder: Path = Field(alias="SD_MODEL_FOLDER")
     life_cycle: LifeCycle = Field("on-demand", alias="SD_LIFE_CYCLE")
+    lora_file: Path | None = Field(None, alias="SD_LORA_FILE")
+    safety_checker: Path | None = Field(None, alias="SD_SAFETY_CHECKER")
     boot_started_at: datetime = Field(alias="SD_BOOT_STARTED_AT")
     device: Literal["cpu"] | None = Field(None, alias="SD_DEVICE")
     state_directory: Path = Field(alias="STATE_DIRECTORY")

@@ -28,13 +28,17 @@ class Failure:
 
 @dataclass
 class Status:
-    """The state of one run. Times are UTC, ISO 8601; `eta_seconds` counts to the last image, None while unknown."""
+    """The state of one run. Times are UTC, ISO 8601; `eta_seconds` counts to the last image, None while unknown.
+
+    `images_flagged` are those that the safety checker has flagged.
+    """
 
     run_id: str
     instance_id: str
     phase: str = "boot"
     images_done: int = 0
     images_total: int = 0
+    images_flagged: int = 0
     started_at: str = field(default_factory=utc_now)
     updated_at: str = field(default_factory=utc_now)
     eta_seconds: Optional[float] = None

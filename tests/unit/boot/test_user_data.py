@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
 from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
+from userdata.worker.catalogue import LONGEST_NAME
 from userdata.worker.parameter_file import read_parameters
 
 BUNDLE_BUCKET = "cdk-hnb659fds-assets-123456789012-ap-southeast-1"
@@ -34,7 +35,10 @@ LONGEST = {
     "GuidanceScale": "12.3456789012345",
     "Seed": "4294967295",
     "Sampler": "dpmpp_2m_karras",
-    "Model": "stable-diffusion-v1-5",
+    "Model": "m" * LONGEST_NAME,
+    "Lora": "l" * LONGEST_NAME,
+    "SafetyChecker": "withhold",
+    "HubToken": "/" + "t" * 63,
     "InitImage": "i" * 508 + ".png",
     "Strength": "0.1234567890123",
     "RunId": "r" * 40,

@@ -61,7 +61,7 @@ def test_a_gated_model_names_its_own_page(folders: Folders, catalogue: Path) -> 
     with (
         serving(lambda handler: reply(handler, 401)) as server,
         pytest.raises(
-            StepError, match="HubToken.* https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5, or "
+            StepError, match="https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5, acc.*HubToken"
         ),
     ):
         provide(folders, "stable-diffusion-v1-5", catalogue, server.url)

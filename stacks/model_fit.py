@@ -1,0 +1,96 @@
+"""Whether a model fits a machine: its GPU's memory, and its disk. Asked before anything is created."""
+
+from __future__ import annotations
+
+import math
+
+from aws_cdk import CfnRule, CfnRuleAssertion, Fn
+from constructs import Construct
+
+from stacks.instance_types import INSTANCE_TYPES, smallest_with, too_small
+from stacks.machine_parameters import MachineParameters
+from stacks.parameters import Parameters
+from userdata.worker.catalogue import Model, find_model, read_catalogue
+
+GIB = 1 << 30
+# What the image's snapshot and the environment `ldm` take; the image says what it needs, the rest is an estimate.
+IMAGE_GIB = 75
+ENVIRONMENT_GIB = 10
+# Weights below this fit beside them in any VolumeSize, since the snapshot is not full.
+LARGE_GIB = 10
+
+
+def refusal(model: Model, *, instance_type: str, volume_size: int) -> str | None:
+    """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
+
+    None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
+    """
+    known = INSTANCE_TYPES.get(instance_type)
+    if model.memory_gib and known and known.gpu.memory_gib < model.memory_gib:
+        return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {_memory_words(model)}"
+    if volume_size < volume_need_gib(model):
+        return f"VolumeSize is {volume_size}. {_disk_words(model)}"
+    return None
+
+
+def model_refusal(name: str, *, instance_type: str, volume_size: int) -> str | None:
+    """The same for a model by its name. Raises `KeyError` for a name that is none."""
+    return refusal(find_model(name), instance_type=instance_type, volume_size=volume_size)
+
+
+def volume_need_gib(model: Model) -> int:
+    """The smallest VolumeSize, in GiB, that holds the image, the environment and large weights; else 0."""
+    weights = math.ceil(model.bytes / GIB)
+    return IMAGE_GIB + ENVIRONMENT_GIB + weights if weights > LARGE_GIB else 0
+
+
+def _memory_words(model: Model) -> str:
+    assert model.memory_gib
+    smallest = smallest_with(model.memory_gib)
+    way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
+    return f"{model.title} needs {model.memory_gib:g} GiB of GPU memory: {way_out}."
+
+
+def _disk_words(model: Model) -> str:
+    need = volume_need_gib(model)
+    return f"{model.title} has {model.bytes / 1e9:.1f} GB of weights: choose a VolumeSize of at least {need}."
+
+
+class ModelFit(Construct):
+    """Rules of the template that refuse a model which does not fit, so that a plain `cdk deploy` does as `sd` does.
+
+    Types and sizes that are too small are listed, not those that fit: a type that is not in the table passes.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, parameters: Parameters) -> None:
+        super().__init__(scope, construct_id)
+        for name, model in read_catalogue().items():
+            assertions = [*self._memory(model, parameters), *self._disk(model, parameters)]
+            if assertions:
+                CfnRule(
+                    self,
+                    "".join(part.capitalize() for part in name.split("-")),
+                    rule_condition=Fn.condition_equals(parameters.text("Model"), name),
+                    assertions=assertions,
+                )
+
+    def _memory(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        small = [one.name for one in too_small(model.memory_gib or 0)]
+        return [self._none_of(small, parameters.text("InstanceType"), _memory_words(model))] if small else []
+
+    def _disk(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        smallest = _smallest_volume()
+        small = [str(size) for size in range(smallest, volume_need_gib(model))]
+        return [self._none_of(small, parameters.text("VolumeSize"), _disk_words(model))] if small else []
+
+    def _none_of(self, values: list[str], value: str, words: str) -> CfnRuleAssertion:
+        return CfnRuleAssertion(
+            assert_=Fn.condition_not(Fn.condition_contains(values, value)), assert_description=words
+        )
+
+
+def _smallest_volume() -> int:
+    for bound in MachineParameters.model_fields["volume_size"].metadata:
+        if hasattr(bound, "ge"):
+            return int(bound.ge)
+    raise AssertionError("VolumeSize has a lower bound")

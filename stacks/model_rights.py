@@ -1,0 +1,48 @@
+"""What the instance may read for the deployed model: exactly the objects and the secret that the parameters name."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Fn
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from stacks.parameters import Parameters
+from userdata.worker.catalogue import S3
+
+# A bucket's own ARN: no object has it, so that reading it allows nothing.
+NO_OBJECT = "nothing"
+
+
+class ModelRights(Construct):
+    """One policy with a statement for each of Model, Lora and HubToken.
+
+    The ARNs are made of the parameters by CloudFormation: `s3://bucket/key` without its beginning is the end of an
+    object's ARN. Where a parameter names no object or no secret, its statement allows nothing. Rejected: a policy for
+    each that exists under a condition, on which the instance could not depend. Decrypting a SecureString with Parameter
+    Store's own key, which is the default, takes no right of its own; a key of one's own must let the role decrypt.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, parameters: Parameters, role: iam.Role) -> None:
+        super().__init__(scope, construct_id)
+        self.policy = iam.Policy(
+            self,
+            "Policy",
+            roles=[role],
+            statements=[
+                _read_object("FetchModel", parameters.text("Model")),
+                _read_object("FetchLora", parameters.text("Lora")),
+                _read_secret("ReadHubToken", parameters.text("HubToken")),
+            ],
+        )
+
+
+def _read_object(sid: str, place: str) -> iam.PolicyStatement:
+    after_s3 = Fn.select(1, Fn.split(S3, Fn.join("", [place, S3, NO_OBJECT])))
+    without_weight = Fn.select(0, Fn.split(":", after_s3))
+    arn = Fn.join("", ["arn:", Aws.PARTITION, ":s3:::", without_weight])
+    return iam.PolicyStatement(sid=sid, actions=["s3:GetObject"], resources=[arn])
+
+
+def _read_secret(sid: str, name: str) -> iam.PolicyStatement:
+    arn = Fn.join("", ["arn:", Aws.PARTITION, ":ssm:", Aws.REGION, ":", Aws.ACCOUNT_ID, ":parameter", name])
+    return iam.PolicyStatement(sid=sid, actions=["ssm:GetParameter"], resources=[arn])

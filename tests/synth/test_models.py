@@ -1,0 +1,71 @@
+"""What the template allows and refuses for each model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.local.cloudformation.intrinsic_functions import Resolver
+from scripts.local.cloudformation.rules import RuleError, check_rules
+from tests.synth.conftest import Template, resources
+
+pytestmark = pytest.mark.synth
+
+PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}
+
+
+def rights(template: Template, **parameters: str) -> dict[str, Any]:
+    """The resource of each statement for the deployed model, by the statement's name."""
+    (policy,) = [p for p in resources(template, "AWS::IAM::Policy") if "FetchModel" in str(p)]
+    defaults = {name: one.get("Default", "") for name, one in template["Parameters"].items()}
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    no_resources: dict[str, Any] = {}
+    resolver = Resolver(template, {**PSEUDO, **defaults, **parameters}, no_resources.__getitem__, {})
+    assert [statement["Action"] for statement in statements] == ["s3:GetObject", "s3:GetObject", "ssm:GetParameter"]
+    return {statement["Sid"]: resolver.resolve(statement["Resource"]) for statement in statements}
+
+
+def test_by_default_nothing_more_may_be_read(template: Template) -> None:
+    assert rights(template) == {
+        "FetchModel": "arn:aws:s3:::nothing",
+        "FetchLora": "arn:aws:s3:::nothing",
+        "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter",
+    }
+
+
+def test_exactly_what_is_named_may_be_read(template: Template) -> None:
+    allowed = rights(
+        template,
+        Model="s3://my-models/xl/mine.safetensors",
+        Lora="s3://my-loras/style.safetensors:0.8",
+        HubToken="/sd-on-ec2/hugging-face",
+    )
+    assert allowed == {
+        "FetchModel": "arn:aws:s3:::my-models/xl/mine.safetensors",
+        "FetchLora": "arn:aws:s3:::my-loras/style.safetensors",
+        "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter/sd-on-ec2/hugging-face",
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "instance_type", "volume_size", "why"),
+    [
+        ("flux-schnell", "g5.xlarge", "200", "needs 33.9 GiB of GPU memory: choose at least g6e.xlarge"),
+        ("flux-schnell", "g6e.xlarge", "100", "33.7 GB of weights: choose a VolumeSize of at least 117"),
+        ("flux-schnell", "g6e.xlarge", "117", None),
+        ("flux-schnell", "g9.xlarge", "200", None),
+        ("sdxl-base", "g4dn.xlarge", "100", None),
+        ("stable-diffusion-v1-5", "g4dn.xlarge", "80", None),
+        ("s3://bucket/any.safetensors", "g4dn.xlarge", "80", None),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    template: Template, model: str, instance_type: str, volume_size: str, why: str | None
+) -> None:
+    values = {"Model": model, "InstanceType": instance_type, "VolumeSize": volume_size, "BootstrapVersion": "99"}
+    if why is None:
+        check_rules(template, values)
+        return
+    with pytest.raises(RuleError, match=why):
+        check_rules(template, values)

@@ -1,0 +1,78 @@
+"""What a run draws with: the model, its LoRA, the safety checker, and what is done to each finished image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from diffusers import DiffusionPipeline
+
+from userdata.worker.catalogue import find_model, lora_parts
+from userdata.worker.generate import FlagsOf
+from userdata.worker.job import Job, SafetyChecker, Watermark
+from userdata.worker.lora import Lora, check_lora, merge_lora
+from userdata.worker.memory_check import check_memory
+from userdata.worker.pending_batch import DrawnImage
+from userdata.worker.pipeline import choose_device, load_pipeline
+from userdata.worker.run_error import RunError
+from userdata.worker.safety_checker import SafetyChecker as Checker
+from userdata.worker.settings import Settings
+from userdata.worker.watermark import with_watermark
+from userdata.worker.withheld import withheld
+
+ImageStep = Callable[[DrawnImage], DrawnImage]
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """`flags_of` is None where no image is looked at; `image_steps` are done to each image in their order."""
+
+    pipeline: DiffusionPipeline
+    flags_of: FlagsOf | None
+    image_steps: Sequence[ImageStep]
+
+
+def equip(settings: Settings, job: Job) -> Equipment:
+    """Loads everything that `job` asks for. Raises `RunError` when something is missing, broken or does not fit.
+
+    What can be found wrong without loading the model is found first.
+    """
+    device = choose_device(settings.device)
+    lora = _lora(settings, job)
+    if lora:
+        check_lora(lora)
+    model = find_model(job.model)
+    check_memory(model, settings.model_folder, device, instance_type=settings.instance_type)
+    pipeline = load_pipeline(settings.model_folder, layout=model.layout, device=device, from_image=job.from_image)
+    if lora:
+        merge_lora(pipeline, lora)
+    return Equipment(pipeline, _flags_of(settings, job, device), list(_image_steps(job)))
+
+
+def _lora(settings: Settings, job: Job) -> Lora | None:
+    if not job.lora:
+        return None
+    if settings.lora_file is None:
+        raise RunError(f"The LoRA {job.lora} was not fetched by the boot. Start the instance again.")
+    return Lora(settings.lora_file, lora_parts(job.lora)[1])
+
+
+def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | None:
+    if not job.checked_for_safety:
+        return None
+    if settings.safety_checker is None:
+        raise RunError(
+            "The safety checker was not fetched by the boot. Start the instance again, or deploy with "
+            "SafetyChecker=off."
+        )
+    return Checker(settings.safety_checker, device=device).flags
+
+
+def _image_steps(job: Job) -> Sequence[ImageStep]:
+    steps: list[ImageStep] = []
+    if job.watermark == Watermark.on:
+        steps.append(lambda drawn: replace(drawn, image=with_watermark(drawn.image)))
+    if job.safety_checker == SafetyChecker.withhold:
+        steps.append(lambda drawn: replace(drawn, image=withheld(drawn.image.size)) if drawn.flagged else drawn)
+    return steps
