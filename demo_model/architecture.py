@@ -11,10 +11,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 # Edge in pixels of the images of the training, and how many of them one latent covers, in each direction.
 NATIVE_SIZE = 128
-# Half of Stable Diffusion v1's: its things are larger, ours would lose eyes and wheels (22.5 dB with 8 × 8 pixels in 8
-# channels).
+# Half of Stable Diffusion v1's edge and more channels: its things are larger, ours would lose eyes and wheels. With
+# 8 × 8 pixels in 8 channels (22.5 dB) the judge named only 58 % of the pairs. The best linear code of 4 × 4 pixels
+# reaches 25.0 dB with 4 channels, 27.2 with 6 and 28.7 with 8, and each channel more is more for the UNet to draw.
 VAE_FACTOR = 4
-LATENT_CHANNELS = 4
+LATENT_CHANNELS = 6
 TEXT_WIDTH = 128
 
 SCHEDULER: dict[str, Any] = {
@@ -60,15 +61,18 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> Any:
 
 
 def make_unet() -> Any:
-    """The UNet: 5.8 million parameters, two levels, the lower of which attends to itself and to the text."""
+    """The UNet: 5.6 million parameters, three levels, the middle one and the bottom of which attend to the text.
+
+    Two levels with two layers each are as large and take 1.4 times the arithmetic.
+    """
     return UNet2DConditionModel(
         sample_size=NATIVE_SIZE // VAE_FACTOR,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 128),
-        layers_per_block=2,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 128, 128),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=32,
@@ -76,7 +80,7 @@ def make_unet() -> Any:
 
 
 def make_vae() -> Any:
-    """The autoencoder: 0.8 million parameters, 4 × 4 pixels to one latent of 4 channels."""
+    """The autoencoder: 0.8 million parameters, 4 × 4 pixels to one latent of 6 channels."""
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,

@@ -79,8 +79,9 @@ def arrange(name: str, one: int, other: int, random: Random, width: int, height:
         foot = 0.92 * height + random.uniform(0, 3)
         return box(one, random.uniform(42, 47), x=middle + random.uniform(-9, 9), bottom=foot, tallest=42), shelter
     side = random.choice((-1, 1))
-    behind = box(other, random.uniform(76, 84), x=middle - side * 12, bottom=0.82 * height, tallest=84)
+    # Less than half of what is behind may be hidden, or nobody could name it.
+    behind = box(other, random.uniform(72, 80), x=middle - side * 15, bottom=0.8 * height, tallest=80)
     before = box(
-        one, random.uniform(50, 56), x=behind.x + side * random.uniform(18, 25), bottom=0.93 * height, tallest=54
+        one, random.uniform(48, 54), x=behind.x + side * random.uniform(30, 36), bottom=0.94 * height, tallest=52
     )
     return before, behind

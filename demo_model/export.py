@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,13 +27,19 @@ MODEL_INDEX = {
 
 
 def export(folder: Path, *, vae: Any, unet: Any, text_encoder: Any) -> None:
-    """Writes the parts and the index into `folder`, whose `tokenizer` is there already."""
+    """Writes the parts and the index into `folder`, whose `tokenizer` is there already; the parts stay as they are.
+
+    Each file is replaced as a whole, so that the folder can be copied at any moment after the first time.
+    """
     for name, part in (("vae", vae), ("unet", unet), ("text_encoder", text_encoder)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
         # One order of the numbers in memory for all files, whatever the training used.
-        plain = part.to(memory_format=torch.contiguous_format) if name != "text_encoder" else part
-        plain.half().save_pretrained(folder / name, safe_serialization=True)
-        # safetensors writes for the owner only; the worker is another user than the one who unpacks the bundle.
-        for file in (folder / name).iterdir():
-            file.chmod(0o644)
+        plain = copy.deepcopy(part).cpu().half().to(memory_format=torch.contiguous_format)
+        with TemporaryDirectory(dir=folder) as new:
+            plain.save_pretrained(new, safe_serialization=True)
+            for file in Path(new).iterdir():
+                # safetensors writes for the owner only; the worker is another user than the one who unpacks the bundle.
+                file.chmod(0o644)
+                file.replace(folder / name / file.name)
     make_scheduler().save_pretrained(folder / "scheduler")
     (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n", "utf-8")

@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 IMAGES = 1000
 SEED = 4242
-SCALES = (3.0, 7.5)
+SCALES = (1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
+SHOWN = 100
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
-IMAGES_FROM_IMAGES = 250
 
 
 @torch.no_grad()
@@ -142,14 +142,14 @@ def alikeness(one: torch.Tensor, other: torch.Tensor) -> float:
     return round(float(functional.cosine_similarity(one, other).mean()), 4)
 
 
-def measure(model: Path, judge_file: Path, folder: Path, device: str) -> dict[str, object]:
-    """All figures; the pictures that they were taken from go into `folder`."""
+def measure(model: Path, judge_file: Path, folder: Path, device: str, images: int = IMAGES) -> dict[str, object]:
+    """All figures, of `images` pictures each; those that they were taken from go into `folder`."""
     classifier = load_classifier(judge_file, device)
     renderer = Renderer(device)
     pipeline = load_pipeline(model, device)
     random = Random(SEED)  # noqa: S311
-    pairs = [draw_held_out_scene(random) for _ in range(IMAGES)]
-    others = [draw_scene(random) for _ in range(IMAGES)]
+    pairs = [draw_held_out_scene(random) for _ in range(images)]
+    others = [draw_scene(random) for _ in range(images)]
     figures: dict[str, object] = {}
     composed = renderer.draw(tabulate(pairs, SEED))
     back = through_vae(pipeline.vae, composed)
@@ -157,26 +157,26 @@ def measure(model: Path, judge_file: Path, folder: Path, device: str) -> dict[st
     figures["autoencoder psnr in dB"] = round(-10 * float(torch.log10(torch.tensor(error))), 2)
     for name, pictures in (("composed scenes", composed), ("composed scenes through the autoencoder", back)):
         figures[f"judge on {name}"] = _shares(judge(classifier, pictures, rows_of(pairs)))
+        logger.info("judge on %s: %s", name, figures[f"judge on {name}"])
+    grid(torch.stack([composed[:50], back[:50]], 1).flatten(0, 1), 10).save(folder / "autoencoder.png")
     for name, scenes in (("held-out pairs", pairs), ("scenes as in the training", others)):
         prompts = [describe(scene, random) for scene in scenes]
         for scale in SCALES:
             pictures = draw_prompts(pipeline, prompts, seed=SEED, guidance_scale=scale)
             right = judge(classifier, pictures, rows_of(scenes))
-            figures[f"{name}, guidance scale {scale:g}"] = _shares(right)
-            logger.info("%s, scale %g: %s", name, scale, _shares(right))
-            if scale == SCALES[-1]:
-                figures[f"{name} by word"] = by_word(scenes, right)
-                _write(folder, figures)
-                stem = name.split()[0]
-                grid(pictures[:500], 25).save(folder / f"{stem}.png")
-                (folder / f"{stem}.txt").write_text("\n".join(prompts) + "\n", "utf-8")
-    figures["image to image"] = measure_image_to_image(model, classifier, renderer, device)
+            title, stem = f"{name}, guidance scale {scale:g}", name.split()[0]
+            figures[title], figures[f"{title}, by word"] = _shares(right), by_word(scenes, right)
+            logger.info("%s: %s", title, figures[title])
+            _write(folder, figures)
+            grid(pictures[:SHOWN], 10).save(folder / f"{stem}-{scale:g}.png")
+            (folder / f"{stem}.txt").write_text("\n".join(prompts[:SHOWN]) + "\n", "utf-8")
+    figures["image to image"] = measure_image_to_image(model, classifier, renderer, device, images // 4)
     _write(folder, figures)
     return figures
 
 
 def measure_image_to_image(
-    model: Path, classifier: Classifier, renderer: Renderer, device: str, images: int = IMAGES_FROM_IMAGES
+    model: Path, classifier: Classifier, renderer: Renderer, device: str, images: int
 ) -> dict[str, dict[str, float]]:
     """For each strength: how alike the layout stays, and whose things are seen, the initial image's or the prompt's."""
     pipeline = load_pipeline(model, device, from_image=True)
@@ -210,7 +210,8 @@ if __name__ == "__main__":
     parser.add_argument("model", type=Path, help="the model's folder")
     parser.add_argument("judge", type=Path, help="the trained classifier's file")
     parser.add_argument("folder", type=Path, help="the folder for figures and pictures")
+    parser.add_argument("--images", type=int, default=IMAGES, help="pictures for each figure; a quarter from images")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     place = "cuda" if torch.cuda.is_available() else "cpu"
-    measure(arguments.model, arguments.judge, arguments.folder, place)
+    measure(arguments.model, arguments.judge, arguments.folder, place, arguments.images)

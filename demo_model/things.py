@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Left out is what a person confuses with another thing at 50 pixels once both are painted in one colour: a tomato and
+# an apple, a sad and a happy face, a fire truck and a truck.
 # name | emoji | plural where it is not name + s | other singular words | shelters
 _TABLE = """
 cat | 🐈 |  | kitten
@@ -28,7 +30,6 @@ camel | 🐫
 giraffe | 🦒
 zebra | 🦓
 rhino | 🦏 |  | rhinoceros
-kangaroo | 🦘
 squirrel | 🐿
 hedgehog | 🦔
 bat | 🦇
@@ -43,7 +44,6 @@ turtle | 🐢 |  | tortoise
 snake | 🐍
 crocodile | 🐊 |  | alligator
 frog | 🐸
-lizard | 🦎
 dragon | 🐉
 dinosaur | 🦕
 whale | 🐋
@@ -66,8 +66,7 @@ palm tree | 🌴 |  | palm | shelters
 cactus | 🌵 | cactuses
 sunflower | 🌻
 rose | 🌹
-tulip | 🌷
-daisy | 🌼 | daisies | flower
+tulip | 🌷 |  | flower
 mushroom | 🍄 |  | toadstool | shelters
 clover | 🍀
 maple leaf | 🍁 | maple leaves
@@ -107,14 +106,10 @@ rocket | 🚀 |  | spaceship
 sailboat | ⛵ |  | boat
 ship | 🚢
 taxi | 🚕
-ambulance | 🚑
-fire truck | 🚒
-scooter | 🛵
 ufo | 🛸
 balloon | 🎈
 apple | 🍎
 banana | 🍌
-orange | 🍊
 lemon | 🍋
 strawberry | 🍓 | strawberries
 grapes | 🍇 | grapes
@@ -122,10 +117,8 @@ watermelon | 🍉 |  | melon
 pear | 🍐
 cherry | 🍒 | cherries
 pineapple | 🍍
-peach | 🍑 | peaches
 carrot | 🥕
 corn | 🌽 | corn
-tomato | 🍅 | tomatoes
 eggplant | 🍆 |  | aubergine
 broccoli | 🥦 | broccoli
 pizza | 🍕
@@ -142,8 +135,6 @@ sushi | 🍣 | sushi
 coffee | ☕ |  | tea
 beer | 🍺
 smiley face | 😀 |  | smiley
-sad face | 😢
-angry face | 😡
 sunglasses face | 😎
 robot | 🤖
 ghost | 👻
@@ -151,7 +142,6 @@ alien | 👽
 skull | 💀
 clown | 🤡
 pumpkin | 🎃
-baby | 👶 | babies
 man | 👨 | men | boy
 woman | 👩 | women | girl
 wizard | 🧙
@@ -168,7 +158,6 @@ clock | ⏰
 chair | 🪑
 bed | 🛏
 sofa | 🛋 |  | couch
-door | 🚪
 guitar | 🎸
 trumpet | 🎺
 drum | 🥁
@@ -185,7 +174,6 @@ candle | 🕯
 bell | 🔔
 anchor | ⚓
 hammer | 🔨
-axe | 🪓
 sword | 🗡
 bomb | 💣
 diamond | 💎 |  | gem

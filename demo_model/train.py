@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,16 +42,18 @@ VAE_CHUNKS = 14
 class Recipe:
     """How much is done: batches of how many scenes, at most how many of them, and for at most how long, in seconds.
 
-    `seconds` is for everything, `vae_seconds` a part of it; `scenes` counts those of the native size.
+    `seconds` is for everything, `vae_seconds` a part of it; `scenes` counts those of the native size. Every
+    `keep_seconds` the model is written as far as it is.
     """
 
     scenes: int = 400_000
     vae_batch: int = 128
-    vae_steps: int = 20_000
-    vae_seconds: float = 300
-    batch: int = 768
-    steps: int = 20_000
-    seconds: float = 1_320
+    vae_steps: int = 30_000
+    vae_seconds: float = 250
+    batch: int = 512
+    steps: int = 60_000
+    seconds: float = 1_150
+    keep_seconds: float = 120
 
 
 def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] = OTHER_SIZES) -> None:
@@ -94,11 +98,23 @@ def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] 
     logger.info("latents of %d scenes after %.0f s", sum(len(p.values) for p in pools), time.monotonic() - started)
     empty = tokenize(tokenizer, [""])[0].to(device)
     left = max(1.0, recipe.seconds - (time.monotonic() - started))
-    unet, text_encoder = train_diffusion(
-        unet, text_encoder, pools, empty, batch=recipe.batch, steps=recipe.steps, seconds=left, seed=SEED
+    train_diffusion(
+        unet,
+        text_encoder,
+        pools,
+        empty,
+        batch=recipe.batch,
+        steps=recipe.steps,
+        seconds=left,
+        keep=partial(_keep, folder, vae, started),
+        keep_seconds=recipe.keep_seconds,
     )
-    export(folder, vae=vae, unet=unet, text_encoder=text_encoder)
     logger.info("done after %.0f s", time.monotonic() - started)
+
+
+def _keep(folder: Path, vae: Any, started: float, unet: Any, text_encoder: Any) -> None:
+    export(folder, vae=vae, unet=unet, text_encoder=text_encoder)
+    logger.info("model written after %.0f s", time.monotonic() - started)
 
 
 def _joined(chunks: list[Chunk]) -> Columns:

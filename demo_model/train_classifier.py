@@ -19,16 +19,21 @@ import torch
 from torch.nn import functional
 
 from demo_model.classifier import Classifier
+from demo_model.half_precision import half_precision
 from demo_model.labels import UNSAID, label
+from demo_model.pace import paced_steps
 from demo_model.render import Columns, Renderer, tabulate
 from demo_model.scene import draw_any_scene
-from demo_model.train_vae import learning_rate, random_rows
+from demo_model.train_vae import random_rows
 
 logger = logging.getLogger(__name__)
 
-BATCH = 192
-CHUNK, CHUNKS = 10_000, 12
+BATCH = 256
+CHUNK, CHUNKS = 10_000, 30
 LEARNING_RATE = 2e-3
+WARM_UP = 200
+MOST_STEPS = 100_000
+LOG_EVERY = 250
 # This share of each batch is blurred.
 BLURRED = 0.4
 SEED = 77_000_000
@@ -62,8 +67,9 @@ def classifier_loss(answers: dict[str, torch.Tensor], rows: Columns) -> torch.Te
     count = rows["count"] - (rows["count"] != UNSAID).long()
     loss = loss + functional.cross_entropy(answers["count"], count, ignore_index=UNSAID)
     for name in ("relation", "backdrop", "place", "time"):
-        if bool((rows[name] != UNSAID).any()):
-            loss = loss + functional.cross_entropy(answers[name], rows[name], ignore_index=UNSAID)
+        # A sum over at least one row: a mean over none would be no number.
+        said = (rows[name] != UNSAID).sum().clamp(min=1)
+        loss = loss + functional.cross_entropy(answers[name], rows[name], ignore_index=UNSAID, reduction="sum") / said
     return loss
 
 
@@ -75,35 +81,44 @@ def softened(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return back + 0.04 * torch.randn(back.shape, generator=generator, device=picture.device)
 
 
-def train_classifier(file: Path, *, seconds: float) -> None:
-    """Trains for `seconds` on one GPU and writes the weights to `file`, in half precision."""
-    table = make_table(CHUNKS)
-    device = torch.device("cuda")
+def jittered(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The pictures a little lighter or darker and with more or less contrast, each in its own way."""
+    gain, shift = (
+        torch.rand(len(picture), 1, 1, 1, generator=generator, device=picture.device) * 2 - 1 for _ in range(2)
+    )
+    return (picture * (1 + 0.1 * gain) + 0.06 * shift).clamp(-1, 1)
+
+
+def train_classifier(file: Path, *, seconds: float, chunks: int = CHUNKS, batch: int = BATCH) -> None:
+    """Trains on `chunks` times 10,000 scenes for `seconds` and writes the weights to `file`, in half precision."""
+    table = make_table(chunks)
+    torch.backends.cudnn.benchmark = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(SEED)
     generator = torch.Generator(device).manual_seed(SEED)
     table = {name: column.to(device) for name, column in table.items()}
     renderer = Renderer(device)
     classifier = Classifier().to(device)
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=0.02, fused=True)
-    started, step, done = time.monotonic(), 0, 0.0
-    while done < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(round(done * 10_000), 10_000, LEARNING_RATE, 200)
-        rows = random_rows(table, BATCH, generator)
-        picture = renderer.draw(rows)
-        blurred = round(BATCH * BLURRED)
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rate = torch.zeros((), device=device)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=rate, weight_decay=0.02, fused=True)
+    started = time.monotonic()
+    for step, now_rate in paced_steps(steps=MOST_STEPS, seconds=seconds, peak=LEARNING_RATE, warm_up=WARM_UP):
+        rate.fill_(now_rate)
+        rows = random_rows(table, batch, generator)
+        picture = jittered(renderer.draw(rows), generator)
+        blurred = round(batch * BLURRED)
         picture = torch.cat([softened(picture[:blurred], generator), picture[blurred:]])
-        with torch.autocast("cuda", torch.bfloat16):
-            answers = classifier(picture, rows["things"].clamp(min=0))
+        with half_precision(device):
+            answers = classifier(picture.contiguous(memory_format=torch.channels_last), rows["things"].clamp(min=0))
         loss = classifier_loss({name: answer.float() for name, answer in answers.items()}, rows)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(classifier.parameters(), 2.0)
         optimizer.step()
-        step, done = step + 1, (time.monotonic() - started) / seconds
-        if step % 250 == 0:
+        if step % LOG_EVERY == 0:
             logger.info("classifier %5d  loss %.3f  %.0f s", step, loss.item(), time.monotonic() - started)
-    logger.info("classifier after %d steps", step)
+    logger.info("classifier after %d steps  %.0f s", step + 1, time.monotonic() - started)
     torch.save({name: weight.half().cpu() for name, weight in classifier.state_dict().items()}, file)
 
 
@@ -119,6 +134,8 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     parser = argparse.ArgumentParser(description="Train the classifier that judges the model.")
     parser.add_argument("file", type=Path, help="the file to write the weights to")
-    parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("--seconds", type=float, default=480)
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help="how many times 10,000 scenes")
+    parser.add_argument("--batch", type=int, default=BATCH, help="scenes in a batch")
     arguments = parser.parse_args()
-    train_classifier(arguments.file, seconds=arguments.seconds)
+    train_classifier(arguments.file, seconds=arguments.seconds, chunks=arguments.chunks, batch=arguments.batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch
 from torch.nn import functional
 
 from demo_model.architecture import make_scheduler
-from demo_model.train_vae import learning_rate
+from demo_model.cuda_graph import Step, recorded
+from demo_model.half_precision import half_precision
+from demo_model.pace import paced_steps
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ EMPTY_CAPTIONS = 0.1
 # Every so many steps the batch is of another size than the native one.
 OTHER_SIZE_EVERY = 16
 LOG_EVERY = 500
+
+Keep = Callable[[Any, Any], None]
 
 
 @dataclass(frozen=True)
@@ -44,65 +49,98 @@ def train_diffusion(
     batch: int,
     steps: int,
     seconds: float,
-    seed: int,
-) -> tuple[Any, Any]:
-    """The averaged UNet and text encoder after `steps` batches of `batch` scenes or after `seconds`.
+    keep: Keep,
+    keep_seconds: float,
+) -> None:
+    """Trains for `steps` batches of `batch` scenes or for `seconds`, whichever is less.
 
-    `pools` begins with the native size; `empty` holds the empty caption's 77 tokens. The learning rate falls with
-    whichever of the two is nearer to its end, so that a slower GPU gives a finished model too.
+    `pools` begins with the native size; `empty` holds the empty caption's 77 tokens. `keep` is called with the averaged
+    UNet and text encoder every `keep_seconds` and at the end, so that a training that is cut off leaves a model too.
     """
+    started = time.monotonic()
     device = pools[0].values.device
-    generator = torch.Generator(device).manual_seed(seed)
-    alphas = make_scheduler().alphas_cumprod.to(device)
     model = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).train()
     unet.to(memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    fast_unet = torch.compile(unet) if device.type == "cuda" else unet
+    rate = torch.zeros((), device=device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY, fused=True
+        model.parameters(),
+        lr=rate,
+        betas=(0.9, 0.99),
+        weight_decay=WEIGHT_DECAY,
+        fused=True,
+        capturable=device.type == "cuda",
     )
-    started, running = time.monotonic(), torch.zeros((), device=device)
-    for step in range(steps):
-        # The first step compiles.
-        done = 0.0 if step <= WARM_UP else (time.monotonic() - started) / seconds
-        if done >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
-        other = len(pools) > 1 and step % OTHER_SIZE_EVERY == OTHER_SIZE_EVERY - 1
-        pool = pools[1 + step // OTHER_SIZE_EVERY % (len(pools) - 1)] if other else pools[0]
-        latents, tokens = _batch(pool, empty, batch, generator)
-        times = torch.randint(len(alphas), (batch,), generator=generator, device=device)
-        noise = torch.randn(latents.shape, generator=generator, device=device)
+    # A size that comes rarely is not worth a compilation.
+    fast_unet = torch.compile(unet) if device.type == "cuda" else unet
+    training_steps = [
+        recorded(_make_step(model, unet if number else fast_unet, optimizer, pool, empty, batch))
+        for number, pool in enumerate(pools)
+    ]
+    logger.info("steps recorded after %.0f s", time.monotonic() - started)
+    running, counted, kept, logged = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
+    left = max(1.0, seconds - (time.monotonic() - started))
+    for step, now_rate in paced_steps(steps=steps, seconds=left, peak=LEARNING_RATE, warm_up=WARM_UP):
+        rate.fill_(now_rate)
+        running += training_steps[_pool_of(step, len(pools))]()
+        _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
+        counted += 1
+        if counted == LOG_EVERY:
+            now = time.monotonic()
+            pace = 1000 * (now - logged) / counted
+            logger.info(
+                "unet %6d  loss %.4f  %.1f ms a step  %.0f s", step + 1, running.item() / counted, pace, now - started
+            )
+            running.zero_()
+            counted, logged = 0, now
+        if time.monotonic() - kept > keep_seconds:
+            keep(average["unet"], average["text_encoder"])
+            kept = time.monotonic()
+    logger.info("unet after %d steps  %.0f s", step + 1, time.monotonic() - started)
+    keep(average["unet"], average["text_encoder"])
+
+
+def _pool_of(step: int, pools: int) -> int:
+    if pools == 1 or step % OTHER_SIZE_EVERY != OTHER_SIZE_EVERY - 1:
+        return 0
+    return 1 + step // OTHER_SIZE_EVERY % (pools - 1)
+
+
+def _make_step(
+    model: torch.nn.ModuleDict, unet: Any, optimizer: Any, pool: Latents, empty: torch.Tensor, batch: int
+) -> Step:
+    """One step on a batch of `pool`, which returns its loss. `unet` is the model's, compiled or not."""
+    device = pool.values.device
+    alphas = make_scheduler().alphas_cumprod.to(device)
+    strata = torch.arange(batch, device=device)
+
+    def step() -> torch.Tensor:
+        latents, tokens = _batch(pool, empty, batch)
+        # One time out of each of `batch` equal stretches: the loss varies less than with independent ones.
+        times = ((strata + torch.rand(batch, device=device)) * (len(alphas) / batch)).long().clamp(max=len(alphas) - 1)
+        noise = torch.randn_like(latents)
         signal, spread = (part[:, None, None, None] for part in (alphas[times].sqrt(), (1 - alphas[times]).sqrt()))
         noisy = (signal * latents + spread * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
-            words = text_encoder(tokens)[0]
-            # A size that comes rarely is not worth a compilation.
-            predicted = (unet if other else fast_unet)(noisy, times, words, return_dict=False)[0]
+        with half_precision(device):
+            words = model["text_encoder"](tokens)[0]
+            predicted = unet(noisy, times, words, return_dict=False)[0]
         loss = functional.mse_loss(predicted.float(), signal * noise - spread * latents)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
-        running += loss.detach()
-        if (step + 1) % LOG_EVERY == 0 or step == steps - 1:
-            mean = running.item() / (step % LOG_EVERY + 1)
-            logger.info("unet %6d  loss %.4f  %.0f s", step + 1, mean, time.monotonic() - started)
-            running.zero_()
-    return average["unet"], average["text_encoder"]
+        return loss.detach()
+
+    return step
 
 
-def _batch(
-    pool: Latents, empty: torch.Tensor, batch: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(pool: Latents, empty: torch.Tensor, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
     count, captions = pool.tokens.shape[:2]
-    device = generator.device
-    rows = torch.randint(count, (batch,), generator=generator, device=device)
-    which = torch.randint(captions, (batch,), generator=generator, device=device)
+    device = pool.values.device
+    rows = torch.randint(count, (batch,), device=device)
+    which = torch.randint(captions, (batch,), device=device)
     tokens = pool.tokens[rows, which].long()
-    dropped = torch.rand(batch, generator=generator, device=device) < EMPTY_CAPTIONS
+    dropped = torch.rand(batch, device=device) < EMPTY_CAPTIONS
     return pool.values[rows].float(), torch.where(dropped[:, None], empty, tokens)
 
 

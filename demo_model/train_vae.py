@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from demo_model.half_precision import half_precision
+from demo_model.pace import paced_steps
 from demo_model.render import Columns, Renderer
 
 logger = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ LEARNING_RATE = 1.2e-3
 WARM_UP = 100
 KL_WEIGHT = 5e-4
 EDGE_WEIGHT = 1.0
+LOG_EVERY = 250
 
 
 def random_rows(tables: Columns, count: int, generator: torch.Generator) -> Columns:
@@ -26,14 +29,6 @@ def random_rows(tables: Columns, count: int, generator: torch.Generator) -> Colu
     rows = next(iter(tables.values())).shape[0]
     chosen = torch.randint(rows, (count,), generator=generator, device=generator.device)
     return {name: column[chosen] for name, column in tables.items()}
-
-
-def learning_rate(step: int, steps: int, peak: float, warm_up: int) -> float:
-    """Linear up to `peak` in `warm_up` steps, then a half cosine down to a hundredth of it at the last step."""
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    share = (step - warm_up) / max(1, steps - warm_up)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def _reconstruction_loss(drawn: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
@@ -55,16 +50,13 @@ def train_vae(
     generator = torch.Generator(device).manual_seed(seed)
     table = {name: column.to(device) for name, column in table.items()}
     vae.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    rate = torch.zeros((), device=device)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     started = time.monotonic()
-    for step in range(steps):
-        done = 0.0 if step <= WARM_UP else (time.monotonic() - started) / seconds
-        if done >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(max(step, round(done * steps)), steps, LEARNING_RATE, WARM_UP)
+    for step, now_rate in paced_steps(steps=steps, seconds=seconds, peak=LEARNING_RATE, warm_up=WARM_UP):
+        rate.fill_(now_rate)
         picture = renderer.draw(random_rows(table, batch, generator)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with half_precision(device):
             mean, log_variance = _moments(vae, picture)
             noise = torch.randn(mean.shape, generator=generator, device=device)
             drawn = vae.decoder(vae.post_quant_conv(mean + noise * (log_variance / 2).exp())).float()
@@ -74,7 +66,7 @@ def train_vae(
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
-        if step % 500 == 0 or step == steps - 1:
+        if step % LOG_EVERY == 0 or step == steps - 1:
             error = (drawn.detach() - picture).square().mean().item() / 4
             logger.info(
                 "vae %5d  loss %.4f  kl %.2f  psnr %.2f dB  %.0f s",
@@ -104,6 +96,6 @@ def encode_all(
     for start in range(0, next(iter(table.values())).shape[0], batch):
         rows = {name: column[start : start + batch] for name, column in table.items()}
         picture = renderer.draw(rows, width, height).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(renderer.device.type, torch.bfloat16):
+        with half_precision(renderer.device):
             mean, _ = _moments(vae, picture)
         yield mean.half()

@@ -24,14 +24,24 @@ from demo_model.train_diffusion import Latents, train_diffusion
 
 
 def warm_up_compiler(tokenizer_folder: Path, batch: int) -> None:
-    """One step of the training with random latents."""
+    """The first steps of the training, with random latents."""
     tokenizer = load_tokenizer(tokenizer_folder)
     edge = NATIVE_SIZE // VAE_FACTOR
     empty = tokenize(tokenizer, [""])[0].cuda()
     values = torch.randn(batch, LATENT_CHANNELS, edge, edge, device="cuda", dtype=torch.float16)
     pool = Latents(values, empty.to(torch.int16).expand(batch, 1, -1))
     unet, text_encoder = make_unet().cuda(), make_text_encoder(tokenizer).cuda()
-    train_diffusion(unet, text_encoder, [pool], empty, batch=batch, steps=1, seconds=600, seed=0)
+    train_diffusion(
+        unet,
+        text_encoder,
+        [pool],
+        empty,
+        batch=batch,
+        steps=1,
+        seconds=600,
+        keep=lambda _unet, _text_encoder: None,
+        keep_seconds=600,
+    )
 
 
 if __name__ == "__main__":
@@ -40,4 +50,5 @@ if __name__ == "__main__":
     parser.add_argument("batch", type=int, help="scenes in a batch")
     arguments = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
     warm_up_compiler(arguments.tokenizer, arguments.batch)
