@@ -31,6 +31,7 @@ def serving(answer: Answer) -> Iterator[Served]:
 
         do_GET = handle_any
         do_PUT = handle_any
+        do_HEAD = handle_any
 
         def log_message(self, format: str, *args: object) -> None:
             pass
