@@ -51,7 +51,7 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
 @pytest.mark.parametrize(
     ("model", "instance_type", "volume_size", "why"),
     [
-        ("flux-schnell", "g5.xlarge", "200", "needs 33.9 GiB of GPU memory: choose at least g6e.xlarge"),
+        ("flux-schnell", "g5.xlarge", "200", "needs 34 GiB of GPU memory: choose at least g6e.xlarge"),
         ("flux-schnell", "g6e.xlarge", "100", "33.7 GB of weights: choose a VolumeSize of at least 117"),
         ("flux-schnell", "g6e.xlarge", "117", None),
         ("flux-schnell", "g9.xlarge", "200", None),

@@ -23,7 +23,14 @@ STABLE_DIFFUSION_V2 = "cond_stage_model.model."
 STABLE_DIFFUSION_XL = "conditioner.embedders.1.model."
 LATENT_CHANNELS = 4
 
+# What the trainer of the original checkpoints left in them beside the weights. It stands for nothing here.
+TRAINERS_OWN = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
+
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class _StandIn:
+    """Takes the place of a class that is named in a pickle, so that the class itself is not needed, nor imported."""
 
 
 def checkpoint_in(folder: Path) -> Path:
@@ -52,9 +59,10 @@ def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything."""
     try:
         # Files of torch before 1.6 are no zip files, and cannot be mapped.
-        content: Any = torch.load(
-            checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
-        )
+        with torch.serialization.safe_globals([(_StandIn, name) for name in TRAINERS_OWN]):
+            content: Any = torch.load(
+                checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
+            )
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RunError(_refusal(checkpoint, _first_sentence(error))) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None

@@ -22,6 +22,9 @@ from userdata.worker.steps_in_flight import StepsInFlight
 
 logger = logging.getLogger(__name__)
 
+# As many as FLUX.1 schnell was trained with, by its model card; more are refused by the published code.
+FLUX_TOKENS = 256
+
 FlagsOf = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -89,7 +92,10 @@ def begin_batch(
         return tensors
 
     one = batch[0]
-    size = {"height": one.H, "width": one.W} if initial_image is None else {}
+    flow = "transformer" in pipeline.components
+    # From an image, the others take its size and know no such option.
+    size = {"height": one.H, "width": one.W} if initial_image is None or flow else {}
+    text = {"max_sequence_length": FLUX_TOKENS} if flow else {}
     start = {} if initial_image is None else {"image": [initial_image] * len(batch), "strength": one.strength}
     began = time.monotonic()
     colours = pipeline(
@@ -102,6 +108,7 @@ def begin_batch(
         callback_on_step_end=tell,
         **size,
         **start,
+        **text,
     ).images
     drawn_with = DrawnWith(
         indices=[request.index for request in batch],

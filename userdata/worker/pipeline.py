@@ -18,6 +18,7 @@ import transformers
 from diffusers import DiffusionPipeline
 
 from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
+from userdata.worker.generate import FLUX_TOKENS
 from userdata.worker.run_error import RunError
 from userdata.worker.single_file import load_single_file
 
@@ -107,9 +108,10 @@ def _half_precision(device: torch.device, pipeline: str) -> torch.dtype:
 
 def tell_what_is_cut(pipeline: DiffusionPipeline, name: str, prompt: str) -> None:
     """Warns in the log when the text encoder cannot take all of `prompt`, and says which words it will not see."""
-    tokenizer = pipeline.tokenizer
+    tokenizer, limit = pipeline.tokenizer, pipeline.tokenizer.model_max_length
+    if "transformer" in pipeline.components:
+        tokenizer, limit = pipeline.tokenizer_2, FLUX_TOKENS
     tokens = tokenizer(prompt, truncation=False).input_ids
-    limit = tokenizer.model_max_length
     if len(tokens) > limit:
         lost = tokenizer.decode(tokens[limit - 1 : -1])
         logger.warning("%s is longer than the model reads (%d tokens); cut off: %s", name, limit, lost)

@@ -11,6 +11,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     UniPCMultistepScheduler,
 )
@@ -28,6 +29,8 @@ class SamplerDefinition:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+# What only the configuration of such a model's scheduler has.
+FLOW = "use_dynamic_shifting"
 # As the original's samplers: the last step's target is the first training step, not the clean image.
 _AS_THE_ORIGINAL = {"set_alpha_to_one": False, "steps_offset": 1}
 
@@ -63,6 +66,9 @@ def make_scheduler(sampler: str, configuration: Mapping[str, Any], steps: int, *
     told that pure noise is half a picture. There, the steps are spread from the noisy end ("trailing"). Rejected:
     "trailing" always, which would change the pictures of the usual numbers of steps.
     """
+    if FLOW in configuration:
+        # The steps of a model that was trained on straight flows (arXiv:2209.03003) have no noise levels to choose.
+        return FlowMatchEulerDiscreteScheduler.from_config(configuration)
     definition = SAMPLERS[sampler]
     if sampler == "lcm":
         return _make(definition, configuration, original_inference_steps=max(_LCM_TEACHER_STEPS, steps))

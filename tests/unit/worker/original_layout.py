@@ -54,10 +54,19 @@ _VAE_INNER = {
 }
 
 
-def original_layout(*, text_encoder: Weights, unet: Weights, vae: Weights) -> dict[str, torch.Tensor]:
-    """One checkpoint, as CompVis/stable-diffusion saves it."""
+def original_layout(
+    *, text_encoder: Weights, unet: Weights, vae: Weights, first_level_attends: bool = True
+) -> dict[str, torch.Tensor]:
+    """One checkpoint, as CompVis/stable-diffusion saves it.
+
+    `first_level_attends` says that the deepest level has no attention and the others have, as in v1; in XL it is the
+    other way round.
+    """
     checkpoint = {f"cond_stage_model.transformer.text_model.{name}": value for name, value in text_encoder.items()}
-    checkpoint |= {f"model.diffusion_model.{_of_unet(name)}": value for name, value in unet.items()}
+    for name, value in unet.items():
+        if not first_level_attends:
+            name = name.replace("up_blocks.0.upsamplers.0", "output_blocks.2.2")
+        checkpoint[f"model.diffusion_model.{_of_unet(name)}"] = value
     for name, value in vae.items():
         attention_matrix = "attentions" in name and value.ndim == 2
         checkpoint[f"first_stage_model.{_of_vae(name)}"] = value[:, :, None, None] if attention_matrix else value

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from userdata.worker import pipeline as pipeline_module
+from userdata.worker.checkpoint import open_pickle
 from userdata.worker.pipeline import LAYOUTS, choose_device, load_pipeline
 from userdata.worker.run_error import RunError
 
@@ -102,6 +105,19 @@ def test_a_pickle_that_runs_something_is_refused_before_it_does(tmp_path: Path) 
     with pytest.raises(RunError, match=r"model\.ckpt is no checkpoint .* Weights only load failed"):
         load_pipeline(folder, layout=None, device=CPU, from_image=False)
     assert not trace.exists()
+
+
+def test_a_trainers_class_in_a_checkpoint_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The original checkpoints name a class of PyTorch Lightning among their callbacks."""
+    names = ["pytorch_lightning", "callbacks", "model_checkpoint"]
+    for count in range(1, len(names) + 1):
+        monkeypatch.setitem(sys.modules, ".".join(names[:count]), types.ModuleType(".".join(names[:count])))
+    callback = type("ModelCheckpoint", (), {"__module__": ".".join(names)})
+    sys.modules[".".join(names)].ModelCheckpoint = callback  # type: ignore[attr-defined]
+    torch.save({"state_dict": {"a": torch.ones(2)}, "callbacks": {callback: {"epoch": 1}}}, tmp_path / "v1.ckpt")
+    for count in range(1, len(names) + 1):
+        monkeypatch.delitem(sys.modules, ".".join(names[:count]))
+    assert open_pickle(tmp_path / "v1.ckpt")["a"].tolist() == [1, 1]
 
 
 def test_pickle_in_a_folder_of_diffusers_is_refused(tmp_path: Path, tiny_model: Path) -> None:
