@@ -29,7 +29,7 @@ class SdOnEc2Stack(Stack):
     """From prompt parameters to images in a bucket: one network, one instance, one bucket."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        self._zones = settings.zones
+        self._zones = settings.network_zones
         super().__init__(
             scope,
             construct_id,

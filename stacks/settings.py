@@ -16,6 +16,7 @@ RULES = {
     "max_price": "the most that an hour of a spot instance may cost, in US dollars, for example 0.45",
     "budget": "US dollars a month, for example 10",
     "budget_email": "the e-mail address that hears of the budget, for example me@example.com",
+    "az": "the name of the instance's zone, for example us-east-1b (`sd zones` lists those that offer a type)",
     "zones": "1, 2 or 3 zones, or up to three names, the instance's first, for example us-east-1b,us-east-1c",
 }
 
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     max_price: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
     budget: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     budget_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)] | None = None
+    az: ZoneName | None = None
     zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 3
 
     @model_validator(mode="after")
@@ -53,6 +55,19 @@ class Settings(BaseModel):
                 f"keep_results=false would delete output_bucket={self.output_bucket}, which is yours: leave one out"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_zone_for_the_instance(self) -> Settings:
+        if self.az and isinstance(self.zones, list) and self.zones[0] != self.az:
+            raise ValueError(
+                f"az={self.az} and zones={','.join(self.zones)} name two zones for the instance: leave one"
+            )
+        return self
+
+    @property
+    def network_zones(self) -> int | list[str]:
+        """The zones of the network, the instance's first: their names, or how many of the region's first ones."""
+        return [self.az] if self.az and not isinstance(self.zones, list) else self.zones
 
     @model_validator(mode="after")
     def _a_price_is_a_spot_price(self) -> Settings:

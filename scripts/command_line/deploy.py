@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
 import typer
 from rich.console import Console
 
+from scripts.command_line.capacity import explain_capacity
 from scripts.command_line.cdk import cdk_deploy
 from scripts.command_line.check_model import check_model
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
+from scripts.command_line.doctor import refuse_what_blocks
 from scripts.command_line.fetch_results import fetch_runs
 from scripts.command_line.instance import check_not_terminated, deployed_job, instance_state, start_for_job
 from scripts.command_line.parameter_options import check_parameters
-from scripts.command_line.preflight import choose_zones, prepare_initial_image
+from scripts.command_line.plan import Plan, check_settings, make_plan, parse_context
+from scripts.command_line.preflight import prepare_initial_image
 from scripts.command_line.runs import Run
 from scripts.command_line.watch import watch_run
+from scripts.command_line.zones import choose_zones
 from userdata.worker.catalogue import find_model
 
 POLL_SECONDS = 1.0
@@ -37,7 +42,8 @@ def deploy(
 
     Raises `CommandError`; until the last check has passed, nothing has been created or changed.
     """
-    settings = _parse_context(context)
+    settings = parse_context(context)
+    check_settings(settings)
     check_parameters({**given, "InitImage": ""})
     deployment = find_deployment(session, stack)
     before = deployment.parameters if deployment else {}
@@ -50,17 +56,33 @@ def deploy(
     if deployment:
         # An update of an instance that is gone fails half-way.
         check_not_terminated(deployment.instance_id, instance_state(session, deployment))
-    zones = choose_zones(session, machine.instance_type)
-    settings.setdefault("zones", _keep_zones(deployment) or zones)
-    cdk_deploy(session, given, settings)
+    plan = make_plan(deployment, given, settings)
+    refuse_what_blocks(session, plan)
+    if "az" not in settings:
+        settings.setdefault("zones", _keep_zones(deployment) or choose_zones(session, machine.instance_type))
+    _deploy_or_explain(session, stack, plan, given, settings)
     _follow(session, need_deployment(session, stack), fetch_to, console)
 
 
-def _parse_context(context: Sequence[str]) -> dict[str, str]:
-    for setting in context:
-        if "=" not in setting:
-            raise CommandError(f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.")
-    return dict(setting.split("=", 1) for setting in context)
+def _deploy_or_explain(
+    session: boto3.Session, stack: str, plan: Plan, given: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    began = datetime.now(UTC)
+    try:
+        cdk_deploy(session, given, settings)
+    except CommandError as error:
+        try:
+            explanation = explain_capacity(
+                session,
+                stack=stack,
+                since=began,
+                instance_type=plan.machine.instance_type,
+                zone=plan.settings.az,
+                spot=plan.settings.spot,
+            )
+        except CommandError:
+            explanation = None  # why the deploy failed is what a person must hear
+        raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
 
 
 def _keep_zones(deployment: Deployment | None) -> str | None:

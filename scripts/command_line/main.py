@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from scripts.command_line import bill_commands, quota_commands
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.deploy import deploy as deploy_job
@@ -22,6 +23,11 @@ from scripts.command_line.timeline import read_timelines, show_timelines
 from scripts.command_line.watch import DOING
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
+
+app.command()(bill_commands.doctor)
+app.command()(bill_commands.zones)
+app.command()(bill_commands.cost)
+app.add_typer(quota_commands.app, name="quota")
 
 To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]
 

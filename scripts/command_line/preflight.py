@@ -15,43 +15,7 @@ from scripts.command_line.deployment import RETRIES, Deployment
 from userdata.worker.layout import INPUTS
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
-
-
-def choose_zones(session: boto3.Session, instance_type: str) -> str:
-    """The setting `zones`: up to three of the region, the first of which offers the instance type.
-
-    Not every zone of a region offers every GPU type. Where the region's first zone does, the setting is a number, as
-    `cdk deploy` alone would have it, so that either command leaves the other's network alone. Raises `CommandError`
-    when none does, naming types that the region offers.
-    """
-    ec2: EC2Client = session.client("ec2", config=RETRIES)
-    with aws_errors_in_words(f"ask where {instance_type} is offered"):
-        offering = _zones_offering(ec2, instance_type)
-        if not offering:
-            raise CommandError(_not_offered(ec2, session.region_name or "this region", instance_type))
-        described = ec2.describe_availability_zones(Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}])
-    zones = sorted(zone["ZoneName"] for zone in described["AvailabilityZones"])
-    if zones[0] in offering:
-        return str(min(len(zones), 3))
-    return ",".join([*offering, *(zone for zone in zones if zone not in offering)][:3])
-
-
-def _zones_offering(ec2: EC2Client, instance_type: str) -> list[str]:
-    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
-        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [instance_type]}]
-    )
-    return sorted(offering["Location"] for page in pages for offering in page["InstanceTypeOfferings"])
-
-
-def _not_offered(ec2: EC2Client, region: str, instance_type: str) -> str:
-    candidates = ["g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge"]
-    offered = [name for name in candidates if name != instance_type and _zones_offering(ec2, name)]
-    rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
-    if offered:
-        return f"{rule} ({', '.join(offered)}), for example --instance-type {offered[0]}."
-    return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
 
 
 def prepare_initial_image(session: boto3.Session, deployment: Deployment | None, given: str) -> str:

@@ -20,8 +20,11 @@ from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines import Machines, MakeMachine
 from scripts.local.permissions import permissions_enforced
+from scripts.local.price_list import prices_of_the_table
 from scripts.local.seeds import seed
 from scripts.local.server import Server
+from scripts.local.service_quotas import ec2_quotas
+from scripts.local.spot_prices import spot_prices_of_the_table
 from scripts.local.spot_requests import spot_instances_cannot_be_stopped
 
 log = logging.getLogger(__name__)
@@ -116,6 +119,9 @@ class LocalCloud:
         self._context.enter_context(conditions_passed_over())
         self._context.enter_context(CloudFormation(self.account).attached())
         self._context.enter_context(spot_instances_cannot_be_stopped())
+        self._context.enter_context(ec2_quotas())
+        self._context.enter_context(spot_prices_of_the_table())
+        self._context.enter_context(prices_of_the_table())
         self.clock = AlarmClock(self.account)
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())

@@ -12,6 +12,8 @@ import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
 
+from scripts.command_line.before_deploy import BOOTSTRAP_VERSION
+from scripts.local.service_quotas import ec2_quotas
 from stacks.parameters import GROUPS, parameters_of
 from userdata.worker.job import Job
 from userdata.worker.layout import RunKeys
@@ -29,10 +31,14 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with mock_aws():
+    # moto has no Pricing API, and would let the question through to the real one.
+    monkeypatch.setattr("scripts.command_line.price_list._live_on_demand", lambda *_: {})
+    with mock_aws(), ec2_quotas():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
-        yield boto3.Session(region_name=REGION, botocore_session=core)
+        made = boto3.Session(region_name=REGION, botocore_session=core)
+        made.client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="33", Type="String")
+        yield made
 
 
 class Account:

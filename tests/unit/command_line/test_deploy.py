@@ -12,7 +12,7 @@ from rich.console import Console
 from scripts.command_line import deploy as deploy_module
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deploy import deploy
-from scripts.command_line.preflight import choose_zones
+from scripts.command_line.zones import choose_zones
 from tests.unit.command_line.conftest import Account
 
 
@@ -48,7 +48,7 @@ def run(account: Account, given: dict[str, str] | None = None, context: tuple[st
 def test_bad_input_is_refused_with_name_value_rule_and_example(
     account: Account, deploys: Deploys, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", offers("g5.xlarge", "g4dn.xlarge"))
+    monkeypatch.setattr("scripts.command_line.zones.types_offered", offers("g5.xlarge", "g4dn.xlarge"))
     account.deploy()
     with pytest.raises(CommandError) as refusal:
         run(account, {name: value})
@@ -58,14 +58,14 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
     assert deploys.calls == []
 
 
-def offers(*types: str) -> object:
-    return lambda ec2, instance_type: ["us-east-1b", "us-east-1c"] if instance_type in types else []
+def offers(*types: str, zones: tuple[str, ...] = ("us-east-1b", "us-east-1c")) -> object:
+    return lambda session, asked: {name: list(zones) for name in asked if name in types}
 
 
 def test_a_region_without_the_type_is_refused_with_what_it_offers(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", offers("g4dn.xlarge"))
+    monkeypatch.setattr("scripts.command_line.zones.types_offered", offers("g4dn.xlarge"))
     with pytest.raises(CommandError) as refusal:
         choose_zones(account.session, "g5.xlarge")
     assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
@@ -75,9 +75,11 @@ def test_a_region_without_the_type_is_refused_with_what_it_offers(
 def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", lambda *_: ["us-east-1a", "us-east-1d"])
+    monkeypatch.setattr(
+        "scripts.command_line.zones.types_offered", offers("g5.xlarge", zones=("us-east-1a", "us-east-1d"))
+    )
     assert choose_zones(account.session, "g5.xlarge") == "3"
-    monkeypatch.setattr("scripts.command_line.preflight._zones_offering", lambda *_: ["us-east-1d"])
+    monkeypatch.setattr("scripts.command_line.zones.types_offered", offers("g5.xlarge", zones=("us-east-1d",)))
     assert choose_zones(account.session, "g5.xlarge") == "us-east-1d,us-east-1a,us-east-1b"
 
 

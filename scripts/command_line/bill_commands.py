@@ -1,0 +1,112 @@
+"""The commands about money and what a deploy needs: `sd doctor`, `sd zones`, `sd cost`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import boto3
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.actual_cost import costs_as_json, read_costs, show_costs
+from scripts.command_line.command_error import CommandError
+from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.deployment import RETRIES, Deployment, find_deployment
+from scripts.command_line.doctor import checks_as_json, examine, show_checks
+from scripts.command_line.expected_cost import expect_cost, expected_as_json, show_expected
+from scripts.command_line.parameter_options import with_parameter_options
+from scripts.command_line.plan import make_plan, parse_context
+from scripts.command_line.results_bucket import find_bucket
+from scripts.command_line.runs import list_runs
+from scripts.command_line.zones import all_zones, not_offered, zones_offering
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
+USUAL_REGION = "us-east-1"
+
+
+@with_parameter_options
+def doctor(
+    parameters: dict[str, str],
+    context: Context = [],  # noqa: B006  # typer reads it and makes its own
+    as_json: Json = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Look at everything that a deploy needs, before it costs anything. Exit status 1 where something is wrong."""
+    session = open_session(region, profile)
+    deployment, _ = _look(session, stack)
+    plan = make_plan(deployment, _without_image(parameters), parse_context(context))
+    checks = examine(session, plan)
+    if as_json:
+        typer.echo(checks_as_json(checks))
+    else:
+        show_checks(checks, Console())
+    if any(check.state != "ok" for check in checks):
+        sys.exit(1)
+
+
+def zones(
+    instance_type: Annotated[str, typer.Argument(help="The instance type.")] = "g5.xlarge",
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Show which zones offer an instance type; `-c az=ZONE` deploys into one of them."""
+    session = open_session(region, profile)
+    offering = zones_offering(session, instance_type)
+    if not offering:
+        raise CommandError(not_offered(session, instance_type))
+    table = Table("zone", f"offers {instance_type}", "deploy into it", box=None, pad_edge=False)
+    for zone in all_zones(session):
+        there = zone in offering
+        table.add_row(zone, "yes" if there else "no", f"sd deploy -c az={zone}" if there else "")
+    Console().print(table)
+
+
+@with_parameter_options
+def cost(
+    parameters: dict[str, str],
+    context: Context = [],  # noqa: B006  # typer reads it and makes its own
+    actual: Annotated[bool, typer.Option("--actual", help="What the runs in the bucket cost, by their receipts.")] = (
+        False
+    ),
+    every: Annotated[bool, typer.Option("--all", help="Every supported instance type.")] = False,
+    bucket: Annotated[str | None, typer.Option(help="With --actual: the bucket; default: the stack's.")] = None,
+    as_json: Json = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Show what the job will cost on each instance type, or with --actual what the runs did cost."""
+    session = open_session(region, profile)
+    if actual:
+        name = find_bucket(session, stack=stack, bucket=bucket)
+        s3 = session.client("s3", config=RETRIES)
+        costs = read_costs(s3, name, list_runs(s3, name))
+        if as_json:
+            typer.echo(costs_as_json(costs))
+        else:
+            show_costs(costs, Console())
+        return
+    deployment, live = _look(session, stack)
+    plan = make_plan(deployment, _without_image(parameters), parse_context(context))
+    found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
+    if as_json:
+        typer.echo(expected_as_json(found))
+    else:
+        show_expected(found, Console())
+
+
+def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
+    """What is deployed, and whether AWS could be asked at all: nothing here needs an account."""
+    try:
+        return find_deployment(session, stack), True
+    except CommandError:
+        return None, False
+
+
+def _without_image(parameters: dict[str, str]) -> dict[str, str]:
+    """An initial image may be a file of this machine, which is uploaded by the deploy alone; it costs nothing here."""
+    return {name: "inputs/image.png" if name == "InitImage" and text else text for name, text in parameters.items()}

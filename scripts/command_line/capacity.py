@@ -1,0 +1,92 @@
+"""When AWS has no instance to give: what that means, and where to try next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+
+from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.deployment import RETRIES
+from scripts.command_line.zones import alternatives, zones_offering
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+# EC2's codes and, where CloudFormation passes on the message alone, its words for them.
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+MEANINGS = {
+    r"InsufficientInstanceCapacity|sufficient [a-z0-9.-]+ capacity|UnfulfillableCapacity|no Spot capacity available": (
+        "AWS has no such instance to give in this zone at the moment"
+    ),
+    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances does not suffice",
+    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs does not suffice",
+    r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
+    r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
+}
+QUOTA = ("VcpuLimit", "MaxSpot")
+FAILED = ("CREATE_FAILED", "UPDATE_FAILED")
+
+
+def explain_capacity(
+    session: boto3.Session, *, stack: str, since: datetime, instance_type: str, zone: str | None, spot: bool
+) -> str | None:
+    """Why the stack's instance could not be had, with the next command to try; None for another failure.
+
+    `since` is when the deploy began; `zone` the one that it asked for, None where it named none. Raises
+    `CommandError` when AWS does not say.
+    """
+    reason = next(filter(_meaning, _reasons(session, stack, since)), None)
+    meaning = _meaning(reason) if reason else None
+    if not reason or not meaning:
+        return None
+    said = f"The instance could not be had: {meaning}. AWS says: {reason}"
+    if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
+        request = f"sd quota request --instance-type {instance_type}{' --spot' if spot else ''}"
+        return f"{said}\nAsk for more: {request}; see `sd doctor`."
+    return "\n".join([said, *_what_next(session, instance_type, zone or _zone_in(reason), spot=spot)])
+
+
+def _meaning(reason: str) -> str | None:
+    return next((meaning for pattern, meaning in MEANINGS.items() if re.search(pattern, reason)), None)
+
+
+def _zone_in(reason: str) -> str | None:
+    found = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
+    return found[1] if found else None
+
+
+def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
+    client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
+    with aws_errors_in_words(f"read the events of the stack {stack}"):
+        pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
+        return [
+            event.get("ResourceStatusReason", "")
+            for page in pages
+            for event in page["StackEvents"]
+            if event["Timestamp"] >= since and event.get("ResourceStatus") in FAILED
+        ]
+
+
+def _what_next(session: boto3.Session, instance_type: str, zone: str | None, *, spot: bool) -> list[str]:
+    context = " -c spot=true" if spot else ""
+    lines = []
+    try:
+        offering = zones_offering(session, instance_type)
+        if zone in offering:
+            # The zones after the one that failed, then those before it: each further failure names another.
+            place = offering.index(zone)
+            offering = [*offering[place + 1 :], *offering[:place]]
+        if offering:
+            lines.append(f"Try the next zone: sd deploy{context} -c az={shlex.quote(offering[0])}")
+        other = alternatives(session, instance_type)
+    except CommandError as error:
+        return [str(error)]
+    if other:
+        lines.append(f"Or the next type: sd deploy{context} --instance-type {other[0]}")
+    if spot:
+        lines.append("Or on demand, at the full price: sd deploy")
+    return lines
