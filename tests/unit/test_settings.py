@@ -59,3 +59,12 @@ def test_a_spot_price_without_spot_is_refused() -> None:
 def test_a_budget_and_its_reader_belong_together(given: dict[str, str]) -> None:
     with pytest.raises(SystemExit, match="budget and budget_email belong together"):
         settings_from_context(given)
+
+
+def test_the_instance_s_zone_is_the_network_s() -> None:
+    assert settings_from_context({"az": "us-east-1c"}).network_zones == ["us-east-1c"]
+    both = settings_from_context({"az": "us-east-1c", "zones": "us-east-1c,us-east-1d"})
+    assert both.network_zones == ["us-east-1c", "us-east-1d"]
+    assert settings_from_context({}).network_zones == 3
+    with pytest.raises(SystemExit, match="az=us-east-1c and zones=us-east-1d name two zones: leave one out"):
+        settings_from_context({"az": "us-east-1c", "zones": "us-east-1d"})
