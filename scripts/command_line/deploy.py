@@ -17,16 +17,26 @@ from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
 from scripts.command_line.doctor import refuse_what_blocks
 from scripts.command_line.fetch_results import fetch_runs
-from scripts.command_line.instance import check_not_terminated, deployed_job, instance_state, start_for_job
+from scripts.command_line.inputs import check_initial_image, check_prompt_file, find_input, upload_input
+from scripts.command_line.instance import (
+    check_not_terminated,
+    deployed_job,
+    deployed_run_id,
+    instance_state,
+    start_for_job,
+)
 from scripts.command_line.parameter_options import check_parameters
 from scripts.command_line.plan import Plan, check_settings, make_plan, parse_context
-from scripts.command_line.preflight import prepare_initial_image
 from scripts.command_line.runs import Run
 from scripts.command_line.watch import watch_run
 from scripts.command_line.zones import choose_zones
 from userdata.worker.catalogue import find_model
+from userdata.worker.edges import EDGES, rounded_in_words, takes_size_of_image
+from userdata.worker.job import Job
 
 POLL_SECONDS = 1.0
+# The parameters that name files here, until these are uploaded.
+NO_INPUTS = {"InitImage": "", "PromptFile": ""}
 
 
 def deploy(
@@ -44,15 +54,16 @@ def deploy(
     """
     settings = parse_context(context)
     check_settings(settings)
-    check_parameters({**given, "InitImage": ""})
+    check_parameters({**given, **NO_INPUTS})
     deployment = find_deployment(session, stack)
     before = deployment.parameters if deployment else {}
     wanted = {**before, **given}
-    job, machine = check_parameters({**wanted, "InitImage": ""})
+    job, machine = check_parameters({**wanted, **NO_INPUTS})
     check_model(session, job, machine)
-    if given.get("InitImage"):
-        given = {**given, "InitImage": prepare_initial_image(session, deployment, given["InitImage"])}
+    given = {**given, **_prepare_inputs(session, deployment, given, wanted, job)}
     check_parameters({**before, **given})
+    for sentence in rounded_in_words({name: wanted.get(name, "") for name in ("Model", *EDGES)}):
+        console.print(sentence, highlight=False)
     if deployment:
         # An update of an instance that is gone fails half-way.
         check_not_terminated(deployment.instance_id, instance_state(session, deployment))
@@ -85,6 +96,18 @@ def _deploy_or_explain(
         raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
 
 
+def _prepare_inputs(
+    session: boto3.Session, deployment: Deployment | None, given: Mapping[str, str], wanted: Mapping[str, str], job: Job
+) -> dict[str, str]:
+    """Checks the files that were given, then uploads them; returns their keys by the parameters' names."""
+    found = {name: find_input(session, deployment, name, given[name]) for name in NO_INPUTS if given.get(name)}
+    if "InitImage" in found:
+        check_initial_image(found["InitImage"], own_size=takes_size_of_image(wanted))
+    if "PromptFile" in found:
+        check_prompt_file(found["PromptFile"], job)
+    return {name: upload_input(session, deployment, one) for name, one in found.items() if deployment}
+
+
 def _keep_zones(deployment: Deployment | None) -> str | None:
     """The zones of the stack that is there: other ones would replace its network and its instance."""
     return deployment.outputs.get("Zones") if deployment else None
@@ -92,7 +115,7 @@ def _keep_zones(deployment: Deployment | None) -> str | None:
 
 def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | None, console: Console) -> None:
     job = deployed_job(deployment)
-    run_id = job.name
+    run_id = deployed_run_id(deployment)
     start = start_for_job(session, deployment)
     if fetch_to is None:
         typer.echo(start.message)

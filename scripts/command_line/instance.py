@@ -14,6 +14,7 @@ from scripts.command_line.deployment import RETRIES, Deployment
 from scripts.command_line.parameter_options import check_parameters
 from scripts.command_line.runs import read_status
 from userdata.worker.job import Job
+from userdata.worker.run_name import run_name
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -31,6 +32,12 @@ def deployed_job(deployment: Deployment) -> Job:
     """The job that the stack's parameters describe. Raises `CommandError` when they break today's rules."""
     job, _ = check_parameters(deployment.parameters)
     return job
+
+
+def deployed_run_id(deployment: Deployment) -> str:
+    """The name of the run that the stack's parameters describe. Raises `CommandError` as `deployed_job` does."""
+    deployed_job(deployment)
+    return run_name(deployment.parameters)
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
     CloudFormation is not documented to start a stopped instance whose user data it changes, so nothing may count on
     that. Raises `CommandError` when the instance is gone or cannot be started.
     """
-    run_id = deployed_job(deployment).name
+    run_id = deployed_run_id(deployment)
     status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
     if status and status.phase == "done":
         return Start(

@@ -15,7 +15,7 @@ from scripts.command_line.common_options import STACK, Context, Profile, Region,
 from scripts.command_line.deploy import deploy as deploy_job
 from scripts.command_line.deployment import RETRIES, need_deployment
 from scripts.command_line.fetch_results import fetch_runs, show_runs
-from scripts.command_line.instance import deployed_job, instance_state, start_for_job
+from scripts.command_line.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.parameter_options import with_parameter_options
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
@@ -87,7 +87,7 @@ def status(
     """Show the instance and how far the deployed job is."""
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
-    run_id = deployed_job(deployment).name
+    run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     run = Run(run_id, read_status(s3, deployment.bucket, run_id))
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is ", nl=False)

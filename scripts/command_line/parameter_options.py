@@ -14,6 +14,7 @@ from scripts.command_line.command_error import CommandError
 from stacks.machine_parameters import MachineParameters
 from userdata.worker.job import Job
 from userdata.worker.refusal import explain
+from userdata.worker.switch import Switch
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -30,7 +31,7 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def wrapper(**values: Any) -> None:
         given = {alias: values.pop(name) for name, alias in names.items()}
-        command(parameters={alias: text for alias, text in given.items() if text is not None}, **values)
+        command(parameters={alias: _text(value) for alias, value in given.items() if value is not None}, **values)
 
     wrapper.__doc__ = command.__doc__
     wrapper.__name__ = command.__name__
@@ -50,11 +51,21 @@ def _option(model: type[BaseModel], field_name: str) -> inspect.Parameter:
     info = (
         typer.Argument(help=text, show_default=False)
         if field_name == "prompt"
+        else typer.Option(*_switch_spellings(field_name), help=field.description, show_default=False)
+        if field.annotation is Switch
         else typer.Option(*_spellings(field_name), help=text, metavar=_alias(field_name), show_default=False)
     )
+    kind: Any = bool if field.annotation is Switch else str
     return inspect.Parameter(
-        field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, info]
+        field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
     )
+
+
+def _text(value: str | bool) -> str:
+    """What was given, as CloudFormation takes it: a switch has no value on the command line."""
+    if isinstance(value, bool):
+        return Switch.on if value else Switch.off
+    return value
 
 
 def _alias(field_name: str) -> str:
@@ -67,6 +78,12 @@ def _alias(field_name: str) -> str:
 def _spellings(field_name: str) -> list[str]:
     kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", _alias(field_name)).lower()
     return list(dict.fromkeys([f"--{kebab}", f"--{field_name.replace('_', '-')}", f"--{field_name}"]))
+
+
+def _switch_spellings(field_name: str) -> list[str]:
+    """`--skip-grid/--no-skip-grid` and `--skip_grid`."""
+    first, *others = _spellings(field_name)
+    return [f"{first}/--no-{first[2:]}", *others]
 
 
 def check_parameters(parameters: Mapping[str, str]) -> tuple[Job, MachineParameters]:

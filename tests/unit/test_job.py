@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from stacks.machine_parameters import MachineParameters
 from stacks.parameters import parameters_of
+from userdata.worker.edges import rounded_in_words
 from userdata.worker.job import Job
 from userdata.worker.refusal import explain
 from userdata.worker.run_name import NUMBERS, WORDS, run_name
@@ -21,7 +22,8 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Prompt", " \n\t"),
     (Job, "Prompt", "x" * 1001),
     (Job, "NegativePrompt", "x" * 1001),
-    (Job, "Height", "513"),
+    (Job, "Height", "63"),
+    (Job, "Height", "2049"),
     (Job, "Height", "0"),
     (Job, "Width", "4096"),
     (Job, "Width", "640.5"),
@@ -43,6 +45,15 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "InitImage", "horse.png\n"),
     (Job, "Strength", "1.5"),
     (Job, "Strength", "0"),
+    (Job, "Eta", "1.1"),
+    (Job, "Eta", "-0.1"),
+    (Job, "Rows", "101"),
+    (Job, "FixedCode", "yes"),
+    (Job, "SkipGrid", ""),
+    (Job, "Precision", "half"),
+    (Job, "PromptFile", "../prompts.txt"),
+    (Job, "PromptFile", "prompts.csv"),
+    (Job, "PromptFile", "p" * 197 + ".txt"),
     (Job, "RunId", "a b"),
     (Job, "RunId", "a/b"),
     (MachineParameters, "InstanceType", "t3.micro"),
@@ -121,7 +132,9 @@ def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
     st.fixed_dictionaries(
         {
             "Prompt": st.text(min_size=1, max_size=80).filter(str.strip),
-            "Height": st.integers(8, 256).map(lambda n: n * 8),
+            "Height": st.integers(64, 2048),
+            "Eta": st.floats(0, 1),
+            "SkipGrid": st.sampled_from(["on", "off"]),
             "Steps": st.integers(1, 1000),
             "GuidanceScale": st.floats(0, 50),
             "Strength": st.floats(0.01, 1),
@@ -213,5 +226,34 @@ def test_a_model_that_is_none_is_refused_with_the_forms_that_are(model: str) -> 
 def test_flux_refuses_what_it_cannot_do() -> None:
     with pytest.raises(ValidationError, match=r"Sampler is .*ddim.*, but FLUX.1 \[schnell\] samples with euler only"):
         Job(model="flux-schnell", sampler="ddim")
-    with pytest.raises(ValidationError, match=r"Width is 520, but must be a multiple of 16 .*for example 512"):
-        Job(model="flux-schnell", W=520)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "rounded"),
+    [("stable-diffusion-v1-5", 513, 512), ("stable-diffusion-v1-5", 520, 520), ("flux-schnell", 520, 512)],
+)
+def test_an_edge_is_rounded_down_to_what_the_model_can_with_a_word(model: str, asked: int, rounded: int) -> None:
+    assert rounded == Job(model=model, W=asked).W
+    assert rounded == Job.model_validate({"Model": model, "Width": str(asked)}).W
+    words = rounded_in_words({"Model": model, "Width": str(asked), "Height": ""})
+    assert len(words) == (asked != rounded)
+    assert all(f"Width {asked} is rounded down to {rounded}" in sentence for sentence in words)
+
+
+def test_edges_left_to_the_initial_image_are_a_run_of_their_own() -> None:
+    image = {**Job(init_img="inputs/horse.png").model_dump(by_alias=True)}
+    left = run_name({**image, "Height": "", "Width": ""})
+    assert left != run_name(image)
+    assert run_name({**image, "Height": ""}) == run_name(image)
+    assert run_name({**image, "Height": "", "Width": "", "InitImage": ""}) == run_name({**image, "InitImage": ""})
+
+
+def test_a_run_is_named_after_its_prompt_file() -> None:
+    assert Job(from_file="inputs/My_prompts-1a2b.txt").name.startswith("my-prompts-1a2b-")
+
+
+def test_noise_in_each_step_is_for_ddim_only() -> None:
+    assert Job(ddim_eta=0.5).ddim_eta == 0.5
+    with pytest.raises(ValidationError) as refusal:
+        Job(ddim_eta=0.5, sampler="plms")
+    assert "Eta is 0.5, but must be 0 for Sampler plms" in explain(refusal.value, Job)[0]

@@ -16,20 +16,23 @@ from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
-from userdata.worker.image_metadata import ImageRecord, describe_image, parameters_text, png_with_parameters
-from userdata.worker.image_request import ImageRequest, image_requests
-from userdata.worker.initial_image import fetch_initial_image
-from userdata.worker.job import Job, SafetyChecker
+from userdata.worker.image_metadata import ImageRecord, describe_image, png_with_record
+from userdata.worker.image_request import ImageRequest
+from userdata.worker.job import SafetyChecker
 from userdata.worker.layout import Folders, RunKeys
 from userdata.worker.ledger import Ledger
 from userdata.worker.outbox import Outbox
+from userdata.worker.preparation import Preparation
 from userdata.worker.progress import Progress
 from userdata.worker.report import ImageTime, Report, read_boot_phases
 from userdata.worker.run_error import RunError, Stopped
 from userdata.worker.settings import Settings
+from userdata.worker.switch import Switch
 from userdata.worker.versions import library_versions
 
 if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
     from userdata.worker.pending_batch import DrawnImage
 
 logger = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ class Attempt:
     def __init__(
         self,
         settings: Settings,
-        job: Job,
+        preparation: Preparation,
         keys: RunKeys,
         bucket: Bucket,
         progress: Progress,
@@ -52,7 +55,9 @@ class Attempt:
         stop: threading.Event,
     ) -> None:
         self._settings = settings
-        self._job = job
+        self._job = preparation.job
+        self._requests = preparation.requests
+        self._initial_image = preparation.initial_image
         self._keys = keys
         self._bucket = bucket
         self._progress = progress
@@ -60,7 +65,7 @@ class Attempt:
         self._stop = stop
         self._folder = settings.state_directory
         self._versions = library_versions()
-        self._image_keys = {keys.image(index) for index in range(job.images_total)}
+        self._image_keys = {keys.image(index) for index in range(len(preparation.requests))}
         self._outbox = Outbox(bucket, self._folder, self._sent)
         self._gpu = GpuSamples(self._folder / keys.gpu)
         self._there: set[int] = set()
@@ -71,9 +76,7 @@ class Attempt:
 
         Raises `Stopped` when asked to stop, and `RunError` with a sentence for a person.
         """
-        logger.info(
-            "The run %s: %d images on %s", self._keys.run_id, self._job.images_total, self._settings.instance_id
-        )
+        logger.info("The run %s: %d images on %s", self._keys.run_id, len(self._requests), self._settings.instance_id)
         try:
             missing = self._take_stock()
             self._bucket.put(self._keys.job, self._job_document())
@@ -90,12 +93,13 @@ class Attempt:
             raise
         finally:
             self._gpu.stop()
-        self._bucket.put(self._keys.report, self._report(range(self._job.images_total)))
+        self._bucket.put(self._keys.report, self._report(range(len(self._requests))))
         logger.info("The run %s is done", self._keys.run_id)
 
     def _report_what_is_there(self) -> None:
         """An attempt that ends early has cost money too, and the next one may run on another machine."""
-        here = [k for k in range(self._job.images_total) if (self._folder / self._keys.image_metadata(k)).exists()]
+        indices = range(len(self._requests))
+        here = [k for k in indices if (self._folder / self._keys.image_metadata(k)).exists()]
         try:
             self._bucket.put(self._keys.report, self._report(here))
         except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
@@ -106,7 +110,7 @@ class Attempt:
         there = self._bucket.keys(self._keys.samples_folder)
         self._progress.count(done=len(self._image_keys & there))
         missing = []
-        for request in image_requests(self._job):
+        for request in self._requests:
             if self._keys.image(request.index) in there:
                 self._there.add(request.index)
                 self._resumed = True
@@ -117,30 +121,26 @@ class Attempt:
                 missing.append(request)
         if self._resumed:
             logger.info(
-                "%d images are there from before, %d are missing", self._job.images_total - len(missing), len(missing)
+                "%d images are there from before, %d are missing", len(self._requests) - len(missing), len(missing)
             )
         return missing
 
     def _draw(self, missing: list[ImageRequest]) -> None:
-        initial_image = None
-        if self._job.from_image:
-            initial_image = fetch_initial_image(self._bucket, self._job.init_img, width=self._job.W, height=self._job.H)
         self._gpu.start()
         self._progress.enter("model")
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
         from userdata.worker.drawing import Drawing
         from userdata.worker.equipment import equip
-        from userdata.worker.pipeline import tell_what_is_cut
 
         equipment = equip(self._settings, self._job)
         pipeline = equipment.pipeline
-        tell_what_is_cut(pipeline, "Prompt", self._job.prompt)
-        tell_what_is_cut(pipeline, "NegativePrompt", self._job.negative_prompt)
+        _tell_what_is_cut(pipeline, missing)
         drawing = Drawing(
             pipeline,
             self._job,
             missing,
-            initial_image=initial_image,
+            total=len(self._requests),
+            initial_image=self._initial_image.image if self._initial_image else None,
             before_batch=[self._leave_if_asked],
             image_steps=equipment.image_steps,
             save=self._save_image,
@@ -158,16 +158,18 @@ class Attempt:
     def _save_image(self, drawn: DrawnImage) -> None:
         record = describe_image(
             self._job,
+            self._requests,
             drawn.index,
+            run_id=self._keys.run_id,
             seconds=drawn.seconds,
             drawn_with=drawn.drawn_with,
             versions=self._versions,
+            initial_image_sha256=self._initial_image.sha256 if self._initial_image else None,
             flagged=drawn.flagged,
         )
-        text = parameters_text(self._job, drawn.index, versions=self._versions)
         # The PNG comes last, on the disk as in the bucket: where it is, the image is done.
         write_atomically(self._folder / self._keys.image_metadata(drawn.index), record.to_json())
-        write_atomically(self._folder / self._keys.image(drawn.index), png_with_parameters(drawn.image, text))
+        write_atomically(self._folder / self._keys.image(drawn.index), png_with_record(drawn.image, record))
         if drawn.flagged:
             self._tell_flagged(drawn.index)
         self._send_image(drawn.index)
@@ -185,7 +187,11 @@ class Attempt:
             self._progress.one_more_image()
 
     def _save_grid(self) -> None:
-        grid = make_grid(self._images(), count=self._job.images_total, columns=self._job.n_samples)
+        if self._job.skip_grid == Switch.on:
+            return
+        cell = (max(request.W for request in self._requests), max(request.H for request in self._requests))
+        columns = self._job.n_rows or self._job.n_samples
+        grid = make_grid(self._images(), count=len(self._requests), columns=columns, cell=cell)
         if grid:
             file = io.BytesIO()
             grid.save(file, format="PNG")
@@ -198,7 +204,7 @@ class Attempt:
             self._outbox.send(self._keys.gpu)
 
     def _images(self) -> Iterator[Image.Image]:
-        for index in range(self._job.images_total):
+        for index in range(len(self._requests)):
             with Image.open(io.BytesIO(self._content(self._keys.image(index)))) as image:
                 yield image.convert("RGB")
 
@@ -232,3 +238,12 @@ class Attempt:
             versions=self._versions,
             cost=self._ledger.cost(images=len(self._there | {record.index for record in records})),
         ).to_json()
+
+
+def _tell_what_is_cut(pipeline: DiffusionPipeline, requests: list[ImageRequest]) -> None:
+    from userdata.worker.pipeline import tell_what_is_cut
+
+    texts = {"Prompt": [r.prompt for r in requests], "NegativePrompt": [r.negative_prompt for r in requests]}
+    for name, prompts in texts.items():
+        for prompt in dict.fromkeys(prompts):
+            tell_what_is_cut(pipeline, name, prompt)

@@ -28,7 +28,7 @@ ImageStep = Callable[[DrawnImage], DrawnImage]
 
 
 class Drawing:
-    """The drawing of `requests`, the images of `job` that are missing, with `pipeline`.
+    """The drawing of `requests`, the images of `job` that are missing of its `total`, with `pipeline`.
 
     `before_batch` is called before each batch: what one of these checks raises ends the drawing, and no batch is begun.
     `leave_if_asked` is called after every denoising step; what it raises ends the drawing. `estimate` hears the seconds
@@ -43,6 +43,7 @@ class Drawing:
         job: Job,
         requests: Sequence[ImageRequest],
         *,
+        total: int,
         initial_image: Image.Image | None,
         before_batch: Sequence[Callable[[], None]],
         image_steps: Sequence[ImageStep],
@@ -54,6 +55,7 @@ class Drawing:
         self._pipeline = pipeline
         self._job = job
         self._requests = requests
+        self._total = total
         self._initial_image = initial_image
         self._before_batch = before_batch
         self._image_steps = image_steps
@@ -131,10 +133,9 @@ class Drawing:
                 image = step(image)
             self._save(image)
         self._finished += len(drawn)
-        total = self._job.images_total
         logger.info(
             "%d of %d images are drawn, %.2f s each",
-            total - len(self._requests) + self._finished,
-            total,
+            self._total - len(self._requests) + self._finished,
+            self._total,
             drawn[0].seconds,
         )

@@ -44,7 +44,13 @@ def equip(settings: Settings, job: Job) -> Equipment:
         check_lora(lora)
     model = find_model(job.model)
     check_memory(model, settings.model_folder, device, instance_type=settings.instance_type)
-    pipeline = load_pipeline(settings.model_folder, layout=model.layout, device=device, from_image=job.from_image)
+    pipeline = load_pipeline(
+        settings.model_folder,
+        layout=model.layout,
+        device=device,
+        from_image=job.from_image,
+        precision=str(job.precision),
+    )
     if lora:
         merge_lora(pipeline, lora)
     return Equipment(pipeline, _flags_of(settings, job, device), list(_image_steps(job)))

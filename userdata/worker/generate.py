@@ -14,6 +14,7 @@ from PIL import Image
 from userdata.worker.drawn_with import DrawnWith, Execution
 from userdata.worker.execution import executing
 from userdata.worker.image_request import ImageRequest
+from userdata.worker.initial_image import fit_image
 from userdata.worker.job import Job
 from userdata.worker.pending_batch import DrawnImage, PendingBatch
 from userdata.worker.run_error import RunError
@@ -96,7 +97,12 @@ def begin_batch(
     # From an image, the others take its size and know no such option.
     size = {"height": one.H, "width": one.W} if initial_image is None or flow else {}
     text = {"max_sequence_length": FLUX_TOKENS} if flow else {}
-    start = {} if initial_image is None else {"image": [initial_image] * len(batch), "strength": one.strength}
+    start: dict[str, Any] = {}
+    if initial_image is not None:
+        fitted = fit_image(initial_image, width=one.W, height=one.H)
+        start = {"image": [fitted] * len(batch), "strength": one.strength}
+    # Not every pipeline knows it: those of flow models have no such sampler.
+    noise = {"eta": one.ddim_eta} if one.ddim_eta else {}
     began = time.monotonic()
     colours = pipeline(
         prompt=[request.prompt for request in batch],
@@ -109,6 +115,7 @@ def begin_batch(
         **size,
         **start,
         **text,
+        **noise,
     ).images
     drawn_with = DrawnWith(
         indices=[request.index for request in batch],

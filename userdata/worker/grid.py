@@ -14,8 +14,11 @@ MOST_PIXELS = 178_000_000
 logger = logging.getLogger(__name__)
 
 
-def make_grid(images: Iterable[Image.Image], *, count: int, columns: int) -> Image.Image | None:
-    """The grid of `count` images of one size, `columns` in a row, two black pixels around each.
+def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: tuple[int, int]) -> Image.Image | None:
+    """The grid of `count` images, `columns` in a row, two black pixels around each.
+
+    `cell` is the width and the height of the largest ones; a smaller image lies in the middle of its cell. Rejected:
+    scaling it, which would show pixels that are in no image.
 
     A single image is its own grid, without a border, as in torchvision. Returns None, and says so in the log, for a
     grid of more than `MOST_PIXELS` pixels. `images` is read one at a time.
@@ -26,7 +29,7 @@ def make_grid(images: Iterable[Image.Image], *, count: int, columns: int) -> Ima
         return first
     columns = min(columns, count)
     rows = -(-count // columns)
-    width, height = first.width + PADDING, first.height + PADDING
+    width, height = cell[0] + PADDING, cell[1] + PADDING
     size = (columns * width + PADDING, rows * height + PADDING)
     if size[0] * size[1] > MOST_PIXELS:
         logger.warning("No grid: with %d images it would be %d × %d pixels, too large to open", count, *size)
@@ -34,7 +37,8 @@ def make_grid(images: Iterable[Image.Image], *, count: int, columns: int) -> Ima
     grid = Image.new("RGB", size)
     for index, image in enumerate(_with(first, remaining)):
         row, column = divmod(index, columns)
-        grid.paste(image, (column * width + PADDING, row * height + PADDING))
+        middle = (cell[0] - image.width) // 2, (cell[1] - image.height) // 2
+        grid.paste(image, (column * width + PADDING + middle[0], row * height + PADDING + middle[1]))
     return grid
 
 

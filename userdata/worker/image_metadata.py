@@ -1,37 +1,41 @@
-"""What is known about an image, kept with it: a text inside the PNG for the community's tools, and a JSON beside it."""
+"""What is known about an image, kept with it: a text inside the PNG for the community's tools, and a JSON beside it.
+
+The same JSON is inside the PNG too, so that a PNG alone can be made again.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
 
+from userdata.worker.catalogue import find_model
 from userdata.worker.drawn_with import DrawnWith
+from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Job
+from userdata.worker.sampler_names import NAMES
 from userdata.worker.status import utc_now
 
-# As AUTOMATIC1111's web interface names them, since its readers look for these names.
-SAMPLER_TITLES = {
-    "ddim": "DDIM",
-    "plms": "PLMS",
-    "dpm_solver": "DPM++ 2M",
-    "dpmpp_2m_karras": "DPM++ 2M Karras",
-    "euler": "Euler",
-    "euler_a": "Euler a",
-    "unipc": "UniPC",
-}
+# The names of the PNG's text chunks. The first is AUTOMATIC1111's.
+PARAMETERS_CHUNK = "parameters"
+RECORD_CHUNK = "sd-on-ec2"
+# As many digits of a checkpoint's SHA-256 as the community names it by.
+MODEL_HASH_DIGITS = 10
 
 
 class ImageRecord(BaseModel):
     """The JSON beside an image: enough to make this one image again.
 
     `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
-    in job.json. `drawn_with` is None for an image of an earlier version. `flagged` is the safety checker's word, None
-    where it was not asked.
+    in job.json. `batch` holds what the image and those drawn together with it were drawn from, in their order, and
+    `initial_image_sha256` is that of the file, in hexadecimal, None for text to image. `drawn_with` is None, and
+    `batch` empty, for an image of an earlier version. `flagged` is the safety checker's word,
+    None where it was not asked.
     """
 
     schema_: int = 1
@@ -45,6 +49,16 @@ class ImageRecord(BaseModel):
     versions: dict[str, str]
     drawn_with: DrawnWith | None = None
     flagged: bool | None = None
+    batch: list[ImageRequest] = []
+    initial_image_sha256: str | None = None
+
+    @property
+    def request(self) -> ImageRequest:
+        """What the image was drawn from. Raises `ValueError` for an image of an earlier version."""
+        for request in self.batch:
+            if request.index == self.index:
+                return request
+        raise ValueError(f"the record of image {self.index} does not say what it was drawn from")
 
     def to_json(self) -> bytes:
         """The document."""
@@ -59,55 +73,93 @@ class ImageRecord(BaseModel):
 
 def describe_image(
     job: Job,
+    requests: Sequence[ImageRequest],
     index: int,
     *,
+    run_id: str,
     seconds: float,
     drawn_with: DrawnWith,
     versions: dict[str, str],
+    initial_image_sha256: str | None = None,
     flagged: bool | None = None,
 ) -> ImageRecord:
-    """The record of image `index`, made just now."""
+    """The record of image `index`, made just now. `requests` are all images of the job, in their order."""
     return ImageRecord(
-        run_id=job.name,
+        run_id=run_id,
         file=f"{index:05}.png",
         index=index,
-        seed=job.seed + index,
+        seed=requests[index].seed,
         seconds=round(seconds, 3),
         created_at=utc_now(),
         job=job.model_dump(),
         versions=versions,
         drawn_with=drawn_with,
         flagged=flagged,
+        batch=[requests[companion] for companion in drawn_with.indices],
+        initial_image_sha256=initial_image_sha256,
     )
 
 
-def parameters_text(job: Job, index: int, *, versions: dict[str, str]) -> str:
+def parameters_text(record: ImageRecord) -> str:
     """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
 
     The format is AUTOMATIC1111's: it has no quoting for prompts, so that one with a line of its own that looks like
-    settings misleads such readers; the JSON beside the image is exact.
+    settings misleads such readers; the JSON is exact.
     """
+    request = record.request
+    job = Job.model_validate(record.job)
+    name = NAMES[request.sampler]
     settings = {
-        "Steps": job.ddim_steps,
-        "Sampler": SAMPLER_TITLES[str(job.sampler)],
-        "CFG scale": f"{job.scale:g}",
-        "Seed": job.seed + index,
-        "Size": f"{job.W}x{job.H}",
+        "Steps": request.ddim_steps,
+        "Sampler": name.sampler,
+        "Schedule type": name.schedule_type,
+        "CFG scale": f"{request.scale:g}",
+        "Seed": request.seed,
+        "Size": f"{request.W}x{request.H}",
+        "Model hash": _model_hash(job.model),
         "Model": job.model,
-        **({"Denoising strength": f"{job.strength:g}"} if job.from_image else {}),
-        "Version": f"diffusers {versions['diffusers']}",
+        "Denoising strength": f"{request.strength:g}" if job.from_image else None,
+        "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
+        "Version": f"diffusers {record.versions['diffusers']}",
     }
-    lines = [job.prompt]
-    if job.negative_prompt:
-        lines.append(f"Negative prompt: {job.negative_prompt}")
-    lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
     return "\n".join(lines)
 
 
-def png_with_parameters(image: Image.Image, parameters: str) -> bytes:
-    """`image` as PNG with the text chunk `parameters`: tEXt where Latin-1 can hold it, iTXt in UTF-8 otherwise."""
+def png_with_record(image: Image.Image, record: ImageRecord) -> bytes:
+    """`image` as PNG with both texts: tEXt where Latin-1 can hold it, iTXt in UTF-8 otherwise."""
     information = PngInfo()
-    information.add_text("parameters", parameters)
+    information.add_text(PARAMETERS_CHUNK, parameters_text(record))
+    information.add_text(RECORD_CHUNK, record.to_json().decode())
     file = io.BytesIO()
     image.save(file, format="PNG", pnginfo=information)
     return file.getvalue()
+
+
+def record_in_png(content: bytes) -> ImageRecord:
+    """The record inside a PNG. Raises `ValueError` when there is none, or it is no PNG."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=["PNG"])
+        image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"this is no PNG ({error})") from error
+    texts: dict[str, str] = getattr(image, "text", {})
+    if RECORD_CHUNK not in texts:
+        raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
+    return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _model_hash(name: str) -> str | None:
+    try:
+        files = find_model(name).files
+    except KeyError:
+        return None  # an image of another version, with another catalogue
+    return files[0].sha256[:MODEL_HASH_DIGITS] if len(files) == 1 else None
+
+
+def _quoted(value: str) -> str:
+    """A value of the settings' line, in quotes where it holds what ends a value there."""
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",:\n") else value

@@ -1,29 +1,32 @@
-"""The image that image to image starts from: fetched from the bucket, turned upright, fitted to the job's size."""
+"""The image that image to image starts from: read, turned upright, fitted to the images' size."""
 
 from __future__ import annotations
 
+import hashlib
 import io
-import logging
+from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image, ImageOps
 
 from userdata.worker.bucket import Bucket
+from userdata.worker.edges import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, SHORTEST_EDGE
 from userdata.worker.run_error import RunError
 
 RULE = "the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png"
 FORMATS = ("PNG", "JPEG", "WEBP")
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class InitialImage:
+    """The image as RGB, upright, and the SHA-256 of its file in hexadecimal."""
+
+    image: Image.Image
+    sha256: str
 
 
-def fetch_initial_image(bucket: Bucket, key: str, *, width: int, height: int) -> Image.Image:
-    """The image at `key` as RGB, `width` × `height` pixels.
-
-    It is scaled until it covers that size, and what stands out at two opposite sides is cut off evenly. Rejected:
-    stretching, which turns a portrait into a caricature; the image's own size, as the original script takes it, which
-    would ignore the job's. Raises `RunError` when there is no such image or it cannot be read.
-    """
+def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
+    """The image at `key`. Raises `RunError` when there is no such image or it cannot be read."""
     try:
         content = bucket.get(key)
     except (BotoCoreError, ClientError) as error:
@@ -36,13 +39,42 @@ def fetch_initial_image(bucket: Bucket, key: str, *, width: int, height: int) ->
             f"so upload it first: aws s3 cp FILE 's3://{bucket.name}/{key}'."
         )
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return read_image(content)
+    except ValueError as error:
         raise RunError(
             f"InitImage is {key!r}, but must be {RULE}; this object of {len(content):,} bytes cannot be read as one "
             f"({error})."
         ) from error
-    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
-    logger.info("The initial image %s of %d × %d is fitted to %d × %d", key, *upright.size, width, height)
-    return fitted
+
+
+def read_image(content: bytes) -> InitialImage:
+    """The image in a file. Raises `ValueError` when it cannot be read."""
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS)).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
+    return InitialImage(image, hashlib.sha256(content).hexdigest())
+
+
+def size_from(image: Image.Image, name: str) -> tuple[int, int]:
+    """Width and height for images that are as large as `image`, in pixels: rounded down as img2img.py does.
+
+    Raises `RunError`, which calls it `name`, when that is no size for a job.
+    """
+    width, height = (edge - edge % INITIAL_IMAGE_MULTIPLE for edge in image.size)
+    if not all(SHORTEST_EDGE <= edge <= LONGEST_EDGE for edge in (width, height)):
+        raise RunError(
+            f"The initial image {name} has {image.width} × {image.height} pixels, but images have edges from "
+            f"{SHORTEST_EDGE} to {LONGEST_EDGE}. Give their size, for example Height 512 and Width 768: the initial "
+            "image is then fitted to it."
+        )
+    return width, height
+
+
+def fit_image(image: Image.Image, *, width: int, height: int) -> Image.Image:
+    """`image` in `width` × `height` pixels.
+
+    It is scaled until it covers that size, and what stands out at two opposite sides is cut off evenly. Rejected:
+    stretching, which turns a portrait into a caricature.
+    """
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)

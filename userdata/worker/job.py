@@ -20,7 +20,9 @@ from userdata.worker.catalogue import (
     find_model,
     read_catalogue,
 )
+from userdata.worker.edges import LONGEST_EDGE, SHORTEST_EDGE, round_edge
 from userdata.worker.run_name import run_name
+from userdata.worker.switch import Switch
 
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
     "Sampler",
@@ -28,6 +30,10 @@ Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names a
     type=str,
 )
 MODEL_NAMES = list(read_catalogue())
+# EC2's user data is short, and has to carry it.
+LONGEST_KEY = 200
+EDGE_RULE = "a whole number from 64 to 2048, for example 512; it is rounded down to a multiple of 8"
+SWITCH_RULE = "one of on, off"
 # The library that makes it refuses smaller images.
 WATERMARK_PIXELS = 256 * 256
 
@@ -47,6 +53,13 @@ class Watermark(StrEnum):
     on = "on"
 
 
+class Precision(StrEnum):
+    """The original's --precision: half precision where the device has it, or single precision throughout."""
+
+    autocast = "autocast"
+    full = "full"
+
+
 def parameter(
     default: Any, *, name: str, description: str, rule: str, models_own: bool = False, **constraints: Any
 ) -> Any:
@@ -64,6 +77,7 @@ def parameter(
 class Job(BaseModel):
     """One run: which images to make. Sizes are in pixels; image k, counted from 0, has seed `seed + k`.
 
+    An edge is rounded down to what the model's images are multiples of, as a job says by being built.
     Built from CloudFormation parameters (`Job.model_validate({"Prompt": ...})`) or by field name. Raises
     `pydantic.ValidationError` for anything that breaks a rule; `explain` turns that into sentences.
     """
@@ -90,21 +104,19 @@ class Job(BaseModel):
         512,
         name="Height",
         models_own=True,
-        description="Height of the images in pixels.",
-        rule="a multiple of 8 from 64 to 2048, for example 512",
-        ge=64,
-        le=2048,
-        multiple_of=8,
+        description="Height of the images in pixels; with InitImage and no Width either, the image's own.",
+        rule=EDGE_RULE,
+        ge=SHORTEST_EDGE,
+        le=LONGEST_EDGE,
     )
     W: int = parameter(
         640,
         name="Width",
         models_own=True,
-        description="Width of the images in pixels.",
-        rule="a multiple of 8 from 64 to 2048, for example 640",
-        ge=64,
-        le=2048,
-        multiple_of=8,
+        description="Width of the images in pixels; with InitImage and no Height either, the image's own.",
+        rule=EDGE_RULE,
+        ge=SHORTEST_EDGE,
+        le=LONGEST_EDGE,
     )
     ddim_steps: int = parameter(
         75,
@@ -156,6 +168,28 @@ class Job(BaseModel):
         description="The sampler (scheduler) of the denoising steps.",
         rule=f"one of {', '.join(s.value for s in Sampler)}",
     )
+    ddim_eta: float = parameter(
+        0.0,
+        name="Eta",
+        description="For ddim: how much new noise each step adds; 0 adds none, 1 as much as DDPM.",
+        rule="a number from 0 to 1, for example 0.5",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    fixed_code: Switch = parameter(
+        "off",
+        name="FixedCode",
+        description="Whether every batch of Samples images starts from the same noise: image k has seed Seed + k "
+        "modulo Samples.",
+        rule=SWITCH_RULE,
+    )
+    precision: Precision = parameter(
+        "autocast",
+        name="Precision",
+        description="autocast computes in half precision on a GPU, full in single precision, which is slower.",
+        rule="one of autocast, full",
+    )
     model: str = parameter(
         "stable-diffusion-v1-5",
         name="Model",
@@ -171,8 +205,31 @@ class Job(BaseModel):
         name="InitImage",
         description="Key of an image in the results bucket to start from (image to image); empty for text to image.",
         rule="empty, or the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png",
-        max_length=512,
+        max_length=LONGEST_KEY,
         pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+    )
+    from_file: str = parameter(
+        "",
+        name="PromptFile",
+        description="Key of a text file in the results bucket with a prompt on each line, which may have options of "
+        "its own (docs/options.md); it takes the place of Prompt, and each line is drawn Iterations times.",
+        rule="empty, or the key of a .txt file in the results bucket, for example inputs/prompts.txt",
+        max_length=LONGEST_KEY,
+        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.[tT][xX][tT]$",
+    )
+    n_rows: int = parameter(
+        0,
+        name="Rows",
+        description="How many images stand in a row of the grid; 0 for Samples.",
+        rule="a whole number from 0 to 100, for example 3",
+        ge=0,
+        le=100,
+    )
+    skip_grid: Switch = parameter(
+        "off",
+        name="SkipGrid",
+        description="Whether no grid of all images is made.",
+        rule=SWITCH_RULE,
     )
     strength: float = parameter(
         0.75,
@@ -232,7 +289,20 @@ class Job(BaseModel):
                 filled[str(field.alias)] = defaults.get(name, field.default)
         return filled
 
-    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "seed", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _round_edges(cls, given: Any) -> Any:
+        """Rounds both edges down. Runs before the model's own are taken, which need no rounding."""
+        if not isinstance(given, dict):
+            return given
+        rounded = dict(given)
+        for name in ("H", "W"):
+            for key in (name, str(cls.model_fields[name].alias)):
+                if key in rounded:
+                    rounded[key] = round_edge(rounded[key], model=str(_given(rounded, "model") or ""))
+        return rounded
+
+    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
     @classmethod
     def _no_number_from_a_flag(cls, value: Any) -> Any:
         if isinstance(value, bool):
@@ -256,13 +326,6 @@ class Job(BaseModel):
                 f"Sampler is {self.sampler!s}, but {model.title} samples with {' or '.join(model.samplers)} only: "
                 f"leave Sampler empty, or for example {model.samplers[0]}"
             )
-        for name, value in (("Height", self.H), ("Width", self.W)):
-            if value % model.size_multiple:
-                rounded = value // model.size_multiple * model.size_multiple
-                raise ValueError(
-                    f"{name} is {value}, but must be a multiple of {model.size_multiple} for {model.title}, "
-                    f"for example {rounded}"
-                )
         return self
 
     @model_validator(mode="after")
@@ -274,15 +337,19 @@ class Job(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_sampler_can(self) -> Job:
+        if self.ddim_eta and str(self.sampler) != "ddim":
+            raise ValueError(
+                f"Eta is {self.ddim_eta:g}, but must be 0 for Sampler {self.sampler!s}: only ddim has such noise. "
+                "Leave Eta out, or choose Sampler ddim"
+            )
+        return self
+
     @property
     def checked_for_safety(self) -> bool:
         """Whether its images are looked at by the safety checker."""
         return self.safety_checker != SafetyChecker.off and find_model(self.model).safety_checker
-
-    @property
-    def images_total(self) -> int:
-        """How many images the run makes."""
-        return self.n_iter * self.n_samples
 
     @property
     def from_image(self) -> bool:
@@ -290,8 +357,16 @@ class Job(BaseModel):
         return bool(self.init_img)
 
     @property
+    def images_total(self) -> int:
+        """How many images the run makes, unless it has a prompt file."""
+        return self.n_iter * self.n_samples
+
+    @property
     def name(self) -> str:
-        """The run's name, which is also its folder in the bucket."""
+        """The run's name, which is also its folder in the bucket, unless its edges were left to the initial image.
+
+        That is gone from a job: `run_name` of the parameters names any run.
+        """
         return run_name(self.model_dump(by_alias=True))
 
 

@@ -45,9 +45,12 @@ def choose_device(device: str | None) -> torch.device:
     )
 
 
-def load_pipeline(folder: Path, *, layout: str | None, device: torch.device, from_image: bool) -> DiffusionPipeline:
+def load_pipeline(
+    folder: Path, *, layout: str | None, device: torch.device, from_image: bool, precision: str = "autocast"
+) -> DiffusionPipeline:
     """The model in `folder`, on `device`: in half precision on a GPU, in single precision on the CPU.
 
+    `precision` is the job's: `full` means single precision on a GPU too.
     `layout` names the configuration for a checkpoint in one file; None has the file looked into. Raises `RunError` when
     there is no model, or when its file is broken or no checkpoint.
     """
@@ -63,11 +66,11 @@ def load_pipeline(folder: Path, *, layout: str | None, device: torch.device, fro
                 checkpoint,
                 configuration=LAYOUTS / layout,
                 tokenizer=TOKENIZER,
-                dtype=_half_precision(device, ""),
+                dtype=_dtype(device, "", precision),
                 device=device,
             )
             if checkpoint and layout
-            else _load_folder(folder, index, device)
+            else _load_folder(folder, index, device, precision)
         )
     except RunError:
         raise
@@ -87,11 +90,11 @@ def load_pipeline(folder: Path, *, layout: str | None, device: torch.device, fro
     return pipeline
 
 
-def _load_folder(folder: Path, index: Path, device: torch.device) -> DiffusionPipeline:
+def _load_folder(folder: Path, index: Path, device: torch.device, precision: str) -> DiffusionPipeline:
     described = json.loads(index.read_text("utf-8"))
     return DiffusionPipeline.from_pretrained(
         folder,
-        dtype=_half_precision(device, described["_class_name"]),
+        dtype=_dtype(device, described["_class_name"], precision),
         # Straight to the device: a large model's weights do not fit into the memory of the smallest machine.
         device_map=device.type,
         use_safetensors=True,
@@ -100,8 +103,8 @@ def _load_folder(folder: Path, index: Path, device: torch.device) -> DiffusionPi
     )
 
 
-def _half_precision(device: torch.device, pipeline: str) -> torch.dtype:
-    if device.type == "cpu":
+def _dtype(device: torch.device, pipeline: str, precision: str) -> torch.dtype:
+    if device.type == "cpu" or precision == "full":
         return torch.float32
     return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
 

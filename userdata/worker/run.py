@@ -9,15 +9,12 @@ import threading
 from collections.abc import Mapping
 from enum import Enum
 
-from pydantic import ValidationError
-
 from userdata.worker.attempt import Attempt
 from userdata.worker.bucket import Bucket
-from userdata.worker.job import Job
 from userdata.worker.layout import RunKeys
 from userdata.worker.ledger import Ledger
+from userdata.worker.preparation import prepare_run
 from userdata.worker.progress import Progress, continued_status
-from userdata.worker.refusal import explain
 from userdata.worker.run_error import RunError, Stopped
 from userdata.worker.run_log import RunLog
 from userdata.worker.run_name import run_name
@@ -45,17 +42,18 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
     bucket = Bucket(settings.bucket)
     keys = RunKeys(run_name(parameters), from_image=bool(parameters.get("InitImage")))
     found = bucket.get(keys.status)
-    try:
-        job = _read_job(parameters)
-    except RunError as error:
-        return _refuse(error, settings, keys, bucket, found)
-    if _is_done(bucket, keys, job, found):
+    if _is_done(bucket, keys, found):
         logger.info("The run %s is done already: nothing is repeated", keys.run_id)
         return Outcome.DONE
-    progress = _progress(settings, keys, bucket, found, images_total=job.images_total)
     log = RunLog(bucket, keys.log, settings.state_directory)
     try:
-        Attempt(settings, job, keys, bucket, progress, Ledger(settings, bucket, keys, parameters), stop).do()
+        preparation = prepare_run(bucket, parameters)
+    except RunError as error:
+        return _refuse(error, settings, keys, bucket, found, log)
+    progress = _progress(settings, keys, bucket, found, images_total=len(preparation.requests))
+    try:
+        ledger = Ledger(settings, bucket, keys, parameters)
+        Attempt(settings, preparation, keys, bucket, progress, ledger, stop).do()
         outcome = Outcome.DONE
     except Stopped:
         logger.info("Asked to stop: what is saved is uploaded, the next start goes on")
@@ -71,9 +69,10 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
     return outcome
 
 
-def _refuse(error: RunError, settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None) -> Outcome:
+def _refuse(
+    error: RunError, settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None, log: RunLog
+) -> Outcome:
     progress = _progress(settings, keys, bucket, found, images_total=0)
-    log = RunLog(bucket, keys.log, settings.state_directory)
     _tell_failure(error, "job", progress, log)
     log.close_and_upload()
     progress.close()
@@ -98,20 +97,13 @@ def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) 
     progress.fail(Failure(step=step, message=message, log_tail=log.tail()))
 
 
-def _read_job(parameters: Mapping[str, str]) -> Job:
-    names = {str(field.alias) for field in Job.model_fields.values()}
-    try:
-        return Job.model_validate({name: value for name, value in parameters.items() if name in names})
-    except ValidationError as error:
-        raise RunError(" ".join(explain(error, Job))) from error
-
-
-def _is_done(bucket: Bucket, keys: RunKeys, job: Job, status: bytes | None) -> bool:
+def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
     if status is None:
         return False
     try:
-        phase = json.loads(status)["phase"]
+        told = json.loads(status)
+        phase, total = told["phase"], int(told["images_total"])
     except (KeyError, TypeError, ValueError):
         return False
-    wanted = {keys.image(index) for index in range(job.images_total)}
+    wanted = {keys.image(index) for index in range(total)}
     return phase == "done" and wanted <= bucket.keys(keys.samples_folder)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,15 +36,20 @@ def deploys(monkeypatch: pytest.MonkeyPatch) -> Deploys:
     return recorded
 
 
-def run(account: Account, given: dict[str, str] | None = None, context: tuple[str, ...] = ()) -> None:
-    console = Console(quiet=True)
+def run(
+    account: Account,
+    given: dict[str, str] | None = None,
+    context: tuple[str, ...] = (),
+    console: Console | None = None,
+) -> None:
+    console = console or Console(quiet=True)
     deploy(account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("Model", "unknown"), ("Steps", "0"), ("Height", "513"), ("Strength", "1.5"), ("SshCidr", "home"),
+        ("Model", "unknown"), ("Steps", "0"), ("Height", "63"), ("Strength", "1.5"), ("SshCidr", "home"),
         ("Prompt", " "), ("InitImage", "missing.png"), ("InstanceType", "p5.48xlarge"),
     ],
 )  # fmt: skip
@@ -98,11 +106,65 @@ def test_what_is_given_is_checked_together_with_what_is_deployed(account: Accoun
 
 def test_an_image_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
     account.deploy()
-    Image.new("RGB", (8, 8), "red").save(tmp_path / "horse.png")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
     run(account, {"InitImage": str(tmp_path / "horse.png")})
-    assert deploys.calls[0][0] == {"InitImage": "inputs/horse.png"}
-    uploaded = account.s3.get_object(Bucket=account.bucket, Key="inputs/horse.png")["Body"].read()
-    assert uploaded == (tmp_path / "horse.png").read_bytes()
+    content = (tmp_path / "horse.png").read_bytes()
+    key = f"inputs/horse-{hashlib.sha256(content).hexdigest()[:8]}.png"
+    assert deploys.calls[0][0] == {"InitImage": key}
+    assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == content
+
+
+def test_another_image_of_the_same_name_does_not_overwrite_the_first(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    for colour in ("red", "blue"):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / "horse.png")
+        run(account, {"InitImage": str(tmp_path / "horse.png")})
+    first, second = (call[0]["InitImage"] for call in deploys.calls)
+    assert first != second
+    assert len(account.s3.list_objects_v2(Bucket=account.bucket)["Contents"]) == 2
+
+
+def test_an_image_too_large_for_its_own_size_is_refused_unless_one_is_given(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    Image.new("RGB", (2112, 64)).save(tmp_path / "wide.png")
+    with pytest.raises(CommandError, match="has 2112 × 64 pixels"):
+        run(account, {"InitImage": str(tmp_path / "wide.png")})
+    assert deploys.calls == []
+    run(account, {"InitImage": str(tmp_path / "wide.png"), "Height": "64"})
+    assert deploys.calls[0][0]["Height"] == "64"
+
+
+def test_a_prompt_file_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
+    account.deploy()
+    (tmp_path / "my prompts!.txt").write_text("a horse\na tree --seed 7\n")
+    run(account, {"PromptFile": str(tmp_path / "my prompts!.txt")})
+    key = deploys.calls[0][0]["PromptFile"]
+    assert re.fullmatch(r"inputs/my-prompts-[0-9a-f]{8}\.txt", key)
+    assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == b"a horse\na tree --seed 7\n"
+
+
+def test_a_prompt_file_with_a_broken_option_is_refused_before_it_is_uploaded(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    (tmp_path / "prompts.txt").write_text("a horse\n\na tree --steps many\n")
+    with pytest.raises(CommandError, match=r"Line 3: --steps is 'many', but must be a whole number") as refusal:
+        run(account, {"PromptFile": str(tmp_path / "prompts.txt")})
+    assert refusal.value.exit_status == 2
+    assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+    assert deploys.calls == []
+
+
+def test_a_rounded_size_is_told(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    console = Console(file=io.StringIO(), width=200)
+    run(account, {"Height": "513"}, console=console)
+    assert "Height 513 is rounded down to 512" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert deploys.calls[0][0] == {"Height": "513"}
 
 
 def test_a_file_that_is_no_image_is_refused_before_it_is_uploaded(

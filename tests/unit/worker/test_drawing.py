@@ -113,6 +113,7 @@ def _draw(
         pipeline,
         job,
         image_requests(job),
+        total=job.images_total,
         initial_image=None,
         before_batch=before_batch or [],
         image_steps=image_steps or [],

@@ -15,9 +15,19 @@ from userdata.worker.grid import make_grid
 def test_grid_is_that_of_torchvision(count: int, columns: int) -> None:
     pixels = torch.randint(0, 256, (count, 3, 16, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     images = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in pixels]
-    made = make_grid(iter(images), count=count, columns=columns)
+    made = make_grid(iter(images), count=count, columns=columns, cell=(24, 16))
     assert made is not None
     assert (numpy.asarray(made) == _torchvision_make_grid(pixels, columns).permute(1, 2, 0).numpy()).all()
+
+
+def test_smaller_images_lie_in_the_middle_of_their_cells() -> None:
+    red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (16, 24), (0, 0, 255))
+    made = make_grid([red, blue], count=2, columns=2, cell=(16, 24))
+    assert made is not None
+    assert made.size == (2 * 18 + 2, 24 + 4)
+    assert made.crop((2 + 4, 2 + 8, 2 + 12, 2 + 16)).tobytes() == red.tobytes()
+    assert made.crop((20, 2, 36, 26)).tobytes() == blue.tobytes()
+    assert made.getpixel((3, 3)) == (0, 0, 0)
 
 
 def test_grid_that_nothing_could_open_is_left_out_with_a_word(
@@ -25,7 +35,7 @@ def test_grid_that_nothing_could_open_is_left_out_with_a_word(
 ) -> None:
     monkeypatch.setattr(grid, "MOST_PIXELS", 1000)
     with caplog.at_level(logging.WARNING):
-        assert make_grid((Image.new("RGB", (16, 24)) for _ in range(9)), count=9, columns=3) is None
+        assert make_grid((Image.new("RGB", (16, 24)) for _ in range(9)), count=9, columns=3, cell=(16, 24)) is None
     assert "9 images" in caplog.text
 
 

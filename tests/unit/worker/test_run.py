@@ -155,13 +155,75 @@ def test_stopped_run_keeps_its_phase_and_goes_on(bucket: Bucket, settings: Setti
 
 
 def test_bad_job_is_refused_in_a_sentence(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:
-    deployed = parameters(Height="513")
+    deployed = parameters(Height="63")
     assert do_run(settings, deployed, threading.Event()) is Outcome.FAILED
     status = _json(bucket, RunKeys(run_name(deployed)).status)
     assert (status["phase"], status["error"]["step"]) == ("failed", "job")
     assert status["error"]["message"] == (
-        "Height is '513', but must be a multiple of 8 from 64 to 2048, for example 512."
+        "Height is '63', but must be a whole number from 64 to 2048, for example 512; it is rounded down to a multiple "
+        "of 8."
     )
+
+
+def test_every_line_of_a_prompt_file_is_drawn(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:
+    bucket.put("inputs/prompts.txt", b"a horse\n# a comment\n\na tree --seed 7 --W 104 --H 80 --steps 2\na house\n")
+    deployed = parameters(PromptFile="inputs/prompts.txt", Iterations="1", Samples="2", Seed="3", Rows="3")
+    assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+    keys = RunKeys(run_name(deployed))
+    pictures = [_picture(bucket, keys.image(k)) for k in range(3)]
+    assert [picture.size for picture in pictures] == [(72, 64), (104, 80), (72, 64)]
+    texts = [picture.text["parameters"] for picture in pictures]  # type: ignore[attr-defined]
+    assert texts[0].startswith("a horse\nSteps: 4, Sampler: DDIM, CFG scale: 7.5, Seed: 3, ")
+    assert texts[1].startswith("a tree\nSteps: 2, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 104x80,")
+    assert texts[2].startswith("a house\nSteps: 4, Sampler: DDIM, CFG scale: 7.5, Seed: 5, ")
+    # Lines of one size are drawn together, though another stands between them.
+    assert _json(bucket, keys.image_metadata(0))["drawn_with"]["indices"] == [0, 2]
+    grid = _picture(bucket, keys.grid(0))
+    assert grid.size == (3 * 106 + 2, 82 + 2)
+    status = _json(bucket, keys.status)
+    assert (status["images_done"], status["images_total"]) == (3, 3)
+    assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "has no such object. Upload it first: aws s3 cp FILE 's3://results/inputs/prompts.txt'"),
+        (b"a horse\na tree --steps none\n", "Line 2: --steps is 'none', but must be a whole number from 1 to 1000"),
+    ],
+)
+def test_bad_prompt_file_is_refused_before_the_model_is_loaded(
+    bucket: Bucket, settings: Settings, parameters: Deploy, content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    if content:
+        bucket.put("inputs/prompts.txt", content)
+    deployed = parameters(PromptFile="inputs/prompts.txt")
+    without_model = settings.model_copy(update={"model_folder": tmp_path})
+    assert do_run(without_model, deployed, threading.Event()) is Outcome.FAILED
+    error = _json(bucket, RunKeys(run_name(deployed)).status)["error"]
+    assert error["step"] == "job"
+    assert why in error["message"]
+
+
+def test_image_to_image_takes_the_size_of_its_image(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (100, 70), "red").save(file, format="PNG")
+    bucket.put("inputs/red.png", file.getvalue())
+    deployed = parameters(InitImage="inputs/red.png", Height="", Width="", Iterations="1", Samples="1", SkipGrid="on")
+    assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+    keys = RunKeys(run_name(deployed), from_image=True)
+    assert _picture(bucket, keys.image(0)).size == (96, 64)
+    assert (_json(bucket, keys.job)["W"], _json(bucket, keys.job)["H"]) == (96, 64)
+    assert bucket.get(keys.grid(0)) is None
+    assert "96 × 64, from the initial image's 100 × 70" in (bucket.get(keys.log) or b"").decode()
+
+
+def test_a_rounded_size_is_told_in_the_log(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:
+    deployed = parameters(Height="71", Iterations="1", Samples="1", Steps="1")
+    do_run(settings, deployed, threading.Event())
+    keys = RunKeys(run_name(deployed))
+    assert _json(bucket, keys.job)["H"] == 64
+    assert "Height 71 is rounded down to 64" in (bucket.get(keys.log) or b"").decode()
 
 
 def test_broken_model_fails_with_what_to_do(
