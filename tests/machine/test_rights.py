@@ -11,22 +11,48 @@ from PIL import Image
 from tests.machine import manners
 from tests.machine.environment_server import ENVIRONMENT, environment_server
 from tests.machine.instance import Instance
-from tests.machine.launch import Launch
-from tests.machine.outcomes import assert_done
+from tests.machine.launch import URL, Launch
+from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
+
+
+TOKEN = "/sd-on-ec2/hub-token"
 
 
 def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
     files, pinned = environment_server()
     launch = Launch(site, files, {})
-    given = {"InitImage": "inputs/start.png"}
-    with site.bundle_with(pinned), launch(given, ENVIRONMENT, manners.well) as instance:
-        instance.wait_for_state("stopped")  # the initial image is not there yet
+    checkpoints = _checkpoints(site)
+    asked = {"Model": "flux-schnell", "HubToken": TOKEN, "InitImage": "inputs/start.png"}
+    with site.bundle_with(pinned), launch(asked, {**ENVIRONMENT, "SD_WEIGHTS_URL": URL}, manners.well) as instance:
+        assert_failed(instance, step="weights", message="is not there")  # the server has no such model
+        granted, used = _rights(site, instance)
+
+        instance.update(Model=f"s3://{checkpoints}/model.safetensors", Lora=f"s3://{checkpoints}/lora.safetensors:0.5")
+        instance.start()
+        instance.wait_for_line("lora.safetensors")
+        instance.wait_for_state("stopped")  # neither is a model, and the initial image is not there yet
+        of_models = _rights(site, instance)
+
+        instance.update(Model="tiny", Lora="", HubToken="")
         instance.put("inputs/start.png", _picture())
         instance.start()
         assert_done(instance)
-        granted, used = _rights(site, instance)
+        of_images = _rights(site, instance)
+    granted |= of_models[0] | of_images[0]
+    used |= of_models[1] | of_images[1]
     assert used == granted, f"never used: take it from stacks/worker_role.py: {granted - used}"
+
+
+def _checkpoints(site: Site) -> str:
+    """A bucket with what somebody might name as a model and as a LoRA, and the hub's token in Parameter Store."""
+    bucket = "somebodys-checkpoints"
+    s3 = site.cloud.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for name in ("model", "lora"):
+        s3.put_object(Bucket=bucket, Key=f"{name}.safetensors", Body=name.encode())
+    site.cloud.client("ssm").put_parameter(Name=TOKEN, Value="hf_token", Type="SecureString")
+    return bucket
 
 
 def _rights(site: Site, instance: Instance) -> tuple[set[tuple[str, str, int]], set[tuple[str, str, int]]]:
