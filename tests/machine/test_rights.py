@@ -15,7 +15,6 @@ from tests.machine.launch import URL, Launch
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 
-
 TOKEN = "/sd-on-ec2/hub-token"
 
 
@@ -23,14 +22,19 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
     files, pinned = environment_server()
     launch = Launch(site, files, {})
     checkpoints = _checkpoints(site)
-    asked = {"Model": "flux-schnell", "HubToken": TOKEN, "InitImage": "inputs/start.png"}
+    asked = {
+        "Model": "flux-schnell",  # which wants a token, a large card and a large disk
+        "InstanceType": "g6e.xlarge",
+        "VolumeSize": "120",
+        "HubToken": TOKEN,
+        "InitImage": "inputs/start.png",
+    }
     with site.bundle_with(pinned), launch(asked, {**ENVIRONMENT, "SD_WEIGHTS_URL": URL}, manners.well) as instance:
         assert_failed(instance, step="weights", message="is not there")  # the server has no such model
         granted, used = _rights(site, instance)
 
         instance.update(Model=f"s3://{checkpoints}/model.safetensors", Lora=f"s3://{checkpoints}/lora.safetensors:0.5")
         instance.start()
-        instance.wait_for_line("lora.safetensors")
         instance.wait_for_state("stopped")  # neither is a model, and the initial image is not there yet
         of_models = _rights(site, instance)
 
