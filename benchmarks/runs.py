@@ -1,0 +1,121 @@
+"""The product's own loading and drawing, timed in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from userdata.worker.drawing import Drawing
+from userdata.worker.image_request import image_requests
+from userdata.worker.job import Job
+from userdata.worker.pending_batch import DrawnImage
+from userdata.worker.pipeline import load_pipeline
+from userdata.worker.run_error import Stopped
+
+GIB = 2**30
+
+
+@dataclass
+class Run:
+    """A drawing, or its beginning. Times are on `time.monotonic`'s clock; `seconds` are an image's, batch by batch."""
+
+    began: float
+    first_step: float = 0.0
+    ended: float = 0.0
+    finished: list[tuple[float, int]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    execution: str = ""
+    peak_gib: float = 0.0
+    reserved_gib: float = 0.0
+
+    @property
+    def batch(self) -> int:
+        """The number of images in the first batch."""
+        return self.finished[0][1]
+
+    def steady(self) -> list[float]:
+        """Seconds an image, of each batch after the first, which prepares; of the first where it is the only one."""
+        return self.seconds[1:] or self.seconds
+
+    def summary(self) -> dict[str, Any]:
+        """The figures in seconds and GiB."""
+        steady = self.steady()
+        return {
+            "images": sum(count for _, count in self.finished),
+            "batch": self.batch,
+            "execution": self.execution,
+            "median_s": statistics.median(steady),
+            "least_s": min(steady),
+            "most_s": max(steady),
+            "first_batch_s": self.seconds[0],
+            "peak_gib": self.peak_gib,
+            "reserved_gib": self.reserved_gib,
+        }
+
+
+def load(folder: Path, *, layout: str | None, device: torch.device) -> DiffusionPipeline:
+    """The model in `folder` on `device`."""
+    return load_pipeline(folder, layout=layout, device=device, from_image=False)
+
+
+def draw(
+    pipeline: DiffusionPipeline,
+    job: Job,
+    *,
+    batches: int | None = None,
+    on_image: Callable[[DrawnImage], None] | None = None,
+) -> Run:
+    """Draws `job` with `pipeline`, or only its first `batches` batches: the product then plans for the whole job."""
+    cuda = pipeline.device.type == "cuda"
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    run = Run(began=time.monotonic())
+    begun = 0
+
+    def stop_after_the_last() -> None:
+        nonlocal begun
+        if begun == batches:
+            raise Stopped
+        begun += 1
+
+    def step() -> None:
+        if not run.first_step:
+            if cuda:
+                torch.cuda.synchronize()
+            run.first_step = time.monotonic()
+
+    def save(drawn: DrawnImage) -> None:
+        if drawn.index == drawn.drawn_with.indices[-1]:
+            run.finished.append((time.monotonic(), len(drawn.drawn_with.indices)))
+            run.seconds.append(drawn.seconds)
+            run.execution = drawn.drawn_with.execution
+        if on_image:
+            on_image(drawn)
+
+    drawing = Drawing(
+        pipeline,
+        job,
+        image_requests(job),
+        initial_image=None,
+        before_batch=[stop_after_the_last],
+        image_steps=[],
+        save=save,
+        leave_if_asked=step,
+        estimate=lambda _seconds: None,
+    )
+    with contextlib.suppress(Stopped):
+        drawing.do()
+    run.ended = time.monotonic()
+    if cuda:
+        run.peak_gib = torch.cuda.max_memory_allocated() / GIB
+        run.reserved_gib = torch.cuda.max_memory_reserved() / GIB
+    return run

@@ -1,0 +1,91 @@
+"""A bucket on a loopback port that knows what the worker asks of S3, and when each object arrived.
+
+A stand-in and not an emulation of S3, so that a benchmark needs nothing beyond what the worker needs itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+
+class Objects:
+    """The bucket's objects, and when each one came first, on `time.monotonic`'s clock."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.arrived: dict[str, float] = {}
+        self.endpoint = ""
+
+
+@contextmanager
+def s3_stand_in() -> Iterator[Objects]:
+    """Serves an empty bucket of any name while it is open."""
+    objects = Objects()
+    handler = type("Handler", (_Handler,), {"objects": objects})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    objects.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield objects
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    objects: Objects
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        content = self._content()
+        self.objects.contents[self._key()] = content
+        self.objects.arrived.setdefault(self._key(), time.monotonic())
+        self._answer(200, b"", {"ETag": '"0"'})
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        if "list-type" in query:
+            prefix = query.get("prefix", [""])[0]
+            keys = sorted(key for key in list(self.objects.contents) if key.startswith(prefix))
+            entries = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
+            listing = f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+            self._answer(200, listing.encode())
+        elif self._key() in self.objects.contents:
+            self._answer(200, self.objects.contents[self._key()])
+        else:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code><Message>There is none.</Message></Error>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _key(self) -> str:
+        return unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+
+    def _content(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "") and "aws-chunked" not in self.headers.get(
+            "Content-Encoding", ""
+        ):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailing checksums
+        return content
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
