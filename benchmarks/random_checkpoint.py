@@ -29,7 +29,7 @@ def write_random_checkpoint(file: Path, *, device: torch.device) -> None:
         part: {name: _draw(name, weight.shape, generator) for name, weight in module.state_dict().items()}
         for part, module in parts.items()
     }
-    save_file(original_layout(**weights), file)
+    save_file(original_layout(unet=weights["unet"], vae=weights["vae"], text_encoder=weights["text_encoder"]), file)
 
 
 def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
