@@ -101,10 +101,12 @@ def draw(
         if on_image:
             on_image(drawn)
 
+    requests = image_requests(job)
     drawing = Drawing(
         pipeline,
         job,
-        image_requests(job),
+        requests,
+        total=len(requests),
         initial_image=None,
         before_batch=[stop_after_the_last],
         image_steps=[],
