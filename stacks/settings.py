@@ -60,7 +60,7 @@ class Settings(BaseModel):
     def _one_zone_for_the_instance(self) -> Settings:
         if self.az and isinstance(self.zones, list) and self.zones[0] != self.az:
             raise ValueError(
-                f"az={self.az} and zones={','.join(self.zones)} name two zones for the instance: leave one"
+                f"az={self.az} and zones={','.join(self.zones)} name two zones for the instance: leave one out"
             )
         return self
 

@@ -66,5 +66,7 @@ def test_the_instance_s_zone_is_the_network_s() -> None:
     both = settings_from_context({"az": "us-east-1c", "zones": "us-east-1c,us-east-1d"})
     assert both.network_zones == ["us-east-1c", "us-east-1d"]
     assert settings_from_context({}).network_zones == 3
-    with pytest.raises(SystemExit, match="az=us-east-1c and zones=us-east-1d name two zones: leave one out"):
+    with pytest.raises(
+        SystemExit, match="az=us-east-1c and zones=us-east-1d name two zones for the instance: leave one out"
+    ):
         settings_from_context({"az": "us-east-1c", "zones": "us-east-1d"})

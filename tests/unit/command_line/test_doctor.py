@@ -28,6 +28,7 @@ from scripts.command_line.plan import make_plan
 from scripts.command_line.spending import check_spend
 from scripts.local.spot_prices import spot_prices_of_the_table
 from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.test_deploy import offers
 from userdata.worker.prices import read_prices
 
 
@@ -106,10 +107,9 @@ def test_a_zone_must_offer_the_type(session: boto3.Session) -> None:
     assert check.mend == "-c az=us-east-1a"
 
 
-def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:
-    check = check_zones(session, make_plan(None, {"InstanceType": "p6-b200.48xlarge"}, {}))
-    if check.state == "ok":
-        pytest.skip("moto offers it by now")
+def test_a_region_without_the_type_names_others(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.command_line.zones.types_offered", offers("g4dn.xlarge"))
+    check = check_zones(session, make_plan(None, {}, {}))
     assert state(check) == ("problem", True)
     assert "for example --instance-type" in check.found
 
