@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
+from userdata.worker.quiet_libraries import QUIET_AND_OFFLINE
 from userdata.worker.run import Outcome, do_run
 from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
@@ -24,10 +25,6 @@ from userdata.worker.spot_notice import SpotNotice
 logger = logging.getLogger("userdata.worker")
 
 ASKED_TO_STOP = 128 + signal.SIGTERM
-
-# Read while the libraries are imported: without network nothing may be looked up, and their hints about optional
-# packages would be the first lines of every log.
-QUIET_AND_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
 
 
 def main() -> int:

@@ -34,7 +34,9 @@ class _StandIn:
 
 
 def checkpoint_in(folder: Path) -> Path:
-    """The one checkpoint in `folder`. Raises `RunError` when there is none, or more."""
+    """The one checkpoint in `folder`, which may be that file itself. Raises `RunError` when there is none, or more."""
+    if folder.is_file():
+        return folder
     found = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
     if len(found) == 1:
         return found[0]

@@ -35,7 +35,8 @@ class ImageRecord(BaseModel):
     in job.json. `batch` holds what the image and those drawn together with it were drawn from, in their order, and
     `initial_image_sha256` is that of the file, in hexadecimal, None for text to image. `drawn_with` is None, and
     `batch` empty, for an image of an earlier version. `flagged` is the safety checker's word,
-    None where it was not asked.
+    None where it was not asked. `checkpoint` names the file or folder of a model that was given as one, instead of by
+    the job's `model`.
     """
 
     schema_: int = 1
@@ -49,6 +50,7 @@ class ImageRecord(BaseModel):
     versions: dict[str, str]
     drawn_with: DrawnWith | None = None
     flagged: bool | None = None
+    checkpoint: str | None = None
     batch: list[ImageRequest] = []
     initial_image_sha256: str | None = None
 
@@ -82,6 +84,7 @@ def describe_image(
     versions: dict[str, str],
     initial_image_sha256: str | None = None,
     flagged: bool | None = None,
+    checkpoint: str | None = None,
 ) -> ImageRecord:
     """The record of image `index`, made just now. `requests` are all images of the job, in their order."""
     return ImageRecord(
@@ -95,6 +98,7 @@ def describe_image(
         versions=versions,
         drawn_with=drawn_with,
         flagged=flagged,
+        checkpoint=checkpoint,
         batch=[requests[companion] for companion in drawn_with.indices],
         initial_image_sha256=initial_image_sha256,
     )
@@ -116,8 +120,8 @@ def parameters_text(record: ImageRecord) -> str:
         "CFG scale": f"{request.scale:g}",
         "Seed": request.seed,
         "Size": f"{request.W}x{request.H}",
-        "Model hash": _model_hash(job.model),
-        "Model": job.model,
+        "Model hash": None if record.checkpoint else _model_hash(job.model),
+        "Model": record.checkpoint or job.model,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Version": f"diffusers {record.versions['diffusers']}",

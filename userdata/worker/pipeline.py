@@ -50,7 +50,7 @@ def load_pipeline(
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`: in half precision on a GPU, in single precision on the CPU.
 
-    `precision` is the job's: `full` means single precision on a GPU too.
+    `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
     `layout` names the configuration for a checkpoint in one file; None has the file looked into. Raises `RunError` when
     there is no model, or when its file is broken or no checkpoint.
     """

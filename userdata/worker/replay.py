@@ -1,0 +1,91 @@
+"""Makes an image again from its record: the same computation, so that on the same hardware it is the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from userdata.worker.image_metadata import ImageRecord
+from userdata.worker.initial_image import InitialImage
+from userdata.worker.job import Job, SafetyChecker, Watermark
+from userdata.worker.run_error import RunError
+from userdata.worker.versions import library_versions
+
+if TYPE_CHECKING:
+    from userdata.worker.drawn_with import DrawnWith
+    from userdata.worker.local_model import LocalModel
+
+
+def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> None:
+    """Raises `RunError` when `record` cannot be made again with this initial image, before anything is loaded."""
+    if record.drawn_with is None or not record.batch:
+        raise RunError("The image's record is of an earlier version: it does not say what was drawn together with it.")
+    job = Job.model_validate(record.job)
+    if record.flagged and job.safety_checker == SafetyChecker.withhold:
+        raise RunError("The safety checker had this image withheld: there is no picture in it to make again.")
+    if not job.from_image:
+        return
+    if initial_image is None:
+        raise RunError(
+            f"The image was made from {job.init_img}. Give that file: --init-img FILE, or the bucket where it lies: "
+            "--bucket NAME."
+        )
+    if initial_image.sha256 != record.initial_image_sha256:
+        raise RunError(
+            f"The image was made from another initial image: {job.init_img} had the SHA-256 "
+            f"{record.initial_image_sha256}, this one has {initial_image.sha256}."
+        )
+
+
+def replay(
+    record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, lora: Path | None = None
+) -> tuple[Image.Image, DrawnWith]:
+    """The image again, with the others of its batch drawn beside it, and how it was computed this time.
+
+    Raises `RunError`, as `check_replay` does too.
+    """
+    check_replay(record, initial_image)
+    assert record.drawn_with is not None
+    import torch
+
+    from userdata.worker.catalogue import lora_parts
+    from userdata.worker.generate import draw_batch, prepare_sampler
+    from userdata.worker.lora import Lora, check_lora, merge_lora
+    from userdata.worker.watermark import with_watermark
+
+    job = Job.model_validate(record.job)
+    adapter = None
+    if job.lora:
+        if lora is None:
+            raise RunError(f"The image was made with the LoRA {job.lora}. Give that file: --lora-file FILE.")
+        adapter = Lora(lora, lora_parts(job.lora)[1])
+        check_lora(adapter)
+    pipeline = model.load(from_image=job.from_image, precision=str(job.precision))
+    if adapter:
+        merge_lora(pipeline, adapter)
+    prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
+    # A graph holds the kernels of the plain way, so that the CPU stands in for a GPU's way too.
+    execution = record.drawn_with.execution if torch.cuda.is_available() else "eager"
+    drawn = draw_batch(
+        pipeline,
+        job,
+        record.batch,
+        initial_image=initial_image.image if initial_image else None,
+        on_step=lambda _share: None,
+        execution=execution,
+    )
+    again = next(image for image in drawn if image.index == record.index)
+    image = with_watermark(again.image) if job.watermark == Watermark.on else again.image
+    return image, again.drawn_with
+
+
+def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
+    """What is different now from when the image was made, in words: versions of libraries, precision, device."""
+    before = {**record.versions}
+    now = library_versions()
+    if record.drawn_with:
+        before |= {"device": record.drawn_with.device, "precision": record.drawn_with.precision}
+        now |= {"device": drawn_with.device, "precision": drawn_with.precision}
+    return [f"{name} was {before[name]}, is {now.get(name)}" for name in before if before[name] != now.get(name)]
