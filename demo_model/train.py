@@ -46,13 +46,14 @@ class Recipe:
     `keep_seconds` the model is written as far as it is.
     """
 
-    scenes: int = 400_000
-    vae_batch: int = 128
+    # More native ones make a table of latents of more than 2^31 numbers, out of which torch read what was no number.
+    scenes: int = 320_000
+    vae_batch: int = 64
     vae_steps: int = 30_000
-    vae_seconds: float = 250
-    batch: int = 512
+    vae_seconds: float = 170
+    batch: int = 256
     steps: int = 60_000
-    seconds: float = 1_150
+    seconds: float = 840
     keep_seconds: float = 120
 
 
@@ -91,7 +92,8 @@ def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] 
         chunks = pool.chunks((width, height))
         encoded = encode_all(vae, renderer, _joined(chunks), width=width, height=height)
         values = torch.cat(list(encoded)) * factor
-        pools.append(Latents(values, torch.cat([chunk.tokens for chunk in chunks]).to(device)))
+        tokens = torch.cat([chunk.tokens for chunk in chunks]).to(device)
+        pools.append(_without_spoilt(Latents(values, tokens)))
     pool.close()
     if compiling is not None:
         compiling.wait()
@@ -110,6 +112,15 @@ def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] 
         keep_seconds=recipe.keep_seconds,
     )
     logger.info("done after %.0f s", time.monotonic() - started)
+
+
+def _without_spoilt(latents: Latents) -> Latents:
+    """The rows that are numbers: a single one that is not would spoil the whole model within an epoch."""
+    sound = torch.cat([part.isfinite().flatten(1).all(1) for part in latents.values.split(10_000)])
+    if bool(sound.all()):
+        return latents
+    logger.warning("%d scenes have latents that are no numbers, and are left out", int((~sound).sum()))
+    return Latents(latents.values[sound], latents.tokens[sound])
 
 
 def _keep(folder: Path, vae: Any, started: float, unet: Any, text_encoder: Any) -> None:

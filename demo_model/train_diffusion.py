@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 LEARNING_RATE = 1e-3
 WARM_UP = 300
 WEIGHT_DECAY = 0.01
-EMA_DECAY = 0.999
+EMA_DECAY = 0.9995
 # Share of the captions that are replaced by the empty one, for classifier-free guidance (arXiv:2207.12598).
 EMPTY_CAPTIONS = 0.1
 # Every so many steps the batch is of another size than the native one.
 OTHER_SIZE_EVERY = 16
-LOG_EVERY = 500
+LOG_EVERY = 400
 
 Keep = Callable[[Any, Any], None]
 
@@ -78,20 +78,32 @@ def train_diffusion(
         for number, pool in enumerate(pools)
     ]
     logger.info("steps recorded after %.0f s", time.monotonic() - started)
-    running, counted, kept, logged = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
+    running, spoilt = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
+    counted, kept, logged = 0, time.monotonic(), time.monotonic()
     left = max(1.0, seconds - (time.monotonic() - started))
     for step, now_rate in paced_steps(steps=steps, seconds=left, peak=LEARNING_RATE, warm_up=WARM_UP):
         rate.fill_(now_rate)
-        running += training_steps[_pool_of(step, len(pools))]()
+        loss = training_steps[_pool_of(step, len(pools))]()
+        sound = loss.isfinite()
+        running += torch.where(sound, loss, 0)
+        spoilt += ~sound
         _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
         counted += 1
         if counted == LOG_EVERY:
             now = time.monotonic()
+            if int(spoilt) > counted // 2:
+                raise FloatingPointError(f"the loss is no number any more, before step {step + 1}")
             pace = 1000 * (now - logged) / counted
             logger.info(
-                "unet %6d  loss %.4f  %.1f ms a step  %.0f s", step + 1, running.item() / counted, pace, now - started
+                "unet %6d  loss %.4f  %d spoilt  %.1f ms a step  %.0f s",
+                step + 1,
+                running.item() / max(1, counted - int(spoilt)),
+                int(spoilt),
+                pace,
+                now - started,
             )
             running.zero_()
+            spoilt.zero_()
             counted, logged = 0, now
         if time.monotonic() - kept > keep_seconds:
             keep(average["unet"], average["text_encoder"])
@@ -128,6 +140,10 @@ def _make_step(
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        # A batch that overflows teaches nothing instead of spoiling every weight; a recorded step knows no if.
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
         optimizer.step()
         return loss.detach()
 
