@@ -116,7 +116,7 @@ def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] 
 
 def _without_spoilt(latents: Latents) -> Latents:
     """The rows that are numbers: a single one that is not would spoil the whole model within an epoch."""
-    sound = torch.cat([part.isfinite().flatten(1).all(1) for part in latents.values.split(10_000)])
+    sound = torch.cat([part.isfinite().flatten(1).all(1) for part in latents.values.split(10_000)])  # type: ignore[no-untyped-call]
     if bool(sound.all()):
         return latents
     logger.warning("%d scenes have latents that are no numbers, and are left out", int((~sound).sum()))

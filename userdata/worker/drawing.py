@@ -90,7 +90,7 @@ class Drawing:
 
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
         """Draws `kind`, at most `largest` at once; returns how many were drawn and the largest number to go on with."""
-        execution = choose_execution(self._pipeline.device, kind[0].ddim_steps)
+        execution = choose_execution(self._pipeline, kind[0].ddim_steps)
         drawn = 0
         batch = kind
         try:

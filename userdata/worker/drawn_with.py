@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Execution = Literal["eager", "cuda_graph", "compiled"]
+Execution = Literal["eager", "cuda_graph", "fused"]
 
 
 class DrawnWith(BaseModel):

@@ -1,0 +1,147 @@
+"""The blocks with fused kernels compute what diffusers' own do. The kernels need a GPU, and have their own check."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+
+from userdata.worker import fused_blocks
+from userdata.worker.fused_blocks import fused, fused_kernels_work
+
+
+def _group_norm(x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
+    x = x if added is None else x + added[:, :, None, None]
+    normed = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
+    return F.silu(normed) if silu else normed
+
+
+def _sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    assert x.stride() == y.stride(), "the kernel goes through both as they lie in memory"
+    innermost = min(range(x.ndim), key=x.stride)
+    return x + y if bias is None else x + y + bias.view([-1 if d == innermost else 1 for d in range(x.ndim)])
+
+
+def _geglu(x: Tensor) -> Tensor:
+    values, gates = x.chunk(2, dim=-1)
+    return values * F.gelu(gates)
+
+
+def _sum_and_norm(x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    total = x if y is None else x + y
+    return total, norm(total)
+
+
+@pytest.fixture(autouse=True)
+def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The kernels' definitions in PyTorch; how often each is called."""
+    calls: dict[str, int] = {}
+
+    def counted(function: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            name = function.__name__.lstrip("_")
+            calls[name] = calls.get(name, 0) + 1
+            return function(*args, **options)
+
+        return call
+
+    namespace = SimpleNamespace(
+        group_norm=counted(_group_norm),
+        sum_of=counted(_sum_of),
+        geglu=counted(_geglu),
+        sum_and_norm=counted(_sum_and_norm),
+    )
+    monkeypatch.setattr(fused_blocks, "kernels", lambda: namespace)
+    return calls
+
+
+@pytest.mark.parametrize("linear", [False, True], ids=["as in v1", "as in XL"])
+@torch.no_grad()
+def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int]) -> None:
+    pipeline = _pipeline(use_linear_projection=linear)
+    sample, text = torch.randn(2, 4, 8, 16), torch.randn(2, 5, 16)
+
+    def computed() -> tuple[Tensor, Tensor]:
+        step = pipeline.unet(sample, torch.tensor(500), encoder_hidden_states=text, return_dict=False)[0]
+        return step, pipeline.vae.decode(sample, return_dict=False)[0]
+
+    plain = computed()
+    assert not kernels_in_torch
+    with fused(pipeline):
+        in_fused_blocks = computed()
+    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "sum_and_norm"}
+    for one, other in zip(in_fused_blocks, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    kernels_in_torch.clear()
+    for one, other in zip(computed(), plain, strict=True):
+        assert torch.equal(one, other), "afterwards everything is as before"
+    assert not kernels_in_torch
+
+
+@torch.no_grad()
+def test_block_with_another_option_keeps_its_own_way(kernels_in_torch: dict[str, int]) -> None:
+    pipeline = _pipeline(only_cross_attention=True, resnet_time_scale_shift="scale_shift")
+    sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 16)
+    plain = pipeline.unet(sample, 500, encoder_hidden_states=text).sample
+    with fused(pipeline):
+        torch.testing.assert_close(pipeline.unet(sample, 500, encoder_hidden_states=text).sample, plain)
+
+
+@torch.no_grad()
+def test_mask_of_the_text_is_heeded(kernels_in_torch: dict[str, int]) -> None:
+    pipeline = _pipeline()
+    sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 16)
+    options = {"encoder_hidden_states": text, "encoder_attention_mask": torch.tensor([[1, 1, 0, 0, 0]]).bool()}
+    plain = pipeline.unet(sample, 500, **options).sample
+    with fused(pipeline):
+        torch.testing.assert_close(pipeline.unet(sample, 500, **options).sample, plain)
+
+
+def test_wrong_kernel_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    fused_kernels_work.cache_clear()
+    assert fused_kernels_work(torch.device("cpu"))
+    fused_kernels_work.cache_clear()
+    monkeypatch.setattr(fused_blocks.kernels(), "geglu", lambda x: x.chunk(2, dim=-1)[0])
+    assert not fused_kernels_work(torch.device("cpu"))
+    assert "images take longer" in caplog.text
+
+
+def test_machine_without_triton_draws_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing() -> Any:
+        raise ModuleNotFoundError("No module named 'triton'")
+
+    monkeypatch.setattr(fused_blocks, "kernels", missing)
+    fused_kernels_work.cache_clear()
+    assert not fused_kernels_work(torch.device("cpu"))
+    assert "No module named 'triton'" in caplog.text
+
+
+def _pipeline(**options: Any) -> Any:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        sample_size=8,
+        **options,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(32, 64),
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+    )
+    for module in (unet, vae):
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias"):
+                nn.init.normal_(parameter, std=0.5)  # else a bias that is forgotten would not show
+    return SimpleNamespace(unet=unet.eval(), vae=vae.eval())

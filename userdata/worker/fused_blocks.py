@@ -1,0 +1,252 @@
+"""Runs the blocks of a U-Net and of a decoder with fused kernels, on pixels that lie channels last.
+
+The blocks compute what diffusers' own do, in fewer passes over memory: biases and the time embedding go into the
+normalisation behind them, activations into the operation before them. A block with an option that is not among those
+of Stable Diffusion's networks keeps its own way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # its usual name
+from diffusers import DiffusionPipeline
+from diffusers.models.activations import GEGLU
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+# Of numbers around 1 in half precision, which has a relative step of 0.001.
+TOLERANCE = 0.01
+
+
+class Kernels(Protocol):
+    """What `fused_kernels` has."""
+
+    def group_norm(self, x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
+        """The normalisation of `x`, after `added`, and SiLU of it."""
+        ...
+
+    def sum_of(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The sum."""
+        ...
+
+    def geglu(self, x: Tensor) -> Tensor:
+        """The gated half."""
+        ...
+
+    def sum_and_norm(self, x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+        """The sum, and the normalisation of it."""
+        ...
+
+
+@cache
+def fused_kernels_work(device: torch.device) -> bool:
+    """Whether the kernels can be built here, which takes a C compiler, and compute on `device` what they should."""
+    try:
+        _try_kernels(device)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the images can be drawn without them
+        logger.warning(
+            "The fused kernels cannot be used, so that images take longer (%s: %s)", type(error).__name__, error
+        )
+        return False
+    return True
+
+
+@contextmanager
+def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
+    """The U-Net and the decoder of `pipeline` run with fused kernels while this is open."""
+    networks = [pipeline.unet, pipeline.vae.decoder]
+    replaced = [module for network in networks for module in _fuse(network)]
+    try:
+        for network in networks:
+            network.to(memory_format=torch.channels_last)
+        yield
+    finally:
+        for module in replaced:
+            del module.forward
+        for network in networks:
+            network.to(memory_format=torch.contiguous_format)
+
+
+def _fuse(network: Any) -> Iterator[nn.Module]:
+    """Gives each block of `network` that fits another `forward`; yields what has one now."""
+    for block in network.modules():
+        forward_of_block = _forward_of(block)
+        if forward_of_block:
+            block.forward = partial(forward_of_block, block)
+            yield block
+    last: tuple[Any, Any] = network.conv_norm_out, network.conv_act
+    if isinstance(last[0], nn.GroupNorm) and isinstance(last[1], nn.SiLU):
+        for module, forward in zip(last, (_norm_with_silu, _unchanged), strict=True):
+            module.forward = partial(forward, module)
+            yield module
+
+
+def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
+    for kind, fits, forward in (
+        (ResnetBlock2D, _fits_residual_block, _residual_block),
+        (Transformer2DModel, _fits_transformer, _transformer),
+        (BasicTransformerBlock, _fits_transformer_block, _transformer_block),
+        (GEGLU, lambda _: True, _gated),
+    ):
+        if type(module) is kind and fits(module):
+            return forward
+    return None
+
+
+def _fits_residual_block(block: Any) -> bool:
+    return (
+        block.upsample is None
+        and block.downsample is None
+        and block.time_embedding_norm == "default"
+        and isinstance(block.nonlinearity, nn.SiLU)
+        and not block.skip_time_act
+        and block.output_scale_factor == 1
+    )
+
+
+def _fits_transformer(transformer: Any) -> bool:
+    return bool(transformer.is_input_continuous) and all(map(_fits_transformer_block, transformer.transformer_blocks))
+
+
+def _fits_transformer_block(block: Any) -> bool:
+    return (
+        block.norm_type == "layer_norm"
+        and block.pos_embed is None
+        and block._chunk_size is None
+        and not hasattr(block, "fuser")
+        and not block.only_cross_attention
+        and block.attn2 is not None
+        and _fits_attention(block.attn1)
+        and _fits_attention(block.attn2)
+    )
+
+
+def _fits_attention(attention: Any) -> bool:
+    return (
+        type(attention.processor) is AttnProcessor2_0
+        and attention.spatial_norm is None
+        and attention.group_norm is None
+        and not attention.norm_cross
+        and attention.norm_q is None
+        and attention.norm_k is None
+        and not attention.residual_connection
+        and attention.rescale_output_factor == 1
+    )
+
+
+def _norm_with_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    return kernels().group_norm(x, norm, silu=True)
+
+
+def _unchanged(_module: nn.Module, x: Tensor) -> Tensor:
+    return x
+
+
+def _residual_block(block: Any, x: Tensor, temb: Tensor | None = None, *_args: Any, **_kwargs: Any) -> Tensor:
+    group_norm, sum_of = kernels().group_norm, kernels().sum_of
+    inner = _without_bias(block.conv1, group_norm(x, block.norm1, silu=True))
+    added = block.conv1.bias.expand(len(x), -1)
+    if temb is not None and block.time_emb_proj is not None:
+        added = added + block.time_emb_proj(F.silu(temb))
+    inner = _without_bias(block.conv2, group_norm(inner, block.norm2, silu=True, added=added))
+    if block.conv_shortcut is None:
+        return sum_of(inner, x.contiguous(memory_format=torch.channels_last), block.conv2.bias)
+    bias = block.conv2.bias if block.conv_shortcut.bias is None else block.conv2.bias + block.conv_shortcut.bias
+    return sum_of(inner, _without_bias(block.conv_shortcut, x), bias)
+
+
+def _without_bias(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    result = F.conv2d(x, convolution.weight, None, convolution.stride, convolution.padding, convolution.dilation)
+    return result.contiguous(memory_format=torch.channels_last)
+
+
+def _transformer(
+    transformer: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **options: Any
+) -> Any:
+    """The pixels in between are a matrix, with which a convolution of 1 × 1 is a product."""
+    return_dict = options.pop("return_dict", True)
+    if any(option is not None for option in options.values()):
+        return type(transformer).forward(
+            transformer, hidden_states, encoder_hidden_states, return_dict=return_dict, **options
+        )
+    x = hidden_states.contiguous(memory_format=torch.channels_last)
+    count, channels, height, width = x.shape
+    tokens = kernels().group_norm(x, transformer.norm, silu=False).permute(0, 2, 3, 1).flatten(1, 2)
+    tokens = _product(transformer.proj_in, tokens)
+    for block in transformer.transformer_blocks:
+        tokens = block(tokens, encoder_hidden_states=encoder_hidden_states)
+    tokens = _product(transformer.proj_out, tokens)
+    output = kernels().sum_of(tokens.view(count, height, width, channels).permute(0, 3, 1, 2), x)
+    return Transformer2DModelOutput(sample=output) if return_dict else (output,)
+
+
+def _product(layer: nn.Conv2d | nn.Linear, tokens: Tensor) -> Tensor:
+    return F.linear(tokens, layer.weight.flatten(1), layer.bias)
+
+
+def _transformer_block(
+    block: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None, **options: Any
+) -> Tensor:
+    sum_and_norm = kernels().sum_and_norm
+    if attention_mask is not None or any(option is not None for option in options.values()):
+        own: Tensor = type(block).forward(block, hidden_states, attention_mask, encoder_hidden_states, **options)
+        return own
+    x, normed = sum_and_norm(hidden_states, None, block.norm1)
+    x, normed = sum_and_norm(_attention(block.attn1, normed, None), x, block.norm2)
+    x, normed = sum_and_norm(_attention(block.attn2, normed, encoder_hidden_states), x, block.norm3)
+    return kernels().sum_of(block.ff(normed), x)
+
+
+def _attention(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor:
+    context = x if context is None else context
+    queries, keys, values = (
+        layer(source).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+        for layer, source in ((attention.to_q, x), (attention.to_k, context), (attention.to_v, context))
+    )
+    attended = F.scaled_dot_product_attention(queries, keys, values)
+    output: Tensor = attention.to_out[0](attended.transpose(1, 2).flatten(2))
+    return output
+
+
+def _gated(block: Any, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return kernels().geglu(block.proj(x))
+
+
+def kernels() -> Kernels:
+    """The kernels' module, which can only be imported where there is Triton."""
+    from userdata.worker import fused_kernels
+
+    return fused_kernels
+
+
+@torch.no_grad()
+def _try_kernels(device: torch.device) -> None:
+    generator = torch.Generator(device).manual_seed(0)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device).half()
+
+    x, added, rows, gates = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), drawn(5, 96)
+    norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
+    x = x.contiguous(memory_format=torch.channels_last)
+    halves = gates.chunk(2, dim=-1)
+    pairs = (
+        (kernels().group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
+        (kernels().sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
+        (kernels().geglu(gates), halves[0] * F.gelu(halves[1])),
+        (kernels().sum_and_norm(rows, halves[0], row_norm)[1], row_norm(rows + halves[0])),
+    )
+    for computed, expected in pairs:
+        torch.testing.assert_close(computed, expected, rtol=TOLERANCE, atol=TOLERANCE)

@@ -1,0 +1,240 @@
+"""The U-Net's small operations as a few passes over memory, for pixels that lie channels last: written in Triton.
+
+PyTorch's own group normalisation puts channels-last pixels into the other order and its result back, and each
+activation, bias and sum is a pass of its own: half the time of a step on an H100 (docs/performance.md). Rejected:
+`torch.compile`, which does the same by itself, but takes a minute or more for each new size and batch.
+
+All kernels compute in single precision and round once, where PyTorch rounds after each operation.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor, channels_last, empty, empty_like, float32
+from torch.nn import GroupNorm, LayerNorm
+
+# Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else.
+ROWS = 64
+COLUMNS = 64
+PIECE = 1024
+
+
+@triton.jit
+def _column_statistics(x, means, squares, pixels, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # noqa: N803
+    """Mean, and sum of squared distances from it, of each channel over each piece of `ROWS` pixels."""
+    image = tl.program_id(2).to(tl.int64)
+    piece = tl.program_id(1)
+    rows = piece * ROWS + tl.arange(0, ROWS)
+    columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = (rows[:, None] < pixels) & (columns[None, :] < channels)
+    values = tl.load(x + image * pixels * channels + rows[:, None] * channels + columns[None, :], inside, other=0.0)
+    values = values.to(tl.float32)
+    mean = tl.sum(values, 0) / tl.minimum(ROWS, pixels - piece * ROWS).to(tl.float32)
+    distance = tl.where(inside, values - mean[None, :], 0.0)
+    at = (image * tl.num_programs(1) + piece) * channels + columns
+    tl.store(means + at, mean, columns < channels)
+    tl.store(squares + at, tl.sum(distance * distance, 0), columns < channels)
+
+
+@triton.jit
+def _scale_and_shift(
+    means,
+    squares,
+    added,
+    weight,
+    bias,
+    scale,
+    shift,
+    pixels,
+    channels,
+    pieces,
+    eps,
+    ADDED: tl.constexpr,  # noqa: N803
+    OF_GROUP: tl.constexpr,  # noqa: N803
+    ROWS: tl.constexpr,  # noqa: N803
+    PIECES: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+):
+    """Joins the pieces' statistics to each group's (Chan, Golub, LeVeque 1979), and these with weight and bias."""
+    image = tl.program_id(1).to(tl.int64)
+    within = tl.arange(0, WIDTH)
+    channel = tl.program_id(0) * OF_GROUP + within
+    valid = within < OF_GROUP
+    offset = tl.zeros((WIDTH,), tl.float32)
+    if ADDED:
+        offset = tl.load(added + image * channels + channel, valid, other=0.0).to(tl.float32)
+    sums = tl.zeros((PIECES, WIDTH), tl.float32)
+    for first in range(0, pieces, PIECES):
+        piece = first + tl.arange(0, PIECES)
+        inside = (piece[:, None] < pieces) & valid[None, :]
+        at = (image * pieces + piece)[:, None] * channels + channel[None, :]
+        count = tl.minimum(ROWS, pixels - piece * ROWS).to(tl.float32)
+        sums += tl.where(inside, (tl.load(means + at, inside, other=0.0) + offset[None, :]) * count[:, None], 0.0)
+    total = (pixels * OF_GROUP).to(tl.float32)
+    mean = tl.sum(sums) / total
+    sums = tl.zeros((PIECES, WIDTH), tl.float32)
+    for first in range(0, pieces, PIECES):
+        piece = first + tl.arange(0, PIECES)
+        inside = (piece[:, None] < pieces) & valid[None, :]
+        at = (image * pieces + piece)[:, None] * channels + channel[None, :]
+        count = tl.minimum(ROWS, pixels - piece * ROWS).to(tl.float32)
+        distance = tl.load(means + at, inside, other=0.0) + offset[None, :] - mean
+        square = tl.load(squares + at, inside, other=0.0) + distance * distance * count[:, None]
+        sums += tl.where(inside, square, 0.0)
+    factor = tl.load(weight + channel, valid, other=0.0).to(tl.float32) / tl.sqrt(tl.sum(sums) / total + eps)
+    constant = tl.load(bias + channel, valid, other=0.0).to(tl.float32)
+    tl.store(scale + image * channels + channel, factor, valid)
+    tl.store(shift + image * channels + channel, (offset - mean) * factor + constant, valid)
+
+
+@triton.jit
+def _scaled_and_shifted(
+    x,
+    out,
+    scale,
+    shift,
+    pixels,
+    channels,
+    SILU: tl.constexpr,  # noqa: N803
+    ROWS: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+):
+    image = tl.program_id(2).to(tl.int64)
+    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    valid = columns < channels
+    inside = (rows[:, None] < pixels) & valid[None, :]
+    at = image * pixels * channels + rows[:, None] * channels + columns[None, :]
+    factor = tl.load(scale + image * channels + columns, valid, other=0.0)
+    constant = tl.load(shift + image * channels + columns, valid, other=0.0)
+    values = tl.load(x + at, inside, other=0.0).to(tl.float32) * factor[None, :] + constant[None, :]
+    if SILU:
+        values = values / (1.0 + tl.exp(-values))
+    tl.store(out + at, values.to(out.dtype.element_ty), inside)
+
+
+@triton.jit
+def _sum(x, y, bias, out, total, channels, BIAS: tl.constexpr, PIECE: tl.constexpr):  # noqa: N803
+    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
+    inside = at < total
+    values = tl.load(x + at, inside).to(tl.float32) + tl.load(y + at, inside).to(tl.float32)
+    if BIAS:
+        values += tl.load(bias + at % channels, inside).to(tl.float32)
+    tl.store(out + at, values.to(out.dtype.element_ty), inside)
+
+
+@triton.jit
+def _geglu(x, out, total, width, PIECE: tl.constexpr):  # noqa: N803
+    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
+    inside = at < total
+    first = x + at // width * 2 * width + at % width
+    values = tl.load(first, inside).to(tl.float32)
+    gates = tl.load(first + width, inside).to(tl.float32)
+    values = values * 0.5 * gates * (1.0 + tl.erf(gates * 0.7071067811865476))
+    tl.store(out + at, values.to(out.dtype.element_ty), inside)
+
+
+@triton.jit
+def _sum_and_norm(
+    x,
+    y,
+    total,
+    normed,
+    weight,
+    bias,
+    width,
+    eps,
+    SUM: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+):
+    at = tl.program_id(0).to(tl.int64) * width + tl.arange(0, WIDTH)
+    column = tl.arange(0, WIDTH)
+    inside = column < width
+    values = tl.load(x + at, inside, other=0.0).to(tl.float32)
+    if SUM:
+        values += tl.load(y + at, inside, other=0.0).to(tl.float32)
+        tl.store(total + at, values.to(total.dtype.element_ty), inside)
+    distance = tl.where(inside, values - tl.sum(values) / width, 0.0)
+    factor = tl.load(weight + column, inside, other=0.0).to(tl.float32)
+    constant = tl.load(bias + column, inside, other=0.0).to(tl.float32)
+    values = distance / tl.sqrt(tl.sum(distance * distance) / width + eps) * factor + constant
+    tl.store(normed + at, values.to(normed.dtype.element_ty), inside)
+
+
+def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
+    """`norm` of `x`, n × c × h × w, and SiLU of that if asked for; the result lies channels last.
+
+    `added`, n × c, is added to all pixels beforehand.
+    """
+    x = x.contiguous(memory_format=channels_last)
+    count, channels, height, width = x.shape
+    pixels = height * width
+    pieces = triton.cdiv(pixels, ROWS)
+    of_group = channels // norm.num_groups
+    means = empty((count, pieces, channels), device=x.device, dtype=float32)
+    squares = empty_like(means)
+    scale = empty((count, channels), device=x.device, dtype=float32)
+    shift = empty_like(scale)
+    grid = (triton.cdiv(channels, COLUMNS), pieces, count)
+    _column_statistics[grid](x, means, squares, pixels, channels, ROWS, COLUMNS)
+    _scale_and_shift[(norm.num_groups, count)](
+        means,
+        squares,
+        means if added is None else added.contiguous(),
+        norm.weight,
+        norm.bias,
+        scale,
+        shift,
+        pixels,
+        channels,
+        pieces,
+        norm.eps,
+        added is not None,
+        of_group,
+        ROWS,
+        min(64, triton.next_power_of_2(pieces)),
+        triton.next_power_of_2(of_group),
+    )
+    out = empty_like(x)
+    _scaled_and_shifted[grid](x, out, scale, shift, pixels, channels, silu, ROWS, COLUMNS)
+    return out
+
+
+def sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x + y`, which lie alike in memory; `bias` is added to each of their innermost dimension."""
+    out = empty_like(x)
+    channels = x.numel() if bias is None else bias.numel()
+    grid = (triton.cdiv(x.numel(), PIECE),)
+    _sum[grid](x, y, x if bias is None else bias, out, x.numel(), channels, bias is not None, PIECE)
+    return out
+
+
+def geglu(x: Tensor) -> Tensor:
+    """The first half of the last dimension times GELU of the second (arXiv:2002.05202)."""
+    x = x.contiguous()
+    width = x.shape[-1] // 2
+    out = empty((*x.shape[:-1], width), device=x.device, dtype=x.dtype)
+    _geglu[(triton.cdiv(out.numel(), PIECE),)](x, out, out.numel(), width, PIECE)
+    return out
+
+
+def sum_and_norm(x: Tensor, y: Tensor | None, norm: LayerNorm) -> tuple[Tensor, Tensor]:
+    """`x + y`, or `x` alone, and `norm` of that."""
+    x = x.contiguous()
+    width = x.shape[-1]
+    normed = empty_like(x)
+    total = x if y is None else empty_like(x)
+    _sum_and_norm[(x.numel() // width,)](
+        x,
+        x if y is None else y.contiguous(),
+        total,
+        normed,
+        norm.weight,
+        norm.bias,
+        width,
+        norm.eps,
+        y is not None,
+        triton.next_power_of_2(width),
+    )
+    return total, normed
