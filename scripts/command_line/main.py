@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line import bill_commands, quota_commands
+from scripts.command_line import bill_commands, quota_commands, replay_command
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.deploy import deploy as deploy_job
@@ -27,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffu
 app.command()(bill_commands.doctor)
 app.command()(bill_commands.zones)
 app.command()(bill_commands.cost)
+app.command()(replay_command.replay)
 app.add_typer(quota_commands.app, name="quota")
 
 To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]

@@ -1,0 +1,159 @@
+"""`sd replay`: makes an image again from what it carries, here or on an instance."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+from PIL import Image
+from pydantic import ValidationError
+from rich.console import Console
+
+from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.deployment import RETRIES
+from userdata.worker.image_metadata import ImageRecord, png_with_record, record_in_png
+from userdata.worker.image_request import ImageRequest
+from userdata.worker.initial_image import InitialImage, read_image
+from userdata.worker.job import Job
+from userdata.worker.replay import check_replay, differences, replay
+from userdata.worker.run_error import RunError
+from userdata.worker.switch import Switch
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LARGEST_BATCH = 16
+
+
+def read_record(file: Path) -> ImageRecord:
+    """The record of an image, from the PNG or, where that has none any more, from the JSON beside it.
+
+    Raises `CommandError` when there is neither.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error}.") from error
+    beside = file.with_suffix(".json")
+    try:
+        return record_in_png(content)
+    except ValueError as error:
+        if not beside.is_file():
+            raise CommandError(
+                f"{file} does not say what it was made from ({error}), and there is no {beside.name} beside it. Give "
+                "an image as the run saved it."
+            ) from error
+    try:
+        return ImageRecord.from_json(beside.read_bytes())
+    except ValueError as error:
+        raise CommandError(f"{beside} is no record of an image. Download it again: `sd results`.") from error
+
+
+def find_initial_image(
+    record: ImageRecord, given: Path | None, bucket: str | None, session: Callable[[], boto3.Session]
+) -> InitialImage | None:
+    """The initial image of `record`: the file given, or the object of the bucket. Raises `CommandError`."""
+    key = str(record.job.get("init_img", ""))
+    if not key or not (given or bucket):
+        return None
+    try:
+        return read_image(given.read_bytes() if given else _fetch(session(), str(bucket), key))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
+
+
+def replay_here(
+    file: Path,
+    record: ImageRecord,
+    *,
+    model: str,
+    initial_image: InitialImage | None,
+    lora: Path | None,
+    to: Path,
+    console: Console,
+) -> bool:
+    """Draws the image of `file` again, saves it as `to`, and says whether the pixels are the same.
+
+    Raises `CommandError`.
+    """
+    from userdata.worker.local_model import find_local_model
+
+    try:
+        check_replay(record, initial_image)
+        found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
+        image, drawn_with = replay(record, found, initial_image, lora=lora)
+    except RunError as error:
+        raise CommandError(str(error)) from error
+    again = record.model_copy(update={"drawn_with": drawn_with})
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(png_with_record(image, again))
+    same = _pixels(file) == (image.size, image.convert("RGB").tobytes())
+    if same:
+        console.print(f"{to}: identical to {file}, bit for bit.", highlight=False, soft_wrap=True)
+        return True
+    console.print(f"{to}: not identical to {file}.", highlight=False, soft_wrap=True)
+    for difference in differences(record, drawn_with):
+        console.print(f"  {difference}", highlight=False, soft_wrap=True)
+    return False
+
+
+def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
+    """The parameters of a deploy that makes the image again, and which image of that run it is.
+
+    The whole batch is asked for where its images differ in their seeds only, since a GPU's rounding depends on it;
+    else this image alone. Raises `CommandError` for an image of an earlier version.
+    """
+    try:
+        request = record.request
+        job = Job.model_validate(record.job)
+    except (ValueError, ValidationError) as error:
+        raise CommandError(f"The image cannot be made again by this version: {error}.") from error
+    alike = _is_one_job(record.batch) and len(record.batch) <= LARGEST_BATCH
+    batch = record.batch if alike else [request]
+    values = {
+        **job.model_dump(by_alias=True),
+        "Prompt": request.prompt,
+        "NegativePrompt": request.negative_prompt,
+        "Height": request.H,
+        "Width": request.W,
+        "Steps": request.ddim_steps,
+        "GuidanceScale": request.scale,
+        "Sampler": request.sampler,
+        "Eta": request.ddim_eta,
+        "Strength": request.strength,
+        "Seed": batch[0].seed,
+        "Iterations": 1,
+        "Samples": len(batch),
+        "PromptFile": "",
+        "FixedCode": Switch.off.value,
+        "RunId": f"replay-{record.run_id[-10:]}-{record.index}",
+    }
+    return {name: str(value) for name, value in values.items()}, batch.index(request)
+
+
+def _is_one_job(batch: list[ImageRequest]) -> bool:
+    first = batch[0]
+    return all(
+        (one.seed, one.prompt, one.negative_prompt) == (first.seed + k, first.prompt, first.negative_prompt)
+        for k, one in enumerate(batch)
+    )
+
+
+def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
+    with Image.open(io.BytesIO(file.read_bytes())) as image:
+        return image.size, image.convert("RGB").tobytes()
+
+
+def _fetch(session: boto3.Session, bucket: str, key: str) -> bytes:
+    s3: S3Client = session.client("s3", config=RETRIES)
+    with aws_errors_in_words(f"fetch {key} from {bucket}"):
+        try:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.") from error
