@@ -16,7 +16,7 @@ LONGEST_HOURS = 24
 
 # What the machine itself never asks for: it stays out of the user data, whose bytes are few, and a change of it does
 # not restart the instance for nothing.
-FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "VolumeSize", "SshCidr", "Replaces"})
+FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "SshCidr", "Replaces"})
 
 
 class AfterRun(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from aws_cdk import Aws, CfnOutput, Fn, IgnoreMode, Stack
@@ -79,7 +80,7 @@ class SdOnEc2Stack(Stack):
             Images="./scripts/sd results",
             Start="./scripts/sd start",
             Destroy="cdk destroy",
-            Spot=str(settings.spot).lower(),
+            Settings=json.dumps(settings.given(), sort_keys=True),
             Zones=",".join(self._zones) if isinstance(self._zones, list) else str(self._zones),
         )
 

@@ -48,6 +48,11 @@ class Settings(BaseModel):
     az: ZoneName | None = None
     zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 3
 
+    def given(self) -> dict[str, str]:
+        """What differs from the defaults, as `-c` takes it, but for zones and az: an output tells the zones."""
+        values = self.model_dump(exclude_defaults=True, exclude={"zones", "az"})
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+
     @model_validator(mode="after")
     def _a_bucket_of_yours_is_kept(self) -> Settings:
         if self.output_bucket and not self.keep_results:
@@ -83,8 +88,11 @@ class Settings(BaseModel):
 
 
 def settings_from_context(context: Mapping[str, Any]) -> Settings:
-    """The settings from CDK context values. Raises `SystemExit` with a sentence for a value that breaks a rule."""
-    given = {name: context[name] for name in Settings.model_fields if context.get(name) is not None}
+    """The settings from CDK context values; an empty one (`-c budget=`) is none.
+
+    Raises `SystemExit` with a sentence for a value that breaks a rule.
+    """
+    given = {name: context[name] for name in Settings.model_fields if context.get(name) not in (None, "")}
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

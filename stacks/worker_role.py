@@ -9,7 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from userdata.worker.layout import BOOTS, CACHE, INPUTS, RUNS
+from userdata.worker.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
 
 SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
 
@@ -39,7 +39,7 @@ class WorkerRole(Construct):
             self.policy,
             {
                 f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
-                for folder in (RUNS, BOOTS, INPUTS, CACHE)
+                for folder in (RUNS, BOOTS, INPUTS, CACHE, HOLDS)
             },
         )
 
@@ -55,6 +55,9 @@ def _results_statements(results: s3.IBucket) -> list[iam.PolicyStatement]:
             sid="ReadInitialImagesAndResume",
             actions=["s3:GetObject"],
             resources=[results.arn_for_objects(f"{RUNS}*"), results.arn_for_objects(f"{INPUTS}*")],
+        ),
+        iam.PolicyStatement(
+            sid="StayUpWhileHeld", actions=["s3:GetObject"], resources=[results.arn_for_objects(f"{HOLDS}*")]
         ),
         iam.PolicyStatement(
             sid="ShortenTheNextFirstBoot",

@@ -88,5 +88,5 @@ def _what_next(session: boto3.Session, instance_type: str, zone: str | None, *, 
     if other:
         lines.append(f"Or the next type: sd deploy{context} --instance-type {other[0]}")
     if spot:
-        lines.append("Or on demand, at the full price: sd deploy")
+        lines.append("Or on demand, at the full price: sd deploy -c spot=false")
     return lines

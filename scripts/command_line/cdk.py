@@ -20,11 +20,27 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
 
     Its output goes to standard error, so that standard output stays for results.
     """
-    command = [str(ROOT / "node_modules/.bin/cdk"), "deploy", "--require-approval", "never"]
+    words = ["deploy", "--require-approval", "never"]
     for name, value in context.items():
-        command += ["--context", f"{name}={value}"]
+        words += ["--context", f"{name}={value}"]
     for name, value in parameters.items():
-        command += ["--parameters", f"{name}={value}"]
+        words += ["--parameters", f"{name}={value}"]
+    if _cdk(session, words):
+        raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")
+
+
+def cdk_destroy(session: boto3.Session, stack: str) -> None:
+    """`cdk destroy` of the stack, without a question. Raises `CommandError` when it fails."""
+    if _cdk(session, ["destroy", "--force", stack]):
+        raise CommandError(
+            f"`cdk destroy` of {stack} failed; the lines above say why. Try it again: `sd teardown`. What is left is "
+            "listed above."
+        )
+
+
+def _cdk(session: boto3.Session, words: list[str]) -> int:
+    """Runs the CLI in the session's region, with its profile; the exit code."""
+    command = [str(ROOT / "node_modules/.bin/cdk"), *words]
     if session.profile_name != "default":
         command += ["--profile", session.profile_name]
     # An output folder of its own, so that two commands at once do not wait for, or refuse, each other.
@@ -32,6 +48,6 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
     command += ["--output", output.name]
     environment = {**os.environ, **({"AWS_REGION": session.region_name} if session.region_name else {})}
     with output:
-        finished = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False)
-    if finished.returncode:
-        raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False
+        ).returncode

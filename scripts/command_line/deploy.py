@@ -14,17 +14,17 @@ from scripts.command_line.capacity import explain_capacity
 from scripts.command_line.cdk import cdk_deploy
 from scripts.command_line.check_model import check_model
 from scripts.command_line.command_error import CommandError
-from scripts.command_line.deployment import RETRIES, Deployment, find_deployment, need_deployment
+from scripts.command_line.deployment import (
+    RETRIES,
+    Deployment,
+    deployed_settings,
+    find_deployment,
+    need_deployment,
+)
 from scripts.command_line.doctor import refuse_what_blocks
 from scripts.command_line.fetch_results import fetch_runs
 from scripts.command_line.inputs import check_initial_image, check_prompt_file, find_input, upload_input
-from scripts.command_line.instance import (
-    check_not_terminated,
-    deployed_job,
-    deployed_run_id,
-    instance_state,
-    start_for_job,
-)
+from scripts.command_line.instance import deployed_job, deployed_run_id, needs_new_instance, start_for_job
 from scripts.command_line.parameter_options import check_parameters
 from scripts.command_line.plan import Plan, check_settings, make_plan, parse_context
 from scripts.command_line.runs import Run
@@ -33,6 +33,7 @@ from scripts.command_line.zones import choose_zones
 from userdata.worker.catalogue import find_model
 from userdata.worker.edges import EDGES, rounded_in_words, takes_size_of_image
 from userdata.worker.job import Job
+from userdata.worker.run_name import run_name
 
 POLL_SECONDS = 1.0
 # The parameters that name files here, until these are uploaded.
@@ -52,10 +53,10 @@ def deploy(
 
     Raises `CommandError`; until the last check has passed, nothing has been created or changed.
     """
-    settings = parse_context(context)
-    check_settings(settings)
+    check_settings(parse_context(context))
     check_parameters({**given, **NO_INPUTS})
     deployment = find_deployment(session, stack)
+    settings = {**deployed_settings(deployment), **parse_context(context)}
     before = deployment.parameters if deployment else {}
     wanted = {**before, **given}
     job, machine = check_parameters({**wanted, **NO_INPUTS})
@@ -64,9 +65,10 @@ def deploy(
     check_parameters({**before, **given})
     for sentence in rounded_in_words({name: wanted.get(name, "") for name in ("Model", *EDGES)}):
         console.print(sentence, highlight=False)
-    if deployment:
-        # An update of an instance that is gone fails half-way.
-        check_not_terminated(deployment.instance_id, instance_state(session, deployment))
+    run_id = run_name({**job.model_dump(by_alias=True), **before, **given})
+    if deployment and needs_new_instance(session, deployment, run_id, given):
+        console.print(f"The instance {deployment.instance_id} is gone: a new one takes its place.", highlight=False)
+        given = {**given, "Replaces": deployment.instance_id}
     plan = make_plan(deployment, given, settings)
     refuse_what_blocks(session, plan)
     if "az" not in settings:
@@ -132,3 +134,5 @@ def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | Non
     if find_model(job.model).is_noise:
         console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)
+    if status.phase == "capped":
+        raise CommandError(f"Run {run_id} is not complete. {status.note or ''}")

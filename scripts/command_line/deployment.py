@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import boto3
@@ -69,3 +70,12 @@ def need_deployment(session: boto3.Session, stack: str) -> Deployment:
             '`cdk deploy --parameters Prompt="A horse standing under a tree"`, or name another: --stack, --region.'
         )
     return deployment
+
+
+def deployed_settings(deployment: Deployment | None) -> dict[str, str]:
+    """The settings (`-c`) that the stack was deployed with, but for `zones`; none while there is no stack.
+
+    CDK keeps parameters from one deploy to the next, and no settings: one that was left out would silently change back.
+    """
+    text = deployment.outputs.get("Settings", "{}") if deployment else "{}"
+    return {str(name): str(value) for name, value in json.loads(text).items()}

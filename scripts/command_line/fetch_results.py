@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_runs(runs: list[Run], console: Console) -> None:
-    """Prints a table of runs; a failed one says why below it."""
+    """Prints a table of runs; one that has failed, or ended at MaxSpend, says why below it."""
     table = Table("Run", "Started (UTC)", "State", "Images", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
     for run in runs:
@@ -32,6 +32,8 @@ def show_runs(runs: list[Run], console: Console) -> None:
         if run.status and run.status.error:
             error = run.status.error
             console.print(f"{run.run_id} failed at {error.step}: {error.message}", markup=False, highlight=False)
+        if run.status and run.status.note:
+            console.print(f"{run.run_id}: {run.status.note}", markup=False, highlight=False)
 
 
 def fetch_runs(s3: S3Client, bucket: str, runs: list[Run], folder: Path, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -42,10 +43,19 @@ def deployed_run_id(deployment: Deployment) -> str:
 
 @dataclass(frozen=True)
 class InstanceState:
-    """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it."""
+    """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it.
+
+    `is_spot` says that it can be terminated, but not stopped.
+    """
 
     name: str
     launched_at: datetime | None
+    is_spot: bool = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is terminated, or about to be."""
+        return self.name in ("terminated", "shutting-down")
 
 
 def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
@@ -59,16 +69,33 @@ def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceSt
                 return InstanceState("terminated", None)
             raise
     instance = described["Reservations"][0]["Instances"][0]
-    return InstanceState(instance["State"]["Name"], instance["LaunchTime"])
+    return InstanceState(
+        instance["State"]["Name"], instance["LaunchTime"], is_spot=instance.get("InstanceLifecycle") == "spot"
+    )
 
 
 def check_not_terminated(instance_id: str, state: InstanceState) -> None:
     """Raises `CommandError`, with the way out, when the instance is gone for good."""
-    if state.name in ("terminated", "shutting-down"):
+    if state.is_gone:
         raise CommandError(
-            f"The instance {instance_id} was terminated: it can neither be started nor changed. Make a new one: "
-            "`cdk destroy`, then `cdk deploy`; the bucket with its images stays."
+            f"The instance {instance_id} was terminated: it can neither be started nor changed. `sd deploy` makes a "
+            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`; what is in the "
+            "bucket stays, and the run goes on from there."
         )
+
+
+def needs_new_instance(session: boto3.Session, deployment: Deployment, run_id: str, given: Mapping[str, str]) -> bool:
+    """Whether a deploy of that run with the parameters `given` has to make an instance for one that is gone.
+
+    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. Where
+    nothing is to be done, none is made, since it would cost a boot for nothing.
+    """
+    if "Replaces" in given or not instance_state(session, deployment).is_gone:
+        return False
+    before = deployment.parameters
+    changes = any(before.get(name) != value for name, value in given.items() if name != "SshCidr")
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
+    return changes or status is None or status.phase != "done"
 
 
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
@@ -84,6 +111,11 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
             False,
             f"Nothing to do: run {run_id} is done, see `sd results`. For new images deploy another prompt, or the "
             "same one under a new RunId.",
+        )
+    limit = float(deployment.parameters.get("MaxSpend", "0"))
+    if status and status.phase == "capped" and 0 < limit <= (status.max_spend or 0):
+        return Start(
+            False, f"Nothing to do: run {run_id} has ended at MaxSpend. To go on, raise it: `sd deploy --max-spend 5`."
         )
     instance_id = deployment.instance_id
     state = instance_state(session, deployment)

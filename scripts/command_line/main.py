@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,13 @@ from scripts.command_line.common_options import STACK, Context, Profile, Region,
 from scripts.command_line.deploy import deploy as deploy_job
 from scripts.command_line.deployment import RETRIES, need_deployment
 from scripts.command_line.fetch_results import fetch_runs, show_runs
+from scripts.command_line.hold import hold_instance
 from scripts.command_line.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.parameter_options import with_parameter_options
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.stop import stop_instance
+from scripts.command_line.teardown import teardown
 from scripts.command_line.timeline import read_timelines, show_timelines
 from scripts.command_line.watch import DOING
 
@@ -105,6 +109,42 @@ def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) 
     """Start the stopped instance, if its deployed job is not done yet."""
     session = open_session(region, profile)
     typer.echo(start_for_job(session, need_deployment(session, stack)).message)
+
+
+@app.command()
+def stop(
+    terminate: Annotated[bool, typer.Option("--terminate", help="Delete the instance and its disk instead.")] = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Stop the instance; what it has drawn is uploaded first. Its disk stays, and costs, until `sd teardown`."""
+    session = open_session(region, profile)
+    typer.echo(stop_instance(session, need_deployment(session, stack), terminate=terminate))
+
+
+@app.command()
+def hold(
+    length: Annotated[str | None, typer.Argument(help="2h, 90m, 1h30m, or off; default: tell of the hold.")] = None,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Keep the idle instance up for a while, from now on; MaxHours ends it all the same."""
+    session = open_session(region, profile)
+    typer.echo(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
+
+
+@app.command("teardown")
+def teardown_command(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the stack is deleted.")] = False,
+    audit_only: Annotated[bool, typer.Option("--audit-only", help="Delete nothing, only look what is there.")] = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Delete everything but the images, then look whether anything is left that costs money."""
+    teardown(open_session(region, profile), stack=stack, yes=yes, audit_only=audit_only, console=Console())
 
 
 def main() -> None:

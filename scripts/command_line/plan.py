@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.command_line.command_error import CommandError
-from scripts.command_line.deployment import Deployment
+from scripts.command_line.deployment import Deployment, deployed_settings
 from scripts.command_line.parameter_options import check_parameters
 from stacks.machine_parameters import MachineParameters
 from stacks.settings import Settings, settings_from_context
@@ -15,6 +15,7 @@ from userdata.worker.prices import LifeCycle
 
 # What replaces the instance in an existing stack, with the parameter or the output that tells what is there.
 REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
+REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Plan:
         changed = any(before.get(name, str(after[name])) != str(after[name]) for name in REPLACING_PARAMETERS)
         zones = self.deployment.outputs.get("Zones")
         moves = self.settings.az is not None and zones is not None and self.settings.az != zones.split(",")[0]
-        was_spot = self.deployment.outputs.get("Spot", "false") == "true"
-        return changed or moves or was_spot != self.settings.spot or self.settings.ami is not None
+        settings_before, settings_after = deployed_settings(self.deployment), self.settings.given()
+        other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
+        return changed or moves or other
 
 
 def parse_context(context: Sequence[str]) -> dict[str, str]:

@@ -29,6 +29,7 @@ DOING = {
     "generating": "Images are generated",
     "uploading": "The last images are uploaded",
     "done": "Done",
+    "capped": "Ended at MaxSpend",
     "failed": "Failed",
 }
 
@@ -36,7 +37,7 @@ DOING = {
 def watch_run(
     session: boto3.Session, deployment: Deployment, run_id: str, console: Console, *, every_seconds: float, hours: float
 ) -> Status:
-    """Waits until the run is done, looking every so many seconds, and returns its last status.
+    """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
     Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
     was told before the instance was last started is an earlier attempt's.
@@ -64,20 +65,25 @@ def watch_run(
                     total=status.images_total or None,
                 )
             _raise_failure(s3, deployment, run_id, status, state)
-            if status and status.phase == "done":
+            if status and status.phase in ("done", "capped"):
                 return status
             if state.name not in ("pending", "running"):
-                raise CommandError(
-                    f"The instance {deployment.instance_id} is {state.name}, but run {run_id} is not done. "
-                    "Start it again: `sd start`; it goes on where it was."
-                )
+                raise CommandError(_ended_early(deployment.instance_id, state, run_id))
             time.sleep(every_seconds)
     raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
 
 
+def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
+    ended = f"The instance {instance_id} is {state.name}, but run {run_id} is not done. "
+    if not state.is_gone:
+        return ended + "Start it again: `sd start`; it goes on where it was."
+    again = "`sd deploy` makes a new one that goes on where it was"
+    return ended + again + ("; on demand, with -c spot=false, nobody takes it back." if state.is_spot else ".")
+
+
 def _current(status: Status | None, state: InstanceState) -> Status | None:
-    """The status, unless it tells of a failure from before the instance was last started."""
-    if status is None or status.phase != "failed" or state.launched_at is None:
+    """The status, unless it tells of an end that came before the instance was last started."""
+    if status is None or status.phase not in ("failed", "capped") or state.launched_at is None:
         return status
     return status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
 

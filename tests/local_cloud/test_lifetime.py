@@ -19,7 +19,7 @@ from tests.synth.conftest import read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
 
-HANGS = per_boot("sleep 100000")
+HANGS = per_boot("sleep 100000 # ${Prompt}")
 
 
 def hanging(folder: Path, **context: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def hanging(folder: Path, **context: str) -> dict[str, Any]:
     for resource in template["Resources"].values():
         for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
             if "UserData" in properties:
-                properties["UserData"] = {"Fn::Base64": HANGS}
+                properties["UserData"] = {"Fn::Base64": {"Fn::Sub": HANGS}}
     return template
 
 

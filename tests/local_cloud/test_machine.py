@@ -44,10 +44,24 @@ def test_the_user_data_runs_as_an_ordinary_user_with_nothing_of_the_caller_s(sta
 
 
 def test_no_command_that_ends_a_machine_is_the_host_s(stack: Stack) -> None:
-    stack.create(machine_template('command -v systemctl shutdown poweroff reboot halt >"$SD_PREFIX/commands"'))
+    stack.create(
+        machine_template('command -v systemctl systemd-run shutdown poweroff reboot halt >"$SD_PREFIX/commands"')
+    )
     commands = until(lambda: stack.lines("commands"), "the commands are listed")
-    assert len(commands) == 5
+    assert len(commands) == 6
     assert all("/scripts/local/machine/bin/" in command for command in commands)
+
+
+def test_a_transient_timer_runs_its_command(stack: Stack) -> None:
+    script = """
+    systemctl is-active --quiet sd-max.timer || echo no >>"$SD_PREFIX/armed"
+    systemd-run --quiet --unit=sd-max --on-active=1s --property=DefaultDependencies=no /bin/sh -c "systemctl poweroff"
+    systemctl is-active --quiet sd-max.timer && echo yes >>"$SD_PREFIX/armed"
+    """
+    stack.create(machine_template(script))
+    stack.until_line("armed", "yes")
+    assert stack.lines("armed") == ["no", "yes"]
+    stack.until_state("stopped")
 
 
 def test_a_machine_that_cannot_start_fails_the_stack_and_says_why(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from scripts.local.booted.booted_machine import BootedMachine
 from tests.machine.instance import WORKER_LOG, Instance
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
@@ -28,21 +27,6 @@ def test_an_idle_machine_powers_off_after_its_idle_time(site: Site) -> None:
         assert instance.state == "running"
         assert_done(instance)
         assert time.monotonic() - began > 45
-
-
-def test_max_hours_ends_a_machine_that_still_works_and_keeps_what_it_has(site: Site) -> None:
-    with site.launched({"MaxHours": "1", "Iterations": "1000", "Steps": "10"}, prepare=hours_take_minutes) as instance:
-        instance.wait_for_state("stopped")
-        status = instance.status()
-        assert status is not None
-        assert (status["phase"], status["error"]) == ("generating", None)
-        assert status["images_done"] == len(instance.images()) < 1000
-
-
-def hours_take_minutes(machine: BootedMachine) -> None:
-    """The timer is the system's own; a test only cannot wait an hour for it."""
-    shim = '#!/bin/sh\n[ "$2" = +60 ] && exec /sbin/shutdown -P +1\nexec /sbin/shutdown "$@"\n'
-    machine.disk.write("/usr/local/sbin/shutdown", shim, mode=0o755)
 
 
 def assert_worker_is_nobody_special(instance: Instance) -> None:

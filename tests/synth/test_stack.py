@@ -89,6 +89,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
         ("s3:PutObject", objects("/boots/*")),
         ("s3:GetObject", objects("/runs/*")),
         ("s3:GetObject", objects("/inputs/*")),
+        ("s3:GetObject", objects("/holds/*")),
         ("s3:GetObject", objects("/cache/*")),
         ("s3:PutObject", objects("/cache/*")),
         ("s3:ListBucket", json.dumps(arn)),
@@ -267,7 +268,7 @@ def test_a_spot_instance_has_a_request_for_one_time_and_is_never_stopped(tmp_pat
     # Another prompt must be another instance: this one can neither be stopped nor, once it is gone, be changed.
     assert "UserData" not in instance
     assert '"Ref": "Prompt"' in json.dumps(data["UserData"]["Fn::Base64"])
-    assert template["Outputs"]["Spot"]["Value"] == "true"
+    assert json.loads(template["Outputs"]["Settings"]["Value"]) == {"spot": "true", "max_price": "0.45"}
 
 
 def test_a_budget_counts_what_carries_the_tag_and_writes_to_its_reader(tmp_path: Path) -> None:
@@ -293,7 +294,8 @@ def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template)
 def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     outputs = template["Outputs"]
     assert set(outputs) == {
-        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Spot", "Zones",
+        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings",
+        "Zones",
     }  # fmt: skip
     assert all(output["Description"] for output in outputs.values())
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])

@@ -44,6 +44,13 @@ def test_a_bad_setting_is_refused_with_its_rule(name: str, value: str, example: 
     assert example in message
 
 
+def test_what_was_given_can_be_given_again() -> None:
+    context = {"keep_results": "false", "spot": "true", "max_price": "0.4", "zones": "2", "budget": ""}
+    settings = settings_from_context(context)
+    assert settings.given() == {"keep_results": "false", "spot": "true", "max_price": "0.4"}
+    assert settings_from_context({**settings.given(), "zones": "2"}) == settings
+
+
 def test_your_own_bucket_is_never_deleted() -> None:
     with pytest.raises(SystemExit, match="output_bucket=my-pictures, which is yours"):
         settings_from_context({"output_bucket": "my-pictures", "keep_results": "false"})

@@ -1,7 +1,8 @@
 """`python -m userdata.worker`: does the deployed run, waits for the idle time, and ends.
 
-Ends with 0 when the run is done and the idle time is over, with 1 when it failed, and with 143 when it was asked to
-stop (SIGTERM), whether or not work is left: the unit counts that as stopped from outside, which powers nothing off.
+Ends with 0 when the run is done, or has ended at MaxSpend, and the idle time is over, with 1 when it failed, and with
+143 when it was asked to stop (SIGTERM), whether or not work is left: the unit counts that as stopped from outside,
+which powers nothing off.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from userdata.worker.bucket import Bucket
+from userdata.worker.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
 from userdata.worker.quiet_libraries import QUIET_AND_OFFLINE
 from userdata.worker.run import Outcome, do_run
 from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
-from userdata.worker.settings import read_settings
+from userdata.worker.settings import Settings, read_settings
 from userdata.worker.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
@@ -38,19 +41,27 @@ def main() -> int:
         settings = read_settings(os.environ)
         parameters = read_parameters(Folders().parameters)
         idle_seconds = _idle_seconds(parameters)
-        outcome = do_run(settings, parameters, stop)
+        outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds)
     except RunError as error:
         logger.error("%s", error)
         return 1
     except Exception:
         logger.exception("The worker failed before or while telling so in the bucket")
         return 1
-    if outcome is Outcome.DONE and not stop.is_set():
-        logger.info("Idle for %g minutes", idle_seconds / 60)
-        stop.wait(idle_seconds)
+    _stay_up(settings, stop, 0 if outcome is Outcome.FAILED else idle_seconds)
     if outcome is Outcome.FAILED:
         return 1
     return ASKED_TO_STOP if stop.is_set() else 0
+
+
+def _stay_up(settings: Settings, stop: threading.Event, idle_seconds: float) -> None:
+    """Waits out the idle time; after a failure there is none, but a machine in use is not taken from its user."""
+    if stop.is_set():
+        return
+    if idle_seconds:
+        logger.info("Idle for %g minutes", idle_seconds / 60)
+    uses = uses_of_this_machine(Bucket(settings.bucket), settings.instance_id)
+    wait_until_idle(stop, uses, idle_seconds=idle_seconds)
 
 
 def _start_log() -> None:

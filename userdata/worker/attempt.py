@@ -27,6 +27,7 @@ from userdata.worker.progress import Progress
 from userdata.worker.report import ImageTime, Report, read_boot_phases
 from userdata.worker.run_error import RunError, Stopped
 from userdata.worker.settings import Settings
+from userdata.worker.spending import Spending
 from userdata.worker.switch import Switch
 from userdata.worker.versions import library_versions
 
@@ -52,6 +53,7 @@ class Attempt:
         bucket: Bucket,
         progress: Progress,
         ledger: Ledger,
+        spending: Spending | None,
         stop: threading.Event,
     ) -> None:
         self._settings = settings
@@ -62,6 +64,7 @@ class Attempt:
         self._bucket = bucket
         self._progress = progress
         self._ledger = ledger
+        self._spending = spending
         self._stop = stop
         self._folder = settings.state_directory
         self._versions = library_versions()
@@ -74,7 +77,8 @@ class Attempt:
     def do(self) -> None:
         """The whole run. Whatever ends it, the images that are saved are uploaded first.
 
-        Raises `Stopped` when asked to stop, and `RunError` with a sentence for a person.
+        Raises `Stopped` when asked to stop, `MaxSpendReached` before that limit would be passed, and `RunError` with a
+        sentence for a person.
         """
         logger.info("The run %s: %d images on %s", self._keys.run_id, len(self._requests), self._settings.instance_id)
         try:
@@ -126,6 +130,8 @@ class Attempt:
         return missing
 
     def _draw(self, missing: list[ImageRequest]) -> None:
+        if self._spending:
+            self._spending.check()  # before the model: a limit that is reached already must not cost its loading
         self._gpu.start()
         self._progress.enter("model")
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
@@ -141,7 +147,7 @@ class Attempt:
             missing,
             total=len(self._requests),
             initial_image=self._initial_image.image if self._initial_image else None,
-            before_batch=[self._leave_if_asked],
+            before_batch=[self._leave_if_asked, *([self._spending.check_before_batch] if self._spending else [])],
             image_steps=equipment.image_steps,
             save=self._save_image,
             leave_if_asked=self._leave_if_asked,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from userdata.worker.prices import PRICES, LifeCycle, Rates, read_prices
+from userdata.worker.prices import PRICES, HourlyPrice, LifeCycle, Rates, read_prices
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +79,14 @@ def attempt_receipt(
     ended: datetime,
     disk_gb: float,
     requests: Requests,
+    price: HourlyPrice | None = None,
 ) -> Receipt | None:
-    """The receipt of one attempt, or None where the table has no price for the instance.
+    """The receipt of one attempt, or None where no price is given and the table has none for the instance.
 
     Of disk and address only the time of the attempt is counted. `disk_gb` is the volume's size in GiB.
     """
     table = read_prices(PRICES)
-    price = table.hourly(region, instance_type, life_cycle)
+    price = price or table.hourly(region, instance_type, life_cycle)
     if price is None:
         return None
     rates = table.rates_of(region)

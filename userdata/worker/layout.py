@@ -12,6 +12,7 @@ RUNS = "runs/"
 BOOTS = "boots/"
 INPUTS = "inputs/"
 CACHE = "cache/"
+HOLDS = "holds/"
 
 
 class RunKeys:
@@ -47,6 +48,11 @@ class RunKeys:
 def boot_key(instance_id: str, started_at: str) -> str:
     """The key of the record of one boot; `started_at` is UTC, ISO 8601."""
     return f"{BOOTS}{instance_id}/{started_at}.json"
+
+
+def hold_key(instance_id: str) -> str:
+    """The key of the hold on one instance."""
+    return f"{HOLDS}{instance_id}.json"
 
 
 class Folders:

@@ -42,6 +42,7 @@ class Progress:
             self._status.phase = phase
             self._status.eta_seconds = None
             self._status.error = None
+            self._status.note = self._status.max_spend = None
         self._publisher.changed()
 
     def phases(self) -> list[PhaseTime]:
@@ -80,6 +81,14 @@ class Progress:
         self.enter("failed")
         with self._lock:
             self._status.error = failure
+        self._publisher.changed()
+
+    def cap(self, note: str, max_spend: float) -> None:
+        """The run ends before its last image, at MaxSpend in US dollars; `note` says so to a person."""
+        self.enter("capped")
+        with self._lock:
+            self._status.note = note
+            self._status.max_spend = max_spend
         self._publisher.changed()
 
     def pause(self) -> None:

@@ -15,10 +15,11 @@ from userdata.worker.layout import RunKeys
 from userdata.worker.ledger import Ledger
 from userdata.worker.preparation import prepare_run
 from userdata.worker.progress import Progress, continued_status
-from userdata.worker.run_error import RunError, Stopped
+from userdata.worker.run_error import MaxSpendReached, RunError, Stopped
 from userdata.worker.run_log import RunLog
 from userdata.worker.run_name import run_name
 from userdata.worker.settings import Settings
+from userdata.worker.spending import read_spending
 from userdata.worker.status import Failure
 
 logger = logging.getLogger(__name__)
@@ -28,16 +29,20 @@ class Outcome(Enum):
     """How the worker's part of a run ended."""
 
     DONE = "done"
+    CAPPED = "ended at MaxSpend"
     STOPPED = "stopped, to be resumed"
     FAILED = "failed"
 
 
-def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Event) -> Outcome:
+def do_run(
+    settings: Settings, parameters: Mapping[str, str], stop: threading.Event, *, idle_seconds: float = 0
+) -> Outcome:
     """Does the run that `parameters` ask for, or what is left of it; a run that is done is left as it is.
 
     `parameters` are the deployed ones by their names, the machine's included. `stop`, once set, ends the work within
-    a denoising step. A failure is told in the run's status and log. Raises botocore's errors when the bucket cannot
-    be read or the status cannot be written, so that nothing can be told there.
+    a denoising step. `idle_seconds`, which the machine stays up afterwards, count for MaxSpend. A failure is told in
+    the run's status and log. Raises botocore's errors when the bucket cannot be read or the status cannot be written,
+    so that nothing can be told there.
     """
     bucket = Bucket(settings.bucket)
     keys = RunKeys(run_name(parameters), from_image=bool(parameters.get("InitImage")))
@@ -46,6 +51,7 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
         logger.info("The run %s is done already: nothing is repeated", keys.run_id)
         return Outcome.DONE
     log = RunLog(bucket, keys.log, settings.state_directory)
+    reached: MaxSpendReached | None = None
     try:
         preparation = prepare_run(bucket, parameters)
     except RunError as error:
@@ -53,8 +59,12 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
     progress = _progress(settings, keys, bucket, found, images_total=len(preparation.requests))
     try:
         ledger = Ledger(settings, bucket, keys, parameters)
-        Attempt(settings, preparation, keys, bucket, progress, ledger, stop).do()
+        spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
+        Attempt(settings, preparation, keys, bucket, progress, ledger, spending, stop).do()
         outcome = Outcome.DONE
+    except MaxSpendReached as error:
+        logger.info("%s", error)
+        outcome, reached = Outcome.CAPPED, error
     except Stopped:
         logger.info("Asked to stop: what is saved is uploaded, the next start goes on")
         progress.pause()
@@ -65,6 +75,8 @@ def do_run(settings: Settings, parameters: Mapping[str, str], stop: threading.Ev
     log.close_and_upload()
     if outcome is Outcome.DONE:
         progress.enter("done")  # the very last object to be written: who reads it finds everything else
+    elif reached:
+        progress.cap(str(reached), reached.max_usd)  # for the same reason
     progress.close()
     return outcome
 

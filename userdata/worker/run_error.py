@@ -5,5 +5,18 @@ class RunError(Exception):
     """The run cannot go on. The message says in one or two sentences what failed, why, and what to do next."""
 
 
+class MaxSpendReached(Exception):  # noqa: N818  # nothing went wrong: the run ends as it was asked to
+    """The next images would take the run past MaxSpend. `usd` is what it has cost so far, all in US dollars."""
+
+    def __init__(self, max_usd: float, usd: float, *, next_usd: float) -> None:
+        super().__init__(
+            f"MaxSpend is ${max_usd:g}: the run has cost ${usd:.2f}, and another batch of images would make it "
+            f"${next_usd:.2f} by the time the instance stops. What is drawn is in the bucket; to go on, deploy again "
+            "with a larger MaxSpend."
+        )
+        self.max_usd = max_usd
+        self.usd = usd
+
+
 class Stopped(Exception):  # noqa: N818  # nothing went wrong: the machine goes down and the next boot goes on
     """The worker was asked to stop; what is saved is kept, and the next start goes on."""

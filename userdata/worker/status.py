@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Optional
 
-PHASES = ("boot", "driver", "environment", "weights", "model", "generating", "uploading", "done", "failed")
+PHASES = ("boot", "driver", "environment", "weights", "model", "generating", "uploading", "done", "capped", "failed")
 LOG_TAIL_LINES = 40
 
 
@@ -31,6 +31,9 @@ class Status:
     """The state of one run. Times are UTC, ISO 8601; `eta_seconds` counts to the last image, None while unknown.
 
     `images_flagged` are those that the safety checker has flagged.
+
+    A run in phase `capped` has ended before its last image, since MaxSpend would have been passed: `note` says so to a
+    person, and `max_spend` is that limit in US dollars. In every other phase both are None.
     """
 
     run_id: str
@@ -43,6 +46,8 @@ class Status:
     updated_at: str = field(default_factory=utc_now)
     eta_seconds: Optional[float] = None
     error: Optional[Failure] = None
+    note: Optional[str] = None
+    max_spend: Optional[float] = None
     schema: int = 1
 
     def __post_init__(self) -> None:

@@ -22,14 +22,15 @@ from pathlib import Path
 
 from scripts.local.machine.boot_scripts import BootScripts
 from scripts.local.machine.processes import adopt_orphans, alive_below, kill_below, signal_all
-from scripts.local.machine.service_manager import Answer, ServiceManager
+from scripts.local.machine.service_manager import INACTIVE, Answer, ServiceManager
 from scripts.local.machine.shutdown_command import Request, parse_power_command, parse_shutdown
+from scripts.local.machine.transient_timer import TransientTimer, parse_systemd_run
 
 log = logging.getLogger(__name__)
 
 SOCKET = "run/init"
 OWN_FOLDER = Path(__file__).resolve().parent / "bin"
-OWN_COMMANDS = ("systemctl", "shutdown", "poweroff", "reboot", "halt")
+OWN_COMMANDS = ("systemctl", "systemd-run", "shutdown", "poweroff", "reboot", "halt")
 GRACE = 2.0  # seconds between TERM and KILL for what no unit owns
 
 
@@ -38,10 +39,12 @@ class Init:
 
     def __init__(self, prefix: Path, environment: dict[str, str]) -> None:
         self.prefix = prefix
+        self._environment = environment
         self.services = ServiceManager(prefix, environment)
         self.boot_scripts = BootScripts(prefix, environment)
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._planned: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> str:
         """Runs the machine until it ends, and says how: `power-off`, `reboot` or `abandoned`."""
@@ -55,7 +58,7 @@ class Init:
         if how != "abandoned":
             await self._stop_everything()
         server.close()
-        for task in (boot, buttons):
+        for task in (boot, buttons, *self._timers.values()):
             task.cancel()
         kill_below()
         return how
@@ -107,6 +110,10 @@ class Init:
             writer.close()
 
     async def _obey(self, name: str, arguments: list[str]) -> Answer:
+        if name == "systemd-run":
+            return self._start_timer(arguments)
+        if name == "systemctl" and arguments[:1] == ["is-active"] and arguments[-1] in self._timers:
+            return Answer(0 if not self._timers[arguments[-1]].done() else INACTIVE)
         if name == "systemctl" and arguments[:1] not in (["poweroff"], ["reboot"], ["halt"]):
             return await self.services.systemctl(arguments)
         if name == "systemctl":
@@ -120,6 +127,23 @@ class Init:
             return Answer(1, err=f"{error}\n")
         self._plan(request)
         return Answer()
+
+    def _start_timer(self, arguments: list[str]) -> Answer:
+        try:
+            timer = parse_systemd_run(arguments)
+        except ValueError as error:
+            return Answer(1, err=f"{error}\n")
+        name = f"{timer.unit}.timer"
+        if name in self._timers:
+            return Answer(1, err=f"Failed to start transient timer unit: Unit {name} was already loaded.\n")
+        self._timers[name] = asyncio.create_task(self._run_later(timer), name=name)
+        return Answer()
+
+    async def _run_later(self, timer: TransientTimer) -> None:
+        await asyncio.sleep(timer.delay)
+        log.info("The timer %s has elapsed.", timer.unit)
+        process = await asyncio.create_subprocess_exec(*timer.command, env=self._environment, process_group=0)
+        await process.wait()
 
     def _plan(self, request: Request) -> None:
         if self._planned:

@@ -133,7 +133,7 @@ def _apply(unit: Unit, key: str, value: str, prefix: Path) -> None:
     elif key == "StateDirectory":
         unit.state_directories = value.split()
     elif key == "TimeoutStopSec":
-        unit.timeout_stop = _seconds(value)
+        unit.timeout_stop = parse_seconds(value)
 
 
 def _command(value: str, prefix: Path) -> Command:
@@ -153,7 +153,8 @@ def _assignments(value: str) -> dict[str, str]:
     return {name: text for name, _, text in pairs}
 
 
-def _seconds(value: str) -> float:
+def parse_seconds(value: str) -> float:
+    """The seconds of a time span such as `90`, `1min 30s` or `12h`. Raises `ValueError` for anything else."""
     units = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "ms": 0.001, "h": 3600.0}
     if value == "infinity":
         return float("inf")

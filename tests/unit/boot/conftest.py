@@ -99,7 +99,7 @@ def bucket_name(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @dataclass
 class Machine:
-    """A machine below a scratch folder: the bundle is there, `systemctl` and `shutdown` only write down their words."""
+    """A machine below a scratch folder: the bundle is there, and what would ask systemd only writes down its words."""
 
     folder: Path
     bucket_name: str
@@ -112,7 +112,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What `systemctl` and `shutdown` were called with."""
+        """What `systemctl`, `systemd-run` and `shutdown` were called with."""
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
@@ -181,7 +181,7 @@ def machine(tmp_path: Path, bucket_name: str, metadata_endpoint: str) -> Machine
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata_endpoint,
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
     }
-    for name in ("systemctl", "shutdown"):
+    for name in ("systemctl", "systemd-run", "shutdown"):
         machine.command(name, f'echo "{name} $*" >>"{folder}/calls"')
     bundle = machine.folders.bundle / "userdata"
     ignored = shutil.ignore_patterns("__pycache__", "models")

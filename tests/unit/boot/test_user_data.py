@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
+from stacks.parameters import GROUPS, parameters_of
 from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
 from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
 from userdata.worker.catalogue import LONGEST_NAME
@@ -49,6 +51,11 @@ LONGEST = {
     "Strength": "0.1234567890123",
     "RunId": "r" * 40,
     "AfterRun": "terminate",
+    "OnFailure": "keep",
+    "Cache": "off",
+    "VolumeSize": "16384",
+    "MaxSpend": "1234.5678901234567",
+    "UsdPerHour": "123.45678901234567",
     "IdleMinutes": "100000",
     "MaxHours": "1000",
     "ResultsBucket": "b" * 63,
@@ -73,6 +80,11 @@ def longest() -> str:
 
 def test_the_longest_legal_parameters_stay_within_the_limit(longest: str) -> None:
     assert len(longest.encode("ascii")) <= LIMIT_BYTES
+
+
+def test_the_longest_parameters_are_all_that_are_deployed() -> None:
+    deployed = {parameter.name for model in GROUPS.values() for parameter in parameters_of(model)}
+    assert deployed - FOR_THE_DEPLOYMENT_ONLY == set(LONGEST) - {"ResultsBucket", "Region", "StackName"}
 
 
 def test_it_is_one_script_that_runs_at_every_boot(longest: str) -> None:
@@ -167,6 +179,7 @@ class FirstBoot:
             'if [[ $8 == - ]]; then cat >"$to"; else cp "$from" "$to"; fi',
         )
         machine.command("sleep", f'echo "sleep $*" >>"{self.folder}/calls"')
+        machine.command("systemctl", "exit 3")  # is-active, of a timer that is not armed
 
     def offer(self, content: bytes, key: str = BUNDLE_KEY) -> None:
         path = self.assets / BUNDLE_BUCKET / key
@@ -187,6 +200,13 @@ def first_boot(machine: Machine) -> FirstBoot:
     return first_boot
 
 
+def armed(hours: int = 12) -> str:
+    return (
+        f"systemd-run --quiet --unit=sd-max-hours --on-active={hours}h --property=DefaultDependencies=no "
+        "/bin/sh -c systemctl poweroff || true && sleep 300 && systemctl poweroff -ff"
+    )
+
+
 def fetched(key: str = BUNDLE_KEY) -> str:
     return f"aws s3 cp --only-show-errors s3://{BUNDLE_BUCKET}/{key}"
 
@@ -197,7 +217,7 @@ def test_the_first_boot_arms_the_timer_fetches_the_bundle_and_starts_it(first_bo
     software = first_boot.machine.folders.software
     part = software / f"bundles/{'f' * 64}.part"
     assert first_boot.machine.calls == [
-        "shutdown -P +720",
+        armed(),
         f"{fetched()} {part}/zip",
         f"boot in {software}/current/userdata/boot.sh",
     ]
@@ -220,7 +240,7 @@ def test_a_later_boot_fetches_nothing(first_boot: FirstBoot) -> None:
     first_boot.run()
     (first_boot.folder / "calls").unlink()
     assert first_boot.run().returncode == 0
-    assert [call.split()[0] for call in first_boot.machine.calls] == ["shutdown", "boot"]
+    assert [call.split()[0] for call in first_boot.machine.calls] == ["systemd-run", "boot"]
 
 
 def test_a_new_bundle_takes_the_place_of_the_old_one(first_boot: FirstBoot) -> None:
@@ -275,7 +295,7 @@ def test_an_image_without_the_aws_command_is_told(first_boot: FirstBoot) -> None
     first_boot.machine.environment["PATH"] = str(commands)
     done = first_boot.run()
     assert "this image has no aws command; use the Deep Learning AMI" in done.stderr
-    assert first_boot.machine.calls == ["shutdown -P +720", "shutdown -P now"]
+    assert first_boot.machine.calls == [armed(), "shutdown -P now"]
 
 
 @pytest.mark.parametrize("hours", ["", "-1", "12 hours", "1; id", "$(id)", "99999"])
@@ -286,10 +306,23 @@ def test_a_lifetime_that_is_no_number_powers_off_at_once(first_boot: FirstBoot, 
     assert not first_boot.machine.folders.parameters.exists()
 
 
-@pytest.mark.parametrize(("hours", "minutes"), [("1", 60), ("08", 480), ("168", 10080)])
-def test_the_lifetime_is_armed_in_minutes(first_boot: FirstBoot, hours: str, minutes: int) -> None:
-    first_boot.run(MaxHours=hours)
-    assert first_boot.machine.calls[0] == f"shutdown -P +{minutes}"
+@pytest.mark.parametrize(("written", "hours"), [("1", 1), ("08", 8), ("168", 168)])
+def test_the_lifetime_is_armed_in_hours(first_boot: FirstBoot, written: str, hours: int) -> None:
+    first_boot.run(MaxHours=written)
+    assert first_boot.machine.calls[0] == armed(hours)
+
+
+def test_a_timer_that_runs_already_is_not_armed_anew(first_boot: FirstBoot) -> None:
+    first_boot.machine.command("systemctl", '[[ "$*" == "is-active --quiet sd-max-hours.timer" ]]')
+    assert first_boot.run().returncode == 0
+    assert not [call for call in first_boot.machine.calls if call.startswith("systemd-run")]
+
+
+def test_a_timer_that_cannot_be_armed_powers_off_at_once(first_boot: FirstBoot) -> None:
+    first_boot.machine.command("systemd-run", "exit 1")
+    done = first_boot.run()
+    assert "Could not arm the power-off after MaxHours" in done.stderr
+    assert first_boot.machine.calls[-1] == "shutdown -P now"
 
 
 HOSTILE = [

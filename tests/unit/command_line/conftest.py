@@ -51,11 +51,12 @@ class Account:
         self.bucket = ""
         self.instance_id = ""
 
-    def deploy(self, **parameters: str) -> None:
+    def deploy(self, settings: str = "{}", **parameters: str) -> None:
         """A small stack with the parameters and the outputs of the real one."""
         if not self.bucket:
             self.bucket = "sdonec2-resultsbucket46167c27-abc"
             self.s3.create_bucket(Bucket=self.bucket)
+        if not self.instance_id:
             launched = self.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
             self.instance_id = launched["Instances"][0]["InstanceId"]
         defaults = {p.name: p.properties["default"] for model in GROUPS.values() for p in parameters_of(model)}
@@ -65,15 +66,29 @@ class Account:
             "Outputs": {
                 "ResultsBucket": {"Value": self.bucket},
                 "InstanceId": {"Value": self.instance_id},
+                "Settings": {"Value": settings},
                 "Zones": {"Value": "3"},
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
 
+    def launch_spot(self) -> None:
+        """The instance, to be deployed next, as a spot instance."""
+        market = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
+        launched = self.ec2.run_instances(
+            ImageId="ami-12c6146b",
+            MinCount=1,
+            MaxCount=1,
+            InstanceMarketOptions=market,  # type: ignore[arg-type]
+        )
+        self.instance_id = launched["Instances"][0]["InstanceId"]
+
     def put_run(self, run_id: str, *, images: int = 2, phase: str = "done", started_at: str = "2026-01-01") -> None:
         keys = RunKeys(run_id)
         failure = Failure("weights", "The disk is full.", "the log") if phase == "failed" else None
         status = Status(run_id, "i-1", phase, images, images, started_at=started_at, error=failure)
+        if phase == "capped":
+            status.note, status.max_spend = "MaxSpend is $2.", 2.0
         self.put(keys.status, status.to_json().encode())
         for index in range(images):
             self.put(keys.image(index), PNG + bytes([index]))

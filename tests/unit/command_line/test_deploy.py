@@ -16,7 +16,9 @@ from scripts.command_line import deploy as deploy_module
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.deploy import deploy
 from scripts.command_line.zones import choose_zones
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import Account, run_of
+
+Patch = pytest.MonkeyPatch
 
 
 class Deploys:
@@ -184,9 +186,35 @@ def test_a_stopped_instance_is_started_after_the_deploy(account: Account, deploy
     assert account.state() == "running"
 
 
-def test_a_stack_whose_instance_is_gone_is_refused_with_the_way_out(account: Account, deploys: Deploys) -> None:
+def test_an_instance_that_is_gone_is_replaced(account: Account, deploys: Deploys, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(deploy_module, "_follow", lambda *words: None)  # it looks at the new one
     account.deploy()
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
-    with pytest.raises(CommandError, match="was terminated.*`cdk destroy`, then `cdk deploy`"):
-        run(account, {"Prompt": "a tree"})
-    assert deploys.calls == []
+    run(account, {"Prompt": "a tree"})
+    assert deploys.calls[0][0] == {"Prompt": "a tree", "Replaces": account.instance_id}
+    run(account)  # the same job, which is not done
+    assert deploys.calls[1][0] == {"Replaces": account.instance_id}
+
+
+def test_nothing_is_replaced_where_nothing_is_to_be_done(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="done")
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    run(account, {"SshCidr": "203.0.113.7/32"})
+    assert deploys.calls[0][0] == {"SshCidr": "203.0.113.7/32"}
+
+
+def test_an_instance_that_is_there_is_not_replaced(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    run(account, {"Prompt": "a tree"})
+    assert deploys.calls[0][0] == {"Prompt": "a tree"}
+
+
+def test_settings_stay_until_others_are_given(account: Account, deploys: Deploys) -> None:
+    account.deploy(settings='{"spot": "true", "max_price": "0.45"}')
+    run(account)
+    run(account, context=("spot=false", "max_price="))
+    assert [context for _, context in deploys.calls] == [
+        {"spot": "true", "max_price": "0.45", "zones": "3"},
+        {"spot": "false", "max_price": "", "zones": "3"},
+    ]

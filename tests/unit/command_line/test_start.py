@@ -43,6 +43,18 @@ def test_a_job_that_failed_or_never_began_is_tried_again(account: Account) -> No
     assert start(account)[0]
 
 
+@pytest.mark.parametrize(("max_spend", "started"), [("2", False), ("1.5", False), ("2.5", True), ("0", True)])
+def test_a_run_that_ended_at_max_spend_goes_on_only_when_that_was_raised(
+    account: Account, max_spend: str, started: bool
+) -> None:
+    account.deploy(MaxSpend=max_spend)
+    account.put_run(run_of(), phase="capped")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    outcome = start(account)
+    assert outcome[0] is started
+    assert started or "has ended at MaxSpend. To go on, raise it: `sd deploy --max-spend" in outcome[1]
+
+
 def test_a_running_instance_is_left_alone(account: Account) -> None:
     account.deploy()
     started, message = start(account)
@@ -53,7 +65,7 @@ def test_a_running_instance_is_left_alone(account: Account) -> None:
 def test_a_terminated_instance_is_named_with_the_way_out(account: Account) -> None:
     account.deploy()
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
-    with pytest.raises(CommandError, match="was terminated.*`cdk destroy`, then `cdk deploy`"):
+    with pytest.raises(CommandError, match="was terminated.*`sd deploy` makes a new one.*Replaces=i-"):
         start(account)
 
 

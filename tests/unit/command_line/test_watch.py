@@ -27,6 +27,21 @@ def test_a_run_that_is_done_ends_it(account: Account) -> None:
     assert watch(account).images_done == 2
 
 
+def test_a_run_that_has_ended_at_max_spend_ends_it(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="capped")
+    assert watch(account).note == "MaxSpend is $2."
+
+
+def test_a_spot_instance_that_was_taken_back_is_told_with_both_ways_on(account: Account) -> None:
+    account.launch_spot()
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="`sd deploy` makes a new one.*on demand, with -c spot=false"):
+        watch(account)
+
+
 def test_a_failure_is_told_with_its_step_and_log(account: Account) -> None:
     account.deploy()
     account.put_run(run_of(), phase="failed")

@@ -1,0 +1,33 @@
+"""A hold: for so long an idle instance stays up. A person writes it into the bucket, and the worker reads it there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The hold on one instance, until a time with a zone."""
+
+    instance_id: str
+    until: datetime
+
+    def to_json(self) -> bytes:
+        """The document below `holds/`; times are ISO 8601."""
+        document = {"schema": 1, "instance_id": self.instance_id, "until": self.until.isoformat(timespec="seconds")}
+        return (json.dumps(document, indent=2) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Hold:
+        """Raises `ValueError` for anything but such a document."""
+        try:
+            document = json.loads(content)
+            until = datetime.fromisoformat(document["until"])
+            instance_id = str(document["instance_id"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no hold: {error!r}") from error
+        if until.tzinfo is None:
+            raise ValueError(f"no hold: {document['until']} has no time zone")
+        return cls(instance_id, until)
