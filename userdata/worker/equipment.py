@@ -18,7 +18,6 @@ from userdata.worker.pipeline import choose_device, load_pipeline
 from userdata.worker.run_error import RunError
 from userdata.worker.safety_checker import SafetyChecker as Checker
 from userdata.worker.settings import Settings
-from userdata.worker.watermark import with_watermark
 from userdata.worker.withheld import withheld
 
 ImageStep = Callable[[DrawnImage], DrawnImage]
@@ -78,6 +77,9 @@ def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | N
 def _image_steps(job: Job) -> Sequence[ImageStep]:
     steps: list[ImageStep] = []
     if job.watermark == Watermark.on:
+        # Imported here, since its libraries take a second that only runs with a watermark should wait for.
+        from userdata.worker.watermark import with_watermark
+
         steps.append(lambda drawn: replace(drawn, image=with_watermark(drawn.image)))
     if job.safety_checker == SafetyChecker.withhold:
         steps.append(lambda drawn: replace(drawn, image=withheld(drawn.image.size)) if drawn.flagged else drawn)
