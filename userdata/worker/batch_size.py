@@ -7,7 +7,7 @@ import torch
 # A U-Net's step of one image keeps some eight multiprocessors busy to the full, as measured on an H100 with 132 of
 # them (docs/performance.md): larger batches take as much longer as they have more images.
 MULTIPROCESSORS_PER_IMAGE = 8
-LARGEST = 16
+LARGEST = 12
 # Of a batch, beside the weights: the U-Net's own for both halves of the guidance, and the pixels, in bytes.
 BYTES_PER_PIXEL = 1200
 # For one image through the decoder, whatever the batch.
