@@ -22,12 +22,16 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
 # Of numbers around 1 in half precision, which has a relative step of 0.001.
 TOLERANCE = 0.01
+# Which of the three rows of a kernel fall onto each of two rows of pixels, for the even rows of the doubled ones and
+# for the odd ones.
+ROWS_OF_PARITY = [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]
 
 
 class Kernels(Protocol):
@@ -47,6 +51,10 @@ class Kernels(Protocol):
 
     def sum_and_norm(self, x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
         """The sum, and the normalisation of it."""
+        ...
+
+    def interleaved(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Four small images woven into a large one."""
         ...
 
 
@@ -85,6 +93,9 @@ def _fuse(network: Any) -> Iterator[nn.Module]:
         forward_of_block = _forward_of(block)
         if forward_of_block:
             block.forward = partial(forward_of_block, block)
+            yield block
+        elif type(block) is Upsample2D and _fits_upsampling(block):
+            block.forward = partial(_upsampling, block, _parity_weights(block.conv.weight))
             yield block
     last: tuple[Any, Any] = network.conv_norm_out, network.conv_act
     if isinstance(last[0], nn.GroupNorm) and isinstance(last[1], nn.SiLU):
@@ -144,6 +155,39 @@ def _fits_attention(attention: Any) -> bool:
         and not attention.residual_connection
         and attention.rescale_output_factor == 1
     )
+
+
+def _fits_upsampling(block: Any) -> bool:
+    return (
+        block.use_conv
+        and not block.use_conv_transpose
+        and block.norm is None
+        and block.interpolate
+        and block.name == "conv"
+        and block.conv.kernel_size == (3, 3)
+        and block.conv.padding == (1, 1)
+        and block.conv.bias is not None
+    )
+
+
+def _parity_weights(weight: Tensor) -> Tensor:
+    """The weights of four convolutions of 2 × 2 which together are one of 3 × 3 on doubled pixels.
+
+    Of the three rows under a kernel two are copies of one, which depends on whether the middle one is even or odd; so
+    their weights add up. The same holds for columns.
+    """
+    which = torch.tensor(ROWS_OF_PARITY, dtype=torch.float32, device=weight.device)
+    parts = torch.einsum("apy,oiyx,bqx->aboipq", which, weight.float(), which)
+    return parts.flatten(0, 2).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _upsampling(block: Any, weights: Tensor, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any) -> Tensor:
+    """Doubles the pixels and convolves them, with 4 products for a pixel in place of 9."""
+    if output_size is not None and tuple(output_size) != (2 * x.shape[2], 2 * x.shape[3]):
+        own: Tensor = type(block).forward(block, x, output_size)
+        return own
+    four = F.conv2d(x, weights, None, padding=1).contiguous(memory_format=torch.channels_last)
+    return kernels().interleaved(four, block.conv.bias)
 
 
 def _norm_with_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
@@ -248,5 +292,8 @@ def _try_kernels(device: torch.device) -> None:
         (kernels().geglu(gates), halves[0] * F.gelu(halves[1])),
         (kernels().sum_and_norm(rows, halves[0], row_norm)[1], row_norm(rows + halves[0])),
     )
-    for computed, expected in pairs:
+    weight = drawn(3, 96, 3, 3) / 30
+    four = F.conv2d(x, _parity_weights(weight), padding=1).contiguous(memory_format=torch.channels_last)
+    doubled = F.conv2d(F.interpolate(x, scale_factor=2.0), weight, norm.weight[:3], padding=1)
+    for computed, expected in (*pairs, (kernels().interleaved(four, norm.weight[:3]), doubled)):
         torch.testing.assert_close(computed, expected, rtol=TOLERANCE, atol=TOLERANCE)

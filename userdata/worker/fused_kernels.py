@@ -162,6 +162,23 @@ def _sum_and_norm(
     tl.store(normed + at, values.to(normed.dtype.element_ty), inside)
 
 
+@triton.jit
+def _interleaved(x, bias, out, total, height, width, channels, PIECE: tl.constexpr):  # noqa: N803
+    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
+    inside = at < total
+    channel = at % channels
+    position = at // channels
+    column = position % (2 * width)
+    position = position // (2 * width)
+    row = position % (2 * height)
+    down = row % 2
+    right = column % 2
+    source = (position // (2 * height) * (height + 1) + row // 2 + down) * (width + 1) + column // 2 + right
+    values = tl.load(x + (source * 4 + 2 * down + right) * channels + channel, inside).to(tl.float32)
+    values += tl.load(bias + channel, inside).to(tl.float32)
+    tl.store(out + at, values.to(out.dtype.element_ty), inside)
+
+
 def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
     """`norm` of `x`, n × c × h × w, and SiLU of that if asked for; the result lies channels last.
 
@@ -238,3 +255,14 @@ def sum_and_norm(x: Tensor, y: Tensor | None, norm: LayerNorm) -> tuple[Tensor, 
         triton.next_power_of_2(width),
     )
     return total, normed
+
+
+def interleaved(x: Tensor, bias: Tensor) -> Tensor:
+    """The four images of `x`, n × 4c × h+1 × w+1 channels last, woven into one of n × c × 2h × 2w, plus `bias`.
+
+    Pixel (2i + a, 2j + b) is pixel (i + a, j + b) of image 2a + b.
+    """
+    count, channels, height, width = x.shape[0], bias.numel(), x.shape[2] - 1, x.shape[3] - 1
+    out = empty((count, channels, 2 * height, 2 * width), device=x.device, dtype=x.dtype, memory_format=channels_last)
+    _interleaved[(triton.cdiv(out.numel(), PIECE),)](x, bias, out, out.numel(), height, width, channels, PIECE)
+    return out

@@ -37,6 +37,15 @@ def _sum_and_norm(x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tens
     return total, norm(total)
 
 
+def _interleaved(x: Tensor, bias: Tensor) -> Tensor:
+    height, width = x.shape[2] - 1, x.shape[3] - 1
+    out = torch.empty(len(x), len(bias), 2 * height, 2 * width, dtype=x.dtype)
+    for image, part in enumerate(x.chunk(4, dim=1)):
+        down, right = divmod(image, 2)
+        out[:, :, down::2, right::2] = part[:, :, down : down + height, right : right + width]
+    return out.contiguous(memory_format=torch.channels_last) + bias[:, None, None]
+
+
 @pytest.fixture(autouse=True)
 def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The kernels' definitions in PyTorch; how often each is called."""
@@ -55,6 +64,7 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         sum_of=counted(_sum_of),
         geglu=counted(_geglu),
         sum_and_norm=counted(_sum_and_norm),
+        interleaved=counted(_interleaved),
     )
     monkeypatch.setattr(fused_blocks, "kernels", lambda: namespace)
     return calls
@@ -74,7 +84,7 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
     assert not kernels_in_torch
     with fused(pipeline):
         in_fused_blocks = computed()
-    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "sum_and_norm"}
+    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "sum_and_norm", "interleaved"}
     for one, other in zip(in_fused_blocks, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     kernels_in_torch.clear()
