@@ -83,7 +83,7 @@ def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
 NONSENSE = {
     "Model": ("unknown", "one of stable-diffusion-v1-5"),
     "Steps": ("0", "a whole number from 1 to 1000, for example 75"),
-    "Height": ("513", "a multiple of 8 from 64 to 2048, for example 512"),
+    "Height": ("63", "a whole number from 64 to 2048, for example 512"),
     "Strength": ("1.5", "a number from 0.01 to 1, for example 0.75"),
     "SshCidr": ("home", "for example 203.0.113.7/32"),
     "Prompt": (" ", "for example"),
