@@ -7,20 +7,33 @@ import math
 from aws_cdk import CfnRule, CfnRuleAssertion, Fn
 from constructs import Construct
 
-from stacks.instance_types import INSTANCE_TYPES, smallest_with, too_small
+from stacks.instance_types import B200, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, smallest_with, too_small
 from stacks.machine_parameters import MachineParameters
 from stacks.parameters import Parameters
 from userdata.worker.catalogue import Model, find_model, read_catalogue
+from userdata.worker.original import COMPVIS
 
 GIB = 1 << 30
 # What the image's snapshot and the environment `ldm` take; the image says what it needs, the rest is an estimate.
 IMAGE_GIB = 75
 ENVIRONMENT_GIB = 10
+# Compute capability 9 and later: torch 1.11 was built for CUDA 11.3, which ends at 8.6 and what is compatible with it.
+TOO_NEW = (RTX_PRO_4500, H100, H200, B200)
 # Weights below this fit beside them in any VolumeSize, since the snapshot is not full.
 LARGE_GIB = 10
 
 
-def refusal(model: Model, *, instance_type: str, volume_size: int) -> str | None:
+def too_new_for_the_original() -> list[str]:
+    """The types with a card that torch 1.11, in the original scripts' environment, has no kernels for."""
+    return [one.name for one in INSTANCE_TYPES.values() if one.gpu in TOO_NEW]
+
+
+ENGINE_WORDS = (
+    "Engine=compvis runs PyTorch of 2022, which knows no card later than those of G6e: choose for example g5.xlarge."
+)
+
+
+def refusal(model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers") -> str | None:
     """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
 
     None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
@@ -28,6 +41,8 @@ def refusal(model: Model, *, instance_type: str, volume_size: int) -> str | None
     known = INSTANCE_TYPES.get(instance_type)
     if model.memory_gib and known and known.gpu.memory_gib < model.memory_gib:
         return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {_memory_words(model)}"
+    if engine == COMPVIS and instance_type in too_new_for_the_original():
+        return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
     if volume_size < volume_need_gib(model):
         return f"VolumeSize is {volume_size}. {_disk_words(model)}"
     return None
@@ -64,6 +79,14 @@ class ModelFit(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, parameters: Parameters) -> None:
         super().__init__(scope, construct_id)
+        CfnRule(
+            self,
+            "Engine",
+            rule_condition=Fn.condition_equals(parameters.text("Engine"), COMPVIS),
+            assertions=[
+                self._none_of(too_new_for_the_original(), parameters.text("InstanceType"), ENGINE_WORDS),
+            ],
+        )
         for name, model in read_catalogue().items():
             assertions = [*self._memory(model, parameters), *self._disk(model, parameters)]
             if assertions:

@@ -35,7 +35,9 @@ def check_model(session: boto3.Session, job: Job, machine: MachineParameters) ->
     What only the instance can tell passes: the hub may not answer here, and its role is not the one asked here.
     """
     model = find_model(job.model)
-    why_not = refusal(model, instance_type=machine.instance_type, volume_size=machine.volume_size)
+    why_not = refusal(
+        model, instance_type=machine.instance_type, volume_size=machine.volume_size, engine=str(job.engine)
+    )
     if why_not:
         raise CommandError(why_not)
     token = _token(session, machine.hub_token) if machine.hub_token else None

@@ -10,6 +10,7 @@ from typing import Mapping, Optional
 from userdata.boot.bucket import Bucket
 from userdata.boot.cache import OFF, Cache
 from userdata.boot.companions import provide_lora, provide_safety_checker
+from userdata.boot.compvis import provide_compvis
 from userdata.boot.downloads import Downloads
 from userdata.boot.driver import wait_for_driver
 from userdata.boot.environment import check_gpu, environment_key, provide_environment, use_interpreter
@@ -24,6 +25,7 @@ from userdata.boot.step_error import StepError
 from userdata.boot.weights import provide_weights
 from userdata.boot.worker_unit import start_worker
 from userdata.worker.layout import Folders
+from userdata.worker.original import COMPVIS
 from userdata.worker.parameter_file import read_parameters
 
 logger = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ def _prepare(
     cache = _cache(folders, parameters)
     with phases.phase("environment", cache):
         python, compiled = _interpreter(folders, settings, cache)
+        original = provide_compvis(folders, settings) if parameters.get("Engine") == COMPVIS else None
     with phases.phase("weights", cache):
         downloads = Downloads(settings, hub_token=parameters.get("HubToken", ""), cache=cache)
         model = provide_weights(folders, downloads, name=parameters["Model"], python=python)
@@ -110,6 +113,11 @@ def _prepare(
                 "SD_MODEL_FOLDER": str(model),
                 "SD_BOOT_STARTED_AT": phases.started_at,
                 **({"SD_COMPILED": str(compiled)} if compiled else {}),
+                **(
+                    {"SD_COMPVIS_REPOSITORY": str(original.repository), "SD_COMPVIS_PYTHON": str(original.python)}
+                    if original
+                    else {}
+                ),
                 **({"SD_LORA_FILE": str(lora)} if lora else {}),
                 **({"SD_SAFETY_CHECKER": str(safety_checker)} if safety_checker else {}),
             },

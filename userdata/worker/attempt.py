@@ -18,7 +18,7 @@ from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, png_with_record
 from userdata.worker.image_request import ImageRequest
-from userdata.worker.job import SafetyChecker
+from userdata.worker.job import Engine, SafetyChecker
 from userdata.worker.layout import Folders, RunKeys
 from userdata.worker.ledger import Ledger
 from userdata.worker.outbox import Outbox
@@ -34,6 +34,8 @@ from userdata.worker.versions import library_versions
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+    from userdata.worker.compvis_drawing import CompvisDrawing
+    from userdata.worker.drawing import Drawing
     from userdata.worker.pending_batch import DrawnImage
 
 logger = logging.getLogger(__name__)
@@ -134,19 +136,40 @@ class Attempt:
             self._spending.check()  # before the model: a limit that is reached already must not cost its loading
         self._gpu.start()
         self._progress.enter("model")
-        # Imported here, since it takes seconds: a run that is done, or refused, does without.
-        from userdata.worker.drawing import Drawing
-        from userdata.worker.equipment import equip
+        drawing = self._drawing(missing)
+        self._progress.enter("generating")
+        drawing.do()
 
-        equipment = equip(self._settings, self._job)
-        pipeline = equipment.pipeline
+    def _drawing(self, missing: list[ImageRequest]) -> Drawing | CompvisDrawing:
+        # Imported here, since it takes seconds: a run that is done, or refused, does without.
+        from userdata.worker.compvis_drawing import CompvisDrawing
+        from userdata.worker.drawing import Drawing
+        from userdata.worker.equipment import equip, load_model
+
+        job, settings = self._job, self._settings
+        equipment = equip(settings, job)
+        initial_image = self._initial_image.image if self._initial_image else None
+        if job.engine == Engine.compvis:
+            return CompvisDrawing(
+                settings,
+                job,
+                missing,
+                initial_image=initial_image,
+                device=equipment.device,
+                image_steps=equipment.image_steps,
+                save=self._save_image,
+                leave_if_asked=self._leave_if_asked,
+                estimate=self._progress.estimate,
+                flags_of=equipment.flags_of,
+            )
+        pipeline = load_model(settings, job, equipment.device)
         _tell_what_is_cut(pipeline, missing)
-        drawing = Drawing(
+        return Drawing(
             pipeline,
-            self._job,
+            job,
             missing,
             total=len(self._requests),
-            initial_image=self._initial_image.image if self._initial_image else None,
+            initial_image=initial_image,
             before_batch=[self._leave_if_asked, *([self._spending.check_before_batch] if self._spending else [])],
             image_steps=equipment.image_steps,
             save=self._save_image,
@@ -154,8 +177,6 @@ class Attempt:
             estimate=self._progress.estimate,
             flags_of=equipment.flags_of,
         )
-        self._progress.enter("generating")
-        drawing.do()
 
     def _leave_if_asked(self) -> None:
         if self._stop.is_set():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Execution = Literal["eager", "cuda_graph", "fused"]
+Execution = Literal["eager", "cuda_graph", "fused", "compvis"]
 
 
 class DrawnWith(BaseModel):
@@ -14,7 +14,8 @@ class DrawnWith(BaseModel):
 
     Rounding differs with the size of the batch, with the way in which the network's kernels are started, with the
     precision and with the device. `indices` are the images of the batch, in their order in it; `execution` is how the
-    denoising network ran; `precision` is the torch name of its numbers' type; `device` names the card, or is `cpu`.
+    denoising network ran, `compvis` in the original scripts; `precision` is the torch name of its numbers' type;
+    `device` names the card, or is `cpu`.
     """
 
     model_config = ConfigDict(frozen=True)

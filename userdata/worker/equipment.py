@@ -1,4 +1,4 @@
-"""What a run draws with: the model, its LoRA, the safety checker, and what is done to each finished image."""
+"""What a run draws with: the device, the model with its LoRA, the safety checker, and what finishes an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import find_model, lora_parts
 from userdata.worker.generate import FlagsOf
-from userdata.worker.job import Job, SafetyChecker, Watermark
+from userdata.worker.job import Engine, Job, SafetyChecker, Watermark
 from userdata.worker.lora import Lora, check_lora, merge_lora
 from userdata.worker.memory_check import check_memory
 from userdata.worker.pending_batch import DrawnImage
@@ -27,17 +27,22 @@ ImageStep = Callable[[DrawnImage], DrawnImage]
 class Equipment:
     """`flags_of` is None where no image is looked at; `image_steps` are done to each image in their order."""
 
-    pipeline: DiffusionPipeline
+    device: torch.device
     flags_of: FlagsOf | None
     image_steps: Sequence[ImageStep]
 
 
 def equip(settings: Settings, job: Job) -> Equipment:
-    """Loads everything that `job` asks for. Raises `RunError` when something is missing, broken or does not fit.
+    """Everything but the model. Raises `RunError` when something is missing or broken."""
+    device = choose_device(settings.device)
+    return Equipment(device, _flags_of(settings, job, device), list(_image_steps(job)))
+
+
+def load_model(settings: Settings, job: Job, device: torch.device) -> DiffusionPipeline:
+    """The model of `job` with its LoRA, on `device`. Raises `RunError` when one is missing, broken or does not fit.
 
     What can be found wrong without loading the model is found first.
     """
-    device = choose_device(settings.device)
     lora = _lora(settings, job)
     if lora:
         check_lora(lora)
@@ -52,7 +57,7 @@ def equip(settings: Settings, job: Job) -> Equipment:
     )
     if lora:
         merge_lora(pipeline, lora)
-    return Equipment(pipeline, _flags_of(settings, job, device), list(_image_steps(job)))
+    return pipeline
 
 
 def _lora(settings: Settings, job: Job) -> Lora | None:
@@ -76,7 +81,9 @@ def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | N
 
 def _image_steps(job: Job) -> Sequence[ImageStep]:
     steps: list[ImageStep] = []
-    if job.watermark == Watermark.on:
+    # The original txt2img.py has put it in already; img2img.py never does.
+    has_one = job.engine == Engine.compvis and not job.from_image
+    if job.watermark == Watermark.on and not has_one:
         # Imported here, since its libraries take a second that only runs with a watermark should wait for.
         from userdata.worker.watermark import with_watermark
 

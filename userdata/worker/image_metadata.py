@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from userdata.worker.catalogue import find_model
 from userdata.worker.drawn_with import DrawnWith
 from userdata.worker.image_request import ImageRequest
-from userdata.worker.job import Job
+from userdata.worker.job import Engine, Job
+from userdata.worker.original import COMMIT
 from userdata.worker.sampler_names import NAMES
 from userdata.worker.status import utc_now
 
@@ -124,7 +125,7 @@ def parameters_text(record: ImageRecord) -> str:
         "Model": record.checkpoint or job.model,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
-        "Version": f"diffusers {record.versions['diffusers']}",
+        "Version": _version(record, job),
     }
     lines = [request.prompt]
     if request.negative_prompt:
@@ -154,6 +155,10 @@ def record_in_png(content: bytes) -> ImageRecord:
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _version(record: ImageRecord, job: Job) -> str:
+    return f"CompVis {COMMIT[:7]}" if job.engine == Engine.compvis else f"diffusers {record.versions['diffusers']}"
 
 
 def _model_hash(name: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from userdata.worker.job import Job
+from userdata.worker.job import Engine, Job
 from userdata.worker.prompt_file import PromptLine
 from userdata.worker.switch import Switch
 
@@ -61,6 +61,8 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
 
 
 def _seed(job: Job, count: int) -> int:
+    if job.engine == Engine.compvis:
+        return job.seed  # the original scripts have one for the whole run
     return job.seed + (count % job.n_samples if job.fixed_code == Switch.on else count)
 
 

@@ -21,6 +21,7 @@ from userdata.worker.catalogue import (
     read_catalogue,
 )
 from userdata.worker.edges import LONGEST_EDGE, SHORTEST_EDGE, round_edge
+from userdata.worker.original import why_not
 from userdata.worker.run_name import run_name
 from userdata.worker.switch import Switch
 
@@ -36,6 +37,13 @@ EDGE_RULE = "a whole number from 64 to 2048, for example 512; it is rounded down
 SWITCH_RULE = "one of on, off"
 # The library that makes it refuses smaller images.
 WATERMARK_PIXELS = 256 * 256
+
+
+class Engine(StrEnum):
+    """What draws: the worker's own pipelines, or the original scripts in their own environment."""
+
+    diffusers = "diffusers"
+    compvis = "compvis"
 
 
 class SafetyChecker(StrEnum):
@@ -156,7 +164,7 @@ class Job(BaseModel):
     seed: int = parameter(
         42,
         name="Seed",
-        description="Seed of the first image; image k has seed Seed + k.",
+        description="Seed of the first image; image k has seed Seed + k (with Engine=compvis: of the whole run).",
         rule="a whole number from 0 to 4294967295, for example 42",
         ge=0,
         le=2**32 - 1,
@@ -239,6 +247,12 @@ class Job(BaseModel):
         ge=0.01,
         le=1,
         allow_inf_nan=False,
+    )
+    engine: Engine = parameter(
+        "diffusers",
+        name="Engine",
+        description="What draws: diffusers, or compvis for the original txt2img.py and img2img.py (docs/models.md).",
+        rule="one of diffusers, compvis",
     )
     lora: str = parameter(
         "",
@@ -344,6 +358,13 @@ class Job(BaseModel):
                 f"Eta is {self.ddim_eta:g}, but must be 0 for Sampler {self.sampler!s}: only ddim has such noise. "
                 "Leave Eta out, or choose Sampler ddim"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_engine_can(self) -> Job:
+        reason = why_not(self) if self.engine == Engine.compvis else None
+        if reason:
+            raise ValueError(reason)
         return self
 
     @property

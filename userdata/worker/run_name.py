@@ -25,6 +25,7 @@ WORDS = frozenset(
         "FixedCode",
         "Precision",
         "Model",
+        "Engine",
         "Lora",
         "InitImage",
         "PromptFile",

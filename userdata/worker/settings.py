@@ -26,6 +26,8 @@ class Settings(BaseModel):
     life_cycle: LifeCycle = Field("on-demand", alias="SD_LIFE_CYCLE")
     lora_file: Path | None = Field(None, alias="SD_LORA_FILE")
     safety_checker: Path | None = Field(None, alias="SD_SAFETY_CHECKER")
+    compvis_repository: Path | None = Field(None, alias="SD_COMPVIS_REPOSITORY")
+    compvis_python: Path | None = Field(None, alias="SD_COMPVIS_PYTHON")
     boot_started_at: datetime = Field(alias="SD_BOOT_STARTED_AT")
     device: Literal["cpu"] | None = Field(None, alias="SD_DEVICE")
     state_directory: Path = Field(alias="STATE_DIRECTORY")

@@ -36,6 +36,7 @@ PARAMETERS = {
     "FixedCode": "off",
     "Precision": "autocast",
     "Model": "tiny",
+    "Engine": "diffusers",
     "Lora": "",
     "SafetyChecker": "mark",
     "Watermark": "off",

@@ -1,0 +1,190 @@
+"""Draws a job with the original scripts, and hands each image on as soon as its file is whole."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy
+import torch
+from PIL import Image
+
+from userdata.worker.compvis_command import command
+from userdata.worker.compvis_folder import prepare_folder
+from userdata.worker.drawn_with import DrawnWith
+from userdata.worker.generate import FlagsOf
+from userdata.worker.image_request import ImageRequest
+from userdata.worker.initial_image import fit_image
+from userdata.worker.job import Job
+from userdata.worker.pace import Pace
+from userdata.worker.pending_batch import DrawnImage
+from userdata.worker.run_error import RunError
+from userdata.worker.settings import Settings
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 0.5
+STOP_SECONDS = 30
+LAST_LINES = 20
+
+ImageStep = Callable[[DrawnImage], DrawnImage]
+
+
+class CompvisDrawing:
+    """One run of the original script, for all images of `job`; those that are not in `requests` are drawn and dropped.
+
+    The script has one stream of random numbers for the whole run, so that a later image cannot be made without those
+    before it. The functions are those of `Drawing`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        job: Job,
+        requests: Sequence[ImageRequest],
+        *,
+        initial_image: Image.Image | None,
+        device: torch.device,
+        image_steps: Sequence[ImageStep],
+        save: Callable[[DrawnImage], None],
+        leave_if_asked: Callable[[], None],
+        estimate: Callable[[float], None],
+        flags_of: FlagsOf | None = None,
+    ) -> None:
+        self._settings = settings
+        self._job = job
+        self._wanted = {request.index for request in requests}
+        self._initial_image = initial_image
+        self._device = device
+        self._image_steps = image_steps
+        self._save = save
+        self._leave_if_asked = leave_if_asked
+        self._estimate = estimate
+        self._flags_of = flags_of
+        self._folder = settings.state_directory / "compvis"
+        self._outdir = settings.state_directory / "compvis-outputs"
+        self._next = 0
+        self._pace = Pace(job.images_total)
+        self._last_at = time.monotonic()
+
+    def do(self) -> None:
+        """Draws all of them. Raises `RunError` with a sentence for a person, and what the given functions raise."""
+        settings = self._settings
+        if settings.compvis_repository is None or settings.compvis_python is None:
+            raise RunError("The original scripts were not fetched by the boot. Start the instance again.")
+        checkpoint = prepare_folder(self._folder, settings.model_folder)
+        shutil.rmtree(self._outdir, ignore_errors=True)
+        words = command(
+            self._job,
+            python=settings.compvis_python,
+            repository=settings.compvis_repository,
+            checkpoint=checkpoint,
+            outdir=self._outdir,
+            initial_image=self._write_initial_image(),
+        )
+        self._last_at = time.monotonic()
+        self._run(words, settings.compvis_repository)
+        shutil.rmtree(self._outdir, ignore_errors=True)
+
+    def _write_initial_image(self) -> Path | None:
+        if self._initial_image is None:
+            return None
+        file = self._folder / "initial-image.png"
+        # The original takes the image's own size, and knows no other.
+        fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(file)
+        return file
+
+    def _run(self, words: Sequence[str], repository: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(repository), "TRANSFORMERS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+        process = subprocess.Popen(
+            words,
+            cwd=self._folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        said: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        reader = threading.Thread(target=_log_lines, args=(process, said), name="compvis", daemon=True)
+        reader.start()
+        try:
+            while process.poll() is None:
+                self._leave_if_asked()
+                self._hand_on(finished=False)
+                time.sleep(POLL_SECONDS)
+        finally:
+            _end(process)
+            reader.join(STOP_SECONDS)
+        self._hand_on(finished=True)
+        if process.returncode or self._next < self._job.images_total:
+            raise RunError(_explain(process.returncode, "\n".join(said)))
+
+    def _hand_on(self, *, finished: bool) -> None:
+        """Hands on the images that are whole: all but the last one that is there, until the script has ended."""
+        while self._file(self._next).exists() and (finished or self._file(self._next + 1).exists()):
+            index, now = self._next, time.monotonic()
+            self._next += 1
+            with Image.open(self._file(index)) as image:
+                drawn = self._drawn(index, image.convert("RGB"), now - self._last_at)
+            self._last_at = now
+            self._pace.done += 1
+            self._estimate(self._pace.remaining_seconds(self._pace.done))
+            if index in self._wanted:
+                for step in self._image_steps:
+                    drawn = step(drawn)
+                self._save(drawn)
+
+    def _file(self, index: int) -> Path:
+        return self._outdir / f"samples/{index:05}.png"
+
+    def _drawn(self, index: int, image: Image.Image, seconds: float) -> DrawnImage:
+        drawn_with = DrawnWith(
+            indices=list(range(self._job.images_total)),
+            execution="compvis",
+            precision="float16" if self._job.precision == "autocast" else "float32",
+            device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type,
+        )
+        flagged = None
+        if self._flags_of:
+            colours = torch.from_numpy(numpy.array(image)).to(self._device).permute(2, 0, 1)[None] / 255
+            flagged = bool(self._flags_of(colours)[0])
+        return DrawnImage(index, image, seconds, drawn_with, flagged)
+
+
+def _log_lines(process: subprocess.Popen[bytes], said: collections.deque[str]) -> None:
+    for line in process.stdout or ():
+        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
+        if shown:
+            said.append(shown)
+            logger.info("  %s", shown)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the script and what it has started, if it still runs."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.warning("The original script does not end at signal %d", number)
+
+
+def _explain(code: int, said: str) -> str:
+    if "CUDA out of memory" in said:
+        return (
+            "The GPU's memory does not suffice for the original script. Deploy again with fewer Samples or smaller "
+            "images, with a larger InstanceType, or with Engine=diffusers, which needs a quarter of it."
+        )
+    last = said.splitlines()[-1] if said else "it said nothing"
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+    return f"The original script {how} before all images were drawn: {last}. log.txt of this run has all that it said."
