@@ -13,7 +13,7 @@ from rich.table import Table
 from scripts.command_line.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
-from scripts.command_line.deployment import RETRIES, Deployment, find_deployment
+from scripts.command_line.deployment import RETRIES, Deployment, find_standing
 from scripts.command_line.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.expected_cost import expect_cost, expected_as_json, show_expected
 from scripts.command_line.parameter_options import with_parameter_options
@@ -102,7 +102,7 @@ def cost(
 def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
     """What is deployed, and whether AWS could be asked at all: nothing here needs an account."""
     try:
-        return find_deployment(session, stack), True
+        return find_standing(session, stack), True
     except CommandError:
         return None, False
 

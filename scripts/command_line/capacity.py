@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
 
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.deployment import RETRIES
+from scripts.command_line.plan import Plan
+from scripts.command_line.repeat_command import deploy_command
 from scripts.command_line.zones import alternatives, zones_offering
 
 if TYPE_CHECKING:
@@ -29,15 +31,20 @@ MEANINGS = {
 }
 QUOTA = ("VcpuLimit", "MaxSpot")
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED")
+# What CloudFormation tells of a stack itself when an operation on it begins.
+STACK_TYPE = "AWS::CloudFormation::Stack"
+BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+# The events have AWS's clock, `since` has this machine's.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def explain_capacity(
-    session: boto3.Session, *, stack: str, since: datetime, instance_type: str, zone: str | None, spot: bool
+    session: boto3.Session, *, stack: str, since: datetime, plan: Plan, given: Mapping[str, str]
 ) -> str | None:
     """Why the stack's instance could not be had, with the next command to try; None for another failure.
 
-    `since` is when the deploy began; `zone` the one that it asked for, None where it named none. Raises
-    `CommandError` when AWS does not say.
+    `since` is when the deploy of `plan` began, and `given` the parameters that it was given. Raises `CommandError`
+    when AWS does not say.
     """
     reason = next(filter(_meaning, _reasons(session, stack, since)), None)
     meaning = _meaning(reason) if reason else None
@@ -45,9 +52,11 @@ def explain_capacity(
         return None
     said = f"The instance could not be had: {meaning}. AWS says: {reason}"
     if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
-        request = f"sd quota request --instance-type {instance_type}{' --spot' if spot else ''}"
+        request = (
+            f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
+        )
         return f"{said}\nAsk for more: {request}; see `sd doctor`."
-    return "\n".join([said, *_what_next(session, instance_type, zone or _zone_in(reason), spot=spot)])
+    return "\n".join([said, *_what_next(session, plan, given, plan.settings.az or _zone_in(reason))])
 
 
 def _meaning(reason: str) -> str | None:
@@ -60,19 +69,24 @@ def _zone_in(reason: str) -> str | None:
 
 
 def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
+    """Why resources failed in the stack's latest operation, the latest first; none where it is an earlier deploy's."""
     client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
+    reasons: list[str] = []
     with aws_errors_in_words(f"read the events of the stack {stack}"):
         pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
-        return [
-            event.get("ResourceStatusReason", "")
-            for page in pages
-            for event in page["StackEvents"]
-            if event["Timestamp"] >= since and event.get("ResourceStatus") in FAILED
-        ]
+        for event in (event for page in pages for event in page["StackEvents"]):
+            status = event.get("ResourceStatus", "")
+            if event["Timestamp"] < since - CLOCKS_DIFFER:
+                break
+            if event.get("ResourceType") == STACK_TYPE and status in BEGUN:
+                return reasons
+            if status in FAILED:
+                reasons.append(event.get("ResourceStatusReason", ""))
+    return []
 
 
-def _what_next(session: boto3.Session, instance_type: str, zone: str | None, *, spot: bool) -> list[str]:
-    context = " -c spot=true" if spot else ""
+def _what_next(session: boto3.Session, plan: Plan, given: Mapping[str, str], zone: str | None) -> list[str]:
+    instance_type, settings = plan.machine.instance_type, plan.settings.given()
     lines = []
     try:
         offering = zones_offering(session, instance_type)
@@ -80,13 +94,14 @@ def _what_next(session: boto3.Session, instance_type: str, zone: str | None, *, 
             # The zones after the one that failed, then those before it: each further failure names another.
             place = offering.index(zone)
             offering = [*offering[place + 1 :], *offering[:place]]
-        if offering:
-            lines.append(f"Try the next zone: sd deploy{context} -c az={shlex.quote(offering[0])}")
         other = alternatives(session, instance_type)
     except CommandError as error:
         return [str(error)]
+    if offering:
+        lines.append(f"Try the next zone: {deploy_command(given, {**settings, 'az': offering[0]})}")
     if other:
-        lines.append(f"Or the next type: sd deploy{context} --instance-type {other[0]}")
-    if spot:
-        lines.append("Or on demand, at the full price: sd deploy -c spot=false")
+        lines.append(f"Or the next type: {deploy_command({**given, 'InstanceType': other[0]}, settings)}")
+    if plan.settings.spot:
+        on_demand = {name: value for name, value in settings.items() if name != "max_price"} | {"spot": "false"}
+        lines.append(f"Or on demand, at the full price: {deploy_command(given, on_demand)}")
     return lines

@@ -18,7 +18,7 @@ from scripts.command_line.deployment import (
     RETRIES,
     Deployment,
     deployed_settings,
-    find_deployment,
+    find_standing,
     need_deployment,
 )
 from scripts.command_line.doctor import refuse_what_blocks
@@ -55,7 +55,7 @@ def deploy(
     """
     check_settings(parse_context(context))
     check_parameters({**given, **NO_INPUTS})
-    deployment = find_deployment(session, stack)
+    deployment = find_standing(session, stack)
     settings = {**deployed_settings(deployment), **parse_context(context)}
     before = deployment.parameters if deployment else {}
     wanted = {**before, **given}
@@ -89,9 +89,8 @@ def _deploy_or_explain(
                 session,
                 stack=stack,
                 since=began,
-                instance_type=plan.machine.instance_type,
-                zone=plan.settings.az,
-                spot=plan.settings.spot,
+                plan=plan,
+                given=given,
             )
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear

@@ -14,6 +14,9 @@ from scripts.command_line.command_error import CommandError, aws_errors_in_words
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 
 
+CREATION_FAILED = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+
 @dataclass(frozen=True)
 class Deployment:
     """A stack that is there: its name, CloudFormation's word for its state, its parameters and its outputs."""
@@ -59,6 +62,12 @@ def find_deployment(session: boto3.Session, stack: str) -> Deployment | None:
         parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in described.get("Parameters", [])},
         outputs={o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])},
     )
+
+
+def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
+    """The same, but None also for a stack whose creation failed: `cdk deploy` removes it and begins anew."""
+    deployment = find_deployment(session, stack)
+    return None if deployment and deployment.state in CREATION_FAILED else deployment
 
 
 def need_deployment(session: boto3.Session, stack: str) -> Deployment:

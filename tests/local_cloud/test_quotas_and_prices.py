@@ -7,7 +7,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -19,7 +18,8 @@ pytestmark = pytest.mark.local_cloud
 ROOT = Path(__file__).parent.parent.parent
 
 
-def sd(cloud: LocalCloud, *arguments: str) -> tuple[int, Any]:
+def run_sd(cloud: LocalCloud, *arguments: str) -> tuple[int, str, str]:
+    """The command line as a process: its exit status, what it printed, and its errors."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.command_line", *arguments],
         cwd=ROOT,
@@ -28,8 +28,13 @@ def sd(cloud: LocalCloud, *arguments: str) -> tuple[int, Any]:
         text=True,
         check=False,
     )
-    assert not done.stderr, done.stderr
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout, done.stderr
+
+
+def sd(cloud: LocalCloud, *arguments: str) -> tuple[int, str]:
+    status, printed, errors = run_sd(cloud, *arguments)
+    assert not errors, errors
+    return status, printed
 
 
 def test_a_request_for_more_is_filed_once_and_stays_pending(cloud: LocalCloud) -> None:

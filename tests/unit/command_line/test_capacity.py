@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from scripts.command_line import capacity
 from scripts.command_line import deploy as deploy_module
 from scripts.command_line.capacity import explain_capacity
 from scripts.command_line.command_error import CommandError
+from scripts.command_line.plan import make_plan
 from tests.unit.command_line.conftest import Account
 from tests.unit.command_line.test_deploy import run
 
@@ -28,10 +32,10 @@ def explain(
     spot: bool = False,
 ) -> str | None:
     monkeypatch.setattr(capacity, "_reasons", lambda *_: list(reasons))
-    now = datetime.now(UTC)
-    return explain_capacity(
-        account.session, stack="SdOnEc2", since=now, instance_type=instance_type, zone=zone, spot=spot
-    )
+    given = {"Prompt": "a horse's tail", "InstanceType": instance_type}
+    context = {"spot": "true", "max_price": "0.5"} if spot else {}
+    plan = make_plan(None, given, {**context, **({"az": zone} if zone else {})})
+    return explain_capacity(account.session, stack="SdOnEc2", since=datetime.now(UTC), plan=plan, given=given)
 
 
 def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +45,8 @@ def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch
     assert "AWS has no such instance to give in this zone at the moment" in first
     assert NO_CAPACITY in first
     assert commands == [
-        "Try the next zone: sd deploy -c az=us-east-1c",
-        "Or the next type: sd deploy --instance-type g4dn.xlarge",
+        """Try the next zone: sd deploy 'a horse'"'"'s tail' -c az=us-east-1c --instance-type=g5.xlarge""",
+        """Or the next type: sd deploy 'a horse'"'"'s tail' --instance-type=g4dn.xlarge""",
     ]
 
 
@@ -85,8 +89,8 @@ def test_a_quota_is_no_matter_of_zones(
 def test_on_demand_is_offered_to_who_wanted_spot(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     said = explain(account, monkeypatch, "There is no Spot capacity available that matches your request.", spot=True)
     assert said is not None
-    assert "sd deploy -c spot=true -c az=" in said
-    assert said.endswith("Or on demand, at the full price: sd deploy")
+    assert "-c spot=true -c max_price=0.5 -c az=" in said
+    assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --instance-type=g5.xlarge""")
 
 
 def test_another_failure_is_left_to_cloudformation(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,10 +98,35 @@ def test_another_failure_is_left_to_cloudformation(account: Account, monkeypatch
     assert explain(account, monkeypatch) is None
 
 
-def test_the_events_of_this_deploy_alone_are_read(account: Account) -> None:
-    """moto's own stack: no failure in it."""
-    account.deploy()
-    assert capacity._reasons(account.session, "SdOnEc2", datetime(2020, 1, 1, tzinfo=UTC)) == []
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def event(minutes: float, status: str, reason: str = "", kind: str = "AWS::EC2::Instance") -> dict[str, Any]:
+    return {
+        "StackId": "arn", "EventId": str(minutes), "StackName": "SdOnEc2",
+        "Timestamp": NOON + timedelta(minutes=minutes),
+        "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("since", "expected"), [(0.0, ["second"]), (3.0, ["second"]), (20.0, [])])
+def test_the_latest_operation_s_failures_alone_are_read(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, since: float, expected: list[str]
+) -> None:
+    """Recorded events, the latest first. AWS's clock may be some minutes behind this machine's."""
+    client = session.client("cloudformation")
+    monkeypatch.setattr(session, "client", lambda *_, **__: client)
+    events = [
+        event(2, "ROLLBACK_IN_PROGRESS", "The following resource(s) failed", capacity.STACK_TYPE),
+        event(1.5, "CREATE_FAILED", "second"),
+        event(1, "CREATE_IN_PROGRESS"),
+        event(0.5, "UPDATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
+        event(-1, "CREATE_FAILED", "first"),
+        event(-2, "CREATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
+    ]
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_stack_events", {"StackEvents": events}, {"StackName": "SdOnEc2"})
+        assert capacity._reasons(session, "SdOnEc2", NOON + timedelta(minutes=since)) == expected
 
 
 def test_a_deploy_that_fails_for_capacity_says_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,5 +136,5 @@ def test_a_deploy_that_fails_for_capacity_says_so(account: Account, monkeypatch:
     account.deploy()
     monkeypatch.setattr(deploy_module, "cdk_deploy", fails)
     monkeypatch.setattr(capacity, "_reasons", lambda *_: [NO_CAPACITY])
-    with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy -c az=us-east-1c"):
+    with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy 'a tree' -c az=us-east-1c$|Or"):
         run(account, {"Prompt": "a tree"})
