@@ -13,6 +13,7 @@ from PIL import Image
 
 from userdata.worker.batch_size import largest_batch
 from userdata.worker.batches import kinds_of, next_batch
+from userdata.worker.decoder_tiles import decode_in_tiles
 from userdata.worker.drawn_with import Execution
 from userdata.worker.execution import choose_execution, executing
 from userdata.worker.finishing import Finishing
@@ -101,10 +102,13 @@ class Drawing:
                     self._finishing.hand_over(self._begin(batch, execution))
                     drawn += len(batch)
         except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
+            largest = max(1, len(batch) // 2)
+            if len(batch) > 1:
+                logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
+            elif decode_in_tiles(self._pipeline, batch[0]):
+                logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
+            else:
                 raise out_of_memory(batch) from error
-            largest = len(batch) // 2
-            logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
         torch.cuda.empty_cache()  # of the recorded graphs, if any
         return drawn, largest
 

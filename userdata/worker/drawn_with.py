@@ -15,7 +15,7 @@ class DrawnWith(BaseModel):
     Rounding differs with the size of the batch, with the way in which the network's kernels are started, with the
     precision and with the device. `indices` are the images of the batch, in their order in it; `execution` is how the
     denoising network ran, `compvis` in the original scripts; `precision` is the torch name of its numbers' type;
-    `device` names the card, or is `cpu`.
+    `device` names the card, or is `cpu`; `tiled` says that the decoder worked in tiles, for want of memory.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,3 +24,4 @@ class DrawnWith(BaseModel):
     execution: Execution
     precision: str
     device: str
+    tiled: bool = False

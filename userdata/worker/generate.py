@@ -49,11 +49,14 @@ def draw_batch(
     initial_image: Image.Image | None,
     on_step: Callable[[float], None],
     execution: Execution = "eager",
+    tiled: bool = False,
 ) -> list[DrawnImage]:
-    """Draws the images of `batch` as `begin_batch` does, and waits for them.
+    """Draws the images of `batch` as `begin_batch` does, and waits for them; `tiled` has them decoded in tiles.
 
     Raises `RunError` when the GPU's memory does not suffice or the model yields no numbers.
     """
+    if tiled:
+        pipeline.vae.enable_tiling()
     try:
         with executing(pipeline, execution):
             pending = begin_batch(
@@ -122,6 +125,7 @@ def begin_batch(
         execution=execution,
         precision=str(pipeline.dtype).removeprefix("torch."),
         device=_name_of(pipeline.device),
+        tiled=bool(pipeline.vae.use_tiling),
     )
     flags = flags_of(colours) if flags_of else None
     return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)

@@ -75,6 +75,7 @@ def replay(
         initial_image=initial_image.image if initial_image else None,
         on_step=lambda _share: None,
         execution=execution,
+        tiled=record.drawn_with.tiled,
     )
     again = next(image for image in drawn if image.index == record.index)
     image = with_watermark(again.image) if job.watermark == Watermark.on else again.image

@@ -41,6 +41,29 @@ def test_full_memory_with_one_image_is_told_with_the_way_out(tiny_model: Path, m
         _draw(pipeline, Job(**SMALL, n_iter=1, n_samples=2))
 
 
+def test_image_that_fits_only_in_tiles_is_decoded_in_tiles(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job(**{**SMALL, "W": 128}, n_iter=2, n_samples=1)
+    pipeline = _pipeline(tiny_model)
+    pipeline.vae.tile_sample_min_size, pipeline.vae.tile_latent_min_size = 64, 8
+    whole = _draw(pipeline, job)
+    assert [image.drawn_with.tiled for image in whole] == [False, False]
+
+    decode = pipeline.vae.decoder.forward
+
+    def decode_small_ones(latents: torch.Tensor, *args: Any) -> Any:
+        if latents.shape[-1] > 8:
+            raise torch.OutOfMemoryError
+        return decode(latents, *args)
+
+    monkeypatch.setattr(pipeline.vae.decoder, "forward", decode_small_ones)
+    tiled = _draw(pipeline, job)
+    assert [(image.index, image.drawn_with.tiled) for image in tiled] == [(0, True), (1, True)]
+    assert "decoded in tiles" in caplog.text
+    assert tiled[0].image.size == whole[0].image.size
+
+
 def test_images_that_are_drawn_are_saved_whatever_ends_the_drawing(tiny_model: Path) -> None:
     steps = []
 
