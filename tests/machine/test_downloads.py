@@ -30,7 +30,9 @@ def launched_for_weights(
     model = find_model(MODEL)
     (file,) = model.files
     launch = Launch(site, {urlsplit(model.url(file.path)).path: WEIGHTS}, weights_pinned(WEIGHTS))
-    with launch({"Model": MODEL}, {"SD_WEIGHTS_URL": URL}, manner, spoil) as instance:
+    # The server has the weights alone.
+    given = {"Model": MODEL, "SafetyChecker": "off"}
+    with launch(given, {"SD_WEIGHTS_URL": URL}, manner, spoil) as instance:
         yield instance, launch
 
 
