@@ -69,3 +69,17 @@ def test_a_model_that_does_not_fit_is_refused(
         return
     with pytest.raises(RuleError, match=why):
         check_rules(template, values)
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "refused"), [("g5.xlarge", False), ("g6e.xlarge", False), ("p5.4xlarge", True)]
+)
+def test_the_original_scripts_run_on_cards_that_their_torch_knows(
+    template: Template, instance_type: str, refused: bool
+) -> None:
+    values = {"Engine": "compvis", "InstanceType": instance_type, "VolumeSize": "100", "BootstrapVersion": "99"}
+    if not refused:
+        check_rules(template, values)
+        return
+    with pytest.raises(RuleError, match="Engine=compvis runs PyTorch of 2022"):
+        check_rules(template, values)
