@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-# Measured on an H100, which has 132 multiprocessors, at 512 x 640 (docs/performance.md): a batch of 12 keeps it busy,
-# more gain less than a hundredth, and one of 3 takes an eighth longer for an image. Smaller GPUs were not measured.
-MULTIPROCESSORS_PER_IMAGE = 11
-LARGEST = 12
+# Measured on an H100, which has 132 multiprocessors, at 512 x 640 (docs/performance.md): a batch of 20 is the fastest,
+# and one of 6 takes 4 % longer for an image. Smaller GPUs were not measured.
+MULTIPROCESSORS_PER_IMAGE = 6
+LARGEST = 20
 # Of a batch, beside the weights: the U-Net's own for both halves of the guidance, and the pixels, in bytes. Measured
 # there: 440 with fused kernels, 610 without.
 BYTES_PER_PIXEL = 700

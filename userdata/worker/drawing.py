@@ -91,7 +91,7 @@ class Drawing:
 
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
         """Draws `kind`, at most `largest` at once; returns how many were drawn and the largest number to go on with."""
-        execution = choose_execution(self._pipeline, kind[0].ddim_steps)
+        execution = choose_execution(self._pipeline, steps=kind[0].ddim_steps, images=len(kind))
         drawn = 0
         batch = kind
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 
 from userdata.worker.cuda_graph import graphed
@@ -14,15 +15,21 @@ from userdata.worker.fused_blocks import fused, fused_kernels_work
 
 # Recording costs about three plain steps, and a plain step of a large GPU waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8
+# Loading the fused kernels takes a process some five seconds; on an H100 they save 3 ms of each step of each image
+# (docs/performance.md). What they save is access to memory, which is slower on a smaller GPU, roughly by the square of
+# its multiprocessors.
+IMAGE_STEPS_WORTH_THE_KERNELS = 1700
+MULTIPROCESSORS_OF_H100 = 132
 
 
-def choose_execution(pipeline: DiffusionPipeline, steps: int) -> Execution:
-    """The fastest way for `steps` denoising steps of one shape on the device of `pipeline`."""
+def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) -> Execution:
+    """The fastest way for `images` images of one shape and `steps` steps each on the device of `pipeline`."""
     if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING:
         return "eager"
-    if isinstance(denoising_network(pipeline), UNet2DConditionModel) and fused_kernels_work(pipeline.device):
-        return "fused"
-    return "cuda_graph"
+    processors = torch.cuda.get_device_properties(pipeline.device).multi_processor_count
+    worth = IMAGE_STEPS_WORTH_THE_KERNELS * (processors / MULTIPROCESSORS_OF_H100) ** 2
+    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel) and steps * images >= worth
+    return "fused" if fits and fused_kernels_work(pipeline.device) else "cuda_graph"
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def fused_kernels_work(device: torch.device) -> bool:
 def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
     """The U-Net and the decoder of `pipeline` run with fused kernels while this is open."""
     networks = [pipeline.unet, pipeline.vae.decoder]
-    replaced = [module for network in networks for module in _fuse(network)]
+    replaced = [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_fuse(pipeline.vae.decoder)]
     try:
         for network in networks:
             network.to(memory_format=torch.channels_last)
@@ -94,14 +94,23 @@ def _fuse(network: Any) -> Iterator[nn.Module]:
         if forward_of_block:
             block.forward = partial(forward_of_block, block)
             yield block
-        elif type(block) is Upsample2D and _fits_upsampling(block):
-            block.forward = partial(_upsampling, block, _parity_weights(block.conv.weight))
-            yield block
     last: tuple[Any, Any] = network.conv_norm_out, network.conv_act
     if isinstance(last[0], nn.GroupNorm) and isinstance(last[1], nn.SiLU):
         for module, forward in zip(last, (_norm_with_silu, _unchanged), strict=True):
             module.forward = partial(forward, module)
             yield module
+
+
+def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
+    """As `_fuse`, for what doubles the pixels.
+
+    Not for the decoder: on its large maps cuDNN does convolutions of 2 × 2 so slowly that decoding takes three times
+    as long.
+    """
+    for block in network.modules():
+        if isinstance(block, Upsample2D) and _fits_upsampling(block):
+            block.forward = partial(_upsampling, block, _parity_weights(block.conv.weight))
+            yield block
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:

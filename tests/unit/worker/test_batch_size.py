@@ -14,11 +14,11 @@ PIXELS = 512 * 640
 @pytest.mark.parametrize(
     ("multiprocessors", "free_gib", "pixels", "expected"),
     [
-        (132, 75.0, PIXELS, 12),  # H100
-        (80, 20.0, PIXELS, 7),  # A10G
-        (40, 12.0, PIXELS, 3),  # T4
+        (132, 75.0, PIXELS, 20),  # H100
+        (80, 20.0, PIXELS, 13),  # A10G
+        (40, 12.0, PIXELS, 6),  # T4
         (132, 2.0, PIXELS, 4),  # another process has the rest
-        (132, 75.0, 2048 * 2048, 12),
+        (132, 75.0, 2048 * 2048, 20),
         (80, 20.0, 2048 * 2048, 2),
         (40, 0.1, 2048 * 2048, 1),  # does not fit: one is tried, and refused in words
     ],
