@@ -24,13 +24,10 @@ from benchmarks.card import Utilisation, describe, matrix_rate
 from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import Run, draw, load
 from benchmarks.short_job import do_short_job
+from stacks.card_speeds import DECODE_TFLOP, STEP_TFLOP
 from userdata.worker.job import Job
 from userdata.worker.tiny_model import make_tiny_model
 
-# Operations of one image of 512 x 640 with guidance: a step of both halves, and the decoder.
-# Counted with torch.utils.flop_counter on the networks of Stable Diffusion v1.
-STEP_OPERATIONS = 2.08e12
-DECODER_OPERATIONS = 3.15e12
 LONG_RUN_IMAGES = 1600
 PARTS = ("load", "memory", "ddim", "dpm-solver", "short")
 
@@ -135,7 +132,7 @@ class Benchmark:
             run = draw(pipeline, job, batches=self._options.batches)
         busy = utilisation.share(run.finished[0][0], run.finished[-1][0]) if len(run.finished) > 1 else None
         summary = run.summary()
-        operations = job.ddim_steps * STEP_OPERATIONS + DECODER_OPERATIONS
+        operations = (job.ddim_steps * STEP_TFLOP + DECODE_TFLOP) * 1e12
         if self._layout:
             summary["share_of_matrix_product"] = operations / summary["median_s"] / self._rate
         self._tell(name, {**summary, **self._setting_up(run), "gpu_busy": busy})
