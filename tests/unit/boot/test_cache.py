@@ -232,7 +232,7 @@ def test_the_boot_takes_weights_from_the_cache(machine: Machine) -> None:
     file.update(bytes=len(WEIGHTS), sha256=SHA256)
     catalogue.write_text(json.dumps(entries))
     machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu", SD_WEIGHTS_URL="http://127.0.0.1:9/nothing-is-here")
-    machine.parameters["Model"] = "stable-diffusion-v1-5"
+    machine.parameters.update(Model="stable-diffusion-v1-5", SafetyChecker="off")
     key = f"cache/weights/{SHA256}/{file['path']}"
     boto3.client("s3").put_object(Bucket=machine.bucket_name, Key=key, Body=WEIGHTS)
     done = machine.boot()

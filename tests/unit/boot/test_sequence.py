@@ -128,10 +128,10 @@ def test_parameters_without_a_run_leave_their_log_beside_the_record(machine: Mac
 
 
 def test_an_error_that_nobody_expected_is_told_in_one_sentence(machine: Machine) -> None:
-    (machine.folders.bundle / "userdata/models.json").write_text("{")
+    (machine.folders.bundle / "userdata/sd-worker.service").write_bytes(b"\xff")
     assert machine.boot().returncode == 70
     error = machine.document("/status.json")["error"]
-    assert error["message"].startswith("The boot met something that it was not made for (JSONDecodeError: ")
+    assert error["message"].startswith("The boot met something that it was not made for (UnicodeDecodeError: ")
     assert "Traceback" not in error["message"]
     assert "Traceback" in error["log_tail"]
     assert machine.calls == ["shutdown -P now"]

@@ -146,7 +146,7 @@ def test_done_run_leaves_the_worker_idle_until_sigterm(machine: Machine, paramet
     machine.environment["SD_MODEL_FOLDER"] = str(machine.folder / "no-such-model")
     keys = machine.deploy(parameters(Iterations="1", Samples="1", IdleMinutes="60"))
     machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
-    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done"}')
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done", "images_total": 1}')
     before = machine.versions()
     worker = machine.start()
     _wait_until(lambda: "Idle for 60 minutes" in machine.log(), worker, machine)
@@ -158,7 +158,7 @@ def test_done_run_leaves_the_worker_idle_until_sigterm(machine: Machine, paramet
 def test_idle_time_ends_by_itself(machine: Machine, parameters: Deploy) -> None:
     keys = machine.deploy(parameters(Iterations="1", Samples="1", IdleMinutes="0.001"))
     machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
-    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done"}')
+    machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done", "images_total": 1}')
     assert machine.start().wait(timeout=30) == 0, machine.log()
 
 
