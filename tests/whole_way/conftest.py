@@ -16,7 +16,7 @@ from userdata.worker.job import Job
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK = {"Model": "tiny", "Height": "64", "Width": "64", "Steps": "2", "IdleMinutes": "0"}
-PATIENCE = 120.0  # seconds
+PATIENCE = 300.0
 Found = TypeVar("Found")
 
 
