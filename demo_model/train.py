@@ -46,7 +46,6 @@ class Recipe:
     `keep_seconds` the model is written as far as it is.
     """
 
-    # More native ones make a table of latents of more than 2^31 numbers, out of which torch read what was no number.
     scenes: int = 320_000
     vae_batch: int = 64
     vae_steps: int = 30_000

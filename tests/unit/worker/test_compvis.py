@@ -209,13 +209,13 @@ def test_the_command_is_the_originals_spelling() -> None:
         job,
         python=Path("/env/bin/python"),
         repository=Path("/original"),
-        checkpoint=Path("/work/model.ckpt"),
+        checkpoint=Path("/weights/model.ckpt"),
         outdir=Path("/out"),
         initial_image=None,
     )
     assert words[:3] == ["/env/bin/python", "/original/scripts/txt2img.py", "--prompt=-a horse"]
     assert " ".join(words[3:]) == (
-        "--outdir /out --config /original/configs/stable-diffusion/v1-inference.yaml --ckpt /work/model.ckpt "
+        "--outdir /out --config /original/configs/stable-diffusion/v1-inference.yaml --ckpt /weights/model.ckpt "
         "--ddim_steps 75 --scale 7.5 --seed 5 --n_iter 2 --n_samples 3 --skip_grid --ddim_eta 0.0 "
         "--precision autocast --H 512 --W 640 --plms"
     )
