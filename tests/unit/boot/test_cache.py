@@ -11,6 +11,7 @@ from tests.unit.boot.conftest import Machine
 from userdata.boot.bucket import Bucket
 from userdata.boot.cache import Cache, Entry, State, read_notes, write_notes
 from userdata.boot.kernels import provide_kernels
+from userdata.boot.patience import Patience
 from userdata.boot.save_cache import save_cache
 from userdata.worker.layout import Folders
 
@@ -122,7 +123,8 @@ def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: 
 
 
 def test_a_bucket_that_refuses_ends_nothing(first: Host, caplog: pytest.LogCaptureFixture) -> None:
-    first.bucket.name = "there-is-no-such-bucket-0123"
+    # test_bucket.py proves that it is tried again.
+    first.bucket = Bucket("there-is-no-such-bucket-0123", patience=Patience(attempts=1))
     first_boot(first)
     with caplog.at_level(logging.WARNING):
         first.succeeds()
