@@ -434,6 +434,19 @@ def test_change_sets_of_one_name_belong_to_their_stacks(stack: Stack, cloud: Loc
     other.client.delete_stack(StackName=other.name)
 
 
+def test_a_stack_that_was_rolled_back_is_created_again_once_it_is_deleted(stack: Stack) -> None:
+    """As `cdk deploy` does after a failure: it deletes the stack, and gives its change set the same name again."""
+    bad = {"Bad": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "no such/name"}}}
+    for resources, status in ((bad, "ROLLBACK_COMPLETE"), ({"Good": {"Type": "AWS::SQS::Queue"}}, "CREATE_COMPLETE")):
+        named = {"StackName": stack.name, "ChangeSetName": "cdk-deploy-change-set"}
+        template = json.dumps({"Resources": resources})
+        stack.client.create_change_set(ChangeSetType="CREATE", TemplateBody=template, **named)
+        stack.client.execute_change_set(**named)
+        stack.expect(status)
+        if status == "ROLLBACK_COMPLETE":
+            stack.delete()
+
+
 def of_stack(stack: Stack) -> list[str]:
     """What is left of a stack in EC2, by the tags that the service puts on everything."""
     tags = stack.cloud.client("ec2").describe_tags(

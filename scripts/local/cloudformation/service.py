@@ -248,6 +248,9 @@ class CloudFormation:
             return
         for export in stack.exports:
             backend.exports.pop(export.name, None)
+        # moto keeps them, and the next stack of this name would meet them: the CDK CLI gives all the same name.
+        for change_set in [one for one in backend.change_sets.values() if one.stack_id == stack.stack_id]:
+            del backend.change_sets[change_set.change_set_id]
         _finish(stack, "DELETE_COMPLETE")
         backend.stacks.pop(stack.stack_id)
         backend.deleted_stacks[stack.stack_id] = stack
