@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
+from tests import terminal
 from tests.local_cloud.conftest import Stack, until
 
 pytestmark = pytest.mark.local_cloud
@@ -56,17 +56,8 @@ class App:
         self.stack.name = "Small"
 
     def cdk(self, *words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            ["cdk", *words, "--app", f"{sys.executable} app.py", "--output", str(self.folder / "cdk.out")],
-            cwd=self.folder,
-            env=self.cloud.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        settings = ("--app", f"{sys.executable} app.py", "--output", str(self.folder / "cdk.out"))
+        done = terminal.run(self.cloud, "cdk", *words, *settings, folder=self.folder)
         return done.returncode, done.stdout
 
     def deploy(self, **parameters: str) -> tuple[int, str]:

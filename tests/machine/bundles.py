@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripts.local.booted.gateway import Answer, Fault, Request
-from tests.machine.site import CHECKOUT, zipped
+from scripts.local.command_environment import CHECKOUT
+from tests.machine.site import zipped
 
 USERDATA = CHECKOUT / "userdata"
 MODEL = "stable-diffusion-v1-5"

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import io
 import json
-import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 
 from scripts.local.booted.alone import alone
 from scripts.local.booted.booted_machine import BootedMachine, Build
+from scripts.local.command_environment import CHECKOUT
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.metadata_service import MetadataService
+from tests import terminal
 from tests.machine.instance import Instance
 from tests.machine.rights import Rights
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "SdOnEc2"
 QUICK = {
     "Model": "tiny",
@@ -63,17 +63,7 @@ class Site:
 
     def run(self, *command: str) -> str:
         """A person's command in the checkout; what it printed."""
-        done = subprocess.run(
-            command,
-            cwd=CHECKOUT,
-            env=self.cloud.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = terminal.run(self.cloud, *command)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
+from tests import terminal
 from userdata.worker.job import Job
 
-ROOT = Path(__file__).parent.parent.parent
 QUICK = {"Model": "tiny", "Height": "64", "Width": "64", "Steps": "2", "IdleMinutes": "0"}
 PATIENCE = 300.0
 Found = TypeVar("Found")
@@ -35,17 +35,7 @@ class Person:
         self.folder = folder
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self.cloud.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return terminal.run(self.cloud, *command)
 
     def cdk(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         return self.run("cdk", command, "--output", str(self.folder / "cdk.out"), *options)
