@@ -1,3 +1,4 @@
+import functools
 import hashlib
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -9,6 +10,7 @@ from tests.unit.boot.loopback import reply, reply_with_ranges, serving
 from userdata.boot.download import Manner
 from userdata.boot.downloads import Downloads
 from userdata.boot.patience import Patience
+from userdata.boot.secret import read_secret
 from userdata.boot.step_error import StepError
 
 CONTENT = b"weights" * 1000
@@ -78,7 +80,11 @@ def test_the_token_is_read_by_its_name_when_it_is_needed_and_once(
         downloads.own("hf:owner/name/other.safetensors", tmp_path / "two")
 
 
-def test_a_token_that_is_not_there_is_told_with_how_to_store_it(tmp_path: Path, bucket_name: str) -> None:
+def test_a_token_that_is_not_there_is_told_with_how_to_store_it(
+    tmp_path: Path, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = functools.partial(read_secret, patience=Patience(attempts=1))
+    monkeypatch.setattr("userdata.boot.downloads.read_secret", once)
     downloads = Downloads({}, hub_token="/sd/none", manner=ONCE)
     with pytest.raises(StepError, match="token /sd/none could not be read .*put-parameter --type SecureString"):
         downloads.own("hf:owner/name/model.safetensors", tmp_path)
