@@ -29,6 +29,18 @@ def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch
     assert reason_against() == "machines need systemd-container; apt-get install systemd-container"
 
 
+def test_a_checkout_that_the_worker_would_not_see_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    monkeypatch.setattr(sys, "prefix", "/tmp/sd-on-ec2/.venv")
+    assert reason_against() == (
+        "the worker has a /tmp of its own and would not see /tmp/sd-on-ec2/.venv; move the checkout elsewhere"
+    )
+    monkeypatch.setattr(sys, "prefix", "/tmpfs/sd-on-ec2/.venv")
+    assert reason_against() is None
+
+
 def test_a_root_file_system_that_cannot_be_made_is_an_error_in_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
