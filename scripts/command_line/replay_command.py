@@ -13,7 +13,7 @@ from scripts.command_line.command_error import CommandError
 from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.deploy import deploy as deploy_job
 from scripts.command_line.replay import find_initial_image, parameters_for, read_record, replay_here
-from userdata.worker.quiet_libraries import QUIET_AND_OFFLINE
+from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
 
 
 def replay(
@@ -56,7 +56,7 @@ def replay(
             console=Console(stderr=True),
         )
         return
-    os.environ.update(QUIET_AND_OFFLINE)
+    os.environ.update(LIBRARY_ENVIRONMENT)
     initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))
     target = to or image.with_name(f"{image.stem}-replay.png")
     same = replay_here(

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from userdata.worker.bucket import Bucket
 from userdata.worker.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.layout import Folders
+from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
 from userdata.worker.parameter_file import read_parameters
-from userdata.worker.quiet_libraries import QUIET_AND_OFFLINE
 from userdata.worker.run import Outcome, do_run
 from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
@@ -33,7 +33,7 @@ ASKED_TO_STOP = 128 + signal.SIGTERM
 def main() -> int:
     """The exit code."""
     _start_log()
-    os.environ.update(QUIET_AND_OFFLINE)
+    os.environ.update(LIBRARY_ENVIRONMENT)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
     SpotNotice(stop).watch()

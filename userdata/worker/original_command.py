@@ -21,10 +21,10 @@ from userdata.worker.image_metadata import describe_image, png_with_record
 from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import InitialImage, read_image, size_from
 from userdata.worker.job import Job
+from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
 from userdata.worker.original_options import Script, job_of, read_options
 from userdata.worker.output_folder import OutputFolder
 from userdata.worker.prompt_file import PromptFileError, read_prompt_file
-from userdata.worker.quiet_libraries import QUIET_AND_OFFLINE
 from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
 from userdata.worker.versions import library_versions
@@ -44,7 +44,7 @@ def main(script: Script, words: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(log_format())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    os.environ.update(QUIET_AND_OFFLINE)
+    os.environ.update(LIBRARY_ENVIRONMENT)
     try:
         _Call(script, options).do()
     except RunError as error:
