@@ -6,6 +6,7 @@ Pickles (`.ckpt`) are opened with weights only, so that nothing in them can run,
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,16 @@ STABLE_DIFFUSION_V1 = "cond_stage_model.transformer."
 STABLE_DIFFUSION_V2 = "cond_stage_model.model."
 STABLE_DIFFUSION_XL = "conditioner.embedders.1.model."
 LATENT_CHANNELS = 4
+CONVOLUTION_DIMENSIONS = 4
+
+# What is downloaded by mistake, by its first bytes: a server's page for an error or a login, and other formats.
+MISTAKEN = {
+    b"GGUF": "it is a GGUF file, which is a format of other programs",
+    b"version https://git-lfs": "it is Git LFS's pointer to the checkpoint, not the checkpoint",
+    b"<!doctype": "it is a web page, as a server sends it in place of a file that wants a login",
+    b"<html": "it is a web page, as a server sends it in place of a file that wants a login",
+}
+_NAMED_IN_PICKLE = re.compile(r"GLOBAL (\S+)")
 
 # What the trainer of the original checkpoints left in them beside the weights. It stands for nothing here.
 TRAINERS_OWN = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
@@ -54,7 +65,7 @@ def shapes_of(checkpoint: Path) -> Shapes:
                 return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return {name: tuple(tensor.shape) for name, tensor in open_pickle(checkpoint).items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(_refusal(checkpoint, str(error))) from error
+        raise RunError(_refusal(checkpoint, mistaken_for(checkpoint) or str(error))) from error
 
 
 def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -65,12 +76,27 @@ def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
             content: Any = torch.load(
                 checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
             )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise RunError(_refusal(checkpoint, _first_sentence(error))) from error
+    # torch's reader answers a pickle of nonsense with whatever error its first slip raises.
+    except Exception as error:
+        raise RunError(_refusal(checkpoint, mistaken_for(checkpoint) or _why_no_weights(error))) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(tensors, dict):
         raise RunError(_refusal(checkpoint, "it holds no state_dict"))
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    return {
+        name: tensor for name, tensor in tensors.items() if isinstance(name, str) and isinstance(tensor, torch.Tensor)
+    }
+
+
+def mistaken_for(file: Path) -> str | None:
+    """What a file that is no checkpoint is instead, as the reason of a refusal; None when that cannot be told."""
+    try:
+        with file.open("rb") as content:
+            start = content.read(512).lstrip()
+    except OSError:
+        return None
+    if not start:
+        return "it is empty"
+    return next((what for mark, what in MISTAKEN.items() if start[: len(mark)].lower() == mark.lower()), None)
 
 
 def layout_of(checkpoint: Path, shapes: Shapes) -> str:
@@ -82,6 +108,8 @@ def layout_of(checkpoint: Path, shapes: Shapes) -> str:
         raise RunError(_refusal(checkpoint, f"it has no {INPUT}: it is a LoRA, a part of a model, or something else"))
     if any(name.startswith(STABLE_DIFFUSION_V2) for name in shapes):
         raise RunError(_refusal(checkpoint, "it has the layout of Stable Diffusion 2, which is not supported"))
+    if len(shapes[INPUT]) != CONVOLUTION_DIMENSIONS:
+        raise RunError(_refusal(checkpoint, f"its {INPUT} has the shape {list(shapes[INPUT])}: it is damaged"))
     if shapes[INPUT][1] != LATENT_CHANNELS:
         raise RunError(_refusal(checkpoint, f"it wants {shapes[INPUT][1]} channels: it is a model for inpainting"))
     if any(name.startswith(STABLE_DIFFUSION_XL) for name in shapes):
@@ -89,6 +117,17 @@ def layout_of(checkpoint: Path, shapes: Shapes) -> str:
     if any(name.startswith(STABLE_DIFFUSION_V1) for name in shapes):
         return "stable-diffusion-v1"
     raise RunError(_refusal(checkpoint, "it has no text encoder"))
+
+
+def _why_no_weights(error: Exception) -> str:
+    named = _NAMED_IN_PICKLE.search(str(error))
+    if named and isinstance(error, pickle.UnpicklingError):
+        return f"it is a pickle that asks for {named[1]}, which could be any code; nothing of it was run"
+    if isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, RuntimeError):
+        return f"it is cut off, or no file of torch.save ({_first_sentence(error)})"
+    return "it is no file of torch.save, or damaged"
 
 
 def _first_sentence(error: Exception) -> str:

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from userdata.worker.bucket import Bucket
 from userdata.worker.edges import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, SHORTEST_EDGE
@@ -51,7 +51,11 @@ def read_image(content: bytes) -> InitialImage:
     """The image in a file. Raises `ValueError` when it cannot be read."""
     try:
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS)).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise ValueError("it is no PNG, JPEG or WebP") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError("it has too many pixels; make it smaller first") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(str(error)) from error
     return InitialImage(image, hashlib.sha256(content).hexdigest())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 from safetensors import SafetensorError, safe_open
 
+from userdata.worker.checkpoint import mistaken_for
 from userdata.worker.run_error import RunError
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ def check_lora(lora: Lora) -> None:
         with safe_open(lora.file, framework="pt") as file:
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
-        raise RunError(f"The LoRA {lora.file.name} is no safetensors file ({error}). Name another one.") from error
+        why = mistaken_for(lora.file) or str(error)
+        raise RunError(f"The LoRA {lora.file.name} is no safetensors file ({why}). Name another one.") from error
     if not any(matrix in f"{name}." for name in names for matrix in MATRICES):
         raise RunError(
             f"{lora.file.name} is no LoRA: none of its {len(names)} tensors is one of a LoRA's. A whole checkpoint is "

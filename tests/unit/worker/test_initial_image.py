@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from userdata.worker.bucket import Bucket
-from userdata.worker.initial_image import fetch_initial_image, fit_image, size_from
+from userdata.worker.initial_image import fetch_initial_image, fit_image, read_image, size_from
 from userdata.worker.run_error import RunError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -82,3 +82,12 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     file = io.BytesIO()
     image.save(file, format=kind)
     return file.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "why"), [("GIF", "it is no PNG, JPEG or WebP"), ("PNG", "it has too many pixels")])
+def test_reason_is_in_words(monkeypatch: pytest.MonkeyPatch, kind: str, why: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, format=kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=why):
+        read_image(file.getvalue())
