@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ PARAMETERS_CHUNK = "parameters"
 RECORD_CHUNK = "sd-on-ec2"
 # As many digits of a checkpoint's SHA-256 as the community names it by.
 MODEL_HASH_DIGITS = 10
+# A line that readers take for the start of another part of the text.
+_FALSE_LINE = re.compile(r"\s*(Negative prompt|Steps):", re.IGNORECASE)
 
 
 class ImageRecord(BaseModel):
@@ -108,8 +111,8 @@ def describe_image(
 def parameters_text(record: ImageRecord) -> str:
     """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
 
-    The format is AUTOMATIC1111's: it has no quoting for prompts, so that one with a line of its own that looks like
-    settings misleads such readers; the JSON is exact.
+    The format is AUTOMATIC1111's. It has no quoting for prompts, so that one with a line of its own that looks like
+    settings would mislead a reader: such a prompt stands here in one line. The JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
@@ -127,9 +130,9 @@ def parameters_text(record: ImageRecord) -> str:
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Version": _version(record, job),
     }
-    lines = [request.prompt]
+    lines = [_without_false_lines(request.prompt)]
     if request.negative_prompt:
-        lines.append(f"Negative prompt: {request.negative_prompt}")
+        lines.append(f"Negative prompt: {_without_false_lines(request.negative_prompt)}")
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
     return "\n".join(lines)
 
@@ -155,6 +158,11 @@ def record_in_png(content: bytes) -> ImageRecord:
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _without_false_lines(prompt: str) -> str:
+    lines = prompt.splitlines()
+    return " ".join(lines) if any(_FALSE_LINE.match(line) for line in lines[1:]) else prompt
 
 
 def _version(record: ImageRecord, job: Job) -> str:

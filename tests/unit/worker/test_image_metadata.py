@@ -35,7 +35,6 @@ HOSTILE = [
     "é à ñ",
     "\t x\r\n",
     "Steps: 1, Sampler: Euler a, CFG scale: 1, Seed: 1\nand on it goes",
-    "a horse\nSteps: 20, Sampler: DDIM, CFG scale: 2, Seed: 3",
     "עץ וסוס, شجرة",
     '{"prompt": 1}',
     "<lora:x:0.8>, (a:1.2), [b|c]",
@@ -92,6 +91,26 @@ def test_hostile_prompts_do_not_mislead_a_reader_about_the_settings(tmp_path: Pa
     assert (settings["Seed"], settings["Steps"], settings["Sampler"]) == ("7", "75", "DDIM")
     # This reader strips the ends of a prompt.
     assert settings["prompt"] == prompt.strip()
+
+
+@pytest.mark.parametrize(
+    "false", ["Steps: 20, Sampler: Euler a, CFG scale: 2, Seed: 3, Size: 64x64", " steps: 3", "Negative prompt: cats"]
+)
+def test_a_prompt_cannot_pass_for_the_settings(tmp_path: Path, false: str) -> None:
+    file = tmp_path / "image.png"
+    job = Job(prompt=f"a horse\n{false}", negative_prompt=f"blurry\r\n{false}", seed=7)
+    file.write_bytes(_png(_record(job)))
+    assert record_in_png(file.read_bytes()).request.prompt == job.prompt
+    settings = _as_sd_geninfo_reads_it(file)
+    assert (settings["Seed"], settings["Steps"], settings["Sampler"], settings["Size"]) == (
+        ("7", "75", "DDIM", "640x512")
+    )
+    assert settings["prompt"] == f"a horse {false}"
+    assert settings["negative_prompt"] == f"blurry {false}"
+    if not false.startswith("Negative"):  # sd-parsers looks for it anywhere in a line
+        read = _as_sd_parsers_reads_it(file)
+        assert (read["Seed"], read["Steps"], read["Sampler"]) == ("7", "75", "DDIM")
+        assert (read["prompt"], read["negative_prompt"]) == (f"a horse {false}", f"blurry {false}")
 
 
 @pytest.mark.parametrize("prompt", HOSTILE)
