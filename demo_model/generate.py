@@ -11,8 +11,8 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 
 STEPS = 25
-# The worker's default.
-GUIDANCE_SCALE = 7.5
+# The catalogue's default `scale` of this model.
+GUIDANCE_SCALE = 3.0
 BATCH = 250
 
 

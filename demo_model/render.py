@@ -78,10 +78,7 @@ class Renderer:
             colour, alpha = layer[:, :3], layer[:, 3:]
             canvas = canvas * (1 - alpha) + (colour if light is None else colour * light[:, :, None, None])
         for slot in range(MOST_BOXES):
-            box = rows["boxes"][:, slot]
-            present = box[:, 0] >= 0
-            if bool(present.any()):
-                canvas[present] = self._put(canvas[present], box[present])
+            canvas = self._put(canvas, rows["boxes"][:, slot])
         return canvas.clamp(0, 1) * 2 - 1
 
     def _sky(self, sky: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -98,9 +95,12 @@ class Renderer:
         return layers[which, :, HEIGHT - height :].gather(3, columns)
 
     def _put(self, canvas: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+        # Empty slots are drawn like the others, without being seen: to pass over them, the GPU would have to be asked.
         thing, x, y, width, height, colour = box.unbind(1)
+        present = (thing >= 0)[:, None, None, None]
         blurred = (torch.maximum(width, height) < SMALL).long()
-        picture = self._atlas[blurred, thing.long()]
+        picture = self._atlas[blurred, thing.long().clamp(min=0)]
+        width, height = width.clamp(min=1), height.clamp(min=1)
         size_y, size_x = canvas.shape[2:]
         across = (torch.arange(size_x, device=self.device) + 0.5)[None] - x[:, None]
         down = (torch.arange(size_y, device=self.device) + 0.5)[None] - y[:, None]
@@ -114,6 +114,7 @@ class Renderer:
             dim=-1,
         )
         sampled = functional.grid_sample(picture, grid, align_corners=False)
+        sampled = torch.where(present, sampled, 0)
         own, alpha, brightness = sampled[:, :3], sampled[:, 3:4], sampled[:, 4:]
         painted = self._paint(colour.long().clamp(min=0), brightness / alpha.clamp(min=1e-4)) * alpha
         drawn = torch.where((colour >= 0)[:, None, None, None], painted, own)

@@ -15,6 +15,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from demo_model.caption import describe
+from demo_model.labels import label
 from demo_model.render import Columns, tabulate
 from demo_model.scene import draw_scene
 
@@ -24,7 +25,7 @@ CAPTIONS_PER_SCENE = 2
 
 @dataclass(frozen=True)
 class Chunk:
-    """Scenes of one size: `Renderer.draw`'s table, and tokens as int16, scenes × captions × 77."""
+    """Scenes of one size: `Renderer.draw`'s table with their labels, and tokens as int16, scenes × captions × 77."""
 
     table: Columns
     tokens: torch.Tensor
@@ -43,7 +44,7 @@ def make_chunk(seed: int, width: int, height: int, tokenizer_folder: Path, size:
     scenes = [draw_scene(random, width, height) for _ in range(size)]
     captions = [describe(scene, random) for scene in scenes for _ in range(CAPTIONS_PER_SCENE)]
     tokens = tokenize(_tokenizer(tokenizer_folder), captions)
-    return Chunk(tabulate(scenes, seed), tokens.to(torch.int16).view(size, CAPTIONS_PER_SCENE, -1))
+    return Chunk({**tabulate(scenes, seed), **label(scenes)}, tokens.to(torch.int16).view(size, CAPTIONS_PER_SCENE, -1))
 
 
 def tokenize(tokenizer: Any, captions: list[str]) -> torch.Tensor:

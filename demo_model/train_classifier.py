@@ -105,7 +105,7 @@ def train_classifier(file: Path, *, seconds: float, chunks: int = CHUNKS, batch:
     started = time.monotonic()
     for step, now_rate in paced_steps(steps=MOST_STEPS, seconds=seconds, peak=LEARNING_RATE, warm_up=WARM_UP):
         rate.fill_(now_rate)
-        rows = random_rows(table, batch, generator)
+        rows = random_rows(table, batch)
         picture = jittered(renderer.draw(rows), generator)
         blurred = round(batch * BLURRED)
         picture = torch.cat([softened(picture[:blurred], generator), picture[blurred:]])

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from demo_model.cuda_graph import Step, recorded
 from demo_model.half_precision import half_precision
 from demo_model.pace import paced_steps
 from demo_model.render import Columns, Renderer
@@ -24,10 +25,10 @@ EDGE_WEIGHT = 1.0
 LOG_EVERY = 250
 
 
-def random_rows(tables: Columns, count: int, generator: torch.Generator) -> Columns:
+def random_rows(tables: Columns, count: int) -> Columns:
     """`count` rows of a table by lot."""
-    rows = next(iter(tables.values())).shape[0]
-    chosen = torch.randint(rows, (count,), generator=generator, device=generator.device)
+    rows = next(iter(tables.values()))
+    chosen = torch.randint(rows.shape[0], (count,), device=rows.device)
     return {name: column[chosen] for name, column in tables.items()}
 
 
@@ -39,40 +40,37 @@ def _reconstruction_loss(drawn: torch.Tensor, picture: torch.Tensor) -> torch.Te
     return loss + functional.l1_loss(functional.avg_pool2d(drawn, 2), functional.avg_pool2d(picture, 2))
 
 
-def train_vae(
-    vae: Any, renderer: Renderer, table: Columns, *, batch: int, steps: int, seconds: float, seed: int
-) -> None:
+def train_vae(vae: Any, renderer: Renderer, table: Columns, *, batch: int, steps: int, seconds: float) -> None:
     """Trains `vae`, on the renderer's device, for `steps` batches of `batch` scenes out of `table`, or for `seconds`.
 
     Leaves its `scaling_factor` set so that the scaled latents have variance 1.
     """
     device = renderer.device
-    generator = torch.Generator(device).manual_seed(seed)
     table = {name: column.to(device) for name, column in table.items()}
     vae.train().to(memory_format=torch.channels_last)
     rate = torch.zeros((), device=device)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        vae.parameters(),
+        lr=rate,
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
+        fused=True,
+        capturable=device.type == "cuda",
+    )
     started = time.monotonic()
-    for step, now_rate in paced_steps(steps=steps, seconds=seconds, peak=LEARNING_RATE, warm_up=WARM_UP):
+    training_step = recorded(_make_step(vae, renderer, optimizer, table, batch))
+    logger.info("vae step recorded after %.0f s", time.monotonic() - started)
+    left = max(1.0, seconds - (time.monotonic() - started))
+    for step, now_rate in paced_steps(steps=steps, seconds=left, peak=LEARNING_RATE, warm_up=WARM_UP):
         rate.fill_(now_rate)
-        picture = renderer.draw(random_rows(table, batch, generator)).contiguous(memory_format=torch.channels_last)
-        with half_precision(device):
-            mean, log_variance = _moments(vae, picture)
-            noise = torch.randn(mean.shape, generator=generator, device=device)
-            drawn = vae.decoder(vae.post_quant_conv(mean + noise * (log_variance / 2).exp())).float()
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        loss = _reconstruction_loss(drawn, picture) + KL_WEIGHT * kl
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        if step % LOG_EVERY == 0 or step == steps - 1:
-            error = (drawn.detach() - picture).square().mean().item() / 4
+        results = training_step()
+        if step % LOG_EVERY == 0:
+            loss, kl, error = results.tolist()
             logger.info(
                 "vae %5d  loss %.4f  kl %.2f  psnr %.2f dB  %.0f s",
                 step,
-                loss.item(),
-                kl.item(),
+                loss,
+                kl,
                 -10 * math.log10(max(error, 1e-9)),
                 time.monotonic() - started,
             )
@@ -80,6 +78,33 @@ def train_vae(
     latents = torch.cat([latent for latent, _ in zip(encode_all(vae, renderer, table), range(8), strict=False)])
     vae.register_to_config(scaling_factor=round(1 / latents.float().std().item(), 5))
     logger.info("vae scaling_factor %.5f", vae.config.scaling_factor)
+
+
+def _make_step(vae: Any, renderer: Renderer, optimizer: Any, table: Columns, batch: int) -> Step:
+    """One step on a batch of `table`; its result holds the loss, its part of KL divergence and the squared error."""
+    device = renderer.device
+    reconstruct = torch.compile(_reconstructed) if device.type == "cuda" else _reconstructed
+
+    def step() -> torch.Tensor:
+        picture = renderer.draw(random_rows(table, batch)).contiguous(memory_format=torch.channels_last)
+        with half_precision(device):
+            drawn, kl = reconstruct(vae, picture)
+        loss = _reconstruction_loss(drawn, picture) + KL_WEIGHT * kl
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        return torch.stack([loss, kl, (drawn - picture).square().mean() / 4]).detach()
+
+    return step
+
+
+def _reconstructed(vae: Any, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The picture back from a sample of its latents, and the latents' KL divergence, per number."""
+    mean, log_variance = _moments(vae, picture)
+    latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+    drawn = vae.decoder(vae.post_quant_conv(latents)).float()
+    return drawn, 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
 def _moments(vae: Any, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,6 +19,7 @@ from demo_model.architecture import (
     make_text_encoder,
     make_unet,
 )
+from demo_model.render import MOST_BOXES
 from demo_model.scene_pool import tokenize
 from demo_model.train_diffusion import Latents, train_diffusion
 
@@ -29,7 +30,8 @@ def warm_up_compiler(tokenizer_folder: Path, batch: int) -> None:
     edge = NATIVE_SIZE // VAE_FACTOR
     empty = tokenize(tokenizer, [""])[0].cuda()
     values = torch.randn(batch, LATENT_CHANNELS, edge, edge, device="cuda", dtype=torch.float16)
-    pool = Latents(values, empty.to(torch.int16).expand(batch, 1, -1))
+    boxes = torch.zeros(batch, MOST_BOXES, 6, device="cuda")
+    pool = Latents(values, empty.to(torch.int16).expand(batch, 1, -1), boxes)
     unet, text_encoder = make_unet().cuda(), make_text_encoder(tokenizer).cuda()
     train_diffusion(
         unet,
