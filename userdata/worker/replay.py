@@ -14,7 +14,9 @@ from userdata.worker.run_error import RunError
 from userdata.worker.versions import library_versions
 
 if TYPE_CHECKING:
-    from userdata.worker.drawn_with import DrawnWith
+    import torch
+
+    from userdata.worker.drawn_with import DrawnWith, Execution
     from userdata.worker.local_model import LocalModel
 
 
@@ -48,8 +50,6 @@ def replay(
     """
     check_replay(record, initial_image)
     assert record.drawn_with is not None
-    import torch
-
     from userdata.worker.catalogue import lora_parts
     from userdata.worker.generate import draw_batch, prepare_sampler
     from userdata.worker.lora import Lora, check_lora, merge_lora
@@ -66,8 +66,7 @@ def replay(
     if adapter:
         merge_lora(pipeline, adapter)
     prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
-    # A graph holds the kernels of the plain way, so that the CPU stands in for a GPU's way too.
-    execution = record.drawn_with.execution if torch.cuda.is_available() else "eager"
+    execution = _execution_here(record.drawn_with.execution, pipeline.device)
     drawn = draw_batch(
         pipeline,
         job,
@@ -83,10 +82,29 @@ def replay(
 
 
 def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
-    """What is different now from when the image was made, in words: versions of libraries, precision, device."""
+    """What is different now from when the image was made, in words: versions, precision, device, kernels."""
     before = {**record.versions}
     now = library_versions()
     if record.drawn_with:
         before |= {"device": record.drawn_with.device, "precision": record.drawn_with.precision}
         now |= {"device": drawn_with.device, "precision": drawn_with.precision}
+        if _kernels(record.drawn_with.execution) != _kernels(drawn_with.execution):
+            before["execution"], now["execution"] = record.drawn_with.execution, drawn_with.execution
     return [f"{name} was {before[name]}, is {now.get(name)}" for name in before if before[name] != now.get(name)]
+
+
+def _execution_here(execution: Execution, device: torch.device) -> Execution:
+    """The way nearest to `execution` that works on `device`. `differences` tells when its kernels are others.
+
+    Rejected: to refuse where the fused kernels cannot be built, since the picture is the same but for its last bits.
+    """
+    if device.type != "cuda":
+        return "eager"
+    from userdata.worker.fused_blocks import fused_kernels_work
+
+    return "cuda_graph" if execution == "fused" and not fused_kernels_work(device) else execution
+
+
+def _kernels(execution: Execution) -> str:
+    """Whose kernels draw: a graph holds those of the plain way, and rounds as it does."""
+    return "eager" if execution == "cuda_graph" else execution

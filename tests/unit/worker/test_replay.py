@@ -5,26 +5,32 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import replace as replaced
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import boto3
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.command_error import CommandError
 from scripts.command_line.replay import find_initial_image, parameters_for, read_record, replay_here
 from userdata.worker.bucket import Bucket
-from userdata.worker.drawn_with import DrawnWith
+from userdata.worker.drawn_with import DrawnWith, Execution
 from userdata.worker.image_metadata import ImageRecord, describe_image, png_with_record, record_in_png
 from userdata.worker.image_request import image_requests
 from userdata.worker.job import Job
 from userdata.worker.layout import RunKeys
+from userdata.worker.local_model import LocalModel
 from userdata.worker.preparation import read_job
+from userdata.worker.replay import differences, replay
 from userdata.worker.run import Outcome, do_run
 from userdata.worker.run_name import run_name
 from userdata.worker.settings import Settings
+from userdata.worker.versions import library_versions
 
 Deploy = Callable[..., dict[str, str]]
 PROMPTS = b"a horse\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"
@@ -89,6 +95,64 @@ def test_other_pixels_are_told_with_what_is_different(
     assert "torch was 1.0, is " in told
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ("fused", "cuda_graph", ["execution was fused, is cuda_graph"]),
+        ("fused", "eager", ["execution was fused, is eager"]),
+        ("compvis", "eager", ["execution was compvis, is eager"]),
+        ("cuda_graph", "eager", []),
+        ("fused", "fused", []),
+    ],
+)
+def test_other_kernels_are_told(before: Execution, now: Execution, told: list[str]) -> None:
+    record = _record_of(Job(model="tiny"))
+    assert record.drawn_with
+    record = record.model_copy(
+        update={
+            "versions": library_versions(),
+            "drawn_with": record.drawn_with.model_copy(update={"execution": before}),
+        }
+    )
+    assert record.drawn_with
+    assert differences(record, record.drawn_with.model_copy(update={"execution": now})) == told
+
+
+@pytest.mark.parametrize(
+    ("execution", "device", "kernels_work", "here"),
+    [
+        ("fused", "cuda", False, "cuda_graph"),
+        ("fused", "cuda", True, "fused"),
+        ("fused", "cpu", True, "eager"),
+        ("cuda_graph", "cuda", False, "cuda_graph"),
+        ("eager", "cuda", True, "eager"),
+    ],
+)
+def test_a_machine_without_the_kernels_draws_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, execution: Execution, device: str, kernels_work: bool, here: str
+) -> None:
+    asked: list[str] = []
+
+    class DrawnError(Exception):
+        """Ends the replay where it would draw."""
+
+    def draw(*_: object, execution: str, **__: object) -> None:
+        asked.append(execution)
+        raise DrawnError
+
+    pipeline = SimpleNamespace(device=torch.device(device), scheduler=SimpleNamespace(config={}))
+    model = SimpleNamespace(load=lambda **_: pipeline)
+    monkeypatch.setattr("userdata.worker.generate.draw_batch", draw)
+    monkeypatch.setattr("userdata.worker.generate.prepare_sampler", lambda *_, **__: None)
+    monkeypatch.setattr("userdata.worker.fused_blocks.fused_kernels_work", lambda _: kernels_work)
+    record = _record_of(Job(model="tiny"))
+    assert record.drawn_with
+    drawn_with = record.drawn_with.model_copy(update={"execution": execution})
+    with pytest.raises(DrawnError):
+        replay(record.model_copy(update={"drawn_with": drawn_with}), cast(LocalModel, model), None)
+    assert asked == [here]
+
+
 def test_an_image_that_says_nothing_is_refused_unless_its_json_is_there(tmp_path: Path) -> None:
     file = tmp_path / "00000.png"
     Image.new("RGB", (64, 64)).save(file)
@@ -129,7 +193,7 @@ def test_a_deploy_asks_for_the_same_batch_where_it_can() -> None:
 
 def test_a_deploy_asks_for_one_image_where_the_batch_had_other_prompts() -> None:
     record = _record_of(Job(seed=10), index=1, batch=[0, 1])
-    batch = [record.batch[0], replace(record.batch[1], prompt="a tree", W=128)]
+    batch = [record.batch[0], replaced(record.batch[1], prompt="a tree", W=128)]
     parameters, position = parameters_for(record.model_copy(update={"batch": batch}))
     job = read_job(parameters)
     (request,) = image_requests(job)
