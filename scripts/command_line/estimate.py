@@ -8,7 +8,7 @@ from typing import Literal
 
 from scripts.command_line.plan import Plan
 from scripts.command_line.price_list import Prices
-from stacks.card_speeds import seconds_per_image
+from stacks.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.model_fit import refusal
 from userdata.worker.catalogue import find_model
@@ -27,13 +27,17 @@ UNPACK_CACHED_ENVIRONMENT = 120.0  # from the bucket, in the same region
 LOAD_MODEL = 20.0
 HUB_BYTES_PER_SECOND = 50e6
 BUCKET_BYTES_PER_SECOND = 150e6
+# Seconds of the model in the box for one step of one pixel, on two processor cores (docs/demo-model.md): 1.8 s for its
+# image of 128 x 128 with 25 steps.
+BOX_STEP_PIXEL = 1.8 / (25 * 128 * 128)
 
 
 @dataclass(frozen=True)
 class Estimate:
     """One instance type in one life cycle, for one job. Times are in minutes.
 
-    `generate` is None where the card or the model has no figure; then so are the two sums.
+    `generate` is None where the card or the model has no figure; then so are the two sums. `projected` says that it
+    does not rest on a measurement of that card.
     """
 
     instance_type: InstanceType
@@ -41,6 +45,7 @@ class Estimate:
     price: HourlyPrice
     prepare: float
     generate: float | None
+    projected: bool
     idle: float
     usd: float | None
     usd_per_1000_images: float | None
@@ -60,12 +65,15 @@ def preparation_minutes(job: Job, preparation: Preparation) -> float:
 def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
     """Seconds for one image of the job on that type's card, or None where there is no figure.
 
-    Somebody's own model is taken to be of Stable Diffusion v1's size. The tiny models have no figure.
+    Somebody's own model is taken to be of Stable Diffusion v1's size. The model in the box is taken to be no faster
+    than on two processor cores, since a card would wait for its small kernels to be launched. Noise has no figure.
     """
     model = find_model(job.model)
-    if model.is_noise or model.bundled_sha256 is not None:
+    if model.is_noise:
         return None
     steps = job.ddim_steps * (job.strength if job.from_image else 1)
+    if model.bundled_sha256 is not None:
+        return BOX_STEP_PIXEL * steps * job.H * job.W
     return seconds_per_image(
         instance_type.gpu.name,
         layout=model.layout or "stable-diffusion-v1",
@@ -128,10 +136,17 @@ def _estimate(
         price=price,
         prepare=prepare,
         generate=generate,
+        projected=_is_projected(plan.job, instance_type),
         idle=idle,
         usd=None if whole is None else _running_usd(plan, price, rates, whole),
         usd_per_1000_images=None if seconds is None else _running_usd(plan, price, rates, 1000 * seconds / 60),
     )
+
+
+def _is_projected(job: Job, instance_type: InstanceType) -> bool:
+    speed = CARD_SPEEDS.get(instance_type.gpu.name)
+    measured = speed is not None and speed.basis == "measured"
+    return not measured or find_model(job.model).bundled_sha256 is not None
 
 
 def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:

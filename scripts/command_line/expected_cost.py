@@ -17,7 +17,6 @@ from scripts.command_line.instance import instance_state
 from scripts.command_line.plan import Plan
 from scripts.command_line.price_list import find_prices
 from scripts.command_line.remaining_cost import Remaining, bucket_contents, expected_contents, remaining
-from stacks.card_speeds import CARD_SPEEDS
 from userdata.worker.layout import BOOTS, CACHE
 from userdata.worker.prices import read_prices
 
@@ -93,8 +92,7 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
     shown = [one for one in cost.estimates if not one.price.at_most]
     for one in shown:
         mark = " *" if (one.instance_type.name, one.life_cycle) == cost.chosen else ""
-        basis = CARD_SPEEDS.get(one.instance_type.gpu.name)
-        draw = _number(one.generate, 1) + ("" if basis is None or basis.basis == "measured" else " ~")
+        draw = _number(one.generate, 1) + (" ~" if one.projected and one.generate is not None else "")
         table.add_row(
             one.instance_type.name + mark,
             one.instance_type.gpu.name,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+
+from PIL import Image
 
 from scripts.local.booted.gateway import Request
 from tests.machine.instance import BOOT_LOG, WORKER_LOG
 from tests.machine.outcomes import assert_done
 from tests.machine.site import QUICK, Site
 
+# The model, with what is its own.
+BOX = {"Model": "demo", "Height": "", "Width": "", "Steps": ""}
 PHASES = ["boot", "driver", "environment", "weights", "worker"]
 
 
@@ -35,12 +40,17 @@ def test_every_deployed_prompt_is_drawn_by_the_same_machine(site: Site) -> None:
         assert [boot["error"] for boot in instance.boots()] == [None, None, None]
 
 
-def test_a_reboot_goes_on_where_it_was(site: Site) -> None:
-    with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
+def test_a_reboot_goes_on_where_it_was_and_the_model_in_the_box_draws_the_prompt(site: Site) -> None:
+    with site.launched({**BOX, "Prompt": "a dog on a red background", "Iterations": "3"}) as instance:
         instance.wait_for_line("1 of 3 images are drawn", file=WORKER_LOG)
         instance.reboot()
         assert_done(instance, images=3)
         assert len(instance.boots()) == 2
+        for entry in instance.images().values():
+            picture = Image.open(io.BytesIO(instance.read_bytes(entry["Key"])))
+            assert picture.size == (128, 128)
+            red, green, blue = picture.convert("RGB").getpixel((2, 2))  # type: ignore[misc]
+            assert red > 2 * max(green, blue)
 
 
 def tokenless(requests: list[Request]) -> list[str]:

@@ -56,8 +56,8 @@ def find_local_model(given: str) -> LocalModel:
         model = find_model(given)
     except KeyError:
         raise RunError(
-            f"There is no model {given}: it must be a folder, a {' or '.join(SUFFIXES)} file, or tiny, which is made "
-            "on the spot and draws noise."
+            f"There is no model {given}: it must be a folder, a {' or '.join(SUFFIXES)} file, or demo, the model "
+            "in the box."
         ) from None
     if model.bundled_sha256:
         return LocalModel(LAYOUTS / given, given, model.layout)
@@ -76,8 +76,7 @@ def _of_this_instance() -> LocalModel:
     environment = _boots_environment()
     if "SD_MODEL_FOLDER" not in environment:
         raise RunError(
-            "This machine has no model of a deploy. Name one: a folder, a checkpoint, or tiny, which is made on the "
-            "spot and draws noise."
+            "This machine has no model of a deploy. Name one: a folder, a checkpoint, or demo, the model in the box."
         )
     name = read_parameters(Folders().parameters)["Model"]
     place = Path(environment["SD_MODEL_FOLDER"])

@@ -59,7 +59,11 @@ def parser(script: Script) -> argparse.ArgumentParser:
     add("--n_rows", default=0, help="images in a row of the grid; 0 for n_samples")
     add("--scale", default=5.0 if image else 7.5, help="guidance scale (%(default)s)")
     add("--from-file", dest="from_file", help="a file with a prompt on each line (docs/options.md)")
-    add("--ckpt", default="", help="a checkpoint, a model's folder, or tiny; default: this instance's model")
+    add(
+        "--ckpt",
+        default="",
+        help="a checkpoint, a model's folder, or demo, which is in the box; default: this instance's",
+    )
     add("--seed", default=42, help="seed of the first image; image k has seed + k (%(default)s)")
     add("--precision", choices=[p.value for p in Precision], default="autocast", help="full: single precision")
     if image:

@@ -75,6 +75,21 @@ def test_a_card_or_a_model_without_a_figure_has_no_estimate() -> None:
     assert image_seconds(make_plan(None, {"Model": "tiny"}, {}).job, G5) is None
 
 
+def test_the_model_in_the_box_takes_no_longer_than_without_a_card_and_is_never_called_measured() -> None:
+    def seconds(**given: str) -> float:
+        found = image_seconds(make_plan(None, {"Model": "demo", **given}, {}).job, G5)
+        assert found is not None
+        return found
+
+    assert seconds() == pytest.approx(1.8)
+    assert seconds(Steps="50") == pytest.approx(3.6)
+    assert seconds(Width="160", Height="160") == pytest.approx(1.8 * 160**2 / 128**2)
+    assert seconds(InitImage="inputs/a.png", Strength="0.5") == pytest.approx(0.9)
+    assert {one.projected for one in made({"Model": "demo"})} == {True}
+    measured = {one.instance_type.gpu.name for one in made({}) if not one.projected}
+    assert measured == {name for name, speed in CARD_SPEEDS.items() if speed.basis == "measured"}
+
+
 def test_work_follows_the_job() -> None:
     def seconds(**given: str) -> float:
         found = image_seconds(make_plan(None, given, {}).job, G5)

@@ -1,0 +1,104 @@
+"""`python -m benchmarks.box`: times the model in the box and the demo on this machine, and compares with the targets.
+
+The demo is the real `scripts/demo`, warm: it has been run before. Its time is that to the end of a run of one image,
+when the picture lies in ./results, and so a little more than the time to the first image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.card import describe
+from demo_model.draw_contact_sheet import requests_for
+from demo_model.publish import BOX, NAME
+from userdata.worker.generate import draw_batch, prepare_sampler
+from userdata.worker.job import Job
+from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
+from userdata.worker.pipeline import load_pipeline
+
+ROOT = Path(__file__).parent.parent
+PROMPT = "A horse standing under a tree"
+IMAGE_SECONDS = 3.0
+MEMORY_GB = 1.5
+DEMO_SECONDS = 25.0
+
+
+def time_images(count: int) -> list[float]:
+    """Seconds for each of `count` images, drawn one by one with the catalogue's defaults by a loaded model."""
+    pipeline = load_pipeline(BOX, layout=None, device=torch.device("cpu"), from_image=False)
+    configuration = dict(pipeline.scheduler.config)
+    seconds = []
+    for request in requests_for([PROMPT], each=count):
+        began = time.monotonic()
+        prepare_sampler(pipeline, request, configuration)
+        draw_batch(pipeline, Job(model=NAME), [request], initial_image=None, on_step=lambda _share: None)
+        seconds.append(time.monotonic() - began)
+    return seconds
+
+
+def time_demo() -> tuple[float, float]:
+    """Seconds of a demo with one image, on the clock and of processors."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    subprocess.run(
+        ["scripts/demo", PROMPT, "--iterations", "1", "--samples", "1"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - began, used
+
+
+def peak_gb() -> float:
+    """The most memory that this process has had, in GB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+
+
+def main() -> None:
+    """Prints the machine, the figures and the targets."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.box", description="Time the model in the box.")
+    parser.add_argument("--images", type=int, default=7, help="images drawn one by one (%(default)s)")
+    parser.add_argument("--demos", type=int, default=3, help="runs of scripts/demo; 0 for none (%(default)s)")
+    options = parser.parse_args()
+    _print("machine: " + ", ".join(f"{name} {value}" for name, value in describe(torch.device("cpu")).items()))
+    _print(f"threads: {torch.get_num_threads()}")
+    images = time_images(options.images)
+    _tell("one image of 128 x 128, 25 steps", "s", images, IMAGE_SECONDS)
+    _tell("peak memory while drawing, torch included", "GB", [peak_gb()], MEMORY_GB)
+    if options.demos:
+        demos = [time_demo() for _ in range(options.demos)]
+        _tell("warm scripts/demo of one image, to the picture in ./results", "s", [d[0] for d in demos], DEMO_SECONDS)
+        _print(f"  of which processors were used for: {statistics.median(d[1] for d in demos):.1f} s")
+    _print(f"load average at the end: {os.getloadavg()[0]:.1f}")
+
+
+def _tell(what: str, unit: str, figures: list[float], target: float) -> None:
+    middle = statistics.median(figures)
+    spread = f" ({min(figures):.2f} to {max(figures):.2f}, {len(figures)} times)" if len(figures) > 1 else ""
+    _print(f"{what}: {middle:.2f} {unit}{spread}, target {target:g}: {'met' if middle <= target else 'missed'}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if not LIBRARY_ENVIRONMENT.items() <= os.environ.items():
+        # Too late for this process, whose libraries are imported.
+        command = [sys.executable, "-m", "benchmarks.box", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **LIBRARY_ENVIRONMENT})  # noqa: S606
+    main()
