@@ -24,6 +24,7 @@ from userdata.worker.run_error import RunError
 from userdata.worker.run_log import log_format
 from userdata.worker.settings import Settings, read_settings
 from userdata.worker.spot_notice import SpotNotice
+from userdata.worker.unused_libraries import import_no_peft
 
 logger = logging.getLogger("userdata.worker")
 
@@ -40,6 +41,8 @@ def main() -> int:
     try:
         settings = read_settings(os.environ)
         parameters = read_parameters(Folders().parameters)
+        if not parameters.get("Lora"):
+            import_no_peft()
         idle_seconds = _idle_seconds(parameters)
         outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds)
     except RunError as error:

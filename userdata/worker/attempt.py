@@ -14,6 +14,7 @@ from PIL import Image
 
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
+from userdata.worker.garbage_collection import collector_at_rest
 from userdata.worker.gpu_samples import GpuSamples
 from userdata.worker.grid import make_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, png_with_record
@@ -136,7 +137,8 @@ class Attempt:
             self._spending.check()  # before the model: a limit that is reached already must not cost its loading
         self._gpu.start()
         self._progress.enter("model")
-        drawing = self._drawing(missing)
+        with collector_at_rest():
+            drawing = self._drawing(missing)
         self._progress.enter("generating")
         drawing.do()
 
