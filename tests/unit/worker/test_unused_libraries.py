@@ -43,6 +43,10 @@ def test_the_worker_has_not_imported_diffusers_before_it_knows_the_job(tiny_mode
     assert imported_of_peft(tiny_model, from_image=False, first="userdata.worker.__main__") == "[]"
 
 
+def test_a_model_is_loaded_where_diffusers_was_there_first(tiny_model: Path) -> None:
+    assert "'peft'" in imported_of_peft(tiny_model, from_image=False, first="diffusers.hooks")
+
+
 @pytest.mark.parametrize(
     ("lora", "hidden"), [({}, 1), ({"Lora": ""}, 1), ({"Lora": "s3://bucket/style.safetensors"}, 0)]
 )
