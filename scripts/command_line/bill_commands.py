@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Annotated
 
@@ -16,14 +17,17 @@ from scripts.command_line.common_options import STACK, Context, Profile, Region,
 from scripts.command_line.deployment import RETRIES, Deployment, find_standing
 from scripts.command_line.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.expected_cost import expect_cost, expected_as_json, show_expected
+from scripts.command_line.inputs import count_prompts
 from scripts.command_line.parameter_options import with_parameter_options
 from scripts.command_line.plan import make_plan, parse_context
+from scripts.command_line.quota_commands import DEFAULT_TYPE
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import list_runs
 from scripts.command_line.zones import all_zones, not_offered, zones_offering
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 USUAL_REGION = "us-east-1"
+KEYS = {"InitImage": "inputs/image.png", "PromptFile": "inputs/prompts.txt"}
 
 
 @with_parameter_options
@@ -38,7 +42,7 @@ def doctor(
     """Look at everything that a deploy needs, before it costs anything. Exit status 1 where something is wrong."""
     session = open_session(region, profile)
     deployment, _ = _look(session, stack)
-    plan = make_plan(deployment, _without_image(parameters), parse_context(context))
+    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
     checks = examine(session, plan)
     if as_json:
         typer.echo(checks_as_json(checks))
@@ -49,11 +53,13 @@ def doctor(
 
 
 def zones(
-    instance_type: Annotated[str, typer.Argument(help="The instance type.")] = "g5.xlarge",
+    named: Annotated[str | None, typer.Argument(metavar="[INSTANCE_TYPE]", help="The same, without its name.")] = None,
+    instance_type: Annotated[str, typer.Option(help="The instance type.")] = DEFAULT_TYPE,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show which zones offer an instance type; `-c az=ZONE` deploys into one of them."""
+    instance_type = named or instance_type
     session = open_session(region, profile)
     offering = zones_offering(session, instance_type)
     if not offering:
@@ -91,7 +97,10 @@ def cost(
             show_costs(costs, Console())
         return
     deployment, live = _look(session, stack)
-    plan = make_plan(deployment, _without_image(parameters), parse_context(context))
+    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
+    if plan.job.from_file:
+        prompts = count_prompts(session, deployment, parameters.get("PromptFile", plan.job.from_file), plan.job)
+        plan = dataclasses.replace(plan, prompts=prompts)
     found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
     if as_json:
         typer.echo(expected_as_json(found))
@@ -107,6 +116,6 @@ def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
         return None, False
 
 
-def _without_image(parameters: dict[str, str]) -> dict[str, str]:
-    """An initial image may be a file of this machine, which is uploaded by the deploy alone; it costs nothing here."""
-    return {name: "inputs/image.png" if name == "InitImage" and text else text for name, text in parameters.items()}
+def _without_files(parameters: dict[str, str]) -> dict[str, str]:
+    """What a job reads may be a file of this machine, which the deploy alone uploads: its key stands for it here."""
+    return {name: KEYS[name] if name in KEYS and text else text for name, text in parameters.items()}

@@ -128,7 +128,7 @@ def _estimate(
 ) -> Estimate:
     prepare, idle = preparation_minutes(plan.job, preparation), float(plan.machine.idle_minutes)
     seconds = image_seconds(plan.job, instance_type)
-    generate = None if seconds is None else seconds * plan.job.images_total / 60
+    generate = None if seconds is None else seconds * plan.images_total / 60
     whole = None if generate is None else prepare + generate + idle
     return Estimate(
         instance_type=instance_type,

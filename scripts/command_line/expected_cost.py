@@ -58,7 +58,7 @@ def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, 
     contents = bucket_contents(s3, bucket) if s3 and bucket else expected_contents(plan)
     return ExpectedCost(
         region=region,
-        images=plan.job.images_total,
+        images=plan.images_total,
         chosen=(plan.machine.instance_type, plan.life_cycle),
         preparation=preparation,
         estimates=estimates(plan, prices, rates, preparation=preparation, types=types),
@@ -151,4 +151,5 @@ def expected_as_json(cost: ExpectedCost) -> str:
         for one in cost.estimates
     ]
     left = [dataclasses.asdict(line) for line in cost.remaining]
-    return json.dumps({"schema": 1, "region": cost.region, "estimates": rows, "remaining": left}, indent=2)
+    document = {"schema": 1, "region": cost.region, "images": cost.images, "estimates": rows, "remaining": left}
+    return json.dumps(document, indent=2)

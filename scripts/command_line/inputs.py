@@ -86,6 +86,17 @@ def check_prompt_file(found: Input, job: Job) -> int:
         raise CommandError(f"The prompt file {found.given} cannot be used. {error}", exit_status=2) from error
 
 
+def count_prompts(session: boto3.Session, deployment: Deployment | None, given: str, job: Job) -> int:
+    """How many prompts the prompt file `given` has for `job`; unlike a deploy's, it may lie here before any bucket.
+
+    Raises `CommandError` when there is no such file, or when it cannot be used.
+    """
+    file = Path(given)
+    if file.is_file():
+        return check_prompt_file(Input(given, file.read_bytes(), None), job)
+    return check_prompt_file(find_input(session, deployment, "PromptFile", given), job)
+
+
 def upload_input(session: boto3.Session, deployment: Deployment, found: Input) -> str:
     """The key of `found` in the results bucket, where a file of this machine is uploaded to. Raises `CommandError`.
 

@@ -20,12 +20,21 @@ REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device")
 
 @dataclass(frozen=True)
 class Plan:
-    """A deploy that has not happened. `deployment` is what is there before it, None for nothing."""
+    """A deploy that has not happened. `deployment` is what is there before it, None for nothing.
+
+    `prompts` is how many its prompt file has, 1 without one.
+    """
 
     job: Job
     machine: MachineParameters
     settings: Settings
     deployment: Deployment | None
+    prompts: int = 1
+
+    @property
+    def images_total(self) -> int:
+        """How many images the run makes. Each prompt is drawn as often as the job says, whatever its line says."""
+        return self.job.images_total * self.prompts
 
     @property
     def life_cycle(self) -> LifeCycle:

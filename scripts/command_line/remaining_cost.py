@@ -42,7 +42,7 @@ class Remaining:
 def expected_contents(plan: Plan) -> Contents:
     """What one run will leave in a new bucket."""
     job, model = plan.job, find_model(plan.job.model)
-    pictures = job.images_total * 2  # each once more in the grid
+    pictures = plan.images_total * 2  # each once more in the grid
     cached = 0.0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + model.bytes
     return Contents(results=pictures * job.H * job.W * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True)
 

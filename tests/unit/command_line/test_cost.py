@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -202,6 +203,40 @@ def test_it_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document["estimates"][0]["usd_per_1000_images"] > 0
     assert "2026-08-17" in json.dumps(document)
     assert "never measured on AWS" in " ".join(run().split())
+
+
+def billed_type(row: dict[str, Any]) -> str:
+    return f"{row['instance_type']} {row['life_cycle']}"
+
+
+def prompt_file(folder: Path) -> str:
+    file = folder / "my prompts.txt"
+    file.write_text("a tree\n# a comment\n\na horse --steps 20\na cat\n", "utf-8")
+    return str(file)
+
+
+def test_a_prompt_file_is_reckoned_with_before_there_is_a_bucket(session: boto3.Session, tmp_path: Path) -> None:
+    options = ("--iterations", "2", "--samples", "4")
+    one, three = (json.loads(run("--json", *options, *more)) for more in ((), ("--prompt-file", prompt_file(tmp_path))))
+    assert (one["images"], three["images"]) == (8, 24)
+    minutes = [
+        {billed_type(row): row["generate_minutes"] for row in found["estimates"] if row["generate_minutes"] is not None}
+        for found in (one, three)
+    ]
+    assert minutes[1] == {billed: pytest.approx(3 * before) for billed, before in minutes[0].items()}
+    assert len(minutes[0]) > 10
+
+
+def test_a_prompt_file_in_the_bucket_is_reckoned_with(account: Account) -> None:
+    account.deploy()
+    account.put("inputs/mine.txt", b"a tree\na horse\n")
+    assert json.loads(run("--json", "--prompt-file", "inputs/mine.txt"))["images"] == 12
+
+
+def test_a_prompt_file_that_nobody_has_gets_no_estimate(session: boto3.Session) -> None:
+    outcome = CliRunner().invoke(app, ["cost", "--region", "us-east-1", "--prompt-file", "nowhere.txt"])
+    assert outcome.exit_code == 1
+    assert "PromptFile is 'nowhere.txt'" in str(outcome.exception) + outcome.output
 
 
 def receipts(account: Account) -> None:
