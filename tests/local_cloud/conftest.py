@@ -52,8 +52,17 @@ class Stack:
         self.client = cloud.client("cloudformation")
 
     def create(self, template: dict[str, Any], **parameters: str) -> None:
-        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), Parameters=_listed(parameters))
+        self._create(template, parameters)
         self.expect("CREATE_COMPLETE")
+
+    def fail_to_create(self, template: dict[str, Any], **parameters: str) -> str:
+        """Why the stack was rolled back."""
+        self._create(template, parameters)
+        self.expect("ROLLBACK_COMPLETE")
+        return "\n".join(self.reasons())
+
+    def _create(self, template: dict[str, Any], parameters: dict[str, str]) -> None:
+        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), Parameters=_listed(parameters))
 
     def update(self, template: dict[str, Any], previous: tuple[str, ...] = (), **parameters: str) -> None:
         kept: list[dict[str, Any]] = [{"ParameterKey": name, "UsePreviousValue": True} for name in previous]
