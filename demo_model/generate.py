@@ -10,9 +10,11 @@ import numpy
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 
-STEPS = 25
-# The catalogue's default `scale` of this model.
-GUIDANCE_SCALE = 3.0
+from userdata.worker.catalogue import find_model
+
+_DEFAULTS = find_model("demo").defaults
+STEPS = int(_DEFAULTS["ddim_steps"])
+GUIDANCE_SCALE = float(_DEFAULTS["scale"])
 BATCH = 250
 
 

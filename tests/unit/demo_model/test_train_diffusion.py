@@ -5,10 +5,19 @@ from typing import Any
 import pytest
 import torch
 
-from demo_model.architecture import NATIVE_SIZE, VAE_FACTOR, load_tokenizer, make_text_encoder, make_unet
+from demo_model.architecture import (
+    LATENT_CHANNELS,
+    NATIVE_SIZE,
+    VAE_FACTOR,
+    load_tokenizer,
+    make_text_encoder,
+    make_unet,
+)
 from demo_model.render import MOST_BOXES
 from demo_model.tokenizer import write_tokenizer
 from demo_model.train_diffusion import Latents, things_seen, train_diffusion
+
+Parts = tuple[Any, Any, torch.Tensor]
 
 
 def table(*things: tuple[float, float, float, float]) -> torch.Tensor:
@@ -32,7 +41,7 @@ def test_nothing_is_seen_in_a_scene_without_things_and_all_things_in_one_with_tw
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, torch.Tensor]:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     """UNet, text encoder and the empty caption's tokens."""
     folder = tmp_path_factory.mktemp("tokenizer")
     write_tokenizer(folder)
@@ -42,28 +51,30 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, torch.Ten
     return make_unet(), make_text_encoder(tokenizer), empty
 
 
-def pool(empty: torch.Tensor, value: float) -> Latents:
-    edge = NATIVE_SIZE // VAE_FACTOR // 2
-    return Latents(torch.full((4, 6, edge, edge), value).half(), empty.to(torch.int16).expand(4, 1, -1), table())
-
-
-def test_two_steps_change_both_parts_and_keep_their_average(parts: tuple[Any, Any, torch.Tensor]) -> None:
+def train(parts: Parts, kept: list[tuple[Any, Any]], *, latents: float, steps: int) -> None:
+    """Trains on four scenes of which every latent is `latents`; each pair of averages that is kept goes into `kept`."""
     unet, text_encoder, empty = parts
-    before = [next(part.parameters()).clone() for part in (unet, text_encoder)]
-    kept: list[tuple[Any, Any]] = []
-    scenes = pool(empty, 1.0)
-    scenes = Latents(scenes.values, scenes.tokens, scenes.boxes.expand(4, -1, -1))
+    edge = NATIVE_SIZE // VAE_FACTOR // 2
+    values = torch.full((4, LATENT_CHANNELS, edge, edge), latents).half()
+    scenes = Latents(values, empty.to(torch.int16).expand(4, 1, -1), table().expand(4, -1, -1))
     train_diffusion(
         unet,
         text_encoder,
         [scenes],
         empty,
         batch=2,
-        steps=2,
+        steps=steps,
         seconds=1e9,
         keep=lambda *averages: kept.append(averages),
         keep_seconds=1e9,
     )
+
+
+def test_two_steps_change_both_parts_and_keep_their_average(parts: Parts) -> None:
+    unet, text_encoder, _ = parts
+    before = [next(part.parameters()).clone() for part in (unet, text_encoder)]
+    kept: list[tuple[Any, Any]] = []
+    train(parts, kept, latents=1.0, steps=2)
     assert len(kept) == 1
     for first, part, average in zip(before, (unet, text_encoder), kept[0], strict=True):
         now, mean = next(part.parameters()), next(average.parameters())
@@ -72,24 +83,9 @@ def test_two_steps_change_both_parts_and_keep_their_average(parts: tuple[Any, An
         assert not torch.equal(mean, now)
 
 
-def test_a_loss_that_is_no_number_stops_the_training(
-    parts: tuple[Any, Any, torch.Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unet, text_encoder, empty = parts
+def test_a_loss_that_is_no_number_stops_the_training(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("demo_model.train_diffusion.LOG_EVERY", 1)
-    scenes = pool(empty, float("nan"))
-    scenes = Latents(scenes.values, scenes.tokens, scenes.boxes.expand(4, -1, -1))
-    kept: list[Any] = []
+    kept: list[tuple[Any, Any]] = []
     with pytest.raises(FloatingPointError, match="no number any more, before step 1"):
-        train_diffusion(
-            unet,
-            text_encoder,
-            [scenes],
-            empty,
-            batch=2,
-            steps=3,
-            seconds=1e9,
-            keep=lambda *averages: kept.append(averages),
-            keep_seconds=1e9,
-        )
+        train(parts, kept, latents=float("nan"), steps=3)
     assert not kept
