@@ -50,12 +50,19 @@ def gpu_without_memory() -> dict[str, str]:
 
 
 def instead_of_the_bundle(changed: dict[str, str]) -> Fault:
-    """S3 has a bundle with `changed` files in it."""
+    """S3 has a bundle with `changed` files in it, which it gives in whole or in the range that is asked for."""
     content = zipped(USERDATA, changed)
     headers = {"ETag": f'"{sha256(content).hexdigest()[:32]}"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
-    answer = Answer(200, content, headers)
 
     def fault(request: Request) -> Answer | None:
-        return answer if request.path.split("?")[0].endswith(".zip") else None
+        if not request.path.split("?")[0].endswith(".zip"):
+            return None
+        # The AWS CLI asks for anything above 8 MB in parts, beside each other.
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        if not asked:
+            return Answer(200, content, headers)
+        first, last = int(asked[1]), min(int(asked[2]), len(content) - 1)
+        part = {**headers, "Content-Range": f"bytes {first}-{last}/{len(content)}"}
+        return Answer(206, content[first : last + 1], part)
 
     return fault
