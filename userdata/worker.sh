@@ -4,11 +4,6 @@ set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The dynamic user has no home; what libraries keep there belongs to the worker's state.
 export HOME=${STATE_DIRECTORY:?is not set: run this through sd-worker.service}
-# What torch compiles stays for later runs, and begins with what an earlier machine has compiled.
-if [[ -n ${SD_COMPILED-} && ! -e $HOME/compiled ]]; then
-  rm -rf "$HOME/compiled.new"
-  cp -R "$SD_COMPILED" "$HOME/compiled.new"
-  mv "$HOME/compiled.new" "$HOME/compiled"
-fi
+# What torch compiles stays for later runs.
 export TORCHINDUCTOR_CACHE_DIR=$HOME/compiled/inductor TRITON_CACHE_DIR=$HOME/compiled/triton
 exec "${SD_PYTHON:?is not set: worker.env is written by the boot, so boot this machine first}" -u -m userdata.worker

@@ -127,7 +127,7 @@ def test_a_disk_that_fills_while_images_are_saved(site: Site) -> None:
 
 def test_a_disk_without_room_for_the_environment(site: Site) -> None:
     def spoil(machine: BootedMachine) -> None:
-        machine.disk.limit("/opt/sd-on-ec2", megabytes=16)
+        machine.disk.limit("/opt/sd-on-ec2", megabytes=64)  # the bundle, packed and unpacked, and little more
 
     launch = Launch(site, *environment_server())
     with launch({}, ENVIRONMENT, manners.well, spoil) as instance:

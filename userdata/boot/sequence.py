@@ -13,7 +13,13 @@ from userdata.boot.companions import provide_lora, provide_safety_checker
 from userdata.boot.compvis import provide_compvis
 from userdata.boot.downloads import Downloads
 from userdata.boot.driver import wait_for_driver
-from userdata.boot.environment import check_gpu, environment_key, provide_environment, use_interpreter
+from userdata.boot.environment import (
+    check_gpu,
+    environment_key,
+    find_environment,
+    provide_environment,
+    use_interpreter,
+)
 from userdata.boot.instance_metadata import Instance, read_instance
 from userdata.boot.kernels import provide_kernels
 from userdata.boot.log_lines import start_log
@@ -23,7 +29,7 @@ from userdata.boot.power_off import KEEP, power_off
 from userdata.boot.run_status import RunStatus
 from userdata.boot.step_error import StepError
 from userdata.boot.weights import provide_weights
-from userdata.boot.worker_unit import start_worker
+from userdata.boot.worker_unit import WorkerUnit
 from userdata.worker.layout import Folders
 from userdata.worker.original import COMPVIS
 from userdata.worker.parameter_file import read_parameters
@@ -38,16 +44,24 @@ def boot(folders: Folders) -> int:
     A failure powers the machine off unless `OnFailure` is `keep`.
     """
     phases = Phases(folders, start_log())
+    worker = WorkerUnit(folders)
     parameters: dict[str, str] = {}
     try:
         with phases.phase("boot"):
             settings = _settings(folders)
             parameters.update(_parameters(folders))
             instance = _identify(phases, parameters)
-        _prepare(folders, phases, settings, parameters, instance)
+            environment = _environment(phases, settings, parameters, instance)
+            python = _find_interpreter(folders, settings)
+            if python:
+                worker.start_ahead({**environment, "SD_PYTHON": str(python)})
+            _find_run(phases, parameters)
+        _prepare(folders, phases, worker, settings, parameters, environment, python)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
         phases.fail(error)
-        if parameters.get("OnFailure") != KEEP:
+        if parameters.get("OnFailure") == KEEP:
+            worker.stop()
+        else:
             power_off("the boot failed")
         return FAILED_AND_REPORTED
     phases.finish()
@@ -73,26 +87,53 @@ def _identify(phases: Phases, parameters: Mapping[str, str]) -> Instance:
     phases.bucket = Bucket(parameters["ResultsBucket"])
     instance = read_instance()
     phases.instance_id = instance.instance_id
-    try:
-        found = phases.bucket.get(RunStatus.key(parameters))
-        phases.run = RunStatus.of(parameters, instance_id=instance.instance_id, found=found)
-    except (KeyError, ValueError) as error:
-        raise StepError(f"The deployed parameters describe no run ({error!r}). Deploy the stack again.") from error
     logger.info("%s is a %s in %s", instance.instance_id, instance.instance_type, instance.region)
-    logger.info("the run is %s%s", phases.run.status.run_id, ", which is done" if phases.run.done else "")
-    phases.announce()
     return instance
 
 
+def _find_run(phases: Phases, parameters: Mapping[str, str]) -> None:
+    assert phases.bucket
+    try:
+        found = phases.bucket.get(RunStatus.key(parameters))
+        phases.run = RunStatus.of(parameters, instance_id=phases.instance_id, found=found)
+    except (KeyError, ValueError) as error:
+        raise StepError(f"The deployed parameters describe no run ({error!r}). Deploy the stack again.") from error
+    logger.info("the run is %s%s", phases.run.status.run_id, ", which is done" if phases.run.done else "")
+    phases.announce()
+
+
+def _environment(
+    phases: Phases, settings: Mapping[str, str], parameters: Mapping[str, str], instance: Instance
+) -> dict[str, str]:
+    """What the worker is told before its model is there."""
+    return {
+        **settings,
+        "SD_BUCKET": parameters["ResultsBucket"],
+        "SD_INSTANCE_ID": instance.instance_id,
+        "SD_INSTANCE_TYPE": instance.instance_type,
+        "SD_LIFE_CYCLE": instance.life_cycle,
+        "AWS_DEFAULT_REGION": parameters["Region"],
+        "SD_BOOT_STARTED_AT": phases.started_at,
+    }
+
+
 def _prepare(
-    folders: Folders, phases: Phases, settings: Mapping[str, str], parameters: Mapping[str, str], instance: Instance
+    folders: Folders,
+    phases: Phases,
+    worker: WorkerUnit,
+    settings: Mapping[str, str],
+    parameters: Mapping[str, str],
+    environment: Mapping[str, str],
+    python: Optional[Path],
 ) -> None:
     with phases.phase("driver"):
-        wait_for_driver(settings, instance_type=instance.instance_type)
+        wait_for_driver(settings, instance_type=environment["SD_INSTANCE_TYPE"])
     cache = _cache(folders, parameters)
     with phases.phase("environment", cache):
-        python, compiled = _interpreter(folders, settings, cache)
+        python, compiled = _interpreter(folders, settings, cache, found=python)
         original = provide_compvis(folders, settings) if parameters.get("Engine") == COMPVIS else None
+    environment = {**environment, "SD_PYTHON": str(python)}
+    worker.start_ahead(environment)
     with phases.phase("weights", cache):
         downloads = Downloads(settings, hub_token=parameters.get("HubToken", ""), cache=cache)
         model = provide_weights(folders, downloads, name=parameters["Model"], python=python)
@@ -100,18 +141,10 @@ def _prepare(
         safety_checker = provide_safety_checker(folders, downloads, parameters)
     with phases.phase("worker"):
         phases.settle()
-        start_worker(
-            folders,
+        worker.hand_over(
+            environment,
             {
-                **settings,
-                "SD_BUCKET": parameters["ResultsBucket"],
-                "SD_INSTANCE_ID": instance.instance_id,
-                "SD_INSTANCE_TYPE": instance.instance_type,
-                "SD_LIFE_CYCLE": instance.life_cycle,
-                "AWS_DEFAULT_REGION": parameters["Region"],
-                "SD_PYTHON": str(python),
                 "SD_MODEL_FOLDER": str(model),
-                "SD_BOOT_STARTED_AT": phases.started_at,
                 **({"SD_COMPILED": str(compiled)} if compiled else {}),
                 **(
                     {"SD_COMPVIS_REPOSITORY": str(original.repository), "SD_COMPVIS_PYTHON": str(original.python)}
@@ -131,12 +164,25 @@ def _cache(folders: Folders, parameters: Mapping[str, str]) -> Optional[Cache]:
     return Cache(Bucket(parameters["ResultsBucket"]), folders.cache_notes)
 
 
-def _interpreter(folders: Folders, settings: Mapping[str, str], cache: Optional[Cache]) -> tuple[Path, Optional[Path]]:
-    """The worker's interpreter, and the folder of the kernels that it begins with."""
+def _find_interpreter(folders: Folders, settings: Mapping[str, str]) -> Optional[Path]:
+    """The worker's interpreter, where it is there already and serves; if not, the step `environment` says why."""
+    named = settings.get("SD_PYTHON")
+    if not named:
+        return find_environment(folders, folders.bundle / "userdata")
+    try:
+        return use_interpreter(named)
+    except StepError:
+        return None
+
+
+def _interpreter(
+    folders: Folders, settings: Mapping[str, str], cache: Optional[Cache], *, found: Optional[Path]
+) -> tuple[Path, Optional[Path]]:
+    """The worker's interpreter, `found` or to be provided now, and the folder of the kernels that it begins with."""
     named = settings.get("SD_PYTHON")
     compiled = None
     if named:
-        python = use_interpreter(named)
+        python = found or use_interpreter(named)
     else:
         python = provide_environment(folders, settings, cache)
         key = environment_key(folders, folders.bundle / "userdata")

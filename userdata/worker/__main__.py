@@ -15,12 +15,15 @@ import threading
 from collections.abc import Mapping
 
 from userdata.worker.bucket import Bucket
+from userdata.worker.compiled_kernels import begin_with
 from userdata.worker.idle import uses_of_this_machine, wait_until_idle
+from userdata.worker.imports_ahead import start_imports
 from userdata.worker.layout import Folders
 from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
+from userdata.worker.model_environment import wait_for_model
 from userdata.worker.parameter_file import read_parameters
 from userdata.worker.run import Outcome, do_run
-from userdata.worker.run_error import RunError
+from userdata.worker.run_error import RunError, Stopped
 from userdata.worker.run_log import log_format
 from userdata.worker.settings import Settings, read_settings
 from userdata.worker.spot_notice import SpotNotice
@@ -39,12 +42,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
     SpotNotice(stop).watch()
     try:
-        settings = read_settings(os.environ)
-        parameters = read_parameters(Folders().parameters)
+        folders = Folders()
+        parameters = read_parameters(folders.parameters)
         if not parameters.get("Lora"):
             import_no_peft()
+        start_imports()
         idle_seconds = _idle_seconds(parameters)
+        wait_for_model(folders, stop)
+        settings = read_settings(os.environ)
+        begin_with(settings.compiled, settings.state_directory / "compiled")
         outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds)
+    except Stopped:
+        return ASKED_TO_STOP
     except RunError as error:
         logger.error("%s", error)
         return 1

@@ -72,6 +72,7 @@ class Folders:
         self.state = root / "var/lib/sd-on-ec2"
         self.parameters = self.state / "parameters"
         self.worker_environment = self.state / "worker.env"
+        self.model_environment = self.state / "model.env"
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.state / "compiled"

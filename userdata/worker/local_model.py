@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import find_model
 from userdata.worker.checkpoint import SUFFIXES
+from userdata.worker.environment_file import read_environment_file
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
 from userdata.worker.pipeline import LAYOUTS, choose_device, load_pipeline
@@ -84,12 +84,8 @@ def _of_this_instance() -> LocalModel:
 
 
 def _boots_environment() -> Mapping[str, str]:
-    """What the boot has told the worker; nothing on a machine that is no instance of ours."""
-    try:
-        text = Folders().worker_environment.read_text("utf-8")
-    except OSError:
-        return {}
-    return dict(word.split("=", 1) for line in text.splitlines() for word in shlex.split(line))
+    """What the boot has told the worker of its model; nothing on a machine that is no instance of ours."""
+    return read_environment_file(Folders().model_environment)
 
 
 def _safety_checker(environment: Mapping[str, str]) -> Path | None:

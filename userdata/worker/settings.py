@@ -1,4 +1,4 @@
-"""What the machine tells the worker: the environment that the boot writes to `worker.env`, and systemd's own."""
+"""What the machine tells the worker: the variables of the boot's `worker.env` and `model.env`, and systemd's own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Settings(BaseModel):
     life_cycle: LifeCycle = Field("on-demand", alias="SD_LIFE_CYCLE")
     lora_file: Path | None = Field(None, alias="SD_LORA_FILE")
     safety_checker: Path | None = Field(None, alias="SD_SAFETY_CHECKER")
+    compiled: Path | None = Field(None, alias="SD_COMPILED")
     compvis_repository: Path | None = Field(None, alias="SD_COMPVIS_REPOSITORY")
     compvis_python: Path | None = Field(None, alias="SD_COMPVIS_PYTHON")
     boot_started_at: datetime = Field(alias="SD_BOOT_STARTED_AT")

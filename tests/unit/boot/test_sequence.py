@@ -5,6 +5,7 @@ import pytest
 
 from tests.unit.boot.conftest import Machine
 from userdata.boot.after_worker import Ending
+from userdata.worker.environment_file import read_environment_file
 from userdata.worker.run_name import run_name
 
 # Steps that are over within seconds are not told one by one.
@@ -33,11 +34,11 @@ def earlier_status(machine: Machine, phase: str) -> dict[str, object]:
 def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> None:
     done = machine.boot()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker"]
+    assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker", "systemctl start sd-worker"]
     assert (machine.folders.models / "tiny/made").exists()
     unit = machine.folders.units / "sd-worker.service"
     assert unit.read_text() == (machine.folders.bundle / "userdata/sd-worker.service").read_text()
-    environment = dict(line.split("=", 1) for line in machine.folders.worker_environment.read_text().splitlines())
+    environment = read_environment_file(machine.folders.worker_environment)
     assert environment.pop("SD_BOOT_STARTED_AT").endswith("Z")
     assert environment == {
         "SD_PYTHON": sys.executable,
@@ -47,7 +48,9 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
         "SD_INSTANCE_TYPE": "g5.xlarge",
         "SD_LIFE_CYCLE": "on-demand",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "SD_MODEL_FOLDER": str(machine.folders.models / "tiny"),
+    }
+    assert read_environment_file(machine.folders.model_environment) == {
+        "SD_MODEL_FOLDER": str(machine.folders.models / "tiny")
     }
     status = machine.document("/status.json")
     assert status["phase"] in PHASES_OF_THE_BOOT
@@ -108,6 +111,40 @@ def test_a_worker_that_cannot_be_started_is_a_failure(machine: Machine) -> None:
     assert machine.boot().returncode == 70
     assert "bad unit file setting" in machine.document("/status.json")["error"]["message"]
     assert machine.calls == ["shutdown -P now"]
+
+
+def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(machine: Machine) -> None:
+    told = machine.folders.model_environment
+    told.parent.mkdir(parents=True)
+    told.write_text("SD_MODEL_FOLDER=/of/an/earlier/boot\n")
+    seen = f"[[ -e {told} ]] && echo told || echo not told"
+    machine.command("systemctl", f'echo "$* $({seen}) $(ls {machine.folders.models})" >>"{machine.folder}/calls"')
+    assert machine.boot().returncode == 0
+    assert machine.calls == [
+        "daemon-reload not told ",
+        "restart sd-worker not told ",
+        "start sd-worker told tiny",
+    ]
+
+
+@pytest.mark.parametrize(("choice", "last"), [("stop", "shutdown -P now"), ("keep", "systemctl stop sd-worker")])
+def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine, choice: str, last: str) -> None:
+    machine.parameters["OnFailure"] = choice
+    (machine.folders.bundle / "userdata/worker/tiny_model.py").write_text("raise SystemExit('no room')\n")
+    assert machine.boot().returncode == 70
+    assert machine.document("/status.json")["error"]["step"] == "weights"
+    assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker", last]
+    assert not machine.folders.model_environment.exists()
+
+
+def test_a_worker_that_could_not_be_started_ahead_is_started_with_its_model(machine: Machine) -> None:
+    once = f"[[ -e {machine.folder}/failed ]] || {{ touch {machine.folder}/failed; exit 1; }}"
+    machine.command("systemctl", f'echo "systemctl $*" >>"{machine.folder}/calls"\n{once}')
+    done = machine.boot()
+    assert done.returncode == 0, done.stdout
+    assert "was not started ahead" in done.stdout
+    assert machine.calls[-2:] == ["systemctl restart sd-worker", "systemctl start sd-worker"]
+    assert read_environment_file(machine.folders.model_environment)
 
 
 def test_parameters_that_cannot_be_read_power_off(machine: Machine) -> None:

@@ -18,6 +18,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from userdata.boot.worker_unit import environment_file
 from userdata.worker.layout import RunKeys
 from userdata.worker.run_name import run_name
 
@@ -65,6 +66,12 @@ class Machine:
         encoded = {name: base64.b64encode(value.encode()).decode() for name, value in parameters.items()}
         file.write_text("".join(f"{name}={value}\n" for name, value in encoded.items()))
         return RunKeys(run_name(parameters))
+
+    def tell_model(self, **environment: str) -> None:
+        file = self.folder / "var/lib/sd-on-ec2/model.env"
+        new = file.with_name("model.env.new")
+        new.write_text(environment_file(environment))
+        new.rename(file)
 
     def start(self) -> subprocess.Popen[bytes]:
         with (self.folder / "worker.log").open("ab") as log:
@@ -160,6 +167,31 @@ def test_idle_time_ends_by_itself(machine: Machine, parameters: Deploy) -> None:
     machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
     machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done", "images_total": 1}')
     assert machine.start().wait(timeout=30) == 0, machine.log()
+
+
+def test_a_worker_that_is_started_ahead_waits_for_its_model(machine: Machine, parameters: Deploy) -> None:
+    model = machine.environment.pop("SD_MODEL_FOLDER")
+    keys = machine.deploy(parameters(Iterations="1", Samples="1", Steps="1"))
+    worker = machine.start()
+    _wait_until(lambda: "Waiting for the boot" in machine.log(), worker, machine)
+    assert machine.objects() == set()
+    compiled = machine.folder / "kernels"
+    compiled.mkdir()
+    (compiled / "one.cubin").write_text("kernel")
+    machine.tell_model(SD_MODEL_FOLDER=model, SD_COMPILED=str(compiled))
+    assert worker.wait(timeout=60) == 0, machine.log()
+    assert keys.image(0) in machine.objects()
+    assert (machine.folder / "state/compiled/one.cubin").read_text() == "kernel"
+
+
+def test_sigterm_ends_a_worker_that_waits(machine: Machine, parameters: Deploy) -> None:
+    del machine.environment["SD_MODEL_FOLDER"]
+    machine.deploy(parameters())
+    worker = machine.start()
+    _wait_until(lambda: "Waiting for the boot" in machine.log(), worker, machine)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=10) == 128 + signal.SIGTERM, machine.log()
+    assert machine.objects() == set()
 
 
 def test_failure_is_an_exit_code(machine: Machine, parameters: Deploy) -> None:

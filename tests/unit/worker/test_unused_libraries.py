@@ -48,22 +48,23 @@ def test_a_model_is_loaded_where_diffusers_was_there_first(tiny_model: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("lora", "hidden"), [({}, 1), ({"Lora": ""}, 1), ({"Lora": "s3://bucket/style.safetensors"}, 0)]
+    ("lora", "hidden"), [({}, ["peft"]), ({"Lora": ""}, ["peft"]), ({"Lora": "s3://bucket/style.safetensors"}, [])]
 )
 def test_peft_stays_where_the_run_has_a_lora(
-    monkeypatch: pytest.MonkeyPatch, lora: dict[str, str], hidden: int
+    monkeypatch: pytest.MonkeyPatch, lora: dict[str, str], hidden: list[str]
 ) -> None:
-    calls: list[int] = []
+    calls: list[str] = []
 
     def end(*_arguments: object, **_options: object) -> None:
         raise RunError("far enough")
 
-    monkeypatch.setattr(worker, "read_settings", lambda _environment: None)
+    monkeypatch.setattr(worker, "read_settings", end)
     monkeypatch.setattr(worker, "read_parameters", lambda _file: {"Prompt": "a tree", **lora})
     monkeypatch.setattr(worker, "SpotNotice", lambda _stop: type("Watch", (), {"watch": lambda _self: None})())
-    monkeypatch.setattr(worker, "import_no_peft", lambda: calls.append(1))
-    monkeypatch.setattr(worker, "do_run", end)
+    monkeypatch.setattr(worker, "import_no_peft", lambda: calls.append("peft"))
+    monkeypatch.setattr(worker, "start_imports", lambda: calls.append("imports"))
+    monkeypatch.setattr(worker, "wait_for_model", lambda _folders, _stop: None)
     monkeypatch.setattr("userdata.worker.__main__.os.environ", {})
     monkeypatch.setattr("userdata.worker.__main__.signal.signal", lambda *_: None)
     assert worker.main() == 1
-    assert len(calls) == hidden
+    assert calls == [*hidden, "imports"]  # hiding it later would come too late

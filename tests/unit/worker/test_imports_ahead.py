@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+IMPORT = """
+import sys, threading
+
+from userdata.worker.__main__ import start_imports
+
+assert "torch" not in sys.modules
+{before}
+start_imports()
+(thread,) = [one for one in threading.enumerate() if one.name == "imports"]
+thread.join()
+print("userdata.worker.drawing" in sys.modules and "userdata.worker.equipment" in sys.modules)
+"""
+
+
+def imported(before: str = "") -> str:
+    code = IMPORT.format(before=before)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip() + done.stderr.strip()
+
+
+def test_all_that_drawing_needs_is_imported_in_the_background() -> None:
+    assert imported() == "True"
+
+
+def test_what_cannot_be_imported_is_left_to_who_needs_it() -> None:
+    assert imported('sys.modules["diffusers"] = None') == "False"

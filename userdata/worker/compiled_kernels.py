@@ -1,0 +1,16 @@
+"""The folder of compiled kernels that the worker keeps from run to run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+
+def begin_with(before: Path | None, folder: Path) -> None:
+    """Puts the kernels that an earlier machine has compiled, `before`, into `folder` where none are yet."""
+    if before is None or folder.exists():
+        return
+    new = folder.with_name(folder.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(before, new)
+    new.rename(folder)
