@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import boto3
 
+from scripts.command_line.assembly import ROOT, assembly_options
 from scripts.command_line.command_error import CommandError
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
@@ -21,21 +18,23 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
     Its output goes to standard error, so that standard output stays for results.
     """
     words = ["deploy", "--require-approval", "never"]
-    for name, value in context.items():
-        words += ["--context", f"{name}={value}"]
     for name, value in parameters.items():
         words += ["--parameters", f"{name}={value}"]
-    if _cdk(session, words):
-        raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")
+    with assembly_options(context) as options:
+        if _cdk(session, [*words, *options]):
+            raise CommandError(
+                "`cdk deploy` failed; the lines above say why. Nothing runs that was not running before."
+            )
 
 
 def cdk_destroy(session: boto3.Session, stack: str) -> None:
     """`cdk destroy` of the stack, without a question. Raises `CommandError` when it fails."""
-    if _cdk(session, ["destroy", "--force", stack]):
-        raise CommandError(
-            f"`cdk destroy` of {stack} failed; the lines above say why. Try it again: `sd teardown`. What is left is "
-            "listed above."
-        )
+    with assembly_options({}) as options:
+        if _cdk(session, ["destroy", "--force", stack, *options]):
+            raise CommandError(
+                f"`cdk destroy` of {stack} failed; the lines above say why. Try it again: `sd teardown`. What is left "
+                "is listed above."
+            )
 
 
 def _cdk(session: boto3.Session, words: list[str]) -> int:
@@ -43,11 +42,7 @@ def _cdk(session: boto3.Session, words: list[str]) -> int:
     command = [str(ROOT / "node_modules/.bin/cdk"), *words]
     if session.profile_name != "default":
         command += ["--profile", session.profile_name]
-    # An output folder of its own, so that two commands at once do not wait for, or refuse, each other.
-    output = tempfile.TemporaryDirectory(prefix="sd-cdk-out-")
-    command += ["--output", output.name]
     environment = {**os.environ, **({"AWS_REGION": session.region_name} if session.region_name else {})}
-    with output:
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False
-        ).returncode
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False
+    ).returncode

@@ -15,6 +15,7 @@ from typing import Any
 
 from scripts.local.account import Account
 from scripts.local.alarm_clock import AlarmClock
+from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
 from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
@@ -87,8 +88,13 @@ class LocalCloud:
         """A boto3 client of the account's administrator."""
         return self.account.client(service)
 
-    def bootstrap(self) -> None:
-        """Runs `cdk bootstrap`, quietly. Raises `LocalCloudError` with what it printed when it fails."""
+    def bootstrap(self, remembered: Path = PLACE) -> None:
+        """Has the account as `cdk bootstrap` leaves it; see `bootstrap_stack`, whose place `remembered` is.
+
+        Raises `LocalCloudError` with what the command printed when it fails.
+        """
+        if create_remembered(self.account, remembered):
+            return
         where = f"aws://{self.account.id}/{self.account.region}"
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             done = subprocess.run(
@@ -103,6 +109,7 @@ class LocalCloud:
             )
         if done.returncode:
             raise LocalCloudError(f"cdk bootstrap failed in the local cloud:\n{done.stdout}")
+        remember(self.account, remembered)
 
     def _start(self) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="sd-local-"))

@@ -1,0 +1,57 @@
+"""The stack that `cdk bootstrap` makes, remembered for the next local cloud.
+
+Every local cloud begins empty, and the CDK CLI makes the very same stack in each: its template and parameters follow
+from the CLI's version. So the CLI is asked once for each version; afterwards the same stack is created without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from scripts.local.account import Account
+from scripts.local.command_environment import CHECKOUT
+
+NAME = "CDKToolkit"
+PLACE = CHECKOUT / ".cache/bootstrap"
+MODULE = CHECKOUT / "node_modules/aws-cdk/package.json"
+
+
+def create_remembered(account: Account, place: Path) -> bool:
+    """Creates the stack as it was remembered; whether there was one to remember."""
+    file = _file(account, place)
+    if not file.exists():
+        return False
+    cloudformation = account.client("cloudformation")
+    cloudformation.create_stack(**json.loads(file.read_text("utf-8")))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=NAME, WaiterConfig={"Delay": 1})
+    return True
+
+
+def remember(account: Account, place: Path) -> None:
+    """Remembers the account's stack."""
+    file = _file(account, place)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(_request(account.client("cloudformation"))), "utf-8")
+    new.replace(file)
+
+
+def _request(cloudformation: Any) -> dict[str, Any]:
+    """What `CreateStack` is asked for to have the same stack again."""
+    (stack,) = cloudformation.describe_stacks(StackName=NAME)["Stacks"]
+    template = cloudformation.get_template(StackName=NAME)["TemplateBody"]
+    return {
+        "StackName": NAME,
+        "TemplateBody": template if isinstance(template, str) else json.dumps(template),
+        "Parameters": [{name: one[name] for name in ("ParameterKey", "ParameterValue")} for one in stack["Parameters"]],
+        "Tags": stack.get("Tags", []),
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+    }
+
+
+def _file(account: Account, place: Path) -> Path:
+    version = hashlib.sha256(MODULE.read_bytes()).hexdigest()[:16]
+    return place / f"{version}-{account.id}-{account.region}.json"
