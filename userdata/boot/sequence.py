@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Mapping, Optional
 
 from userdata.boot.bucket import Bucket
+from userdata.boot.bytecode import compile_for_worker
 from userdata.boot.cache import OFF, Cache
 from userdata.boot.companions import provide_lora, provide_safety_checker
 from userdata.boot.compvis import provide_compvis
@@ -56,7 +57,7 @@ def boot(folders: Folders) -> int:
             if python:
                 worker.start_ahead({**environment, "SD_PYTHON": str(python)})
             _find_run(phases, parameters)
-        _prepare(folders, phases, worker, settings, parameters, environment, python)
+        python = _prepare(folders, phases, worker, settings, parameters, environment, python)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
         phases.fail(error)
         if parameters.get("OnFailure") == KEEP:
@@ -65,6 +66,7 @@ def boot(folders: Folders) -> int:
             power_off("the boot failed")
         return FAILED_AND_REPORTED
     phases.finish()
+    compile_for_worker(folders, python)
     return 0
 
 
@@ -125,7 +127,8 @@ def _prepare(
     parameters: Mapping[str, str],
     environment: Mapping[str, str],
     python: Optional[Path],
-) -> None:
+) -> Path:
+    """Provides what the worker needs and hands it over; gives the worker's interpreter, `python` if it is there."""
     with phases.phase("driver"):
         wait_for_driver(settings, instance_type=environment["SD_INSTANCE_TYPE"])
     cache = _cache(folders, parameters)
@@ -155,6 +158,7 @@ def _prepare(
                 **({"SD_SAFETY_CHECKER": str(safety_checker)} if safety_checker else {}),
             },
         )
+    return python
 
 
 def _cache(folders: Folders, parameters: Mapping[str, str]) -> Optional[Cache]:

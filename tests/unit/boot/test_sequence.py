@@ -137,6 +137,16 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
     assert not machine.folders.model_environment.exists()
 
 
+def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> None:
+    machine.boot()
+    compiled = machine.folders.bundle / f"userdata/worker/__pycache__/attempt.{sys.implementation.cache_tag}.pyc"
+    assert compiled.exists()
+    made = compiled.stat().st_mtime_ns
+    (machine.folders.bundle / "userdata/worker/attempt.py").touch()  # would be compiled again
+    assert machine.boot().returncode == 0
+    assert compiled.stat().st_mtime_ns == made
+
+
 def test_a_worker_that_could_not_be_started_ahead_is_started_with_its_model(machine: Machine) -> None:
     once = f"[[ -e {machine.folder}/failed ]] || {{ touch {machine.folder}/failed; exit 1; }}"
     machine.command("systemctl", f'echo "systemctl $*" >>"{machine.folder}/calls"\n{once}')
