@@ -54,12 +54,18 @@ def doctor(
 
 def zones(
     named: Annotated[str | None, typer.Argument(metavar="[INSTANCE_TYPE]", help="The same, without its name.")] = None,
-    instance_type: Annotated[str, typer.Option(help="The instance type.")] = DEFAULT_TYPE,
+    instance_type: Annotated[str | None, typer.Option(help=f"The instance type; default: {DEFAULT_TYPE}.")] = None,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show which zones offer an instance type; `-c az=ZONE` deploys into one of them."""
-    instance_type = named or instance_type
+    if named and instance_type and named != instance_type:
+        raise CommandError(
+            f"The zones of one instance type are shown, but {named} and --instance-type {instance_type} are two. Give "
+            "one of them.",
+            exit_status=2,
+        )
+    instance_type = named or instance_type or DEFAULT_TYPE
     session = open_session(region, profile)
     offering = zones_offering(session, instance_type)
     if not offering:

@@ -208,10 +208,20 @@ def test_the_way_to_mend_stands_below_what_was_found(capsys: pytest.CaptureFixtu
     assert mend.strip() == "-> sd quota request"
 
 
-@pytest.mark.parametrize("words", [["g6e.xlarge"], ["--instance-type", "g6e.xlarge"]])
+@pytest.mark.parametrize(
+    "words",
+    [["g6e.xlarge"], ["--instance-type", "g6e.xlarge"], ["g6e.xlarge", "--instance-type", "g6e.xlarge"]],
+)
 def test_zones_are_listed_with_the_command_that_uses_them(session: boto3.Session, words: list[str]) -> None:
     _, printed = run("zones", *words)
     assert "offers g6e.xlarge" in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ["us-east-1d", "yes", "sd", "deploy", "-c", "az=us-east-1d"] in rows
     assert ["us-east-1f", "no"] in rows
+
+
+def test_two_instance_types_are_refused_instead_of_one_being_left_out(session: boto3.Session) -> None:
+    found = CliRunner().invoke(app, ["zones", "g6e.xlarge", "--instance-type", "g5.xlarge"])
+    assert isinstance(found.exception, CommandError)
+    assert found.exception.exit_status == 2
+    assert "g6e.xlarge and --instance-type g5.xlarge" in str(found.exception)
