@@ -69,13 +69,21 @@ def shapes_of(checkpoint: Path) -> Shapes:
 
 
 def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything."""
+    """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything.
+
+    Also when the machine's memory does not suffice, which is no fault of the file.
+    """
     try:
         # Files of torch before 1.6 are no zip files, and cannot be mapped.
         with torch.serialization.safe_globals([(_StandIn, name) for name in TRAINERS_OWN]):
             content: Any = torch.load(
                 checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
             )
+    except MemoryError as error:
+        raise RunError(
+            f"The machine's memory does not suffice to open {checkpoint.name}. Deploy again with an InstanceType that "
+            "has more, or name the same model as .safetensors, which takes less."
+        ) from error
     # torch's reader answers a pickle of nonsense with whatever error its first slip raises.
     except Exception as error:
         raise RunError(_refusal(checkpoint, mistaken_for(checkpoint) or _why_no_weights(error))) from error

@@ -86,5 +86,15 @@ def test_another_kind_of_model_is_named(tmp_path: Path, tensors: dict[str, torch
         _look_into(tmp_path / "a.ckpt")
 
 
+def test_too_little_memory_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.ckpt").write_bytes(_torch_file(_tensors()))
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(RunError, match=r"^The machine's memory does not suffice to open a\.ckpt\. Deploy again"):
+        _look_into(tmp_path / "a.ckpt")
+
+
 def _look_into(file: Path) -> str:
     return layout_of(file, shapes_of(file))
