@@ -112,7 +112,8 @@ def parameters_text(record: ImageRecord) -> str:
     """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
 
     The format is AUTOMATIC1111's. It has no quoting for prompts, so that one with a line of its own that looks like
-    settings would mislead a reader: such a prompt stands here in one line. The JSON is exact.
+    settings would mislead a reader: such a prompt stands here in one line, and behind a space where it begins so. The
+    JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
@@ -130,7 +131,7 @@ def parameters_text(record: ImageRecord) -> str:
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Version": _version(record, job),
     }
-    lines = [_without_false_lines(request.prompt)]
+    lines = [_without_false_start(_without_false_lines(request.prompt))]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {_without_false_lines(request.negative_prompt)}")
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
@@ -163,6 +164,11 @@ def record_in_png(content: bytes) -> ImageRecord:
 def _without_false_lines(prompt: str) -> str:
     lines = prompt.splitlines()
     return " ".join(lines) if any(_FALSE_LINE.match(line) for line in lines[1:]) else prompt
+
+
+def _without_false_start(prompt: str) -> str:
+    # Some readers take a text that begins so for one without a prompt; most strip a prompt's ends.
+    return f" {prompt}" if prompt.startswith("Steps:") else prompt
 
 
 def _version(record: ImageRecord, job: Job) -> str:

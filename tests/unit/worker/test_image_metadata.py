@@ -113,6 +113,15 @@ def test_a_prompt_cannot_pass_for_the_settings(tmp_path: Path, false: str) -> No
         assert (read["prompt"], read["negative_prompt"]) == (f"a horse {false}", f"blurry {false}")
 
 
+@pytest.mark.parametrize("prompt", ["Steps: 20, Sampler: Euler a, CFG scale: 2, Seed: 3", "Steps: of a stone stair"])
+def test_a_prompt_that_begins_like_the_settings_is_read_as_one(tmp_path: Path, prompt: str) -> None:
+    file = tmp_path / "image.png"
+    file.write_bytes(_png(_record(Job(prompt=prompt, seed=7))))
+    for settings in (_as_sd_parsers_reads_it(file), _as_sd_geninfo_reads_it(file)):
+        assert settings["prompt"].strip() == prompt
+        assert (settings["Seed"], settings["Steps"], settings["Sampler"]) == ("7", "75", "DDIM")
+
+
 @pytest.mark.parametrize("prompt", HOSTILE)
 @pytest.mark.parametrize("negative", ["", "blurry, 水印\nugly"])
 def test_hostile_prompts_survive_in_the_png(prompt: str, negative: str) -> None:
@@ -163,7 +172,8 @@ def _survives(prompt: str, negative: str) -> None:
     picture = Image.open(io.BytesIO(png))
     picture.load()
     *texts, settings = picture.text["parameters"].rpartition("\n")  # type: ignore[attr-defined]
-    assert "".join(texts) == f"{prompt}\nNegative prompt: {negative}\n" if negative else f"{prompt}\n"
+    shown = f" {prompt}" if prompt.startswith("Steps:") else prompt
+    assert "".join(texts) == (f"{shown}\nNegative prompt: {negative}\n" if negative else f"{shown}\n")
     assert settings.startswith("Steps: 75, Sampler: DDIM, CFG scale: 7.5, Seed: 42, Size: 640x512, ")
 
 
