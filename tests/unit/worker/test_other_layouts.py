@@ -24,6 +24,7 @@ from userdata.worker.image_request import image_requests
 from userdata.worker.job import Job
 from userdata.worker.memory_need import memory_need_gib
 from userdata.worker.pipeline import LAYOUTS, load_pipeline, tell_what_is_cut
+from userdata.worker.run_error import RunError
 
 from .original_layout import original_layout
 
@@ -150,6 +151,29 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
     assert pipeline.tokenizer_2("a").input_ids[0] == 49406
     assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
     draw(pipeline, Job(model="sdxl-base", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+
+
+def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: XL's autoencoder overflows in half precision, which its configuration says."""
+    layouts = narrowed(tmp_path, "stable-diffusion-xl")
+    parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
+    with torch.no_grad():
+        parts["vae"].decoder.conv_in.weight.mul_(1e4)
+        parts["vae"].decoder.mid_block.resnets[0].conv2.weight.mul_(1e6).clamp_(-6e4, 6e4)
+    file = tmp_path / "xl.safetensors"
+    save_file(xl_checkpoint(parts), file)
+    monkeypatch.setattr(pipeline_module, "LAYOUTS", layouts)
+    job = Job(model="sdxl-base", H=64, W=64, ddim_steps=1, n_iter=1, n_samples=1)
+
+    pipeline = load_pipeline(file, layout=None, device=CPU, from_image=False)
+    pipeline.to(torch.float16)
+    for _ in range(2):  # the first image must not leave it behind in another precision
+        draw(pipeline, job)
+        assert pipeline.vae.dtype == torch.float16
+
+    pipeline.vae.register_to_config(force_upcast=False)
+    with pytest.raises(RunError, match="not a number"):
+        draw(pipeline, job)
 
 
 def test_a_folder_of_flux_is_completed_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
