@@ -121,6 +121,14 @@ def find_model(name: str, path: Path = CATALOGUE) -> Model:
     raise KeyError(name)
 
 
+def usual_model(layout: str, path: Path = CATALOGUE) -> Model:
+    """The model of the catalogue that somebody's own checkpoint of `layout` is taken for: the one of the largest size.
+
+    Raises `ValueError` when the catalogue has none of that layout.
+    """
+    return max((model for model in read_catalogue(path).values() if model.layout == layout), key=_native_size)
+
+
 def hub_parts(reference: str) -> Tuple[str, str, str]:
     """Repository, revision and path of `hf:owner/name[@revision]/path`."""
     owner, name, path = reference[len("hf:") :].split("/", 2)
@@ -132,6 +140,10 @@ def lora_parts(lora: str) -> Tuple[str, float]:
     """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
     place, colon, weight = lora.rpartition(":")
     return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
+
+
+def _native_size(model: Model) -> int:
+    return model.native_size
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:

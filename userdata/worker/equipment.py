@@ -18,6 +18,7 @@ from userdata.worker.pipeline import choose_device, load_pipeline
 from userdata.worker.run_error import RunError
 from userdata.worker.safety_checker import SafetyChecker as Checker
 from userdata.worker.settings import Settings
+from userdata.worker.size_warning import warn_of_small_size
 from userdata.worker.withheld import withheld
 
 ImageStep = Callable[[DrawnImage], DrawnImage]
@@ -48,6 +49,7 @@ def load_model(settings: Settings, job: Job, device: torch.device) -> DiffusionP
         check_lora(lora)
     model = find_model(job.model)
     check_memory(model, settings.model_folder, device, instance_type=settings.instance_type)
+    warn_of_small_size(model, settings.model_folder, job)
     pipeline = load_pipeline(
         settings.model_folder,
         layout=model.layout,

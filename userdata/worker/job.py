@@ -202,7 +202,7 @@ class Job(BaseModel):
         "stable-diffusion-v1-5",
         name="Model",
         description="The model: a name of userdata/models.json, or a checkpoint by where it lies, on the Hugging Face "
-        "hub or in S3 (docs/models.md).",
+        "hub or in S3 (docs/models.md); an XL checkpoint of your own wants Height and Width 1024.",
         rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors or .ckpt file as hf:owner/name/file or "
         "s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
         max_length=LONGEST_NAME,

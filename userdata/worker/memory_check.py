@@ -7,23 +7,28 @@ from pathlib import Path
 
 import torch
 
-from userdata.worker.catalogue import Model
-from userdata.worker.checkpoint import checkpoint_in, shapes_of
+from userdata.worker.catalogue import Model, usual_model
+from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
 from userdata.worker.memory_need import GIB, memory_need_gib
 from userdata.worker.run_error import RunError
+from userdata.worker.single_file import AVERAGE
 
 HALF_PRECISION_BYTES = 2
+SINGLE_PRECISION_BYTES = 4
+# Their autoencoder overflows in half precision, so that diffusers takes it to single precision to decode.
+IN_SINGLE_PRECISION = frozenset({"StableDiffusionXLPipeline"})
+AUTOENCODER = "first_stage_model."
 
 
 def check_memory(model: Model, folder: Path, device: torch.device, *, instance_type: str) -> None:
     """Raises `RunError` when `device`, a GPU, has less memory than `model` needs; other devices are not asked.
 
-    For somebody's own checkpoint the need follows from its tensors.
+    For somebody's own checkpoint the need follows from its tensors, and from the size that their layout is made for.
     """
     if device.type != "cuda":
         return
     has_gib = torch.cuda.get_device_properties(device).total_memory / GIB
-    needs_gib = model.memory_gib or _need_of(model, folder)
+    needs_gib = model.memory_gib or _need_of(folder)
     if needs_gib > has_gib:
         raise RunError(
             f"{model.title} needs {needs_gib:.1f} GiB of GPU memory, but the GPU of {instance_type} has "
@@ -31,10 +36,14 @@ def check_memory(model: Model, folder: Path, device: torch.device, *, instance_t
         )
 
 
-def _need_of(model: Model, folder: Path) -> float:
-    numbers = sum(math.prod(shape) for shape in shapes_of(checkpoint_in(folder)).values())
-    return memory_need_gib(
-        weights_bytes=numbers * HALF_PRECISION_BYTES,
-        native_size=model.native_size,
-        decoder_bytes=HALF_PRECISION_BYTES,
+def _need_of(folder: Path) -> float:
+    checkpoint = checkpoint_in(folder)
+    shapes = shapes_of(checkpoint)
+    usual = usual_model(layout_of(checkpoint, shapes))
+    decoder_bytes = SINGLE_PRECISION_BYTES if usual.pipeline in IN_SINGLE_PRECISION else HALF_PRECISION_BYTES
+    weights_bytes = sum(
+        math.prod(shape) * (decoder_bytes if name.startswith(AUTOENCODER) else HALF_PRECISION_BYTES)
+        for name, shape in shapes.items()
+        if not name.startswith(AVERAGE)
     )
+    return memory_need_gib(weights_bytes=weights_bytes, native_size=usual.native_size, decoder_bytes=decoder_bytes)
