@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
 
@@ -104,8 +103,9 @@ def _aws(*words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS)
 class LatestTexts:
     """Uploads in the background; of several texts for one key only the latest matters.
 
-    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged. Between
-    two uploads there are `pause` seconds: each takes a process and about a second, and steps may be over at once.
+    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged. Before each
+    upload there are `pause` seconds: it takes a process and about a second, and a boot with nothing to do is over
+    sooner than that.
     """
 
     def __init__(self, bucket: Bucket, *, pause: float = TELLING_SECONDS) -> None:
@@ -138,6 +138,8 @@ class LatestTexts:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
+                if self._changed.wait_for(lambda: not self._waiting, self._pause):
+                    continue  # settled meanwhile
                 key = next(iter(self._waiting))
                 text = self._waiting.pop(key)
                 self._busy = True
@@ -149,4 +151,3 @@ class LatestTexts:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
-            time.sleep(self._pause)

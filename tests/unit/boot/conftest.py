@@ -56,6 +56,22 @@ PARAMETERS = {
     "StackName": "sd-on-ec2",
 }
 
+UNTIL_TOLD = """
+import boto3, json, time
+
+def told():
+    s3 = boto3.client("s3")
+    for entry in s3.list_objects_v2(Bucket="{bucket}").get("Contents", []):
+        if entry["Key"].endswith("/status.json"):
+            body = s3.get_object(Bucket="{bucket}", Key=entry["Key"])["Body"].read()
+            return json.loads(body)["phase"] == "weights"
+
+deadline = time.monotonic() + 60
+while not told():
+    assert time.monotonic() < deadline
+    time.sleep(0.1)
+"""
+
 METADATA = {
     "/latest/meta-data/instance-id": b"i-0123456789abcdef0",
     "/latest/meta-data/instance-type": b"g5.xlarge",
@@ -123,6 +139,11 @@ class Machine:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
+
+    def make_weights_take_until_told(self) -> None:
+        """The step `weights` ends once the bucket says that it is under way."""
+        maker = self.folders.bundle / "userdata/worker/tiny_model.py"
+        maker.write_text(UNTIL_TOLD.format(bucket=self.bucket_name) + maker.read_text())
 
     def settings(self, **settings: str) -> None:
         path = self.folders.machine_settings

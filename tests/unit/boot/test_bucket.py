@@ -83,12 +83,22 @@ def test_settling_forgets_what_waits_and_gives_up_on_what_hangs() -> None:
     assert bucket.taken == [("one", "1")]
 
 
-def test_steps_that_are_over_at_once_are_not_told_one_by_one() -> None:
+def test_steps_that_are_over_at_once_are_not_told() -> None:
     bucket = SlowBucket()
+    bucket.let.release(2)
     uploads = LatestTexts(bucket, pause=60)
     uploads.put("status", "1")
-    bucket.let.release(2)
-    assert bucket.begun.acquire(timeout=10)
     uploads.put("status", "2")
     assert uploads.settle(10)
-    assert bucket.taken == [("status", "1")]
+    assert bucket.taken == []
+
+
+def test_of_steps_that_are_over_soon_the_last_is_told() -> None:
+    bucket = SlowBucket()
+    bucket.let.release(2)
+    uploads = LatestTexts(bucket, pause=0.2)
+    for text in "123":
+        uploads.put("status", text)
+    assert bucket.begun.acquire(timeout=10)
+    assert uploads.settle(10)
+    assert bucket.taken == [("status", "3")]
