@@ -1,78 +1,26 @@
-"""Whether a model fits a machine: its GPU's memory, and its disk. Asked before anything is created."""
+"""Rules of the template that refuse a model which does not fit its machine."""
 
 from __future__ import annotations
-
-import math
 
 from aws_cdk import CfnRule, CfnRuleAssertion, Fn
 from constructs import Construct
 
-from stacks.instance_types import B200, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, smallest_with, too_small
+from stacks.instance_types import too_small
 from stacks.machine_parameters import MachineParameters
-from stacks.parameters import Parameters
-from userdata.worker.catalogue import Model, find_model, read_catalogue
-from userdata.worker.original import COMPVIS
-
-GIB = 1 << 30
-# What the image's snapshot and the environment `ldm` take; the image says what it needs, the rest is an estimate.
-IMAGE_GIB = 75
-ENVIRONMENT_GIB = 10
-# Compute capability 9 and later: torch 1.11 was built for CUDA 11.3, which ends at 8.6 and what is compatible with it.
-TOO_NEW = (RTX_PRO_4500, H100, H200, B200)
-# Weights below this fit beside them in any VolumeSize, since the snapshot is not full.
-LARGE_GIB = 10
-
-
-def too_new_for_the_original() -> list[str]:
-    """The types with a card that torch 1.11, in the original scripts' environment, has no kernels for."""
-    return [one.name for one in INSTANCE_TYPES.values() if one.gpu in TOO_NEW]
-
-
-ENGINE_WORDS = (
-    "Engine=compvis runs PyTorch of 2022, which knows no card later than those of G6e: choose for example g5.xlarge."
+from stacks.model_refusal import (
+    ENGINE_WORDS,
+    disk_words,
+    memory_words,
+    too_new_for_the_original,
+    volume_need_gib,
 )
-
-
-def refusal(model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers") -> str | None:
-    """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
-
-    None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
-    """
-    known = INSTANCE_TYPES.get(instance_type)
-    if model.memory_gib and known and known.gpu.memory_gib < model.memory_gib:
-        return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {_memory_words(model)}"
-    if engine == COMPVIS and instance_type in too_new_for_the_original():
-        return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
-    if volume_size < volume_need_gib(model):
-        return f"VolumeSize is {volume_size}. {_disk_words(model)}"
-    return None
-
-
-def model_refusal(name: str, *, instance_type: str, volume_size: int) -> str | None:
-    """The same for a model by its name. Raises `KeyError` for a name that is none."""
-    return refusal(find_model(name), instance_type=instance_type, volume_size=volume_size)
-
-
-def volume_need_gib(model: Model) -> int:
-    """The smallest VolumeSize, in GiB, that holds the image, the environment and large weights; else 0."""
-    weights = math.ceil(model.bytes / GIB)
-    return IMAGE_GIB + ENVIRONMENT_GIB + weights if weights > LARGE_GIB else 0
-
-
-def _memory_words(model: Model) -> str:
-    assert model.memory_gib
-    smallest = smallest_with(model.memory_gib)
-    way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
-    return f"{model.title} needs {model.memory_gib:g} GiB of GPU memory: {way_out}."
-
-
-def _disk_words(model: Model) -> str:
-    need = volume_need_gib(model)
-    return f"{model.title} has {model.bytes / 1e9:.1f} GB of weights: choose a VolumeSize of at least {need}."
+from stacks.parameters import Parameters
+from userdata.worker.catalogue import Model, read_catalogue
+from userdata.worker.original import COMPVIS
 
 
 class ModelFit(Construct):
-    """Rules of the template that refuse a model which does not fit, so that a plain `cdk deploy` does as `sd` does.
+    """The rules, with which a plain `cdk deploy` refuses as `sd deploy` does.
 
     Types and sizes that are too small are listed, not those that fit: a type that is not in the table passes.
     """
@@ -99,12 +47,12 @@ class ModelFit(Construct):
 
     def _memory(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
         small = [one.name for one in too_small(model.memory_gib or 0)]
-        return [self._none_of(small, parameters.text("InstanceType"), _memory_words(model))] if small else []
+        return [self._none_of(small, parameters.text("InstanceType"), memory_words(model))] if small else []
 
     def _disk(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
         smallest = _smallest_volume()
         small = [str(size) for size in range(smallest, volume_need_gib(model))]
-        return [self._none_of(small, parameters.text("VolumeSize"), _disk_words(model))] if small else []
+        return [self._none_of(small, parameters.text("VolumeSize"), disk_words(model))] if small else []
 
     def _none_of(self, values: list[str], value: str, words: str) -> CfnRuleAssertion:
         return CfnRuleAssertion(

@@ -1,13 +1,10 @@
-"""The tags of everything that is deployed, by which the bill and `sd teardown` find it again."""
+"""Tags everything that is deployed."""
 
 from __future__ import annotations
 
 from aws_cdk import Aws, Stack, Tags
 
-# For cost allocation: the budget counts what carries it. A person activates it once, in the Billing console.
-PROJECT_TAG, PROJECT = "project", "sd-on-ec2"
-# CloudFormation's own tag is missing on what EC2 makes at launch: volumes, network interfaces, spot requests.
-STACK_TAG = "sd-on-ec2:stack"
+from stacks.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 
 
 def tag_everything(stack: Stack) -> None:

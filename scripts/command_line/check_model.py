@@ -11,7 +11,7 @@ import botocore.exceptions
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.deployment import RETRIES
 from stacks.machine_parameters import MachineParameters
-from stacks.model_fit import refusal
+from stacks.model_refusal import refusal
 from userdata.boot.download import Manner
 from userdata.boot.hub import UnreachableError, pin_hub_file
 from userdata.boot.patience import Patience

@@ -10,7 +10,7 @@ from scripts.command_line.plan import Plan
 from scripts.command_line.price_list import Prices
 from stacks.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.instance_types import INSTANCE_TYPES, InstanceType
-from stacks.model_fit import refusal
+from stacks.model_refusal import refusal
 from userdata.worker.catalogue import find_model
 from userdata.worker.cost import HOUR, MONTH
 from userdata.worker.job import Job

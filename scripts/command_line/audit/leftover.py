@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks.tags import PROJECT, PROJECT_TAG, STACK_TAG
+from stacks.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 
 # EC2's own form of the question.
 OURS = [{"Name": f"tag:{PROJECT_TAG}", "Values": [PROJECT]}]
