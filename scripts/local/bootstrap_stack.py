@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ MODULE = CHECKOUT / "node_modules/aws-cdk/package.json"
 
 
 def create_remembered(account: Account, place: Path) -> bool:
-    """Creates the stack as it was remembered; whether there was one to remember."""
+    """Creates the stack as it was remembered, unless the account has it; whether there was one to remember."""
     file = _file(account, place)
     if not file.exists():
         return False
     cloudformation = account.client("cloudformation")
-    cloudformation.create_stack(**json.loads(file.read_text("utf-8")))
+    with suppress(cloudformation.exceptions.AlreadyExistsException):  # `cdk bootstrap` may be run again, so this may
+        cloudformation.create_stack(**json.loads(file.read_text("utf-8")))
     cloudformation.get_waiter("stack_create_complete").wait(StackName=NAME, WaiterConfig={"Delay": 1})
     return True
 

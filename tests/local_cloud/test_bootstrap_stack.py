@@ -23,6 +23,7 @@ with LocalCloud() as cloud:
     if sys.argv[2:]:
         subprocess.run = None
     cloud.bootstrap(Path(sys.argv[1]))
+    cloud.bootstrap(Path(sys.argv[1]))  # as `cdk bootstrap` may be run again
     cloudformation, s3, ssm = map(cloud.client, ("cloudformation", "s3", "ssm"))
     (stack,) = cloudformation.describe_stacks(StackName="CDKToolkit")["Stacks"]
     resources = cloudformation.describe_stack_resources(StackName="CDKToolkit")["StackResources"]
