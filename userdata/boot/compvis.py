@@ -26,9 +26,12 @@ GIT_SECONDS = 600
 CREATE_SECONDS = 1200
 INSTALL_SECONDS = 3600
 CHECK_SECONDS = 300
+# One package of 2019 comes as source only; it is built with the pinned setuptools.
+INSTALL_OPTIONS = ("--require-hashes", "--no-deps", "--no-build-isolation")
 # What the two scripts import, and what their modules do.
-_IMPORT = (
-    "import cv2, einops, imwatermark, omegaconf, pytorch_lightning, torch, torchvision, transformers, clip, taming"
+IMPORT = (
+    "import PIL, clip, cv2, diffusers.pipelines.stable_diffusion.safety_checker, einops, imwatermark, kornia, numpy, "
+    "omegaconf, pytorch_lightning, taming.modules.vqvae.quantize, torch, torchvision, tqdm, transformers"
 )
 
 
@@ -53,7 +56,7 @@ def provide_compvis(folders: Folders, settings: Mapping[str, str], *, patience: 
     named = settings.get("SD_COMPVIS_PYTHON")
     python = Path(named) if named else _environment(folders, settings, place / "envs/ldm", patience)
     try:
-        answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS)
+        answer_of([str(python), "-c", IMPORT], seconds=CHECK_SECONDS)
     except CommandError as error:
         raise StepError(
             f"The environment of the original scripts does not work: {error}. Deploy with Engine=diffusers, or delete "
@@ -121,10 +124,9 @@ def _create(conda: Path, environment: Path, definition: Path) -> None:
 
 
 def _install(python: Path, definition: Path) -> None:
-    # One package of 2019 comes as source only; it is built with the pinned setuptools.
     run_logged(
         [
-            *(str(python), "-m", "pip", "install", "--require-hashes", "--no-deps", "--no-build-isolation"),
+            *(str(python), "-m", "pip", "install", *INSTALL_OPTIONS),
             *(
                 "--no-input",
                 "--disable-pip-version-check",

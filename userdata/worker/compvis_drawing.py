@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,9 @@ from userdata.worker.pace import Pace
 from userdata.worker.pending_batch import DrawnImage
 from userdata.worker.run_error import RunError
 from userdata.worker.settings import Settings
+
+# The progress bars lie one above the other in a terminal, and move its cursor up.
+CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -161,7 +165,7 @@ class CompvisDrawing:
 
 def _log_lines(process: subprocess.Popen[bytes], said: collections.deque[str]) -> None:
     for line in process.stdout or ():
-        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
+        shown = CURSOR.sub("", line.decode("utf-8", "replace")).rstrip().rsplit("\r", 1)[-1]
         if shown:
             said.append(shown)
             logger.info("  %s", shown)

@@ -19,6 +19,9 @@ LAYOUT = "stable-diffusion-v1"
 TRAINING_STEPS = 1000
 # The autoencoder halves an edge three times, and so does the UNet.
 SIZE_MULTIPLE = 64
+# The package that writes txt2img.py's watermark, which has no switch, refuses fewer pixels; img2img.py writes none.
+WATERMARK_PIXELS = 256 * 256
+DPM_SOLVER_ORDER = 2
 SAMPLERS = ("ddim", "plms", "dpm_solver")
 
 
@@ -33,12 +36,16 @@ def why_not(job: Job) -> str | None:
         return f"Sampler is {sampler}, but the original script has {known} only, for example ddim"
     if job.H % SIZE_MULTIPLE or job.W % SIZE_MULTIPLE:
         return f"Images are {job.W} x {job.H}, but the original scripts want multiples of 64, for example 640 x 512"
+    if not job.from_image and job.H * job.W < WATERMARK_PIXELS:
+        return f"Images are {job.W} x {job.H}, too small for the original script's watermark: at least 256 x 256"
     if job.negative_prompt:
         return "NegativePrompt is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
     if job.lora:
         return "Lora is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
     if job.from_file:
         return "PromptFile is given, whose lines have options that the original scripts do not know: leave it empty"
+    if sampler == "dpm_solver" and job.ddim_steps < DPM_SOLVER_ORDER:
+        return f"Steps is {job.ddim_steps}, but the original dpm_solver is of second order: at least 2, for example 25"
     if sampler != "dpm_solver" and not _steps_work(job.ddim_steps):
         return f"Steps is {job.ddim_steps}, with which the original sampler leaves its table, for example 50"
     if job.from_image and int(job.strength * job.ddim_steps) >= job.ddim_steps:

@@ -32,7 +32,7 @@ def original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(repository, "add", ".")
         git(repository, "commit", "--quiet", "-m", text)
     monkeypatch.setattr(compvis, "COMMIT", git(repository, "rev-parse", "HEAD~1"))
-    monkeypatch.setattr(compvis, "_IMPORT", "import sys")
+    monkeypatch.setattr(compvis, "IMPORT", "import sys")
     return repository
 
 
@@ -68,7 +68,7 @@ def test_a_repository_without_that_commit_is_told(
 def test_an_environment_that_does_not_work_is_told(
     tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compvis, "_IMPORT", "import no_such_module")
+    monkeypatch.setattr(compvis, "IMPORT", "import no_such_module")
     with pytest.raises(StepError, match="environment of the original scripts does not work: .*Engine=diffusers"):
         provide(tmp_path, f"file://{original}")
 

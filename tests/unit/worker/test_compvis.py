@@ -46,7 +46,7 @@ assert os.environ["TRANSFORMERS_OFFLINE"] == "1"
 samples = pathlib.Path(opt.outdir) / "samples"
 samples.mkdir(parents=True, exist_ok=True)
 size = Image.open(opt.init_img).size if opt.init_img else (opt.W, opt.H)
-print("Sampling:   0%\\rSampling: 100%")
+print("Sampling:   0%\\rSampling: 100%\\x1b[A\\x1b[A")
 for index in range(opt.n_iter * opt.n_samples):
     if opt.prompt == "CUDA" and index == 1:
         sys.exit("RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -86,7 +86,13 @@ def machine(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def deployed(parameters: Deploy, **given: str) -> dict[str, str]:
-    usual = {"Model": "stable-diffusion-v1-5", "Engine": "compvis", "Width": "64", "SafetyChecker": "off"}
+    usual = {
+        "Model": "stable-diffusion-v1-5",
+        "Engine": "compvis",
+        "Height": "256",
+        "Width": "256",
+        "SafetyChecker": "off",
+    }
     return parameters(**{**usual, **given})
 
 
@@ -99,6 +105,8 @@ def test_a_run_of_the_original_ends_in_the_same_places(bucket: Bucket, machine: 
     assert {keys.grid(0), keys.job, keys.report} < there
     status = json.loads(bucket.get(keys.status) or b"")
     assert (status["phase"], status["images_done"]) == ("done", 6)
+    log = (bucket.get(keys.log) or b"").decode()
+    assert "  Sampling: 100%\n" in log, "the last of what a progress bar shows, and no terminal's control sequence"
     records = [json.loads(bucket.get(keys.image_metadata(index)) or b"") for index in range(6)]
     assert {record["seed"] for record in records} == {77}
     assert {record["drawn_with"]["execution"] for record in records} == {"compvis"}
@@ -125,7 +133,8 @@ def test_an_initial_image_goes_to_the_other_script_in_the_jobs_size(
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (300, 200), (1, 2, 3)).save(file)
     bucket.put("inputs/horse.png", file.read_bytes())
-    asked = deployed(parameters, InitImage="inputs/horse.png", Steps="50", Height="128", Iterations="1", Samples="1")
+    size = {"Width": "64", "Height": "128"}
+    asked = deployed(parameters, InitImage="inputs/horse.png", Steps="50", **size, Iterations="1", Samples="1")
     assert do_run(machine, asked, threading.Event()) is Outcome.DONE
     keys = RunKeys(run_name(asked), from_image=True)
     image = machine.state_directory / keys.image(0)
@@ -187,6 +196,8 @@ def test_the_scripts_get_a_checkpoint_of_nothing_but_tensors(tmp_path: Path) -> 
         ({"sampler": "plms", "init_img": "inputs/a.png"}, "Sampler is plms, .* ddim only"),
         ({"from_file": "inputs/prompts.txt"}, "PromptFile is given"),
         ({"H": 520}, "Images are 640 x 520"),
+        ({"H": 256, "W": 192}, "Images are 192 x 256, too small .* watermark"),
+        ({"sampler": "dpm_solver", "ddim_steps": 1}, "Steps is 1, .* at least 2"),
         ({"negative_prompt": "blurry"}, "NegativePrompt is given"),
         ({"lora": "inputs/a.safetensors"}, "Lora is given"),
         ({"init_img": "inputs/a.png", "strength": 1.0}, "Strength is 1"),
@@ -201,6 +212,10 @@ def test_what_would_crash_the_original_is_refused(asked: dict[str, object], why:
 @pytest.mark.parametrize("steps", [1, 2, 20, 50, 75, 100, 112, 250, 334, 500])
 def test_what_the_original_can_do_is_left_to_it(steps: int) -> None:
     assert Job(engine="compvis", ddim_steps=steps).ddim_steps == steps
+
+
+def test_from_an_image_the_original_draws_small_ones_too() -> None:
+    assert Job(engine="compvis", init_img="inputs/a.png", H=64, W=64).W == 64
 
 
 def test_the_command_is_the_originals_spelling() -> None:
