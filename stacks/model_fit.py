@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnRule, CfnRuleAssertion, Fn
+from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnRuleConditionExpression
 from constructs import Construct
 
 from stacks.instance_types import too_small
@@ -15,7 +15,7 @@ from stacks.model_refusal import (
     volume_need_gib,
 )
 from stacks.parameters import Parameters
-from userdata.worker.catalogue import Model, read_catalogue
+from userdata.worker.catalogue import FULL, Model, read_catalogue
 from userdata.worker.original import COMPVIS
 
 
@@ -35,19 +35,22 @@ class ModelFit(Construct):
                 self._none_of(too_new_for_the_original(), parameters.text("InstanceType"), ENGINE_WORDS),
             ],
         )
+        in_full = Fn.condition_equals(parameters.text("Precision"), FULL)
         for name, model in read_catalogue().items():
-            assertions = [*self._memory(model, parameters), *self._disk(model, parameters)]
-            if assertions:
-                CfnRule(
-                    self,
-                    "".join(part.capitalize() for part in name.split("-")),
-                    rule_condition=Fn.condition_equals(parameters.text("Model"), name),
-                    assertions=assertions,
-                )
+            chosen = Fn.condition_equals(parameters.text("Model"), name)
+            rule = "".join(part.capitalize() for part in name.split("-"))
+            usual = self._memory(model, "autocast", parameters)
+            self._rule(rule, chosen, [*usual, *self._disk(model, parameters)])
+            self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
 
-    def _memory(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
-        small = [one.name for one in too_small(model.memory_gib or 0)]
-        return [self._none_of(small, parameters.text("InstanceType"), memory_words(model))] if small else []
+    def _rule(self, name: str, condition: ICfnRuleConditionExpression, assertions: list[CfnRuleAssertion]) -> None:
+        if assertions:
+            CfnRule(self, name, rule_condition=condition, assertions=assertions)
+
+    def _memory(self, model: Model, precision: str, parameters: Parameters) -> list[CfnRuleAssertion]:
+        small = [one.name for one in too_small(model.memory_need(precision) or 0)]
+        words = memory_words(model, precision) if small else ""
+        return [self._none_of(small, parameters.text("InstanceType"), words)] if small else []
 
     def _disk(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
         smallest = _smallest_volume()

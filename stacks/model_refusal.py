@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from stacks.instance_types import B200, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, smallest_with
-from userdata.worker.catalogue import Model
+from userdata.worker.catalogue import FULL, Model
 from userdata.worker.original import COMPVIS
 
 GIB = 1 << 30
@@ -28,14 +28,18 @@ ENGINE_WORDS = (
 )
 
 
-def refusal(model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers") -> str | None:
+def refusal(
+    model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers", precision: str = "autocast"
+) -> str | None:
     """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
 
     None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
     """
     known = INSTANCE_TYPES.get(instance_type)
-    if model.memory_gib and known and known.gpu.memory_gib < model.memory_gib:
-        return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {memory_words(model)}"
+    need = model.memory_need(precision)
+    if need and known and known.gpu.memory_gib < need:
+        words = memory_words(model, precision)
+        return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {words}"
     if engine == COMPVIS and instance_type in too_new_for_the_original():
         return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
     if volume_size < volume_need_gib(model):
@@ -49,12 +53,14 @@ def volume_need_gib(model: Model) -> int:
     return IMAGE_GIB + ENVIRONMENT_GIB + weights if weights > LARGE_GIB else 0
 
 
-def memory_words(model: Model) -> str:
-    """That a card is too small for `model`, and the smallest type that is not."""
-    assert model.memory_gib
-    smallest = smallest_with(model.memory_gib)
+def memory_words(model: Model, precision: str = "autocast") -> str:
+    """That a card is too small for `model` in this precision, and the smallest type that is not."""
+    need = model.memory_need(precision)
+    assert need
+    smallest = smallest_with(need)
     way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
-    return f"{model.title} needs {model.memory_gib:g} GiB of GPU memory: {way_out}."
+    title = f"{model.title} with Precision={FULL}" if precision == FULL else model.title
+    return f"{title} needs {need:g} GiB of GPU memory: {way_out}."
 
 
 def disk_words(model: Model) -> str:

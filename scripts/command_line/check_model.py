@@ -36,7 +36,11 @@ def check_model(session: boto3.Session, job: Job, machine: MachineParameters) ->
     """
     model = find_model(job.model)
     why_not = refusal(
-        model, instance_type=machine.instance_type, volume_size=machine.volume_size, engine=str(job.engine)
+        model,
+        instance_type=machine.instance_type,
+        volume_size=machine.volume_size,
+        engine=str(job.engine),
+        precision=str(job.precision),
     )
     if why_not:
         raise CommandError(why_not)

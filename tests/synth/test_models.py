@@ -72,6 +72,27 @@ def test_a_model_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("model", "instance_type", "why"),
+    [
+        ("sdxl-base", "g4dn.xlarge", "with Precision=full needs 17.5 GiB of GPU memory: choose at least g5.xlarge"),
+        ("sdxl-base", "g5.xlarge", None),
+        ("flux-schnell", "g6e.xlarge", "with Precision=full needs 67.4 GiB of GPU memory: choose at least p5.4xlarge"),
+        ("flux-schnell", "p5.4xlarge", None),
+        ("stable-diffusion-v1-5", "g4dn.xlarge", None),
+    ],
+)
+def test_single_precision_takes_more_memory(
+    template: Template, model: str, instance_type: str, why: str | None
+) -> None:
+    values = {"Model": model, "InstanceType": instance_type, "VolumeSize": "200", "BootstrapVersion": "99"}
+    if why is None:
+        check_rules(template, {**values, "Precision": "full"})
+        return
+    with pytest.raises(RuleError, match=why):
+        check_rules(template, {**values, "Precision": "full"})
+
+
+@pytest.mark.parametrize(
     ("instance_type", "refused"), [("g5.xlarge", False), ("g6e.xlarge", False), ("p5.4xlarge", True)]
 )
 def test_the_original_scripts_run_on_cards_that_their_torch_knows(

@@ -23,6 +23,8 @@ _CHECKPOINT = r"\.(?:safetensors|ckpt)"
 HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
 S3_PATTERN = _IN_S3 + _CHECKPOINT
 S3 = "s3://"
+# The value of Precision that means single precision throughout.
+FULL = "full"
 # A file of the results bucket, where a person's own inputs are.
 _AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
 # `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
@@ -45,7 +47,8 @@ class Model:
     `repository` is the one on the Hugging Face hub, `revision` a commit or a branch of it. `layout` is the folder of
     `userdata/models/` with the configuration that fits its weights, None for a checkpoint that has to be looked into.
     `pipeline` is the diffusers class that draws with it. `memory_gib` is what one image of `native_size`, an edge in
-    pixels, takes on the GPU, as `userdata.worker.memory_need` computes it; None where only the file can tell.
+    pixels, takes on the GPU, as `userdata.worker.memory_need` computes it, and `full_memory_gib` what it takes with
+    Precision=full; both are None where only the file can tell.
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
     images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
     hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are to be
@@ -62,6 +65,7 @@ class Model:
     native_size: int
     memory_gib: Optional[float]
     defaults: Mapping[str, Any]
+    full_memory_gib: Optional[float] = None
     size_multiple: int = 8
     samplers: Optional[Tuple[str, ...]] = None
     repository: Optional[str] = None
@@ -85,6 +89,10 @@ class Model:
     def is_noise(self) -> bool:
         """Whether its weights are random, made on the machine."""
         return not self.is_own and not self.files and self.bundled_sha256 is None
+
+    def memory_need(self, precision: str) -> Optional[float]:
+        """GiB on the GPU in this `Precision` of a job; None where only the file can tell."""
+        return self.full_memory_gib if precision == FULL else self.memory_gib
 
     @property
     def bytes(self) -> int:

@@ -48,14 +48,15 @@ def load_model(settings: Settings, job: Job, device: torch.device) -> DiffusionP
     if lora:
         check_lora(lora)
     model = find_model(job.model)
-    check_memory(model, settings.model_folder, device, instance_type=settings.instance_type)
+    precision = str(job.precision)
+    check_memory(model, settings.model_folder, device, instance_type=settings.instance_type, precision=precision)
     warn_of_small_size(model, settings.model_folder, job)
     pipeline = load_pipeline(
         settings.model_folder,
         layout=model.layout,
         device=device,
         from_image=job.from_image,
-        precision=str(job.precision),
+        precision=precision,
     )
     if lora:
         merge_lora(pipeline, lora)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from userdata.worker.catalogue import Model, usual_model
+from userdata.worker.catalogue import FULL, Model, usual_model
 from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
 from userdata.worker.memory_need import GIB, memory_need_gib
 from userdata.worker.run_error import RunError
@@ -20,15 +20,17 @@ IN_SINGLE_PRECISION = frozenset({"StableDiffusionXLPipeline"})
 AUTOENCODER = "first_stage_model."
 
 
-def check_memory(model: Model, folder: Path, device: torch.device, *, instance_type: str) -> None:
+def check_memory(model: Model, folder: Path, device: torch.device, *, instance_type: str, precision: str) -> None:
     """Raises `RunError` when `device`, a GPU, has less memory than `model` needs; other devices are not asked.
+
+    `precision` is the job's: `full` takes twice the memory.
 
     For somebody's own checkpoint the need follows from its tensors, and from the size that their layout is made for.
     """
     if device.type != "cuda":
         return
     has_gib = torch.cuda.get_device_properties(device).total_memory / GIB
-    needs_gib = model.memory_gib or _need_of(folder)
+    needs_gib = model.memory_need(precision) or _need_of(folder, precision)
     if needs_gib > has_gib:
         raise RunError(
             f"{model.title} needs {needs_gib:.1f} GiB of GPU memory, but the GPU of {instance_type} has "
@@ -36,13 +38,14 @@ def check_memory(model: Model, folder: Path, device: torch.device, *, instance_t
         )
 
 
-def _need_of(folder: Path) -> float:
+def _need_of(folder: Path, precision: str) -> float:
     checkpoint = checkpoint_in(folder)
     shapes = shapes_of(checkpoint)
     usual = usual_model(layout_of(checkpoint, shapes))
-    decoder_bytes = SINGLE_PRECISION_BYTES if usual.pipeline in IN_SINGLE_PRECISION else HALF_PRECISION_BYTES
+    usual_bytes = SINGLE_PRECISION_BYTES if precision == FULL else HALF_PRECISION_BYTES
+    decoder_bytes = SINGLE_PRECISION_BYTES if usual.pipeline in IN_SINGLE_PRECISION else usual_bytes
     weights_bytes = sum(
-        math.prod(shape) * (decoder_bytes if name.startswith(AUTOENCODER) else HALF_PRECISION_BYTES)
+        math.prod(shape) * (decoder_bytes if name.startswith(AUTOENCODER) else usual_bytes)
         for name, shape in shapes.items()
         if not name.startswith(AVERAGE)
     )

@@ -17,6 +17,7 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.worker.catalogue import FULL
 from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
 from userdata.worker.generate import FLUX_TOKENS
 from userdata.worker.run_error import RunError
@@ -104,7 +105,7 @@ def _load_folder(folder: Path, index: Path, device: torch.device, precision: str
 
 
 def _dtype(device: torch.device, pipeline: str, precision: str) -> torch.dtype:
-    if device.type == "cpu" or precision == "full":
+    if device.type == "cpu" or precision == FULL:
         return torch.float32
     return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
 

@@ -53,6 +53,14 @@ def test_what_does_not_fit_the_card_is_refused(session: boto3.Session, hub: HubA
     assert asked == []
 
 
+def test_in_single_precision_it_takes_more(session: boto3.Session, hub: HubAnswers) -> None:
+    hub()
+    small = {"InstanceType": "g4dn.xlarge"}
+    check(session, Job(model="sdxl-base"), **small)
+    with pytest.raises(CommandError, match="Precision=full needs 17.5 GiB of GPU memory: choose at least g5.xlarge"):
+        check(session, Job(model="sdxl-base", precision="full"), **small)
+
+
 def test_a_gated_model_wants_a_token(session: boto3.Session, hub: HubAnswers) -> None:
     asked = hub()
     with pytest.raises(CommandError, match=r"flux-schnell wants a token: .*--hub-token /sd-on-ec2/hugging-face\.$"):

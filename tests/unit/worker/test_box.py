@@ -62,12 +62,15 @@ def test_it_is_small_and_in_half_precision() -> None:
         assert {tensor.dtype for tensor in load_file(BOX / file).values()} == {torch.float16}
 
 
-def test_the_catalogues_memory_is_what_its_weights_make_of_it() -> None:
+@pytest.mark.parametrize(("precision", "number_bytes"), [("autocast", 2), ("full", 4)])
+def test_the_catalogues_memory_is_what_its_weights_make_of_it(precision: str, number_bytes: int) -> None:
     model = find_model("demo")
-    assert model.memory_gib
+    stated = model.memory_need(precision)
+    assert stated
     numbers = sum(tensor.numel() for file in WEIGHTS for tensor in load_file(BOX / file).values())
-    exact = memory_need_gib(weights_bytes=2 * numbers, native_size=model.native_size, decoder_bytes=2)
-    assert exact <= model.memory_gib < exact + 0.1
+    weights = number_bytes * numbers
+    exact = memory_need_gib(weights_bytes=weights, native_size=model.native_size, decoder_bytes=number_bytes)
+    assert exact <= stated < exact + 0.1
 
 
 def test_it_has_the_parts_of_stable_diffusion_and_no_safety_checker(from_text: Any) -> None:

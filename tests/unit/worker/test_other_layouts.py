@@ -208,18 +208,21 @@ def draw(pipeline: Any, job: Job) -> None:
     assert [one.image.size for one in drawn] == [(64, 64)]
 
 
+@pytest.mark.parametrize("precision", ["autocast", "full"])
 @pytest.mark.parametrize("name", [name for name, model in read_catalogue().items() if model.bundled_sha256 is None])
-def test_the_catalogues_memory_is_what_the_configuration_makes_of_it(name: str) -> None:
+def test_the_catalogues_memory_is_what_the_configuration_makes_of_it(name: str, precision: str) -> None:
     model = read_catalogue()[name]
-    assert model.layout and model.memory_gib
+    stated = model.memory_need(precision)
+    assert model.layout and stated
     layout = "tiny" if name == "tiny" else model.layout
     index = json.loads((LAYOUTS / layout / "model_index.json").read_text())
-    decoder_bytes = 4 if model.pipeline == "StableDiffusionXLPipeline" else 2
+    usual_bytes = 4 if precision == "full" else 2
+    decoder_bytes = 4 if model.pipeline == "StableDiffusionXLPipeline" else usual_bytes
     weights = 0
     for part, entry in index.items():
         if (LAYOUTS / layout / part / "config.json").exists() and isinstance(entry, list):
             with torch.device("meta"):
                 numbers = sum(tensor.numel() for tensor in component(LAYOUTS, layout, part).parameters())
-            weights += numbers * (decoder_bytes if part == "vae" else 2)
+            weights += numbers * (decoder_bytes if part == "vae" else usual_bytes)
     exact = memory_need_gib(weights_bytes=weights, native_size=model.native_size, decoder_bytes=decoder_bytes)
-    assert exact <= model.memory_gib < exact + 0.1
+    assert exact <= stated < exact + 0.1

@@ -37,14 +37,14 @@ def has(monkeypatch: pytest.MonkeyPatch, shapes: Mapping[str, tuple[int, ...]]) 
     return find_model(OWN)
 
 
-def needs_gib(monkeypatch: pytest.MonkeyPatch, model: Model, folder: Path) -> float:
+def needs_gib(monkeypatch: pytest.MonkeyPatch, model: Model, folder: Path, precision: str) -> float:
     """The need, found from outside by what cards are refused."""
     refused = 0.0
     for tenths in range(200):
         card = SimpleNamespace(total_memory=tenths / 10 * GIB)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device, card=card: card)
         try:
-            check_memory(model, folder, torch.device("cuda"), instance_type="g4dn.xlarge")
+            check_memory(model, folder, torch.device("cuda"), instance_type="g4dn.xlarge", precision=precision)
         except RunError:
             refused = tenths / 10
         else:
@@ -52,16 +52,19 @@ def needs_gib(monkeypatch: pytest.MonkeyPatch, model: Model, folder: Path) -> fl
     return refused
 
 
-def test_an_xl_checkpoint_needs_what_the_catalogue_says_of_xl(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+@pytest.mark.parametrize("precision", ["autocast", "full"])
+def test_an_xl_checkpoint_needs_what_the_catalogue_says_of_xl(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, precision: str
+) -> None:
     with torch.device("meta"):
         names = ("unet", "vae", "text_encoder", "text_encoder_2")
         parts = {name: component(LAYOUTS, "stable-diffusion-xl", name) for name in names}
         shapes = {name: tuple(tensor.shape) for name, tensor in xl_checkpoint(parts).items()}
-    known = read_catalogue()["sdxl-base"].memory_gib
+    known = read_catalogue()["sdxl-base"].memory_need(precision)
     assert known
     # A running average is not loaded.
     model = has(monkeypatch, {**shapes, "model_ema.all": (1 << 33,)})
-    assert needs_gib(monkeypatch, model, folder) == pytest.approx(known, abs=0.11)
+    assert needs_gib(monkeypatch, model, folder, precision) == pytest.approx(known, abs=0.11)
 
 
 @pytest.mark.parametrize(
