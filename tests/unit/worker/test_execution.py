@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +9,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from userdata.worker import execution
-from userdata.worker.execution import choose_execution
+from userdata.worker.drawn_with import Execution
+from userdata.worker.execution import choose_execution, executing
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,33 @@ def test_kernels_are_used_where_they_pay(
 
 def test_cpu_runs_plainly() -> None:
     assert choose_execution(_pipeline("cpu"), steps=75, images=1000) == "eager"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "done"), [("eager", []), ("cuda_graph", ["graphed"]), ("fused", ["fused", "graphed"])]
+)
+def test_what_was_chosen_is_done_while_drawing_and_undone_after(
+    monkeypatch: pytest.MonkeyPatch, chosen: Execution, done: list[str]
+) -> None:
+    """Images would be the same without it: the loss is the speed alone, which no other test looks at."""
+    pipeline = _pipeline("cpu")
+    open_now: list[str] = []
+
+    def opening(name: str, target: object) -> Callable[[object], AbstractContextManager[None]]:
+        @contextmanager
+        def change(given: object) -> Iterator[None]:
+            assert given is target
+            open_now.append(name)
+            yield
+            open_now.remove(name)
+
+        return change
+
+    monkeypatch.setattr(execution, "fused", opening("fused", pipeline))
+    monkeypatch.setattr(execution, "graphed", opening("graphed", pipeline.unet))
+    with executing(pipeline, chosen):
+        assert open_now == done
+    assert open_now == []
 
 
 def _pipeline(device: str) -> SimpleNamespace:
