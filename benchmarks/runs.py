@@ -14,6 +14,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from userdata.worker.drawing import Drawing
+from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.image_request import image_requests
 from userdata.worker.job import Job
 from userdata.worker.pending_batch import DrawnImage
@@ -108,11 +109,7 @@ def draw(
         requests,
         total=len(requests),
         initial_image=None,
-        before_batch=[stop_after_the_last],
-        image_steps=[],
-        save=save,
-        leave_if_asked=step,
-        estimate=lambda _seconds: None,
+        hooks=DrawingHooks(save, before_batch=[stop_after_the_last], leave_if_asked=step),
     )
     with contextlib.suppress(Stopped):
         drawing.do()

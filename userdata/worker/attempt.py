@@ -146,39 +146,27 @@ class Attempt:
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
         from userdata.worker.compvis_drawing import CompvisDrawing
         from userdata.worker.drawing import Drawing
+        from userdata.worker.drawing_hooks import DrawingHooks
         from userdata.worker.equipment import equip, load_model
 
         job, settings = self._job, self._settings
         equipment = equip(settings, job)
         initial_image = self._initial_image.image if self._initial_image else None
-        if job.engine == Engine.compvis:
-            return CompvisDrawing(
-                settings,
-                job,
-                missing,
-                initial_image=initial_image,
-                device=equipment.device,
-                image_steps=equipment.image_steps,
-                save=self._save_image,
-                leave_if_asked=self._leave_if_asked,
-                estimate=self._progress.estimate,
-                flags_of=equipment.flags_of,
-            )
-        pipeline = load_model(settings, job, equipment.device)
-        _tell_what_is_cut(pipeline, missing)
-        return Drawing(
-            pipeline,
-            job,
-            missing,
-            total=len(self._requests),
-            initial_image=initial_image,
-            before_batch=[self._leave_if_asked, *([self._spending.check_before_batch] if self._spending else [])],
+        hooks = DrawingHooks(
+            self._save_image,
             image_steps=equipment.image_steps,
-            save=self._save_image,
+            before_batch=[self._leave_if_asked, *([self._spending.check_before_batch] if self._spending else [])],
             leave_if_asked=self._leave_if_asked,
             estimate=self._progress.estimate,
             flags_of=equipment.flags_of,
         )
+        if job.engine == Engine.compvis:
+            return CompvisDrawing(
+                settings, job, missing, initial_image=initial_image, device=equipment.device, hooks=hooks
+            )
+        pipeline = load_model(settings, job, equipment.device)
+        _tell_what_is_cut(pipeline, missing)
+        return Drawing(pipeline, job, missing, total=len(self._requests), initial_image=initial_image, hooks=hooks)
 
     def _leave_if_asked(self) -> None:
         if self._stop.is_set():

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
@@ -20,8 +20,8 @@ from PIL import Image
 
 from userdata.worker.compvis_command import command
 from userdata.worker.compvis_folder import prepare_folder
+from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.drawn_with import DrawnWith
-from userdata.worker.generate import FlagsOf
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.initial_image import fit_image
 from userdata.worker.job import Job
@@ -38,14 +38,12 @@ POLL_SECONDS = 0.5
 STOP_SECONDS = 30
 LAST_LINES = 20
 
-ImageStep = Callable[[DrawnImage], DrawnImage]
-
 
 class CompvisDrawing:
     """One run of the original script, for all images of `job`; those that are not in `requests` are drawn and dropped.
 
     The script has one stream of random numbers for the whole run, so that a later image cannot be made without those
-    before it. The functions are those of `Drawing`.
+    before it. It cannot be held up: where no further batch may be begun, it is ended in its next one.
     """
 
     def __init__(
@@ -56,22 +54,14 @@ class CompvisDrawing:
         *,
         initial_image: Image.Image | None,
         device: torch.device,
-        image_steps: Sequence[ImageStep],
-        save: Callable[[DrawnImage], None],
-        leave_if_asked: Callable[[], None],
-        estimate: Callable[[float], None],
-        flags_of: FlagsOf | None = None,
+        hooks: DrawingHooks,
     ) -> None:
         self._settings = settings
         self._job = job
         self._wanted = {request.index for request in requests}
         self._initial_image = initial_image
         self._device = device
-        self._image_steps = image_steps
-        self._save = save
-        self._leave_if_asked = leave_if_asked
-        self._estimate = estimate
-        self._flags_of = flags_of
+        self._hooks = hooks
         self._folder = settings.state_directory / "compvis"
         self._outdir = settings.state_directory / "compvis-outputs"
         self._next = 0
@@ -79,7 +69,7 @@ class CompvisDrawing:
         self._last_at = time.monotonic()
 
     def do(self) -> None:
-        """Draws all of them. Raises `RunError` with a sentence for a person, and what the given functions raise."""
+        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         settings = self._settings
         if settings.compvis_repository is None or settings.compvis_python is None:
             raise RunError("The original scripts were not fetched by the boot. Start the instance again.")
@@ -93,6 +83,7 @@ class CompvisDrawing:
             outdir=self._outdir,
             initial_image=self._write_initial_image(),
         )
+        self._hooks.begin_batch()
         self._last_at = time.monotonic()
         self._run(words, settings.compvis_repository)
         shutil.rmtree(self._outdir, ignore_errors=True)
@@ -121,30 +112,30 @@ class CompvisDrawing:
         reader.start()
         try:
             while process.poll() is None:
-                self._leave_if_asked()
-                self._hand_on(finished=False)
+                self._hooks.leave_if_asked()
+                self._hand_on()
                 time.sleep(POLL_SECONDS)
         finally:
             _end(process)
             reader.join(STOP_SECONDS)
-        self._hand_on(finished=True)
+        self._hand_on()
         if process.returncode or self._next < self._job.images_total:
             raise RunError(_explain(process.returncode, "\n".join(said)))
 
-    def _hand_on(self, *, finished: bool) -> None:
-        """Hands on the images that are whole: all but the last one that is there, until the script has ended."""
-        while self._file(self._next).exists() and (finished or self._file(self._next + 1).exists()):
+    def _hand_on(self) -> None:
+        """Hands on the images whose files are whole; at a batch's end raises what forbids the next one."""
+        while _is_whole(self._file(self._next)):
             index, now = self._next, time.monotonic()
             self._next += 1
             with Image.open(self._file(index)) as image:
                 drawn = self._drawn(index, image.convert("RGB"), now - self._last_at)
             self._last_at = now
             self._pace.done += 1
-            self._estimate(self._pace.remaining_seconds(self._pace.done))
+            self._hooks.estimate(self._pace.remaining_seconds(self._pace.done))
             if index in self._wanted:
-                for step in self._image_steps:
-                    drawn = step(drawn)
-                self._save(drawn)
+                self._hooks.finish(drawn)
+            if self._next % self._job.n_samples == 0 and self._next < self._job.images_total:
+                self._hooks.begin_batch()
 
     def _file(self, index: int) -> Path:
         return self._outdir / f"samples/{index:05}.png"
@@ -157,10 +148,20 @@ class CompvisDrawing:
             device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type,
         )
         flagged = None
-        if self._flags_of:
+        if self._hooks.flags_of:
             colours = torch.from_numpy(numpy.array(image)).to(self._device).permute(2, 0, 1)[None] / 255
-            flagged = bool(self._flags_of(colours)[0])
+            flagged = bool(self._hooks.flags_of(colours)[0])
         return DrawnImage(index, image, seconds, drawn_with, flagged)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether the PNG is there to its last chunk: the script writes into the file while this looks."""
+    try:
+        with Image.open(file) as image:
+            image.verify()
+    except (OSError, SyntaxError):  # Pillow's words for a chunk that is cut off
+        return False
+    return True
 
 
 def _log_lines(process: subprocess.Popen[bytes], said: collections.deque[str]) -> None:

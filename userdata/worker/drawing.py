@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from diffusers import DiffusionPipeline
@@ -14,28 +14,24 @@ from PIL import Image
 from userdata.worker.batch_size import largest_batch
 from userdata.worker.batches import kinds_of, next_batch
 from userdata.worker.decoder_tiles import decode_in_tiles
+from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.drawn_with import Execution
 from userdata.worker.execution import choose_execution, executing
 from userdata.worker.finishing import Finishing
-from userdata.worker.generate import FlagsOf, begin_batch, out_of_memory, prepare_sampler
+from userdata.worker.generate import begin_batch, out_of_memory, prepare_sampler
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Job
 from userdata.worker.pace import Pace
-from userdata.worker.pending_batch import DrawnImage, PendingBatch
+from userdata.worker.pending_batch import PendingBatch
 
 logger = logging.getLogger(__name__)
-
-ImageStep = Callable[[DrawnImage], DrawnImage]
 
 
 class Drawing:
     """The drawing of `requests`, the images of `job` that are missing of its `total`, with `pipeline`.
 
-    `before_batch` is called before each batch: what one of these checks raises ends the drawing, and no batch is begun.
-    `leave_if_asked` is called after every denoising step; what it raises ends the drawing. `estimate` hears the seconds
-    that are left. `image_steps` change or mark each image between its decoding and `save`, in their order; they and
-    `save` are called on a thread of their own, while the next batch is being drawn. `flags_of` says which images of a
-    batch are flagged. Whatever ends the drawing, the images drawn before have been given to `save`.
+    Images are finished on a thread of their own, while the next batch is being drawn. Whatever ends the drawing, the
+    images drawn before have been finished.
     """
 
     def __init__(
@@ -46,24 +42,14 @@ class Drawing:
         *,
         total: int,
         initial_image: Image.Image | None,
-        before_batch: Sequence[Callable[[], None]],
-        image_steps: Sequence[ImageStep],
-        save: Callable[[DrawnImage], None],
-        leave_if_asked: Callable[[], None],
-        estimate: Callable[[float], None],
-        flags_of: FlagsOf | None = None,
+        hooks: DrawingHooks,
     ) -> None:
         self._pipeline = pipeline
         self._job = job
         self._requests = requests
         self._total = total
         self._initial_image = initial_image
-        self._before_batch = before_batch
-        self._image_steps = image_steps
-        self._save = save
-        self._leave_if_asked = leave_if_asked
-        self._estimate = estimate
-        self._flags_of = flags_of
+        self._hooks = hooks
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
@@ -71,7 +57,7 @@ class Drawing:
         self._finished_at = 0.0
 
     def do(self) -> None:
-        """Draws all of them. Raises `RunError` with a sentence for a person, and what the given functions raise."""
+        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         try:
             for kind in kinds_of(self._requests):
                 self._draw_kind(kind)
@@ -97,8 +83,7 @@ class Drawing:
         try:
             with executing(self._pipeline, execution):
                 while batch := next_batch(kind[drawn:], largest):
-                    for check in self._before_batch:
-                        check()
+                    self._hooks.begin_batch()
                     self._finishing.hand_over(self._begin(batch, execution))
                     drawn += len(batch)
         except torch.OutOfMemoryError as error:
@@ -114,8 +99,8 @@ class Drawing:
 
     def _begin(self, batch: list[ImageRequest], execution: Execution) -> PendingBatch:
         def step(share: float) -> None:
-            self._leave_if_asked()
-            self._estimate(self._pace.remaining_seconds(self._pace.done + share * len(batch)))
+            self._hooks.leave_if_asked()
+            self._hooks.estimate(self._pace.remaining_seconds(self._pace.done + share * len(batch)))
 
         pending = begin_batch(
             self._pipeline,
@@ -124,7 +109,7 @@ class Drawing:
             initial_image=self._initial_image,
             on_step=step,
             execution=execution,
-            flags_of=self._flags_of,
+            flags_of=self._hooks.flags_of,
         )
         self._pace.done += len(batch)
         return pending
@@ -133,9 +118,7 @@ class Drawing:
         drawn = pending.images(not_before=self._finished_at)
         self._finished_at = time.monotonic()
         for image in drawn:
-            for step in self._image_steps:
-                image = step(image)
-            self._save(image)
+            self._hooks.finish(image)
         self._finished += len(drawn)
         logger.info(
             "%d of %d images are drawn, %.2f s each",

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import find_model, lora_parts
+from userdata.worker.drawing_hooks import ImageStep
 from userdata.worker.generate import FlagsOf
 from userdata.worker.job import Engine, Job, SafetyChecker, Watermark
 from userdata.worker.lora import Lora, check_lora, merge_lora
 from userdata.worker.memory_check import check_memory
-from userdata.worker.pending_batch import DrawnImage
 from userdata.worker.pipeline import choose_device, load_pipeline
 from userdata.worker.run_error import RunError
 from userdata.worker.safety_checker import SafetyChecker as Checker
 from userdata.worker.settings import Settings
 from userdata.worker.size_warning import warn_of_small_size
 from userdata.worker.withheld import withheld
-
-ImageStep = Callable[[DrawnImage], DrawnImage]
 
 
 @dataclass(frozen=True)

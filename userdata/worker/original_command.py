@@ -71,6 +71,7 @@ class _Call:
     def do(self) -> None:
         """Draws and saves. Raises `RunError`."""
         from userdata.worker.drawing import Drawing
+        from userdata.worker.drawing_hooks import DrawingHooks
         from userdata.worker.safety_checker import SafetyChecker
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
@@ -88,12 +89,7 @@ class _Call:
             self._requests,
             total=len(self._requests),
             initial_image=self._initial_image.image if self._initial_image else None,
-            before_batch=[],
-            image_steps=[],
-            save=self._save,
-            leave_if_asked=lambda: None,
-            estimate=lambda _seconds: None,
-            flags_of=flags_of,
+            hooks=DrawingHooks(self._save, flags_of=flags_of),
         ).do()
         self._save_grid()
         sys.stdout.write(f"{len(self._requests)} images -> {self._folder.folder}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -16,11 +17,14 @@ from safetensors.torch import save_file
 
 from userdata.worker.bucket import Bucket
 from userdata.worker.compvis_command import command
+from userdata.worker.compvis_drawing import CompvisDrawing
 from userdata.worker.compvis_folder import prepare_folder
+from userdata.worker.drawing_hooks import DrawingHooks
+from userdata.worker.image_request import image_requests
 from userdata.worker.job import Job
 from userdata.worker.layout import RunKeys
 from userdata.worker.run import Outcome, do_run
-from userdata.worker.run_error import RunError
+from userdata.worker.run_error import MaxSpendReached, RunError, Stopped
 from userdata.worker.run_name import run_name
 from userdata.worker.settings import Settings
 
@@ -50,10 +54,14 @@ print("Sampling:   0%\\rSampling: 100%\\x1b[A\\x1b[A")
 for index in range(opt.n_iter * opt.n_samples):
     if opt.prompt == "CUDA" and index == 1:
         sys.exit("RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB")
-    while opt.prompt == "wait" and index == 1:
+    while opt.prompt == f"wait before {index}":
         time.sleep(0.01)
     base = len(list(samples.iterdir()))
-    Image.new("RGB", size, (40 * index, opt.seed % 256, 7)).save(samples / f"{base:05}.png")
+    file = samples / f"{base:05}.png"
+    Image.new("RGB", size, (40 * index, opt.seed % 256, 7)).save(file)
+    if opt.prompt == f"half of {index}":
+        os.truncate(file, file.stat().st_size - 7)
+        time.sleep(60)
 """
 
 Deploy = Callable[..., dict[str, str]]
@@ -156,9 +164,45 @@ def test_asked_to_stop_it_ends_the_script(bucket: Bucket, machine: Settings, par
     stop = threading.Event()
     timer = threading.Timer(3, stop.set)
     timer.start()
-    assert do_run(machine, deployed(parameters, Prompt="wait"), stop) is Outcome.STOPPED
+    assert do_run(machine, deployed(parameters, Prompt="wait before 1"), stop) is Outcome.STOPPED
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(machine.compvis_repository) not in running
+
+
+def draw(machine: Settings, job: Job, hooks: DrawingHooks) -> None:
+    requests = image_requests(job)
+    CompvisDrawing(machine, job, requests, initial_image=None, device=torch.device("cpu"), hooks=hooks).do()
+
+
+def test_at_a_limit_no_further_batch_is_drawn_and_the_last_one_is_kept_whole(machine: Settings) -> None:
+    """The script goes on by itself, and writes nothing more before it has drawn the next batch."""
+    saved: list[int] = []
+
+    def not_a_second_one() -> None:
+        if saved:
+            raise MaxSpendReached(1, 0.9, next_usd=1.1)
+
+    job = Job(engine="compvis", prompt="wait before 3", H=256, W=256, n_iter=2, n_samples=3)
+    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), before_batch=[not_a_second_one])
+    with pytest.raises(MaxSpendReached):
+        draw(machine, job, hooks)
+    assert saved == [0, 1, 2]
+
+
+def test_a_file_that_is_being_written_is_not_handed_on(machine: Settings) -> None:
+    saved: list[int] = []
+    half = machine.state_directory / "compvis-outputs/samples/00001.png"
+    looks = itertools.count()
+
+    def leave_after_some_looks() -> None:
+        if half.exists() and next(looks) == 2:
+            raise Stopped
+
+    job = Job(engine="compvis", prompt="half of 1", H=256, W=256)
+    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), leave_if_asked=leave_after_some_looks)
+    with pytest.raises(Stopped):
+        draw(machine, job, hooks)
+    assert saved == [0]
 
 
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import numpy
 import pytest
 import torch
 
-from userdata.worker import drawing as drawing_module
 from userdata.worker.drawing import Drawing
+from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.image_request import image_requests
 from userdata.worker.job import Job
 from userdata.worker.pending_batch import DrawnImage
@@ -122,15 +121,7 @@ def _pipeline(model: Path) -> Any:
     return load_pipeline(model, layout="", device=torch.device("cpu"), from_image=False)
 
 
-def _draw(
-    pipeline: Any,
-    job: Job,
-    *,
-    saved: list[DrawnImage] | None = None,
-    before_batch: list[Callable[[], None]] | None = None,
-    image_steps: list[drawing_module.ImageStep] | None = None,
-    leave_if_asked: Callable[[], None] = lambda: None,
-) -> list[DrawnImage]:
+def _draw(pipeline: Any, job: Job, *, saved: list[DrawnImage] | None = None, **hooks: Any) -> list[DrawnImage]:
     saved = [] if saved is None else saved
     Drawing(
         pipeline,
@@ -138,11 +129,7 @@ def _draw(
         image_requests(job),
         total=job.images_total,
         initial_image=None,
-        before_batch=before_batch or [],
-        image_steps=image_steps or [],
-        save=saved.append,
-        leave_if_asked=leave_if_asked,
-        estimate=lambda _: None,
+        hooks=DrawingHooks(saved.append, **hooks),
     ).do()
     return saved
 
