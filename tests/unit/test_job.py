@@ -27,6 +27,13 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Height", "0"),
     (Job, "Width", "4096"),
     (Job, "Width", "640.5"),
+    (Job, "Width", "515.0"),
+    (Job, "Width", "+515"),
+    (Job, "Width", " 515"),
+    (Job, "Width", "5_15"),
+    (Job, "Width", "5" * 5000),
+    (Job, "Seed", "5" * 5000),
+    (Job, "Seed", "1e3"),
     (Job, "Steps", "0"),
     (Job, "Steps", "1001"),
     (Job, "Steps", "1.5"),
@@ -105,6 +112,12 @@ def test_nonsense_is_refused_by_the_schema_and_by_cloudformation_alike(
     if len(text) < 80:
         assert repr(text) in sentence
     assert not accepted_by_cloudformation(properties_of(model, name), text)
+
+
+@pytest.mark.parametrize(("field", "value"), [("H", 515.0), ("seed", True), ("scale", True), ("strength", True)])
+def test_a_number_of_another_kind_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Job.model_validate({field: value})
 
 
 def test_the_defaults_are_the_articles_run() -> None:

@@ -13,6 +13,8 @@ EDGES = ("Height", "Width")
 SHORTEST_EDGE, LONGEST_EDGE = 64, 2048
 # Of most models: the autoencoder makes one latent of 8 x 8 pixels.
 USUAL_MULTIPLE = 8
+# Python refuses to read thousands of them, in words that are not for the person who typed them.
+MOST_DIGITS = 20
 # img2img.py rounds the size of its image down to this.
 INITIAL_IMAGE_MULTIPLE = 32
 
@@ -22,7 +24,7 @@ def round_edge(value: Any, *, model: str) -> Any:
 
     Anything else, and what is too small or too large, is returned as it is, for the job's rules to refuse.
     """
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and _is_whole(value))):
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and is_whole(value))):
         return value
     multiple = _multiple(model)
     return int(value) // multiple * multiple if SHORTEST_EDGE <= int(value) <= LONGEST_EDGE else value
@@ -48,8 +50,9 @@ def rounded_in_words(parameters: Mapping[str, str]) -> List[str]:
     return told
 
 
-def _is_whole(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def is_whole(text: str) -> bool:
+    """Whether `text` is a whole number from 0, in digits alone, and no longer than any that is asked for."""
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def _multiple(model: str) -> int:

@@ -20,7 +20,7 @@ from userdata.worker.catalogue import (
     find_model,
     read_catalogue,
 )
-from userdata.worker.edges import LONGEST_EDGE, SHORTEST_EDGE, round_edge
+from userdata.worker.edges import LONGEST_EDGE, SHORTEST_EDGE, is_whole, round_edge
 from userdata.worker.original import why_not
 from userdata.worker.run_name import run_name
 from userdata.worker.switch import Switch
@@ -317,6 +317,14 @@ class Job(BaseModel):
         return rounded
 
     @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
+    @classmethod
+    def _digits_only(cls, value: Any) -> Any:
+        """Takes no `515.0`, `+515` or `5_15`, as CloudFormation does not: they would also pass by the rounding."""
+        if isinstance(value, (bool, float)) or (isinstance(value, str) and not is_whole(value)):
+            raise ValueError("not a whole number")
+        return value
+
+    @field_validator("scale", "ddim_eta", "strength", mode="before")
     @classmethod
     def _no_number_from_a_flag(cls, value: Any) -> Any:
         if isinstance(value, bool):
