@@ -50,7 +50,7 @@ def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
 def read_image(content: bytes) -> InitialImage:
     """The image in a file. Raises `ValueError` when it cannot be read."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS)).convert("RGB")
+        image = _as_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS)))
     except UnidentifiedImageError as error:
         raise ValueError("it is no PNG, JPEG or WebP") from error
     except Image.DecompressionBombError as error:
@@ -58,6 +58,13 @@ def read_image(content: bytes) -> InitialImage:
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(str(error)) from error
     return InitialImage(image, hashlib.sha256(content).hexdigest())
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Grey of 16 bits. Pillow cuts it off at 255, so that nearly all of it would be white.
+        image = image.convert("I").point(lambda grey: grey / 256).convert("L")
+    return image.convert("RGB")
 
 
 def size_from(image: Image.Image, name: str) -> tuple[int, int]:

@@ -43,6 +43,14 @@ def test_every_kind_of_pixel_becomes_rgb(bucket: Bucket, mode: str) -> None:
     assert fetch_initial_image(bucket, "inputs/x.png").image.mode == "RGB"
 
 
+def test_grey_of_16_bits_keeps_its_shades() -> None:
+    shades = b"".join((shade * 257).to_bytes(2, "little") for shade in range(256))
+    file = io.BytesIO()
+    Image.frombytes("I;16", (256, 1), shades).save(file, format="PNG")
+    read = read_image(file.getvalue()).image
+    assert [read.getpixel((shade, 0)) for shade in range(256)] == [(shade,) * 3 for shade in range(256)]
+
+
 def test_missing_image_is_named_with_how_to_upload_one(bucket: Bucket) -> None:
     with pytest.raises(RunError) as refusal:
         fetch_initial_image(bucket, "inputs/horse.png")
