@@ -18,7 +18,7 @@ import transformers
 from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import FULL
-from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
+from userdata.worker.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
 from userdata.worker.generate import FLUX_TOKENS
 from userdata.worker.run_error import RunError
 from userdata.worker.single_file import load_single_file
@@ -75,7 +75,15 @@ def load_pipeline(
         )
     except RunError:
         raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise RunError(
+            f"The memory does not suffice to load the model in {folder}. Deploy again with an InstanceType that has "
+            "more, or with a smaller Model."
+        ) from error
     except Exception as error:
+        if checkpoint and not isinstance(error, OSError):
+            # To provide the same file anew would end the same way.
+            raise RunError(does_not_load(checkpoint, error)) from error
         raise RunError(
             f"The model in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that folder on the "
             "machine and start the instance again, which provides the model anew."

@@ -32,10 +32,9 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_original_checkpoint_loads_with_the_layouts_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The layout of SD v1, only narrower: the same names of weights, each arriving where it belongs."""
+@pytest.fixture
+def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The parts of a model of SD v1's layout, only narrower, which `load_pipeline` knows as the layout `narrow`."""
     layout = tmp_path / "layouts" / "narrow"
     shutil.copytree(LAYOUTS / "stable-diffusion-v1", layout)
     _configure(layout / "unet/config.json", block_out_channels=[32, 64, 64, 64], cross_attention_dim=64)
@@ -48,24 +47,69 @@ def test_original_checkpoint_loads_with_the_layouts_configuration(
         num_attention_heads=2,
         projection_dim=64,
     )
-    text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
-    unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(layout / "unet"))
-    vae = AutoencoderKL.from_config(AutoencoderKL.load_config(layout / "vae"))
-    parts = {"text_encoder": text_encoder, "unet": unet, "vae": vae}
-    folder = tmp_path / "model"
-    folder.mkdir()
-    save_file(original_layout(**{name: part.state_dict() for name, part in parts.items()}), folder / "v1.safetensors")
     monkeypatch.setattr(pipeline_module, "LAYOUTS", tmp_path / "layouts")
+    return {
+        "text_encoder": CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder")),
+        "unet": UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(layout / "unet")),
+        "vae": AutoencoderKL.from_config(AutoencoderKL.load_config(layout / "vae")),
+    }
 
-    pipeline = load_pipeline(folder, layout="narrow", device=CPU, from_image=False)
 
-    for name, part in parts.items():
+def _checkpoint_of(parts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return original_layout(**{name: part.state_dict() for name, part in parts.items()})
+
+
+def test_original_checkpoint_loads_with_the_layouts_configuration(tmp_path: Path, narrow: dict[str, Any]) -> None:
+    """The same names of weights, each arriving where it belongs."""
+    save_file(_checkpoint_of(narrow), tmp_path / "v1.safetensors")
+
+    pipeline = load_pipeline(tmp_path / "v1.safetensors", layout="narrow", device=CPU, from_image=False)
+
+    for name, part in narrow.items():
         loaded = getattr(pipeline, name).state_dict()
         saved = part.state_dict()
         assert loaded.keys() == saved.keys()
         assert all(torch.equal(loaded[key], saved[key]) for key in saved), name
     assert pipeline.safety_checker is None
     assert pipeline.scheduler.config.beta_schedule == "scaled_linear"
+
+
+@pytest.mark.parametrize(
+    ("gone", "why"),
+    [
+        ("model.diffusion_model.out.2.bias", "some of its model's weights are missing"),
+        ("cond_stage_model.transformer.text_model.final_layer_norm.bias", "some of its model's weights are missing"),
+        ("first_stage_model.", "its weights are not those of its model .*AutoencoderKL"),
+    ],
+)
+def test_a_checkpoint_that_lacks_weights_is_refused_by_what_it_is(
+    tmp_path: Path, narrow: dict[str, Any], gone: str, why: str
+) -> None:
+    checkpoint = {name: tensor for name, tensor in _checkpoint_of(narrow).items() if not name.startswith(gone)}
+    save_file(checkpoint, tmp_path / "v1.safetensors")
+    with pytest.raises(RunError, match=f"v1.safetensors is no checkpoint that can be used: {why}.* Name a whole"):
+        load_pipeline(tmp_path / "v1.safetensors", layout="narrow", device=CPU, from_image=False)
+
+
+def test_a_checkpoint_with_a_weight_of_another_shape_is_refused_by_what_it_is(
+    tmp_path: Path, narrow: dict[str, Any]
+) -> None:
+    checkpoint = {**_checkpoint_of(narrow), "model.diffusion_model.out.2.bias": torch.zeros(7)}
+    save_file(checkpoint, tmp_path / "v1.safetensors")
+    with pytest.raises(RunError, match=r"v1.safetensors is no checkpoint .* expected shape .*\[4\].* Name a whole"):
+        load_pipeline(tmp_path / "v1.safetensors", layout="narrow", device=CPU, from_image=False)
+
+
+def test_too_little_memory_is_no_fault_of_the_checkpoint(
+    tmp_path: Path, narrow: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    save_file(_checkpoint_of(narrow), tmp_path / "v1.safetensors")
+    monkeypatch.setattr(pipeline_module, "load_single_file", fails)
+    with pytest.raises(RunError, match=r"^The memory does not suffice to load .* Deploy again with an InstanceType"):
+        load_pipeline(tmp_path / "v1.safetensors", layout="narrow", device=CPU, from_image=False)
 
 
 def test_layout_is_stable_diffusion_v1() -> None:
