@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 import boto3
 import botocore.exceptions
 from PIL import Image
-from pydantic import ValidationError
 from rich.console import Console
 
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
@@ -18,8 +18,7 @@ from scripts.command_line.deployment import RETRIES
 from userdata.worker.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.initial_image import InitialImage, read_image
-from userdata.worker.job import Job
-from userdata.worker.replay import check_replay, differences, replay
+from userdata.worker.replay import check_record, check_replay, differences, replay
 from userdata.worker.run_error import RunError
 from userdata.worker.switch import Switch
 
@@ -84,34 +83,46 @@ def replay_here(
 
     try:
         check_replay(record, initial_image)
+        before = _pixels(file)
+        _check_target(to, file)
         found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
         image, drawn_with = replay(record, found, initial_image, lora=lora)
     except RunError as error:
         raise CommandError(str(error)) from error
     again = record.model_copy(update={"drawn_with": drawn_with})
-    to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(png_with_record(image, again))
-    same = _pixels(file) == (image.size, image.convert("RGB").tobytes())
-    if same:
-        console.print(f"{to}: identical to {file}, bit for bit.", highlight=False, soft_wrap=True)
-        return True
-    console.print(f"{to}: not identical to {file}.", highlight=False, soft_wrap=True)
-    for difference in differences(record, drawn_with):
-        console.print(f"  {difference}", highlight=False, soft_wrap=True)
-    return False
+    same = before == (image.size, image.convert("RGB").tobytes())
+    told = [f"{to}: identical to {file}, bit for bit."] if same else [f"{to}: not identical to {file}."]
+    if not same:
+        told += [f"  {difference}" for difference in differences(record, drawn_with)]
+    for line in told:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return same
+
+
+def _check_target(to: Path, file: Path) -> None:
+    """Raises `CommandError` when the image could not be written, or would take the place of the one it is made from."""
+    try:
+        if to.exists() and to.samefile(file):
+            raise CommandError(f"{to} is the image itself, which would be overwritten. Give another file: --to FILE.")
+        to.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{to} cannot be written: {error}. Give another file: --to FILE.") from error
+    if to.is_dir() or not os.access(to.parent, os.W_OK):
+        raise CommandError(f"{to} cannot be written: it is a folder, or in one that is not yours. Give --to FILE.")
 
 
 def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
     """The parameters of a deploy that makes the image again, and which image of that run it is.
 
     The whole batch is asked for where its images differ in their seeds only, since a GPU's rounding depends on it;
-    else this image alone. Raises `CommandError` for an image of an earlier version.
+    else this image alone. Raises `CommandError` for a record that no run has written, or an earlier version has.
     """
     try:
-        request = record.request
-        job = Job.model_validate(record.job)
-    except (ValueError, ValidationError) as error:
-        raise CommandError(f"The image cannot be made again by this version: {error}.") from error
+        job = check_record(record)
+    except RunError as error:
+        raise CommandError(str(error)) from error
+    request = record.request
     alike = _is_one_job(record.batch) and len(record.batch) <= LARGEST_BATCH
     batch = record.batch if alike else [request]
     values = {
@@ -138,14 +149,18 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
 def _is_one_job(batch: list[ImageRequest]) -> bool:
     first = batch[0]
     return all(
-        (one.seed, one.prompt, one.negative_prompt) == (first.seed + k, first.prompt, first.negative_prompt)
+        (one.seed, one.prompt, one.negative_prompt, one.batch_key)
+        == (first.seed + k, first.prompt, first.negative_prompt, first.batch_key)
         for k, one in enumerate(batch)
     )
 
 
 def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
-    with Image.open(io.BytesIO(file.read_bytes())) as image:
-        return image.size, image.convert("RGB").tobytes()
+    try:
+        with Image.open(io.BytesIO(file.read_bytes())) as image:
+            return image.size, image.convert("RGB").tobytes()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CommandError(f"{file} cannot be read as an image: {error}. Download it again: `sd results`.") from error
 
 
 def _fetch(session: boto3.Session, bucket: str, key: str) -> bytes:

@@ -26,6 +26,7 @@ from userdata.worker.status import utc_now
 # The names of the PNG's text chunks. The first is AUTOMATIC1111's.
 PARAMETERS_CHUNK = "parameters"
 RECORD_CHUNK = "sd-on-ec2"
+SCHEMA = 1
 # As many digits of a checkpoint's SHA-256 as the community names it by.
 MODEL_HASH_DIGITS = 10
 # A line that readers take for the start of another part of the text.
@@ -43,7 +44,7 @@ class ImageRecord(BaseModel):
     the job's `model`.
     """
 
-    schema_: int = 1
+    schema_: int = SCHEMA
     run_id: str
     file: str
     index: int
@@ -74,7 +75,13 @@ class ImageRecord(BaseModel):
     @classmethod
     def from_json(cls, document: bytes) -> ImageRecord:
         """Reads what `to_json` wrote. Raises `ValueError` when it is something else."""
-        return cls.model_validate(json.loads(document))
+        try:
+            read = json.loads(document)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        if isinstance(read, dict) and read.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is {read.get('schema')}, this version knows {SCHEMA}")
+        return cls.model_validate(read)
 
 
 def describe_image(

@@ -294,7 +294,7 @@ class Job(BaseModel):
         filled = dict(given)
         try:
             defaults = find_model(_given(filled, "model") or cls.model_fields["model"].default).defaults
-        except KeyError:
+        except (KeyError, TypeError):
             defaults = {}  # what is wrong with the name is told by its own rule
         for name, field in cls.model_fields.items():
             extra = field.json_schema_extra

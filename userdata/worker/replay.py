@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from pydantic import ValidationError
 
 from userdata.worker.image_metadata import ImageRecord
+from userdata.worker.image_request import ImageRequest
 from userdata.worker.initial_image import InitialImage
 from userdata.worker.job import Job, SafetyChecker, Watermark
+from userdata.worker.refusal import explain
 from userdata.worker.run_error import RunError
 from userdata.worker.versions import library_versions
 
@@ -20,11 +23,53 @@ if TYPE_CHECKING:
     from userdata.worker.local_model import LocalModel
 
 
-def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> None:
-    """Raises `RunError` when `record` cannot be made again with this initial image, before anything is loaded."""
+# What torch's generators take.
+SEEDS = range(2**63)
+# What one image of a batch may have of its own: a job's other values are the run's.
+_OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
+
+
+def check_record(record: ImageRecord) -> Job:
+    """The job of `record`. Raises `RunError` when the record is not one that a run has written.
+
+    A PNG comes from anywhere: what a job's rules keep from the model must not reach it from there either.
+    """
     if record.drawn_with is None or not record.batch:
         raise RunError("The image's record is of an earlier version: it does not say what was drawn together with it.")
-    job = Job.model_validate(record.job)
+    try:
+        if "model" not in record.job:
+            raise RunError(_no_record("it names no model"))
+        job = Job.model_validate(record.job)
+        for request in record.batch:
+            _check_request(job, request)
+        _ = record.request
+    except ValidationError as error:
+        raise RunError(_no_record(" ".join(explain(error, Job)).rstrip("."))) from error
+    except ValueError as error:
+        raise RunError(_no_record(str(error))) from error
+    return job
+
+
+def _check_request(job: Job, request: ImageRequest) -> None:
+    given = {name: getattr(request, name) for name in _OF_A_REQUEST}
+    whole = Job.model_validate({**job.model_dump(), **given})
+    if (whole.H, whole.W) != (request.H, request.W):
+        raise ValueError(f"the model draws no images of {request.W} × {request.H}")
+    if request.seed not in SEEDS:
+        raise ValueError(f"{request.seed} is no seed")
+
+
+def _no_record(why: str) -> str:
+    return f"The image's record is not one that this version can draw from: {why}. Take the image as a run saved it."
+
+
+def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> None:
+    """Raises `RunError` when `record` cannot be made again with this initial image, before anything is loaded."""
+    job = check_record(record)
+    if any(request.batch_key != record.request.batch_key for request in record.batch):
+        raise RunError(_no_record("the images of its batch differ in more than their texts and their noise"))
+    if "diffusers" not in record.versions:
+        raise RunError(_no_record("it does not say which version of diffusers drew it"))
     if record.flagged and job.safety_checker == SafetyChecker.withhold:
         raise RunError("The safety checker had this image withheld: there is no picture in it to make again.")
     if not job.from_image:
@@ -90,7 +135,14 @@ def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
         now |= {"device": drawn_with.device, "precision": drawn_with.precision}
         if _kernels(record.drawn_with.execution) != _kernels(drawn_with.execution):
             before["execution"], now["execution"] = record.drawn_with.execution, drawn_with.execution
-    return [f"{name} was {before[name]}, is {now.get(name)}" for name in before if before[name] != now.get(name)]
+    return [
+        _printable(f"{name} was {before[name]}, is {now.get(name)}") for name in before if before[name] != now.get(name)
+    ]
+
+
+def _printable(text: str) -> str:
+    """`text` without what would steer a terminal: it is from a file of anybody's."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _execution_here(execution: Execution, device: torch.device) -> Execution:
