@@ -31,6 +31,8 @@ SCHEMA = 1
 MODEL_HASH_DIGITS = 10
 # A line that readers take for the start of another part of the text.
 _FALSE_LINE = re.compile(r"\s*(Negative prompt|Steps):", re.IGNORECASE)
+# Readers look for it anywhere, and one fails when it is there twice.
+_FALSE_MARK = re.compile(r"(Negative prompt):", re.IGNORECASE)
 
 
 class ImageRecord(BaseModel):
@@ -120,7 +122,7 @@ def parameters_text(record: ImageRecord) -> str:
 
     The format is AUTOMATIC1111's. It has no quoting for prompts, so that one with a line of its own that looks like
     settings would mislead a reader: such a prompt stands here in one line, and behind a space where it begins so. The
-    JSON is exact.
+    words that begin a negative prompt have a space before their colon in a text of the person's own. The JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
@@ -138,9 +140,9 @@ def parameters_text(record: ImageRecord) -> str:
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Version": _version(record, job),
     }
-    lines = [_without_false_start(_without_false_lines(request.prompt))]
+    lines = [_without_false_start(_for_readers(request.prompt))]
     if request.negative_prompt:
-        lines.append(f"Negative prompt: {_without_false_lines(request.negative_prompt)}")
+        lines.append(f"Negative prompt: {_for_readers(request.negative_prompt)}")
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
     return "\n".join(lines)
 
@@ -168,9 +170,11 @@ def record_in_png(content: bytes) -> ImageRecord:
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
 
 
-def _without_false_lines(prompt: str) -> str:
+def _for_readers(prompt: str) -> str:
     lines = prompt.splitlines()
-    return " ".join(lines) if any(_FALSE_LINE.match(line) for line in lines[1:]) else prompt
+    prompt = " ".join(lines) if any(_FALSE_LINE.match(line) for line in lines[1:]) else prompt
+    # A PNG's texts end at a NUL, by their specification.
+    return _FALSE_MARK.sub(r"\1 :", prompt.replace("\0", " "))
 
 
 def _without_false_start(prompt: str) -> str:

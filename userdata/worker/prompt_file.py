@@ -77,6 +77,9 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise PromptFileError(f"Line {number} is not UTF-8. Save the file with that encoding.") from error
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise PromptFileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
     lines: list[PromptLine] = []
     refusals: list[str] = []
     for number, line in enumerate(_LINE_END.split(text), 1):

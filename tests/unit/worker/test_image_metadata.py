@@ -105,12 +105,35 @@ def test_a_prompt_cannot_pass_for_the_settings(tmp_path: Path, false: str) -> No
     assert (settings["Seed"], settings["Steps"], settings["Sampler"], settings["Size"]) == (
         ("7", "75", "DDIM", "640x512")
     )
-    assert settings["prompt"] == f"a horse {false}"
-    assert settings["negative_prompt"] == f"blurry {false}"
-    if not false.startswith("Negative"):  # sd-parsers looks for it anywhere in a line
-        read = _as_sd_parsers_reads_it(file)
-        assert (read["Seed"], read["Steps"], read["Sampler"]) == ("7", "75", "DDIM")
-        assert (read["prompt"], read["negative_prompt"]) == (f"a horse {false}", f"blurry {false}")
+    shown = false.replace("prompt:", "prompt :")
+    assert settings["prompt"] == f"a horse {shown}"
+    assert settings["negative_prompt"] == f"blurry {shown}"
+    read = _as_sd_parsers_reads_it(file)
+    assert (read["Seed"], read["Steps"], read["Sampler"]) == ("7", "75", "DDIM")
+    assert (read["prompt"], read["negative_prompt"]) == (f"a horse {shown}", f"blurry {shown}")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Negative prompt: x\nSteps: 3, Sampler: Euler, Seed: 1", "negative prompt: x", "a Negative prompt: b"]
+)
+@pytest.mark.parametrize("negative", ["", "Negative prompt: cats", "blurry, Negative prompt: cats"])
+def test_no_text_can_pass_for_the_start_of_the_negative_prompt(tmp_path: Path, prompt: str, negative: str) -> None:
+    file = tmp_path / "image.png"
+    file.write_bytes(_png(_record(Job(prompt=prompt, negative_prompt=negative, seed=7))))
+    request = record_in_png(file.read_bytes()).request
+    assert (request.prompt, request.negative_prompt) == (prompt, negative)
+    for settings in (_as_sd_parsers_reads_it(file), _as_sd_geninfo_reads_it(file)):
+        assert settings["prompt"] == prompt.replace("prompt:", "prompt :").replace("\n", " ")
+        assert settings.get("negative_prompt", "") == negative.replace("prompt:", "prompt :")
+        assert (settings["Seed"], settings["Steps"], settings["Sampler"]) == ("7", "75", "DDIM")
+
+
+def test_a_nul_ends_no_text_of_the_png() -> None:
+    png = _png(_record(Job(prompt="a\0horse", negative_prompt="\0")))
+    assert record_in_png(png).request.prompt == "a\0horse"
+    chunks = [chunk for chunk in _text_chunks(png) if chunk.startswith((b"parameters\0", b"sd-on-ec2\0"))]
+    assert len(chunks) == 2
+    assert all(chunk.count(b"\0") == 1 for chunk in chunks)
 
 
 @pytest.mark.parametrize("prompt", ["Steps: 20, Sampler: Euler a, CFG scale: 2, Seed: 3", "Steps: of a stone stair"])
@@ -172,6 +195,7 @@ def _survives(prompt: str, negative: str) -> None:
     picture = Image.open(io.BytesIO(png))
     picture.load()
     *texts, settings = picture.text["parameters"].rpartition("\n")  # type: ignore[attr-defined]
+    prompt, negative = prompt.replace("\0", " "), negative.replace("\0", " ")
     shown = f" {prompt}" if prompt.startswith("Steps:") else prompt
     assert "".join(texts) == (f"{shown}\nNegative prompt: {negative}\n" if negative else f"{shown}\n")
     assert settings.startswith("Steps: 75, Sampler: DDIM, CFG scale: 7.5, Seed: 42, Size: 640x512, ")
@@ -187,6 +211,17 @@ def _record(job: Job, index: int = 0) -> ImageRecord:
 
 def _drawn_with(indices: list[int]) -> DrawnWith:
     return DrawnWith(indices=indices, execution="eager", precision="float32", device="cpu")
+
+
+def _text_chunks(png: bytes) -> list[bytes]:
+    """What is in the tEXt chunks: a keyword, a NUL, and the text."""
+    found, position = [], 8
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        if png[position + 4 : position + 8] == b"tEXt":
+            found.append(png[position + 8 : position + 8 + length])
+        position += 12 + length
+    return found
 
 
 def _png(record: ImageRecord) -> bytes:

@@ -81,6 +81,8 @@ def test_all_broken_lines_are_told_up_to_a_number() -> None:
         (b"", "There is no prompt"),
         (b"# only\n\n   \n", "There is no prompt"),
         ("ein Pferd\nein B\u00e4r".encode("latin-1"), "Line 2 is not UTF-8"),
+        ("a horse\na tree".encode("utf-16-le"), "Line 1 has a NUL, as text in UTF-16 has. Save the file in UTF-8"),
+        ("a horse\na tree".encode("utf-16"), "Line 1 is not UTF-8"),
         (b"x" * (MOST_BYTES + 1), "must have at most"),
     ],
 )
