@@ -46,6 +46,15 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Seed", "-1"),
     (Job, "Sampler", "magic"),
     (Job, "Model", "unknown"),
+    (Job, "Model", "hf:../../x.safetensors"),
+    (Job, "Model", "hf:owner/../x.safetensors"),
+    (Job, "Model", "hf:owner/name/../../x.safetensors"),
+    (Job, "Model", "hf:owner/name@../x.safetensors"),
+    (Job, "Model", "hf:owner/name//x.ckpt"),
+    (Job, "Model", "hf:owner/name"),
+    (Job, "Lora", "hf:owner/name/../x.safetensors"),
+    (Job, "Lora", "inputs/style.safetensors:9.5"),
+    (Job, "Lora", "inputs/style.safetensors:"),
     (Job, "InitImage", "../horse.png"),
     (Job, "InitImage", "/etc/passwd"),
     (Job, "InitImage", "horse.gif"),
@@ -125,6 +134,21 @@ def test_the_defaults_are_the_articles_run() -> None:
     assert (job.H, job.W, job.n_iter, job.n_samples, job.ddim_steps) == (512, 640, 2, 3, 75)
     assert machine.instance_type == "g5.xlarge"
     assert job.images_total == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Model", "hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors"),
+        ("Model", "hf:o-1/n.2@refs_v1.0/a+b/c_d/x.y.ckpt"),
+        ("Lora", "hf:owner/name@v1.0/style.safetensors:-9"),
+        ("Lora", "inputs/style.safetensors:8.999"),
+        ("Lora", "s3://bucket/style.safetensors:9.0"),
+    ],
+)
+def test_a_place_is_accepted_by_both(name: str, text: str) -> None:
+    Job.model_validate({name: text})
+    assert accepted_by_cloudformation(properties_of(Job, name), text)
 
 
 @pytest.mark.parametrize("model", [Job, MachineParameters])

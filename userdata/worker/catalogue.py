@@ -17,7 +17,11 @@ SAFETY_CHECKER = Path(__file__).parent.parent / "safety-checker.json"
 HUB = "https://huggingface.co"
 LONGEST_NAME = 160
 
-_ON_THE_HUB = r"hf:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(?:@[A-Za-z0-9_.-]+)?/[A-Za-z0-9_./+-]+"
+# No part begins with a dot: `..` would lead an address out of the repository that it names.
+_PART = r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*"
+_ON_THE_HUB = (
+    rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
+)
 _IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 _CHECKPOINT = r"\.(?:safetensors|ckpt)"
 HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
@@ -28,7 +32,9 @@ FULL = "full"
 # A file of the results bucket, where a person's own inputs are.
 _AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
 # `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
-LORA_PATTERN = rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?[0-9](?:\.[0-9]{{1,3}})?)?"
+LORA_PATTERN = (
+    rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
+)
 
 
 @dataclass(frozen=True)
