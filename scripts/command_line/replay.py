@@ -16,7 +16,7 @@ from rich.console import Console
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.deployment import RETRIES
 from userdata.worker.image_metadata import ImageRecord, png_with_record, record_in_png
-from userdata.worker.image_request import ImageRequest
+from userdata.worker.image_request import ImageRequest, next_seed
 from userdata.worker.initial_image import InitialImage, read_image
 from userdata.worker.replay import check_record, check_replay, differences, replay
 from userdata.worker.run_error import RunError
@@ -150,7 +150,7 @@ def _is_one_job(batch: list[ImageRequest]) -> bool:
     first = batch[0]
     return all(
         (one.seed, one.prompt, one.negative_prompt, one.batch_key)
-        == (first.seed + k, first.prompt, first.negative_prompt, first.batch_key)
+        == (next_seed(first.seed, k), first.prompt, first.negative_prompt, first.batch_key)
         for k, one in enumerate(batch)
     )
 

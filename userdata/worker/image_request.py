@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from userdata.worker.job import Engine, Job
+from userdata.worker.job import SEEDS, Engine, Job
 from userdata.worker.prompt_file import PromptLine
 from userdata.worker.switch import Switch
 
@@ -42,7 +42,7 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
 
     Without a prompt file, there are n_iter times n_samples. `lines` are those of the prompt file: as in the original,
     it is gone through n_iter times, and every line makes one image each time, or as many as its own --batch_size says,
-    in its own --n_iter of these passes. Image k has seed `seed + k`; the images of a line with a seed of its own count
+    in its own --n_iter of these passes. Image k has seed `seed + k`, 0 following on the largest; the images of a line with a seed of its own count
     on from that. With fixed_code, the counting begins anew after n_samples images.
     """
     if not lines:
@@ -60,10 +60,15 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
     return requests
 
 
+def next_seed(seed: int, count: int) -> int:
+    """The seed that is `count` after `seed`. They go round, so that each can be given again as a job's own."""
+    return (seed + count) % SEEDS
+
+
 def _seed(job: Job, count: int) -> int:
     if job.engine == Engine.compvis:
         return job.seed  # the original scripts have one for the whole run
-    return job.seed + (count % job.n_samples if job.fixed_code == Switch.on else count)
+    return next_seed(job.seed, count % job.n_samples if job.fixed_code == Switch.on else count)
 
 
 def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageRequest:

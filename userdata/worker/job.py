@@ -35,6 +35,8 @@ MODEL_NAMES = list(read_catalogue())
 LONGEST_KEY = 200
 EDGE_RULE = "a whole number from 64 to 2048, for example 512; it is rounded down to a multiple of 8"
 SWITCH_RULE = "one of on, off"
+# As many as the community's tools know.
+SEEDS = 2**32
 # The library that makes it refuses smaller images.
 WATERMARK_PIXELS = 256 * 256
 
@@ -167,7 +169,7 @@ class Job(BaseModel):
         description="Seed of the first image; image k has seed Seed + k (with Engine=compvis: of the whole run).",
         rule="a whole number from 0 to 4294967295, for example 42",
         ge=0,
-        le=2**32 - 1,
+        le=SEEDS - 1,
     )
     sampler: Sampler = parameter(
         "ddim",
