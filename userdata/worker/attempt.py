@@ -33,8 +33,6 @@ from userdata.worker.switch import Switch
 from userdata.worker.versions import library_versions
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
-
     from userdata.worker.compvis_drawing import CompvisDrawing
     from userdata.worker.drawing import Drawing
     from userdata.worker.pending_batch import DrawnImage
@@ -148,6 +146,7 @@ class Attempt:
         from userdata.worker.drawing import Drawing
         from userdata.worker.drawing_hooks import DrawingHooks
         from userdata.worker.equipment import equip, load_model
+        from userdata.worker.pipeline import tell_of_cut_prompts
 
         job, settings = self._job, self._settings
         equipment = equip(settings, job)
@@ -165,7 +164,7 @@ class Attempt:
                 settings, job, missing, initial_image=initial_image, device=equipment.device, hooks=hooks
             )
         pipeline = load_model(settings, job, equipment.device)
-        _tell_what_is_cut(pipeline, missing)
+        tell_of_cut_prompts(pipeline, missing)
         return Drawing(pipeline, job, missing, total=len(self._requests), initial_image=initial_image, hooks=hooks)
 
     def _leave_if_asked(self) -> None:
@@ -255,12 +254,3 @@ class Attempt:
             versions=self._versions,
             cost=self._ledger.cost(images=len(self._there | {record.index for record in records})),
         ).to_json()
-
-
-def _tell_what_is_cut(pipeline: DiffusionPipeline, requests: list[ImageRequest]) -> None:
-    from userdata.worker.pipeline import tell_what_is_cut
-
-    texts = {"Prompt": [r.prompt for r in requests], "NegativePrompt": [r.negative_prompt for r in requests]}
-    for name, prompts in texts.items():
-        for prompt in dict.fromkeys(prompts):
-            tell_what_is_cut(pipeline, name, prompt)

@@ -27,19 +27,27 @@ def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: 
     first = next(remaining)
     if count == 1:
         return first
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    width, height = cell[0] + PADDING, cell[1] + PADDING
-    size = (columns * width + PADDING, rows * height + PADDING)
+    size = grid_size(count=count, columns=columns, cell=cell)
     if size[0] * size[1] > MOST_PIXELS:
         logger.warning("No grid: with %d images it would be %d × %d pixels, too large to open", count, *size)
         return None
+    columns = min(columns, count)
+    width, height = cell[0] + PADDING, cell[1] + PADDING
     grid = Image.new("RGB", size)
     for index, image in enumerate(_with(first, remaining)):
         row, column = divmod(index, columns)
         middle = (cell[0] - image.width) // 2, (cell[1] - image.height) // 2
         grid.paste(image, (column * width + PADDING + middle[0], row * height + PADDING + middle[1]))
     return grid
+
+
+def grid_size(*, count: int, columns: int, cell: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the grid that `make_grid` makes of the same, in pixels, too large or not."""
+    if count == 1:
+        return cell
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    return columns * (cell[0] + PADDING) + PADDING, rows * (cell[1] + PADDING) + PADDING
 
 
 def _with(first: Image.Image, remaining: Iterable[Image.Image]) -> Iterable[Image.Image]:

@@ -42,8 +42,8 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
 
     Without a prompt file, there are n_iter times n_samples. `lines` are those of the prompt file: as in the original,
     it is gone through n_iter times, and every line makes one image each time, or as many as its own --batch_size says,
-    in its own --n_iter of these passes. Image k has seed `seed + k`, 0 following on the largest; the images of a line with a seed of its own count
-    on from that. With fixed_code, the counting begins anew after n_samples images.
+    in its own --n_iter of these passes. Image k has seed `seed + k`, as `next_seed` counts; the images of a line with a
+    seed of its own count on from that. With fixed_code, the counting begins anew after n_samples images.
     """
     if not lines:
         return [_request(job, index, _seed(job, index)) for index in range(job.n_iter * job.n_samples)]

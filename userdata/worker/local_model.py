@@ -50,8 +50,11 @@ def find_local_model(given: str) -> LocalModel:
     if not given:
         return _of_this_instance()
     place = Path(given)
-    if place.is_dir() or (place.is_file() and place.suffix in SUFFIXES):
-        return LocalModel(place, None, None)
+    try:
+        if place.is_dir() or (place.is_file() and place.suffix in SUFFIXES):
+            return LocalModel(place, None, None)
+    except OSError as error:
+        raise RunError(f"The model {given[:80]} cannot be looked for: {error.strerror}. Name another.") from error
     try:
         model = find_model(given)
     except KeyError:

@@ -9,14 +9,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.catalogue import find_model
 from userdata.worker.edges import rounded_in_words
-from userdata.worker.grid import make_grid
+from userdata.worker.grid import MOST_PIXELS, grid_size, make_grid
 from userdata.worker.image_metadata import describe_image, png_with_record
 from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import InitialImage, read_image, size_from
@@ -67,17 +67,21 @@ class _Call:
         self._requests = _requests(options, self._job)
         self._folder = OutputFolder(Path(options.outdir))
         self._images: dict[int, Image.Image] = {}
+        self._check_that_something_is_saved()
 
     def do(self) -> None:
         """Draws and saves. Raises `RunError`."""
         from userdata.worker.drawing import Drawing
         from userdata.worker.drawing_hooks import DrawingHooks
+        from userdata.worker.pipeline import tell_of_cut_prompts
         from userdata.worker.safety_checker import SafetyChecker
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
         for sentence in rounded_in_words(asked):
             logger.info("%s", sentence)
+        self._folder.check()
         pipeline = self._model.load(from_image=self._job.from_image, precision=str(self._job.precision))
+        tell_of_cut_prompts(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
             flags_of = SafetyChecker(self._model.safety_checker, device=pipeline.device).flags
@@ -93,6 +97,18 @@ class _Call:
         ).do()
         self._save_grid()
         sys.stdout.write(f"{len(self._requests)} images -> {self._folder.folder}\n")
+
+    def _layout(self) -> dict[str, Any]:
+        cell = (max(request.W for request in self._requests), max(request.H for request in self._requests))
+        return {"count": len(self._requests), "columns": self._job.n_rows or self._job.n_samples, "cell": cell}
+
+    def _check_that_something_is_saved(self) -> None:
+        width, height = grid_size(**self._layout())
+        if self._options.skip_save and width * height > MOST_PIXELS:
+            raise RunError(
+                f"--skip_save leaves the grid alone, and a grid of {len(self._requests)} images would be {width} × "
+                f"{height} pixels, too large to open. Take --skip_save out, or ask for fewer images."
+            )
 
     def _save(self, drawn: DrawnImage) -> None:
         if drawn.flagged:
@@ -119,8 +135,7 @@ class _Call:
         if self._options.skip_grid:
             return
         images = [self._images[index] for index in range(len(self._requests))]
-        cell = (max(request.W for request in self._requests), max(request.H for request in self._requests))
-        grid = make_grid(images, count=len(images), columns=self._job.n_rows or self._job.n_samples, cell=cell)
+        grid = make_grid(images, **self._layout())
         if grid:
             file = io.BytesIO()
             grid.save(file, format="PNG")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+
+from userdata.worker.run_error import RunError
 
 
 class OutputFolder:
@@ -18,6 +21,14 @@ class OutputFolder:
         self.samples = folder / "samples"
         self._first_sample = _after_the_highest(self.samples, r"(\d{5,})\.png")
         self._grid = _after_the_highest(folder, r"grid-(\d{4,})\.png")
+
+    def check(self) -> None:
+        """Raises `RunError` when nothing can be saved there. Makes nothing: the model may yet be refused."""
+        there = next(place for place in (self.samples, *self.samples.parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise RunError(
+                f"--outdir is {str(self.folder)!r}, but {there} is no folder, or may not be written to. Name another."
+            )
 
     def sample(self, index: int) -> Path:
         """The file of image `index` of this call, counted from 0."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from diffusers import DiffusionPipeline
 from userdata.worker.catalogue import FULL
 from userdata.worker.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
 from userdata.worker.generate import FLUX_TOKENS
+from userdata.worker.image_request import ImageRequest
 from userdata.worker.run_error import RunError
 from userdata.worker.single_file import load_single_file
 
@@ -116,6 +118,14 @@ def _dtype(device: torch.device, pipeline: str, precision: str) -> torch.dtype:
     if device.type == "cpu" or precision == FULL:
         return torch.float32
     return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
+
+
+def tell_of_cut_prompts(pipeline: DiffusionPipeline, requests: Sequence[ImageRequest]) -> None:
+    """Warns in the log of each text of `requests` that is longer than the model reads, once."""
+    texts = {"Prompt": [r.prompt for r in requests], "NegativePrompt": [r.negative_prompt for r in requests]}
+    for name, prompts in texts.items():
+        for prompt in dict.fromkeys(prompts):
+            tell_what_is_cut(pipeline, name, prompt)
 
 
 def tell_what_is_cut(pipeline: DiffusionPipeline, name: str, prompt: str) -> None:

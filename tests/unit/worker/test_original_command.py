@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from userdata.worker.image_metadata import record_in_png
+from userdata.worker.local_model import LocalModel
 from userdata.worker.original_command import main
 from userdata.worker.original_options import Script, job_of, read_options
 from userdata.worker.output_folder import OutputFolder
@@ -87,6 +88,8 @@ def test_misuse_is_told_in_a_sentence(
         (["--from-file", "missing.txt"], "--from-file is 'missing.txt', which cannot be read"),
         (["--from-file", "broken.txt"], "Line 2: --steps is 'x', but must be"),
         (["--ckpt", "none.ckpt"], "none.ckpt is no checkpoint that can be used"),
+        (["--ckpt", "m" * 5000], "cannot be looked for: File name too long"),
+        (["--skip_save", "--n_iter", "1000"], "Take --skip_save out, or ask for fewer images"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(
@@ -104,6 +107,31 @@ def test_bad_input_is_refused_in_a_sentence(
     assert main("txt2img", ["--ckpt", str(tiny_model), *words]) == 1
     assert why in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("outdir", ["file", "file/below"])
+def test_a_folder_that_cannot_be_is_refused_before_the_model_is_loaded(
+    outdir: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(LocalModel, "load", load)
+    (tmp_path / "file").touch()
+    assert main("txt2img", ["--ckpt", str(tiny_model), "--outdir", str(tmp_path / outdir), *SMALL]) == 1
+    assert "is no folder, or may not be written to" in capsys.readouterr().err
+
+
+def test_words_that_the_model_does_not_read_are_told(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = ["--prompt", "a horse " * 100, "--n_iter", "1", "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]
+    assert main("txt2img", [*call, *SMALL]) == 0
+    assert "Prompt is longer than the model reads (77 tokens); cut off: horse a horse" in caplog.text
 
 
 def test_without_a_model_the_way_out_is_told(
