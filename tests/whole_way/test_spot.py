@@ -6,11 +6,13 @@ import pytest
 
 from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
 
+IMAGES = 20  # half a minute of drawing: a worker looks for the notice every five seconds, and must be in its work then
+
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(900)]
 
 
 def test_the_run_goes_on_on_demand_and_the_teardown_leaves_only_the_images(person: Person) -> None:
-    wanted = {**QUICK, "Steps": "30", "Height": "128", "Width": "128", "Iterations": "5", "Samples": "1"}
+    wanted = {**QUICK, "Steps": "100", "Height": "128", "Width": "128", "Iterations": str(IMAGES), "Samples": "1"}
     words = [word for name, value in wanted.items() for word in (f"--{name.lower()}", value)]
     words[words.index("--idleminutes")] = "--idle-minutes"
     person.sd("deploy", *words, "-c", "spot=true")
@@ -20,7 +22,7 @@ def test_the_run_goes_on_on_demand_and_the_teardown_leaves_only_the_images(perso
     person.cloud.machines.announce_spot_interruption(first, "terminate", "2026-01-02T03:04:05Z")
     wait_for(lambda: "Asked to stop: what is saved" in log_of(person, bucket, run_id), "the worker to leave")
     before = {key: person.objects(bucket)[key]["LastModified"] for key in person.images(bucket, run_id)}
-    assert 0 < len(before) < 5
+    assert 0 < len(before) < IMAGES
     person.cloud.client("ec2").terminate_instances(InstanceIds=[first])
     person.wait_for_state("terminated")
     assert f"cdk deploy --parameters Replaces={first}" in person.run("scripts/sd", "start").stdout
@@ -31,15 +33,15 @@ def test_the_run_goes_on_on_demand_and_the_teardown_leaves_only_the_images(perso
     assert person.output("Settings") == "{}"
     person.wait_for_run(bucket, run_id)
     after = person.objects(bucket)
-    assert len(person.images(bucket, run_id)) == 5
+    assert len(person.images(bucket, run_id)) == IMAGES
     assert {key: after[key]["LastModified"] for key in before} == before
 
     torn_down = person.sd("teardown", "--yes")
-    assert "5 images" in torn_down
+    assert f"{IMAGES} images" in torn_down
     assert "Nothing of this project that costs money is left in us-east-1, your images aside" in torn_down
     requests = person.cloud.client("ec2").describe_spot_instance_requests()["SpotInstanceRequests"]
     assert [request["State"] for request in requests] == ["closed"]
-    assert len(person.images(bucket, run_id)) == 5
+    assert len(person.images(bucket, run_id)) == IMAGES
 
 
 def log_of(person: Person, bucket: str, run_id: str) -> str:
