@@ -35,12 +35,43 @@ def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) ->
 @contextmanager
 def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[None]:
     """The networks of `pipeline` run as `execution` says while this is open."""
+    network = denoising_network(pipeline)
     with ExitStack() as open_while_drawing:
         if execution == "fused":
             open_while_drawing.enter_context(fused(pipeline))
+            if _decoder_stays_where_it_is(pipeline):
+                open_while_drawing.enter_context(graphed(pipeline.vae.decoder))
+        elif isinstance(network, UNet2DConditionModel):
+            open_while_drawing.enter_context(_attention_ready_made())
         if execution in ("fused", "cuda_graph"):
-            open_while_drawing.enter_context(graphed(denoising_network(pipeline)))
+            open_while_drawing.enter_context(graphed(network))
         yield
+
+
+def _decoder_stays_where_it_is(pipeline: DiffusionPipeline) -> bool:
+    """Whether a recording of the decoder stays true: it holds the addresses of the weights and the image's shape.
+
+    The XL pipeline puts a decoder of half precision into single precision for each batch, and back. Tiles at the
+    edges have shapes of their own, each of which would be recorded anew.
+    """
+    vae = pipeline.vae
+    return not vae.use_tiling and not (hasattr(pipeline, "upcast_vae") and vae.dtype == torch.float16)
+
+
+@contextmanager
+def _attention_ready_made() -> Iterator[None]:
+    """Attention is computed by PyTorch's own kernels while this is open.
+
+    What PyTorch prefers from Hopper on, cuDNN's, is half again as fast, but is compiled in every process for each shape
+    of a U-Net, of which there are eight: that takes three seconds (docs/performance.md). The networks of newer models
+    have one or two shapes and live by their attention, so they keep it.
+    """
+    before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 def denoising_network(pipeline: DiffusionPipeline) -> Any:

@@ -1,7 +1,8 @@
 """Runs the blocks of a U-Net and of a decoder with fused kernels, on pixels that lie channels last.
 
 The blocks compute what diffusers' own do, in fewer passes over memory: biases and the time embedding go into the
-normalisation behind them, activations into the operation before them. A block with an option that is not among those
+normalisation behind them, activations into the operation before them, the sums of the transformers into the matrix
+products that make a summand. A block with an option that is not among those
 of Stable Diffusion's networks keeps its own way.
 """
 
@@ -49,8 +50,10 @@ class Kernels(Protocol):
         """The gated half."""
         ...
 
-    def sum_and_norm(self, x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-        """The sum, and the normalisation of it."""
+    def layer_norm(
+        self, x: Tensor, norm: nn.LayerNorm, *, added: Tensor | None = None, kept: Tensor | None = None
+    ) -> Tensor:
+        """The normalisation of `x + added`; `x` becomes `x + kept`."""
         ...
 
     def interleaved(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -129,11 +132,16 @@ def _fits_residual_block(block: Any) -> bool:
     return (
         block.upsample is None
         and block.downsample is None
-        and block.time_embedding_norm == "default"
+        and (block.time_embedding_norm == "default" or _knows_no_time(block))
         and isinstance(block.nonlinearity, nn.SiLU)
         and not block.skip_time_act
         and block.output_scale_factor == 1
     )
+
+
+def _knows_no_time(block: Any) -> bool:
+    """As all blocks of a decoder, which name a normalisation of the time all the same."""
+    return block.time_emb_proj is None and block.time_embedding_norm != "scale_shift"
 
 
 def _fits_transformer(transformer: Any) -> bool:
@@ -150,6 +158,7 @@ def _fits_transformer_block(block: Any) -> bool:
         and block.attn2 is not None
         and _fits_attention(block.attn1)
         and _fits_attention(block.attn2)
+        and _fits_feed_forward(block.ff)
     )
 
 
@@ -163,7 +172,13 @@ def _fits_attention(attention: Any) -> bool:
         and attention.norm_k is None
         and not attention.residual_connection
         and attention.rescale_output_factor == 1
+        and attention.to_out[0].bias is not None
     )
+
+
+def _fits_feed_forward(feed_forward: Any) -> bool:
+    kinds = [type(layer) for layer in feed_forward.net]
+    return kinds == [GEGLU, nn.Dropout, nn.Linear] and feed_forward.net[2].bias is not None
 
 
 def _fits_upsampling(block: Any) -> bool:
@@ -252,25 +267,37 @@ def _product(layer: nn.Conv2d | nn.Linear, tokens: Tensor) -> Tensor:
 def _transformer_block(
     block: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None, **options: Any
 ) -> Tensor:
-    sum_and_norm = kernels().sum_and_norm
+    """Each product adds to `hidden_states` where they lie, which nobody else needs, without its bias.
+
+    What is still to be added of the biases goes into the normalisations; the last one puts all of it in its place.
+    """
     if attention_mask is not None or any(option is not None for option in options.values()):
         own: Tensor = type(block).forward(block, hidden_states, attention_mask, encoder_hidden_states, **options)
         return own
-    x, normed = sum_and_norm(hidden_states, None, block.norm1)
-    x, normed = sum_and_norm(_attention(block.attn1, normed, None), x, block.norm2)
-    x, normed = sum_and_norm(_attention(block.attn2, normed, encoder_hidden_states), x, block.norm3)
-    return kernels().sum_of(block.ff(normed), x)
+    layer_norm, x = kernels().layer_norm, hidden_states.contiguous()
+    self_attention, cross_attention, products = block.attn1, block.attn2, block.ff.net
+    bias = self_attention.to_out[0].bias
+    _add_product(x, _attended(self_attention, layer_norm(x, block.norm1), None), self_attention.to_out[0])
+    normed = layer_norm(x, block.norm2, added=bias)
+    _add_product(x, _attended(cross_attention, normed, encoder_hidden_states), cross_attention.to_out[0])
+    bias = bias + cross_attention.to_out[0].bias
+    normed = layer_norm(x, block.norm3, added=bias, kept=bias + products[2].bias)
+    return _add_product(x, products[0](normed), products[2])
 
 
-def _attention(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor:
+def _add_product(x: Tensor, tokens: Tensor, layer: nn.Linear) -> Tensor:
+    """Adds to `x`, in its place, the product of `tokens` and the weights of `layer`, without its bias."""
+    x.flatten(0, 1).addmm_(tokens.flatten(0, 1), layer.weight.t())
+    return x
+
+
+def _attended(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor:
     context = x if context is None else context
     queries, keys, values = (
         layer(source).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
         for layer, source in ((attention.to_q, x), (attention.to_k, context), (attention.to_v, context))
     )
-    attended = F.scaled_dot_product_attention(queries, keys, values)
-    output: Tensor = attention.to_out[0](attended.transpose(1, 2).flatten(2))
-    return output
+    return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
 
 
 def _gated(block: Any, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
@@ -294,12 +321,14 @@ def _try_kernels(device: torch.device) -> None:
     x, added, rows, gates = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), drawn(5, 96)
     norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
     x = x.contiguous(memory_format=torch.channels_last)
-    halves = gates.chunk(2, dim=-1)
+    halves, changed = gates.chunk(2, dim=-1), rows.clone()
     pairs = (
         (kernels().group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
         (kernels().sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
         (kernels().geglu(gates), halves[0] * F.gelu(halves[1])),
-        (kernels().sum_and_norm(rows, halves[0], row_norm)[1], row_norm(rows + halves[0])),
+        (kernels().layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),
+        (kernels().layer_norm(changed, row_norm, kept=changed[0].clone()), row_norm(rows)),
+        (changed, rows + rows[0]),
     )
     weight = drawn(3, 96, 3, 3) / 30
     four = F.conv2d(x, _parity_weights(weight), padding=1).contiguous(memory_format=torch.channels_last)

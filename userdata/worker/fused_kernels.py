@@ -14,27 +14,53 @@ import triton.language as tl
 from torch import Tensor, channels_last, empty, empty_like, float32
 from torch.nn import GroupNorm, LayerNorm
 
-# Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else.
+# Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else. For the statistics, a
+# program takes as many such pieces one after the other as TURNS says.
 ROWS = 64
 COLUMNS = 64
+TURNS = 4
 PIECE = 1024
+# Numbers of the rows that a program normalises at once.
+ROWS_PIECE = 2048
 
 
 @triton.jit
-def _column_statistics(x, means, squares, pixels, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # noqa: N803
-    """Mean, and sum of squared distances from it, of each channel over each piece of `ROWS` pixels."""
+def _column_statistics(
+    x,
+    means,
+    squares,
+    pixels,
+    channels,
+    ROWS: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+    TURNS: tl.constexpr,  # noqa: N803
+):
+    """Mean, and sum of squared distances from it, of each channel over each piece of `ROWS` times `TURNS` pixels.
+
+    In one pass: the distances are first taken from one of the piece's own pixels, which is near enough to the mean that
+    nothing of the sums is lost.
+    """
     image = tl.program_id(2).to(tl.int64)
     piece = tl.program_id(1)
-    rows = piece * ROWS + tl.arange(0, ROWS)
+    first = piece * ROWS * TURNS
     columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = (rows[:, None] < pixels) & (columns[None, :] < channels)
-    values = tl.load(x + image * pixels * channels + rows[:, None] * channels + columns[None, :], inside, other=0.0)
-    values = values.to(tl.float32)
-    mean = tl.sum(values, 0) / tl.minimum(ROWS, pixels - piece * ROWS).to(tl.float32)
-    distance = tl.where(inside, values - mean[None, :], 0.0)
+    valid = columns < channels
+    x += image * pixels * channels
+    near = tl.load(x + first * channels + columns, valid, other=0.0).to(tl.float32)
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    sums_of_squares = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for turn in tl.static_range(TURNS):
+        rows = first + turn * ROWS + tl.arange(0, ROWS)
+        inside = (rows[:, None] < pixels) & valid[None, :]
+        values = tl.load(x + rows[:, None] * channels + columns[None, :], inside, other=0.0).to(tl.float32)
+        distance = tl.where(inside, values - near[None, :], 0.0)
+        sums += distance
+        sums_of_squares += distance * distance
+    total = tl.sum(sums, 0)
+    mean = total / tl.minimum(ROWS * TURNS, pixels - first).to(tl.float32)
     at = (image * tl.num_programs(1) + piece) * channels + columns
-    tl.store(means + at, mean, columns < channels)
-    tl.store(squares + at, tl.sum(distance * distance, 0), columns < channels)
+    tl.store(means + at, near + mean, valid)
+    tl.store(squares + at, tl.maximum(tl.sum(sums_of_squares, 0) - total * mean, 0.0), valid)
 
 
 @triton.jit
@@ -136,29 +162,38 @@ def _geglu(x, out, total, width, PIECE: tl.constexpr):  # noqa: N803
 
 
 @triton.jit
-def _sum_and_norm(
+def _layer_norm(
     x,
-    y,
-    total,
+    added,
+    kept,
     normed,
     weight,
     bias,
+    rows,
     width,
     eps,
-    SUM: tl.constexpr,  # noqa: N803
+    ADDED: tl.constexpr,  # noqa: N803
+    KEPT: tl.constexpr,  # noqa: N803
+    ROWS: tl.constexpr,  # noqa: N803
     WIDTH: tl.constexpr,  # noqa: N803
 ):
-    at = tl.program_id(0).to(tl.int64) * width + tl.arange(0, WIDTH)
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, WIDTH)
-    inside = column < width
+    valid = column < width
+    inside = (row[:, None] < rows) & valid[None, :]
+    at = row[:, None] * width + column[None, :]
     values = tl.load(x + at, inside, other=0.0).to(tl.float32)
-    if SUM:
-        values += tl.load(y + at, inside, other=0.0).to(tl.float32)
-        tl.store(total + at, values.to(total.dtype.element_ty), inside)
-    distance = tl.where(inside, values - tl.sum(values) / width, 0.0)
-    factor = tl.load(weight + column, inside, other=0.0).to(tl.float32)
-    constant = tl.load(bias + column, inside, other=0.0).to(tl.float32)
-    values = distance / tl.sqrt(tl.sum(distance * distance) / width + eps) * factor + constant
+    if KEPT:
+        more = values + tl.load(kept + column, valid, other=0.0).to(tl.float32)[None, :]
+        tl.store(x + at, more.to(x.dtype.element_ty), inside)
+    if ADDED:
+        values += tl.load(added + column, valid, other=0.0).to(tl.float32)[None, :]
+    mean = tl.sum(values, 1) / width
+    distance = tl.where(inside, values - mean[:, None], 0.0)
+    variance = tl.sum(distance * distance, 1) / width
+    factor = tl.load(weight + column, valid, other=0.0).to(tl.float32)
+    constant = tl.load(bias + column, valid, other=0.0).to(tl.float32)
+    values = distance / tl.sqrt(variance + eps)[:, None] * factor[None, :] + constant[None, :]
     tl.store(normed + at, values.to(normed.dtype.element_ty), inside)
 
 
@@ -187,14 +222,14 @@ def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None =
     x = x.contiguous(memory_format=channels_last)
     count, channels, height, width = x.shape
     pixels = height * width
-    pieces = triton.cdiv(pixels, ROWS)
+    pieces = triton.cdiv(pixels, ROWS * TURNS)
     of_group = channels // norm.num_groups
     means = empty((count, pieces, channels), device=x.device, dtype=float32)
     squares = empty_like(means)
     scale = empty((count, channels), device=x.device, dtype=float32)
     shift = empty_like(scale)
-    grid = (triton.cdiv(channels, COLUMNS), pieces, count)
-    _column_statistics[grid](x, means, squares, pixels, channels, ROWS, COLUMNS)
+    columns = triton.cdiv(channels, COLUMNS)
+    _column_statistics[columns, pieces, count](x, means, squares, pixels, channels, ROWS, COLUMNS, TURNS)
     _scale_and_shift[(norm.num_groups, count)](
         means,
         squares,
@@ -209,12 +244,13 @@ def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None =
         norm.eps,
         added is not None,
         of_group,
-        ROWS,
+        ROWS * TURNS,
         min(64, triton.next_power_of_2(pieces)),
         triton.next_power_of_2(of_group),
     )
     out = empty_like(x)
-    _scaled_and_shifted[grid](x, out, scale, shift, pixels, channels, silu, ROWS, COLUMNS)
+    rows = triton.cdiv(pixels, ROWS)
+    _scaled_and_shifted[columns, rows, count](x, out, scale, shift, pixels, channels, silu, ROWS, COLUMNS)
     return out
 
 
@@ -236,25 +272,29 @@ def geglu(x: Tensor) -> Tensor:
     return out
 
 
-def sum_and_norm(x: Tensor, y: Tensor | None, norm: LayerNorm) -> tuple[Tensor, Tensor]:
-    """`x + y`, or `x` alone, and `norm` of that."""
-    x = x.contiguous()
+def layer_norm(x: Tensor, norm: LayerNorm, *, added: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+    """`norm` of `x + added`. With `kept`, `x`, which is contiguous, becomes `x + kept`; both are of a row's width."""
     width = x.shape[-1]
+    rows = x.numel() // width
+    padded = triton.next_power_of_2(width)
+    at_once = max(1, ROWS_PIECE // padded)
     normed = empty_like(x)
-    total = x if y is None else empty_like(x)
-    _sum_and_norm[(x.numel() // width,)](
+    _layer_norm[(triton.cdiv(rows, at_once),)](
         x,
-        x if y is None else y.contiguous(),
-        total,
+        x if added is None else added,
+        x if kept is None else kept,
         normed,
         norm.weight,
         norm.bias,
+        rows,
         width,
         norm.eps,
-        y is not None,
-        triton.next_power_of_2(width),
+        added is not None,
+        kept is not None,
+        at_once,
+        padded,
     )
-    return total, normed
+    return normed
 
 
 def interleaved(x: Tensor, bias: Tensor) -> Tensor:

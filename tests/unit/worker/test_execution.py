@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -38,32 +39,73 @@ def test_cpu_runs_plainly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "done"), [("eager", []), ("cuda_graph", ["graphed"]), ("fused", ["fused", "graphed"])]
+    ("chosen", "done"),
+    [("eager", []), ("cuda_graph", ["unet graphed"]), ("fused", ["fused", "decoder graphed", "unet graphed"])],
 )
 def test_what_was_chosen_is_done_while_drawing_and_undone_after(
-    monkeypatch: pytest.MonkeyPatch, chosen: Execution, done: list[str]
+    opened: list[str], chosen: Execution, done: list[str]
 ) -> None:
     """Images would be the same without it: the loss is the speed alone, which no other test looks at."""
+    with executing(_pipeline("cpu"), chosen):
+        assert opened == done
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "recorded"),
+    [
+        ({"tiling": True}, torch.float16, False),
+        ({"upcast_vae": None}, torch.float16, False),  # the XL pipeline moves these weights for every batch
+        ({"upcast_vae": None}, torch.float32, True),
+    ],
+)
+def test_decoder_whose_weights_or_shapes_change_is_not_recorded(
+    opened: list[str], options: dict[str, object], dtype: torch.dtype, recorded: bool
+) -> None:
+    pipeline = _pipeline("cpu", dtype=dtype, **options)
+    with executing(pipeline, "fused"):
+        assert ("decoder graphed" in opened) is recorded
+
+
+@pytest.mark.parametrize(
+    ("chosen", "network", "asked"),
+    [("eager", "unet", False), ("cuda_graph", "unet", False), ("fused", "unet", True), ("eager", "transformer", True)],
+)
+def test_attention_that_is_compiled_first_is_for_long_runs(
+    opened: list[str], chosen: Execution, network: str, asked: bool
+) -> None:
+    assert torch.backends.cuda.cudnn_sdp_enabled()
     pipeline = _pipeline("cpu")
+    if network == "transformer":
+        pipeline.components = {"transformer": object()}
+        pipeline.transformer = object()
+    with executing(pipeline, chosen):
+        assert torch.backends.cuda.cudnn_sdp_enabled() is asked
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is open, in the order in which it was opened."""
     open_now: list[str] = []
 
-    def opening(name: str, target: object) -> Callable[[object], AbstractContextManager[None]]:
+    def opening(name_of: Callable[[object], str]) -> Callable[[object], AbstractContextManager[None]]:
         @contextmanager
-        def change(given: object) -> Iterator[None]:
-            assert given is target
-            open_now.append(name)
+        def change(target: object) -> Iterator[None]:
+            open_now.append(name_of(target))
             yield
-            open_now.remove(name)
+            open_now.remove(name_of(target))
 
         return change
 
-    monkeypatch.setattr(execution, "fused", opening("fused", pipeline))
-    monkeypatch.setattr(execution, "graphed", opening("graphed", pipeline.unet))
-    with executing(pipeline, chosen):
-        assert open_now == done
-    assert open_now == []
+    monkeypatch.setattr(execution, "fused", opening(lambda _: "fused"))
+    monkeypatch.setattr(
+        execution, "graphed", opening(lambda t: f"{'decoder' if t == 'the decoder' else 'unet'} graphed")
+    )
+    return open_now
 
 
-def _pipeline(device: str) -> SimpleNamespace:
+def _pipeline(device: str, *, tiling: bool = False, dtype: torch.dtype = torch.float16, **more: object) -> Any:
     unet = UNet2DConditionModel.__new__(UNet2DConditionModel)
-    return SimpleNamespace(device=torch.device(device), unet=unet, components={"unet": unet})
+    vae = SimpleNamespace(decoder="the decoder", use_tiling=tiling, dtype=dtype)
+    return SimpleNamespace(device=torch.device(device), unet=unet, vae=vae, components={"unet": unet}, **more)

@@ -32,9 +32,12 @@ def _geglu(x: Tensor) -> Tensor:
     return values * F.gelu(gates)
 
 
-def _sum_and_norm(x: Tensor, y: Tensor | None, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    total = x if y is None else x + y
-    return total, norm(total)
+def _layer_norm(x: Tensor, norm: nn.LayerNorm, *, added: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+    assert x.is_contiguous()
+    normed: Tensor = norm(x if added is None else x + added)
+    if kept is not None:
+        x += kept
+    return normed
 
 
 def _interleaved(x: Tensor, bias: Tensor) -> Tensor:
@@ -63,7 +66,7 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         group_norm=counted(_group_norm),
         sum_of=counted(_sum_of),
         geglu=counted(_geglu),
-        sum_and_norm=counted(_sum_and_norm),
+        layer_norm=counted(_layer_norm),
         interleaved=counted(_interleaved),
     )
     monkeypatch.setattr(fused_blocks, "kernels", lambda: namespace)
@@ -84,7 +87,12 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
     assert not kernels_in_torch
     with fused(pipeline):
         in_fused_blocks = computed()
-    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "sum_and_norm", "interleaved"}
+    # All but that of the attention in the middle of the decoder: a block that no longer fits would only be slow.
+    norms = [
+        m for network in (pipeline.unet, pipeline.vae.decoder) for m in network.modules() if type(m) is nn.GroupNorm
+    ]
+    assert kernels_in_torch["group_norm"] == len(norms) - 1
+    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "layer_norm", "interleaved"}
     for one, other in zip(in_fused_blocks, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     kernels_in_torch.clear()
