@@ -195,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Read by the compilers when they are imported, and kept from one benchmark to the next when asked for.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled / "inductor")
         os.environ["TRITON_CACHE_DIR"] = str(compiled / "triton")
+        os.environ["CUDA_CACHE_PATH"] = str(compiled / "cuda")
         benchmark = Benchmark(options, Path(scratch))
         parts: dict[str, Callable[[], None]] = {
             part: getattr(benchmark, part.replace("-", "_")) for part in PARTS if part in options.parts

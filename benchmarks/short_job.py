@@ -54,6 +54,7 @@ def do_short_job(job: Job, *, folder: Path, model: Path, compiled: Path, cpu: bo
             "STATE_DIRECTORY": str(folder / "state"),
             "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
             "TRITON_CACHE_DIR": str(compiled / "triton"),
+            "CUDA_CACHE_PATH": str(compiled / "cuda"),
         }
         log = folder / "worker.log"
         began = time.monotonic()

@@ -23,6 +23,7 @@ from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Job
 from userdata.worker.pace import Pace
 from userdata.worker.pending_batch import PendingBatch
+from userdata.worker.prompt_memory import prompts_remembered
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Drawing:
         drawn = 0
         batch = kind
         try:
-            with executing(self._pipeline, execution):
+            with executing(self._pipeline, execution), prompts_remembered(self._pipeline):
                 while batch := next_batch(kind[drawn:], largest):
                     self._hooks.begin_batch()
                     self._finishing.hand_over(self._begin(batch, execution))

@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 
+from userdata.worker.compiled_here import compiled_here, remember_compiled
 from userdata.worker.cuda_graph import graphed
 from userdata.worker.drawn_with import Execution
 from userdata.worker.fused_blocks import fused, fused_kernels_work
 
 # Recording costs about three plain steps, and a plain step of a large GPU waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8
-# Loading the fused kernels takes a process some five seconds; on an H100 they save 3 ms of each step of each image
-# (docs/performance.md). What they save is access to memory, which is slower on a smaller GPU, roughly by the square of
-# its multiprocessors.
-IMAGE_STEPS_WORTH_THE_KERNELS = 1700
+# On an H100 the fused kernels save 4 ms of each step of each image. Compiling them takes 12 s, loading compiled ones
+# 1.3 s (docs/performance.md). What they save is access to memory, which is slower on a smaller GPU, roughly by the
+# square of its multiprocessors.
+IMAGE_STEPS_WORTH_COMPILING = 3000
+IMAGE_STEPS_WORTH_LOADING = 350
 MULTIPROCESSORS_OF_H100 = 132
 
 
@@ -27,8 +29,9 @@ def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) ->
     if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING:
         return "eager"
     processors = torch.cuda.get_device_properties(pipeline.device).multi_processor_count
-    worth = IMAGE_STEPS_WORTH_THE_KERNELS * (processors / MULTIPROCESSORS_OF_H100) ** 2
-    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel) and steps * images >= worth
+    worth = IMAGE_STEPS_WORTH_LOADING if compiled_here(pipeline.device) else IMAGE_STEPS_WORTH_COMPILING
+    pays = steps * images >= worth * (processors / MULTIPROCESSORS_OF_H100) ** 2
+    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel) and pays
     return "fused" if fits and fused_kernels_work(pipeline.device) else "cuda_graph"
 
 
@@ -46,6 +49,8 @@ def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[Non
         if execution in ("fused", "cuda_graph"):
             open_while_drawing.enter_context(graphed(network))
         yield
+        if execution == "fused":
+            remember_compiled(pipeline.device)
 
 
 def _decoder_stays_where_it_is(pipeline: DiffusionPipeline) -> bool:

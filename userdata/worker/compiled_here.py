@@ -1,0 +1,36 @@
+"""Remembers that the fused kernels have been compiled, beside the kernels: loading them is quick then."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+
+KERNELS = Path(__file__).with_name("fused_kernels.py")
+# Where Triton keeps what it has compiled. Without it nothing is remembered.
+FOLDER = "TRITON_CACHE_DIR"
+
+
+def compiled_here(device: torch.device) -> bool:
+    """Whether a run with these kernels, this version of PyTorch and such a GPU has ended well before."""
+    mark = _mark(device)
+    return mark is not None and mark.exists()
+
+
+def remember_compiled(device: torch.device) -> None:
+    """Such a run has ended well. Where that cannot be written, the next run reckons with compiling."""
+    mark = _mark(device)
+    if mark is not None:
+        with contextlib.suppress(OSError):
+            mark.touch()
+
+
+def _mark(device: torch.device) -> Path | None:
+    folder = os.environ.get(FOLDER)
+    if not folder or device.type != "cuda":
+        return None
+    origin = f"{torch.__version__} {torch.cuda.get_device_name(device)} {KERNELS.read_text('utf-8')}"
+    return Path(folder) / f"fused-{hashlib.sha256(origin.encode()).hexdigest()[:16]}"
