@@ -16,7 +16,6 @@ from collections.abc import Mapping
 
 from userdata.worker.bucket import Bucket
 from userdata.worker.compiled_kernels import begin_with
-from userdata.worker.gpu_ahead import start_gpu
 from userdata.worker.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.imports_ahead import start_imports
 from userdata.worker.layout import Folders
@@ -47,7 +46,6 @@ def main() -> int:
         parameters = read_parameters(folders.parameters)
         if not parameters.get("Lora"):
             import_no_peft()
-        start_gpu()
         start_imports()
         idle_seconds = _idle_seconds(parameters)
         wait_for_model(folders, stop)

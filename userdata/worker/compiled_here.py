@@ -15,13 +15,13 @@ FOLDER = "TRITON_CACHE_DIR"
 
 
 def compiled_here(device: torch.device) -> bool:
-    """Whether a run with these kernels, this version of PyTorch and such a GPU has ended well before."""
+    """Whether a batch was drawn before with these kernels, this version of PyTorch and such a GPU."""
     mark = _mark(device)
     return mark is not None and mark.exists()
 
 
 def remember_compiled(device: torch.device) -> None:
-    """Such a run has ended well. Where that cannot be written, the next run reckons with compiling."""
+    """Such a batch has been drawn. Where that cannot be written, the next run reckons with compiling."""
     mark = _mark(device)
     if mark is not None:
         with contextlib.suppress(OSError):

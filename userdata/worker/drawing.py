@@ -13,6 +13,7 @@ from PIL import Image
 
 from userdata.worker.batch_size import largest_batch
 from userdata.worker.batches import kinds_of, next_batch
+from userdata.worker.compiled_here import remember_compiled
 from userdata.worker.decoder_tiles import decode_in_tiles
 from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.drawn_with import Execution
@@ -112,6 +113,8 @@ class Drawing:
             execution=execution,
             flags_of=self._hooks.flags_of,
         )
+        if execution == "fused":
+            remember_compiled(self._pipeline.device)
         self._pace.done += len(batch)
         return pending
 

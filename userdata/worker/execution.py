@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 
-from userdata.worker.compiled_here import compiled_here, remember_compiled
+from userdata.worker.compiled_here import compiled_here
 from userdata.worker.cuda_graph import graphed
 from userdata.worker.drawn_with import Execution
 from userdata.worker.fused_blocks import fused, fused_kernels_work
@@ -49,8 +49,6 @@ def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[Non
         if execution in ("fused", "cuda_graph"):
             open_while_drawing.enter_context(graphed(network))
         yield
-        if execution == "fused":
-            remember_compiled(pipeline.device)
 
 
 def _decoder_stays_where_it_is(pipeline: DiffusionPipeline) -> bool:

@@ -16,7 +16,7 @@ from torch.nn import GroupNorm, LayerNorm
 
 # Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else. For the statistics, a
 # program takes as many such pieces one after the other as TURNS says.
-ROWS = 64
+ROWS = 32
 COLUMNS = 64
 TURNS = 4
 PIECE = 1024

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy
 import pytest
 import torch
 
+from userdata.worker import drawing
 from userdata.worker.drawing import Drawing
 from userdata.worker.drawing_hooks import DrawingHooks
 from userdata.worker.image_request import image_requests
@@ -61,6 +64,31 @@ def test_image_that_fits_only_in_tiles_is_decoded_in_tiles(
     assert [(image.index, image.drawn_with.tiled) for image in tiled] == [(0, True), (1, True)]
     assert "decoded in tiles" in caplog.text
     assert tiled[0].image.size == whole[0].image.size
+
+
+@pytest.mark.parametrize("execution", ["fused", "cuda_graph"])
+def test_compiled_kernels_are_remembered_from_the_first_batch_on(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, execution: str
+) -> None:
+    """A run that is stopped has compiled them too."""
+    remembered: list[torch.device] = []
+    monkeypatch.setattr(drawing, "choose_execution", lambda *_, **__: execution)
+    monkeypatch.setattr(drawing, "executing", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
+    with pytest.raises(Stopped):
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), before_batch=[_once()])
+    assert remembered == ([torch.device("cpu")] if execution == "fused" else [])
+
+
+def _once() -> Callable[[], None]:
+    begun: list[int] = []
+
+    def check() -> None:
+        if begun:
+            raise Stopped
+        begun.append(1)
+
+    return check
 
 
 def test_images_that_are_drawn_are_saved_whatever_ends_the_drawing(tiny_model: Path) -> None:

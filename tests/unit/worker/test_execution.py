@@ -15,19 +15,22 @@ from userdata.worker.execution import choose_execution, executing
 
 
 @pytest.mark.parametrize(
-    ("multiprocessors", "steps", "images", "expected"),
+    ("multiprocessors", "compiled", "steps", "images", "expected"),
     [
-        (132, 75, 6, "cuda_graph"),  # the kernels would take longer to load than they save
-        (132, 75, 45, "fused"),
-        (40, 75, 6, "fused"),  # on a smaller GPU they save more
-        (132, 4, 1000, "eager"),
+        (132, False, 75, 6, "cuda_graph"),  # the kernels would take longer to compile than they save
+        (132, True, 75, 6, "fused"),
+        (132, True, 20, 6, "cuda_graph"),  # even to load
+        (132, False, 75, 45, "fused"),
+        (40, False, 75, 6, "fused"),  # on a smaller GPU they save more
+        (132, True, 4, 1000, "eager"),
     ],
 )
 def test_kernels_are_used_where_they_pay(
-    monkeypatch: pytest.MonkeyPatch, multiprocessors: int, steps: int, images: int, expected: str
+    monkeypatch: pytest.MonkeyPatch, multiprocessors: int, compiled: bool, steps: int, images: int, expected: str
 ) -> None:
     properties = SimpleNamespace(multi_processor_count=multiprocessors)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(execution, "compiled_here", lambda _: compiled)
     monkeypatch.setattr(execution, "fused_kernels_work", lambda _: True)
     assert choose_execution(_pipeline("cuda"), steps=steps, images=images) == expected
     monkeypatch.setattr(execution, "fused_kernels_work", lambda _: False)
@@ -60,7 +63,7 @@ def test_what_was_chosen_is_done_while_drawing_and_undone_after(
     ],
 )
 def test_decoder_whose_weights_or_shapes_change_is_not_recorded(
-    opened: list[str], options: dict[str, object], dtype: torch.dtype, recorded: bool
+    opened: list[str], options: dict[str, Any], dtype: torch.dtype, recorded: bool
 ) -> None:
     pipeline = _pipeline("cpu", dtype=dtype, **options)
     with executing(pipeline, "fused"):
@@ -74,14 +77,14 @@ def test_decoder_whose_weights_or_shapes_change_is_not_recorded(
 def test_attention_that_is_compiled_first_is_for_long_runs(
     opened: list[str], chosen: Execution, network: str, asked: bool
 ) -> None:
-    assert torch.backends.cuda.cudnn_sdp_enabled()
+    assert compiled_attention_is_on()
     pipeline = _pipeline("cpu")
     if network == "transformer":
         pipeline.components = {"transformer": object()}
         pipeline.transformer = object()
     with executing(pipeline, chosen):
-        assert torch.backends.cuda.cudnn_sdp_enabled() is asked
-    assert torch.backends.cuda.cudnn_sdp_enabled()
+        assert compiled_attention_is_on() is asked
+    assert compiled_attention_is_on()
 
 
 @pytest.fixture
@@ -103,6 +106,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         execution, "graphed", opening(lambda t: f"{'decoder' if t == 'the decoder' else 'unet'} graphed")
     )
     return open_now
+
+
+def compiled_attention_is_on() -> bool:
+    return bool(torch.backends.cuda.cudnn_sdp_enabled())  # type: ignore[no-untyped-call]
 
 
 def _pipeline(device: str, *, tiling: bool = False, dtype: torch.dtype = torch.float16, **more: object) -> Any:

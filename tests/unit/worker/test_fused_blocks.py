@@ -76,7 +76,7 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 @pytest.mark.parametrize("linear", [False, True], ids=["as in v1", "as in XL"])
 @torch.no_grad()
 def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int]) -> None:
-    pipeline = _pipeline(use_linear_projection=linear)
+    pipeline = _pipeline(use_linear_projection=linear, transformer_layers_per_block=2 if linear else 1)
     sample, text = torch.randn(2, 4, 8, 16), torch.randn(2, 5, 16)
 
     def computed() -> tuple[Tensor, Tensor]:
