@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-KERNELS = Path(__file__).with_name("fused_kernels.py")
+KERNELS = [Path(__file__).with_name(name) for name in ("fused_kernels.py", "gated_product.py")]
 # Where Triton keeps what it has compiled. Without it nothing is remembered.
 FOLDER = "TRITON_CACHE_DIR"
 
@@ -32,5 +32,5 @@ def _mark(device: torch.device) -> Path | None:
     folder = os.environ.get(FOLDER)
     if not folder or device.type != "cuda":
         return None
-    origin = f"{torch.__version__} {torch.cuda.get_device_name(device)} {KERNELS.read_text('utf-8')}"
-    return Path(folder) / f"fused-{hashlib.sha256(origin.encode()).hexdigest()[:16]}"
+    origin = [torch.__version__, torch.cuda.get_device_name(device), *(file.read_text("utf-8") for file in KERNELS)]
+    return Path(folder) / f"fused-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"

@@ -46,8 +46,8 @@ class Kernels(Protocol):
         """The sum."""
         ...
 
-    def geglu(self, x: Tensor) -> Tensor:
-        """The gated half."""
+    def geglu(self, x: Tensor, layer: nn.Linear) -> Tensor:
+        """The gated half of what `layer` makes of `x`."""
         ...
 
     def layer_norm(
@@ -301,7 +301,7 @@ def _attended(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor
 
 
 def _gated(block: Any, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
-    return kernels().geglu(block.proj(x))
+    return kernels().geglu(x, block.proj)
 
 
 def kernels() -> Kernels:
@@ -318,14 +318,14 @@ def _try_kernels(device: torch.device) -> None:
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device).half()
 
-    x, added, rows, gates = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), drawn(5, 96)
+    x, added, rows, layer = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), nn.Linear(48, 96).to(device).half()
     norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
     x = x.contiguous(memory_format=torch.channels_last)
-    halves, changed = gates.chunk(2, dim=-1), rows.clone()
+    halves, changed = layer(rows).chunk(2, dim=-1), rows.clone()
     pairs = (
         (kernels().group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
         (kernels().sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
-        (kernels().geglu(gates), halves[0] * F.gelu(halves[1])),
+        (kernels().geglu(rows, layer), halves[0] * F.gelu(halves[1])),
         (kernels().layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),
         (kernels().layer_norm(changed, row_norm, kept=changed[0].clone()), row_norm(rows)),
         (changed, rows + rows[0]),

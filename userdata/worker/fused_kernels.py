@@ -12,7 +12,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 from torch import Tensor, channels_last, empty, empty_like, float32
-from torch.nn import GroupNorm, LayerNorm
+from torch.nn import GroupNorm, LayerNorm, Linear
+from torch.nn.functional import linear
+
+from userdata.worker.gated_product import fits_hopper, gated_product
 
 # Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else. For the statistics, a
 # program takes as many such pieces one after the other as TURNS says.
@@ -263,9 +266,11 @@ def sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
     return out
 
 
-def geglu(x: Tensor) -> Tensor:
-    """The first half of the last dimension times GELU of the second (arXiv:2002.05202)."""
-    x = x.contiguous()
+def geglu(x: Tensor, layer: Linear) -> Tensor:
+    """The first half of what `layer` makes of the last dimension of `x` times GELU of the second (arXiv:2002.05202)."""
+    if fits_hopper(x):
+        return gated_product(x, layer)
+    x = linear(x, layer.weight, layer.bias).contiguous()
     width = x.shape[-1] // 2
     out = empty((*x.shape[:-1], width), device=x.device, dtype=x.dtype)
     _geglu[(triton.cdiv(out.numel(), PIECE),)](x, out, out.numel(), width, PIECE)

@@ -15,7 +15,7 @@ GPU = torch.device("cuda")
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     kernels = tmp_path / "fused_kernels.py"
     kernels.write_text("one kernel")
-    monkeypatch.setattr(module, "KERNELS", kernels)
+    monkeypatch.setattr(module, "KERNELS", [kernels])
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA A10G")
     return tmp_path
