@@ -9,7 +9,7 @@ of Stable Diffusion's networks keeps its own way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
@@ -38,8 +39,10 @@ ROWS_OF_PARITY = [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]
 class Kernels(Protocol):
     """What `fused_kernels` has."""
 
-    def group_norm(self, x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
-        """The normalisation of `x`, after `added`, and SiLU of it."""
+    def group_norm(
+        self, x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None, joined: Tensor | None = None
+    ) -> Tensor:
+        """The normalisation of `x` with the channels of `joined`, after `added`, and SiLU of it."""
         ...
 
     def sum_of(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -122,6 +125,8 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
         (Transformer2DModel, _fits_transformer, _transformer),
         (BasicTransformerBlock, _fits_transformer_block, _transformer_block),
         (GEGLU, lambda _: True, _gated),
+        (UpBlock2D, _fits_up_block, _up_block),
+        (CrossAttnUpBlock2D, _fits_up_block, _up_block),
     ):
         if type(module) is kind and fits(module):
             return forward
@@ -142,6 +147,14 @@ def _fits_residual_block(block: Any) -> bool:
 def _knows_no_time(block: Any) -> bool:
     """As all blocks of a decoder, which name a normalisation of the time all the same."""
     return block.time_emb_proj is None and block.time_embedding_norm != "scale_shift"
+
+
+def _fits_up_block(block: Any) -> bool:
+    return (
+        all(_fits_residual_block(resnet) and resnet.conv_shortcut is not None for resnet in block.resnets)
+        and all(map(_fits_transformer, getattr(block, "attentions", ())))
+        and getattr(block, "s1", None) is None  # FreeU, which changes what is joined
+    )
 
 
 def _fits_transformer(transformer: Any) -> bool:
@@ -222,9 +235,43 @@ def _unchanged(_module: nn.Module, x: Tensor) -> Tensor:
     return x
 
 
-def _residual_block(block: Any, x: Tensor, temb: Tensor | None = None, *_args: Any, **_kwargs: Any) -> Tensor:
+def _up_block(
+    block: Any,
+    hidden_states: Tensor,
+    res_hidden_states_tuple: Sequence[Tensor],
+    temb: Tensor | None = None,
+    encoder_hidden_states: Tensor | None = None,
+    upsample_size: Any = None,
+    **options: Any,
+) -> Tensor:
+    """The maps from the way down are joined by the operations that read them, and are not copied for it."""
+    if any(option is not None for option in options.values()):
+        own: Tensor = type(block).forward(
+            block,
+            hidden_states,
+            res_hidden_states_tuple,
+            temb,
+            encoder_hidden_states=encoder_hidden_states,
+            upsample_size=upsample_size,
+            **options,
+        )
+        return own
+    x = hidden_states
+    attentions = getattr(block, "attentions", [None] * len(block.resnets))
+    for resnet, attention, joined in zip(block.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
+        x = _residual_block(resnet, x, temb, joined=joined)
+        if attention is not None:
+            (x,) = attention(x, encoder_hidden_states=encoder_hidden_states, return_dict=False)
+    for upsampler in block.upsamplers or ():
+        x = upsampler(x, upsample_size)
+    return x
+
+
+def _residual_block(
+    block: Any, x: Tensor, temb: Tensor | None = None, *_args: Any, joined: Tensor | None = None, **_kwargs: Any
+) -> Tensor:
     group_norm, sum_of = kernels().group_norm, kernels().sum_of
-    inner = _without_bias(block.conv1, group_norm(x, block.norm1, silu=True))
+    inner = _without_bias(block.conv1, group_norm(x, block.norm1, silu=True, joined=joined))
     added = block.conv1.bias.expand(len(x), -1)
     if temb is not None and block.time_emb_proj is not None:
         added = added + block.time_emb_proj(F.silu(temb))
@@ -232,7 +279,17 @@ def _residual_block(block: Any, x: Tensor, temb: Tensor | None = None, *_args: A
     if block.conv_shortcut is None:
         return sum_of(inner, x.contiguous(memory_format=torch.channels_last), block.conv2.bias)
     bias = block.conv2.bias if block.conv_shortcut.bias is None else block.conv2.bias + block.conv_shortcut.bias
-    return sum_of(inner, _without_bias(block.conv_shortcut, x), bias)
+    shortcut = _without_bias(block.conv_shortcut, x) if joined is None else _joined(block.conv_shortcut, x, joined)
+    return sum_of(inner, shortcut, bias)
+
+
+def _joined(convolution: nn.Conv2d, x: Tensor, joined: Tensor) -> Tensor:
+    """The convolution of 1 × 1, without its bias, of the channels of `x` and then of `joined`."""
+    count, own, height, width = x.shape
+    weight = convolution.weight.flatten(1)
+    pixels, others = (part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]) for part in (x, joined))
+    product = F.linear(pixels, weight[:, :own]).addmm_(others, weight[:, own:].t())
+    return product.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _without_bias(convolution: nn.Conv2d, x: Tensor) -> Tensor:
@@ -324,6 +381,7 @@ def _try_kernels(device: torch.device) -> None:
     halves, changed = layer(rows).chunk(2, dim=-1), rows.clone()
     pairs = (
         (kernels().group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
+        (kernels().group_norm(x[:, :60], norm, silu=False, joined=x[:, 60:]), norm(x)),
         (kernels().sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
         (kernels().geglu(rows, layer), halves[0] * F.gelu(halves[1])),
         (kernels().layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),

@@ -34,11 +34,15 @@ def _column_statistics(
     squares,
     pixels,
     channels,
+    first_channel,
+    all_channels,
     ROWS: tl.constexpr,  # noqa: N803
     COLUMNS: tl.constexpr,  # noqa: N803
     TURNS: tl.constexpr,  # noqa: N803
 ):
     """Mean, and sum of squared distances from it, of each channel over each piece of `ROWS` times `TURNS` pixels.
+
+    The channels of `x` are those from `first_channel` on of all whose statistics are kept.
 
     In one pass: the distances are first taken from one of the piece's own pixels, which is near enough to the mean that
     nothing of the sums is lost.
@@ -61,7 +65,7 @@ def _column_statistics(
         sums_of_squares += distance * distance
     total = tl.sum(sums, 0)
     mean = total / tl.minimum(ROWS * TURNS, pixels - first).to(tl.float32)
-    at = (image * tl.num_programs(1) + piece) * channels + columns
+    at = (image * tl.num_programs(1) + piece) * all_channels + first_channel + columns
     tl.store(means + at, near + mean, valid)
     tl.store(squares + at, tl.maximum(tl.sum(sums_of_squares, 0) - total * mean, 0.0), valid)
 
@@ -125,22 +129,27 @@ def _scaled_and_shifted(
     shift,
     pixels,
     channels,
+    first_channel,
+    all_channels,
     SILU: tl.constexpr,  # noqa: N803
     ROWS: tl.constexpr,  # noqa: N803
     COLUMNS: tl.constexpr,  # noqa: N803
 ):
+    """The channels of `x` are those from `first_channel` on of `out`."""
     image = tl.program_id(2).to(tl.int64)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     valid = columns < channels
     inside = (rows[:, None] < pixels) & valid[None, :]
-    at = image * pixels * channels + rows[:, None] * channels + columns[None, :]
-    factor = tl.load(scale + image * channels + columns, valid, other=0.0)
-    constant = tl.load(shift + image * channels + columns, valid, other=0.0)
-    values = tl.load(x + at, inside, other=0.0).to(tl.float32) * factor[None, :] + constant[None, :]
+    factor = tl.load(scale + image * all_channels + first_channel + columns, valid, other=0.0)
+    constant = tl.load(shift + image * all_channels + first_channel + columns, valid, other=0.0)
+    x += image * pixels * channels
+    values = tl.load(x + rows[:, None] * channels + columns[None, :], inside, other=0.0).to(tl.float32)
+    values = values * factor[None, :] + constant[None, :]
     if SILU:
         values = values / (1.0 + tl.exp(-values))
-    tl.store(out + at, values.to(out.dtype.element_ty), inside)
+    out += image * pixels * all_channels + first_channel
+    tl.store(out + rows[:, None] * all_channels + columns[None, :], values.to(out.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -217,13 +226,17 @@ def _interleaved(x, bias, out, total, height, width, channels, PIECE: tl.constex
     tl.store(out + at, values.to(out.dtype.element_ty), inside)
 
 
-def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
+def group_norm(
+    x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None = None, joined: Tensor | None = None
+) -> Tensor:
     """`norm` of `x`, n × c × h × w, and SiLU of that if asked for; the result lies channels last.
 
-    `added`, n × c, is added to all pixels beforehand.
+    `added`, n × c, is added to all pixels beforehand. The channels of `joined` follow on those of `x`.
     """
-    x = x.contiguous(memory_format=channels_last)
-    count, channels, height, width = x.shape
+    parts = [part.contiguous(memory_format=channels_last) for part in (x, joined) if part is not None]
+    count, _, height, width = x.shape
+    channels = sum(part.shape[1] for part in parts)
+    firsts = [0, x.shape[1]]
     pixels = height * width
     pieces = triton.cdiv(pixels, ROWS * TURNS)
     of_group = channels // norm.num_groups
@@ -231,8 +244,10 @@ def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None =
     squares = empty_like(means)
     scale = empty((count, channels), device=x.device, dtype=float32)
     shift = empty_like(scale)
-    columns = triton.cdiv(channels, COLUMNS)
-    _column_statistics[columns, pieces, count](x, means, squares, pixels, channels, ROWS, COLUMNS, TURNS)
+    for part, first in zip(parts, firsts, strict=False):
+        own = part.shape[1]
+        grid = (triton.cdiv(own, COLUMNS), pieces, count)
+        _column_statistics[grid](part, means, squares, pixels, own, first, channels, ROWS, COLUMNS, TURNS)
     _scale_and_shift[(norm.num_groups, count)](
         means,
         squares,
@@ -251,9 +266,11 @@ def group_norm(x: Tensor, norm: GroupNorm, *, silu: bool, added: Tensor | None =
         min(64, triton.next_power_of_2(pieces)),
         triton.next_power_of_2(of_group),
     )
-    out = empty_like(x)
-    rows = triton.cdiv(pixels, ROWS)
-    _scaled_and_shifted[columns, rows, count](x, out, scale, shift, pixels, channels, silu, ROWS, COLUMNS)
+    out = empty((count, channels, height, width), device=x.device, dtype=x.dtype, memory_format=channels_last)
+    for part, first in zip(parts, firsts, strict=False):
+        own = part.shape[1]
+        grid = (triton.cdiv(own, COLUMNS), triton.cdiv(pixels, ROWS), count)
+        _scaled_and_shifted[grid](part, out, scale, shift, pixels, own, first, channels, silu, ROWS, COLUMNS)
     return out
 
 

@@ -15,7 +15,10 @@ from userdata.worker import fused_blocks
 from userdata.worker.fused_blocks import fused, fused_kernels_work
 
 
-def _group_norm(x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None) -> Tensor:
+def _group_norm(
+    x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None, joined: Tensor | None = None
+) -> Tensor:
+    x = x if joined is None else torch.cat([x, joined], dim=1)
     x = x if added is None else x + added[:, :, None, None]
     normed = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
     return F.silu(normed) if silu else normed
@@ -59,6 +62,8 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         def call(*args: Any, **options: Any) -> Any:
             name = function.__name__.lstrip("_")
             calls[name] = calls.get(name, 0) + 1
+            if options.get("joined") is not None:
+                calls["joined"] = calls.get("joined", 0) + 1
             return function(*args, **options)
 
         return call
@@ -93,7 +98,8 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
         m for network in (pipeline.unet, pipeline.vae.decoder) for m in network.modules() if type(m) is nn.GroupNorm
     ]
     assert kernels_in_torch["group_norm"] == len(norms) - 1
-    assert set(kernels_in_torch) == {"group_norm", "sum_of", "geglu", "layer_norm", "interleaved"}
+    assert kernels_in_torch["joined"] == sum(len(block.resnets) for block in pipeline.unet.up_blocks)
+    assert set(kernels_in_torch) == {"joined", "group_norm", "sum_of", "geglu", "layer_norm", "interleaved"}
     for one, other in zip(in_fused_blocks, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     kernels_in_torch.clear()
