@@ -46,9 +46,9 @@ CARD_SPEEDS: dict[str, CardSpeed] = {
     "L40S": _from_published_rate(362),
     "A100 40 GB": CardSpeed(1.8, "projected", f"{DIFFUSERS_BENCHMARK}, 13.12 steps/s at 512 x 512"),
     "A100 80 GB": CardSpeed(1.8, "projected", "as the A100 40 GB, whose arithmetic it has"),
-    "H100": CardSpeed(0.40, "measured", "H100 80GB, torch 2.11, this worker in a long run (docs/performance.md)"),
-    "H200": CardSpeed(0.40, "projected", "as the H100, whose arithmetic it has"),
-    "B200": CardSpeed(0.40, "projected", "as the H100: faster by its published rate, but never tried"),
+    "H100": CardSpeed(0.41, "measured", "H100 80GB, torch 2.11, this worker in a long run (docs/performance.md)"),
+    "H200": CardSpeed(0.41, "projected", "as the H100, whose arithmetic it has"),
+    "B200": CardSpeed(0.41, "projected", "as the H100: faster by its published rate, but never tried"),
 }
 
 # The arithmetic of one pass of a model's network for each pixel, relative to Stable Diffusion v1's, by the model's
