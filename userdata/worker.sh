@@ -6,5 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export HOME=${STATE_DIRECTORY:?is not set: run this through sd-worker.service}
 # What torch compiles stays for later runs.
 export TORCHINDUCTOR_CACHE_DIR=$HOME/compiled/inductor TRITON_CACHE_DIR=$HOME/compiled/triton \
-	CUDA_CACHE_PATH=$HOME/compiled/cuda
+  CUDA_CACHE_PATH=$HOME/compiled/cuda
 exec "${SD_PYTHON:?is not set: worker.env is written by the boot, so boot this machine first}" -u -m userdata.worker
