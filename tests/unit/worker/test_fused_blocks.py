@@ -1,4 +1,4 @@
-"""The blocks with fused kernels compute what diffusers' own do. The kernels need a GPU, and have their own check."""
+"""The blocks with fused kernels compute what diffusers' own do. The kernels themselves are in tests/kernels."""
 
 from __future__ import annotations
 

@@ -1,0 +1,65 @@
+"""`python -m tests.kernels.compiled ARCHITECTURES`: compiles the fused kernels for GPUs, which need not be there.
+
+ARCHITECTURES are compute capabilities as nvcc writes them, for example 86. Ends with an error for the kernel that does
+not compile.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from userdata.worker import fused_kernels, gated_product
+
+HALF, SINGLE, WHOLE = "*fp16", "*fp32", "i32"
+# By the names of their arguments; what is not among them is a whole number.
+TYPES = {
+    **dict.fromkeys(("x", "y", "out", "weight", "bias", "added", "kept", "normed"), HALF),
+    **dict.fromkeys(("means", "squares", "scale", "shift"), SINGLE),
+    "eps": "fp32",
+}
+PIECE = {"PIECE": fused_kernels.PIECE}
+TILE = {"ROWS": fused_kernels.ROWS, "COLUMNS": fused_kernels.COLUMNS}
+CONSTANTS: dict[str, dict[str, Any]] = {
+    "_column_statistics": {**TILE, "TURNS": fused_kernels.TURNS},
+    "_scale_and_shift": {"ADDED": True, "OF_GROUP": 30, "ROWS": 128, "PIECES": 64, "WIDTH": 32},
+    "_scaled_and_shifted": {**TILE, "SILU": True},
+    "_sum": {**PIECE, "BIAS": True},
+    "_geglu": PIECE,
+    "_layer_norm": {"ADDED": True, "KEPT": True, "ROWS": 4, "WIDTH": 512},
+    "_interleaved": PIECE,
+}
+
+
+def main(architecture: int) -> None:
+    """Compiles all kernels that a GPU of compute capability `architecture` would run."""
+    for name, constants in CONSTANTS.items():
+        _compile(getattr(fused_kernels, name), architecture, TYPES, constants)
+    if architecture // 10 >= gated_product.HOPPER:
+        rows, columns, depth = gated_product.ROWS, gated_product.COLUMNS, gated_product.DEPTH
+        pieces = {
+            "x": f"tensordesc<fp16[{rows},{depth}]>",
+            "weight": f"tensordesc<fp16[{columns},{depth}]>",
+            "out": f"tensordesc<fp16[{rows},{columns}]>",
+        }
+        constants = {"ROWS": rows, "COLUMNS": columns, "DEPTH": depth, "TOGETHER": gated_product.TOGETHER}
+        options = {"num_stages": gated_product.STAGES, "num_warps": gated_product.WARPS}
+        _compile(gated_product._gated_product, architecture, {**TYPES, **pieces}, constants, options)
+
+
+def _compile(
+    kernel: Any, architecture: int, types: dict[str, str], constants: dict[str, Any], options: Any = None
+) -> None:
+    arguments = {name: "constexpr" if name in constants else types.get(name, WHOLE) for name in kernel.arg_names}
+    places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    source = ASTSource(fn=kernel, signature=arguments, constexprs=places)
+    triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        main(int(argument))

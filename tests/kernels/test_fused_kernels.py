@@ -1,0 +1,65 @@
+"""The fused kernels themselves, by the Triton of the instance's environment: computed on the CPU, compiled for GPUs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+LOCK = REPOSITORY / "userdata/requirements.txt"
+SECONDS = 300
+# Of the GPUs of stacks/instance_types.py.
+ARCHITECTURES = {"T4": 75, "A100": 80, "A10G": 86, "L4 and L40S": 89, "H100 and H200": 90, "B200": 100}
+
+pytestmark = [
+    pytest.mark.timeout(2 * SECONDS),
+    pytest.mark.skipif(
+        (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="Triton is there for Linux on x86_64 alone"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def triton() -> Iterator[Path]:
+    """A folder of 700 MB with the locked Triton. It comes with PyTorch for GPUs alone, which nothing else here uses."""
+    locked = re.search(r"^triton==.*?(?=^\S)", LOCK.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert locked
+    with TemporaryDirectory() as folder:
+        lock = Path(folder) / "requirements.txt"
+        lock.write_text(locked[0])
+        # pip marks the packages that it installs as needed, but is not told of those around: the lock is complete.
+        install = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-cache-dir")
+        run(*install, "--target", f"{folder}/site", "--requirement", str(lock), path="")
+        yield Path(folder) / "site"
+
+
+def run(*arguments: str, path: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    outcome = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize("major", [8, 9], ids=["before Hopper", "Hopper"])
+def test_kernels_compute_what_pytorch_does(triton: Path, major: int) -> None:
+    run("-m", "tests.kernels.interpreted", str(major), path=str(triton))
+
+
+def test_kernels_compile_for_each_card(triton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    run("-m", "tests.kernels.compiled", *map(str, ARCHITECTURES.values()), path=str(triton))
