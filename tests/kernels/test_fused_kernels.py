@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def triton() -> Iterator[Path]:
     """A folder of 700 MB with the locked Triton. It comes with PyTorch for GPUs alone, which nothing else here uses."""
     locked = re.search(r"^triton==.*?(?=^\S)", LOCK.read_text("utf-8"), re.MULTILINE | re.DOTALL)
@@ -55,11 +55,10 @@ def run(*arguments: str, path: str) -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-@pytest.mark.parametrize("major", [8, 9], ids=["before Hopper", "Hopper"])
-def test_kernels_compute_what_pytorch_does(triton: Path, major: int) -> None:
-    run("-m", "tests.kernels.interpreted", str(major), path=str(triton))
-
-
-def test_kernels_compile_for_each_card(triton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_compute_what_pytorch_does_and_compile_for_each_card(
+    triton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One test, since each process that tests would install Triton for itself."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    run("-m", "tests.kernels.interpreted", path=str(triton))
     run("-m", "tests.kernels.compiled", *map(str, ARCHITECTURES.values()), path=str(triton))
