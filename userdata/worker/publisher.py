@@ -47,9 +47,10 @@ class Publisher:
     def _publish(self) -> None:
         while True:
             self._changed.wait()
+            # Before it is asked for: `close`, between the two, would be cleared away, and wait for ever.
+            self._changed.clear()
             if self._closing.is_set():
                 return
-            self._changed.clear()
             try:
                 self._bucket.put(self._key, self._render())
             except (BotoCoreError, ClientError, OSError) as error:

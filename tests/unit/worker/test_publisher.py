@@ -64,6 +64,37 @@ def test_nothing_is_told_where_nothing_changed() -> None:
     assert bucket.contents == []
 
 
+class SlowAnswer(threading.Event):
+    """Its first answer, from before anybody has set it, reaches who asked only after `then`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.then = threading.Event()
+
+    def is_set(self) -> bool:
+        answer = super().is_set()
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.then.wait(10)
+        return answer
+
+
+def test_a_close_right_after_a_change_is_not_missed() -> None:
+    bucket, closing = CountingBucket(), SlowAnswer()
+    publisher = Publisher(bucket, KEY, lambda: b"done", interval=0.01)
+    publisher._closing = closing
+    publisher.changed()
+    assert closing.asked.wait(10)
+    closer = threading.Thread(target=publisher.close, daemon=True)
+    closer.start()
+    _wait_until(lambda: threading.Event.is_set(closing) and publisher._changed.is_set())
+    closing.then.set()
+    closer.join(5)
+    assert not closer.is_alive()
+    assert bucket.contents[-1] == b"done"
+
+
 def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
