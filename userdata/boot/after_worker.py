@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from enum import Enum
 from typing import Mapping, Optional
 
@@ -25,6 +26,10 @@ from userdata.worker.status import Failure, log_tail
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
+# systemd ends this after the unit's TimeoutStopSec, and with it the power-off that is still to come: a bucket that does
+# not answer must not use that time up.
+GOING_DOWN_SECONDS = 20
+TELLING_SECONDS = 60.0
 
 
 class Ending(Enum):
@@ -62,10 +67,11 @@ def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
         return
     parameters = deployed_parameters(folders)
     if ending is Ending.FAILED:
-        try:
-            _tell_failure(folders, parameters, environment)
-        except Exception as error:  # noqa: BLE001  # telling may fail in any way; the machine powers off regardless
-            logger.error("the failure could not be told: %s", error)
+        telling = threading.Thread(target=_try_to_tell, args=(folders, parameters, environment), daemon=True)
+        telling.start()
+        telling.join(TELLING_SECONDS)
+        if telling.is_alive():
+            logger.error("the failure could not be told within %g s", TELLING_SECONDS)
     if ending is Ending.FINISHED and not going_down and _saves_cache(folders):
         return  # userdata.boot.after_cache powers off
     choice = "AfterRun" if ending is Ending.FINISHED else "OnFailure"
@@ -99,10 +105,17 @@ def _saves_cache(folders: Folders) -> bool:
 
 def _going_down() -> bool:
     try:
-        answer_of(["systemctl", "is-system-running"], seconds=30)
+        answer_of(["systemctl", "is-system-running"], seconds=GOING_DOWN_SECONDS)
     except CommandError as error:
         return error.output == "stopping"  # every state but `running` is also an exit code
     return False
+
+
+def _try_to_tell(folders: Folders, parameters: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    try:
+        _tell_failure(folders, parameters, environment)
+    except Exception as error:  # noqa: BLE001  # telling may fail in any way; the machine powers off regardless
+        logger.error("the failure could not be told: %s", error)
 
 
 def _tell_failure(folders: Folders, parameters: Mapping[str, str], environment: Mapping[str, str]) -> None:
