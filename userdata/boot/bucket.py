@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
@@ -39,8 +40,12 @@ class Bucket:
     def get_file(self, key: str, path: Path) -> bool:
         """Writes an object to `path`; False when there is no such object. Raises `StepError` as `get` does."""
         source = f"s3://{self.name}/{key}"
-        copied = self._found(key, lambda: self._copy(source, str(path), seconds=FILE_SECONDS))
-        return copied is not None
+
+        def fetch() -> str:
+            _remove_unfinished(path)
+            return self._copy(source, str(path), seconds=FILE_SECONDS)
+
+        return self._found(key, fetch) is not None
 
     def size(self, key: str) -> Optional[int]:
         """How many bytes an object has, or None when there is no such object. Raises `StepError` as `get` does."""
@@ -93,6 +98,17 @@ class Bucket:
             f"s3://{self.name}/{key} could not be {done}: {error}. "
             "Check that the bucket exists and that the instance's role may use it."
         )
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Removes what a download to `path` that was killed has left: gigabytes each time, under a name that none reuses.
+
+    The command receives into `<name>.<eight hexadecimal digits>`, and takes that away only when it ends by itself.
+    """
+    unfinished = re.compile(re.escape(path.name) + r"\.[0-9A-Fa-f]{8}")
+    for file in path.parent.glob("*"):
+        if unfinished.fullmatch(file.name):
+            file.unlink()
 
 
 def _aws(*words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:

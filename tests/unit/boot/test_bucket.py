@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,18 @@ def test_what_is_put_can_be_got_unchanged(bucket_name: str) -> None:
 
 def test_an_object_that_is_not_there_is_none(bucket_name: str) -> None:
     assert Bucket(bucket_name, patience=ONCE).get("runs/none/status.json") is None
+
+
+def test_what_a_cut_off_download_has_left_does_not_fill_the_disk(bucket_name: str, tmp_path: Path) -> None:
+    bucket, file = Bucket(bucket_name, patience=ONCE), tmp_path / "weights/.model.cached"
+    bucket.put("cache/weights/model", "the weights")
+    file.parent.mkdir()
+    others = [file.with_name(name) for name in (".model.cached.part", "model.cached.0123abCD", ".model")]
+    for path in (*others, file.with_name(".model.cached.0123abCD")):
+        path.touch()
+    assert bucket.get_file("cache/weights/model", file)
+    assert file.read_text() == "the weights"
+    assert set(file.parent.iterdir()) == {file, *others}
 
 
 def test_a_bucket_that_refuses_is_tried_again_and_then_named(bucket_name: str) -> None:
