@@ -16,7 +16,7 @@ from userdata.worker.atomic_file import write_atomically
 from userdata.worker.bucket import Bucket
 from userdata.worker.garbage_collection import collector_at_rest
 from userdata.worker.gpu_samples import GpuSamples
-from userdata.worker.grid import make_grid
+from userdata.worker.grid import write_grid
 from userdata.worker.image_metadata import ImageRecord, describe_image, png_with_record
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Engine, SafetyChecker
@@ -205,14 +205,9 @@ class Attempt:
     def _save_grid(self) -> None:
         if self._job.skip_grid == Switch.on:
             return
-        cell = (max(request.W for request in self._requests), max(request.H for request in self._requests))
-        columns = self._job.n_rows or self._job.n_samples
-        grid = make_grid(self._images(), count=len(self._requests), columns=columns, cell=cell)
-        if grid:
-            file = io.BytesIO()
-            grid.save(file, format="PNG")
-            write_atomically(self._folder / self._keys.grid(0), file.getvalue())
-            self._outbox.send(self._keys.grid(0))
+        key = self._keys.grid(0)
+        if write_grid(self._folder / key, self._images(), self._job, self._requests):
+            self._outbox.send(key)
 
     def _send_gpu_samples(self) -> None:
         self._gpu.stop()

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypedDict
 
 from PIL import Image
+
+from userdata.worker.atomic_file import write_atomically
+from userdata.worker.image_request import ImageRequest
+from userdata.worker.job import Job
 
 PADDING = 2
 # Beyond this, common viewers (Pillow among them) refuse to open a picture, and a machine's memory is at risk.
 MOST_PIXELS = 178_000_000
 
 logger = logging.getLogger(__name__)
+
+
+class GridLayout(TypedDict):
+    """The number of images, how many are in a row, and the width and height of the largest ones in pixels."""
+
+    count: int
+    columns: int
+    cell: tuple[int, int]
+
+
+def write_grid(file: Path, images: Iterable[Image.Image], job: Job, requests: Sequence[ImageRequest]) -> bool:
+    """Writes the grid of `images`, those of `requests` in their order, as a PNG; False where `make_grid` makes none."""
+    grid = make_grid(images, **grid_layout(job, requests))
+    if grid is None:
+        return False
+    content = io.BytesIO()
+    grid.save(content, format="PNG")
+    write_atomically(file, content.getvalue())
+    return True
+
+
+def grid_layout(job: Job, requests: Sequence[ImageRequest]) -> GridLayout:
+    """How the images of `requests` lie in the grid of `job`."""
+    cell = (max(request.W for request in requests), max(request.H for request in requests))
+    return GridLayout(count=len(requests), columns=job.n_rows or job.n_samples, cell=cell)
 
 
 def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: tuple[int, int]) -> Image.Image | None:

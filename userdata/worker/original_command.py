@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from userdata.worker.atomic_file import write_atomically
 from userdata.worker.catalogue import find_model
 from userdata.worker.edges import rounded_in_words
-from userdata.worker.grid import MOST_PIXELS, grid_size, make_grid
+from userdata.worker.grid import MOST_PIXELS, grid_layout, grid_size, write_grid
 from userdata.worker.image_metadata import describe_image, png_with_record
 from userdata.worker.image_request import ImageRequest, image_requests
 from userdata.worker.initial_image import InitialImage, read_image, size_from
@@ -98,12 +97,8 @@ class _Call:
         self._save_grid()
         sys.stdout.write(f"{len(self._requests)} images -> {self._folder.folder}\n")
 
-    def _layout(self) -> dict[str, Any]:
-        cell = (max(request.W for request in self._requests), max(request.H for request in self._requests))
-        return {"count": len(self._requests), "columns": self._job.n_rows or self._job.n_samples, "cell": cell}
-
     def _check_that_something_is_saved(self) -> None:
-        width, height = grid_size(**self._layout())
+        width, height = grid_size(**grid_layout(self._job, self._requests))
         if self._options.skip_save and width * height > MOST_PIXELS:
             raise RunError(
                 f"--skip_save leaves the grid alone, and a grid of {len(self._requests)} images would be {width} × "
@@ -135,11 +130,7 @@ class _Call:
         if self._options.skip_grid:
             return
         images = [self._images[index] for index in range(len(self._requests))]
-        grid = make_grid(images, **self._layout())
-        if grid:
-            file = io.BytesIO()
-            grid.save(file, format="PNG")
-            write_atomically(self._folder.grid, file.getvalue())
+        write_grid(self._folder.grid, images, self._job, self._requests)
 
 
 def _read_initial_image(file: str) -> InitialImage:
