@@ -118,7 +118,6 @@ class Benchmark:
                 self._job(images=6, samples=3, steps=75),
                 folder=self._scratch / f"machine-{attempt}",
                 model=self._model,
-                compiled=Path(os.environ["TRITON_CACHE_DIR"]).parent,
                 cpu=self.device.type == "cpu",
             )
             self._tell(f"short job {attempt + 1}", {"last_image_s": job.last_image, "end_s": job.ended, **job.phases})

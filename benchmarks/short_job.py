@@ -28,10 +28,11 @@ class ShortJob:
     phases: dict[str, float]
 
 
-def do_short_job(job: Job, *, folder: Path, model: Path, compiled: Path, cpu: bool) -> ShortJob:
+def do_short_job(job: Job, *, folder: Path, model: Path, cpu: bool) -> ShortJob:
     """Does the run of `job` in the new folder `folder` with the model in `model`.
 
-    `compiled` is where compiled kernels are kept. Raises `RuntimeError` with the end of the log when the worker fails.
+    Compiled kernels are kept where this process's environment says. Raises `RuntimeError` with the end of the log when
+    the worker fails.
     """
     _write_parameters(folder, {**job.model_dump(by_alias=True), "IdleMinutes": 0})
     keys = RunKeys(job.name)
@@ -52,9 +53,6 @@ def do_short_job(job: Job, *, folder: Path, model: Path, compiled: Path, cpu: bo
             "SD_BOOT_STARTED_AT": "2026-01-01T00:00:00.000Z",
             "SD_DEVICE": "cpu" if cpu else "",
             "STATE_DIRECTORY": str(folder / "state"),
-            "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
-            "TRITON_CACHE_DIR": str(compiled / "triton"),
-            "CUDA_CACHE_PATH": str(compiled / "cuda"),
         }
         log = folder / "worker.log"
         began = time.monotonic()
