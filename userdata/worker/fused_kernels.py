@@ -233,10 +233,11 @@ def group_norm(
 
     `added`, n × c, is added to all pixels beforehand. The channels of `joined` follow on those of `x`.
     """
-    parts = [part.contiguous(memory_format=channels_last) for part in (x, joined) if part is not None]
-    count, _, height, width = x.shape
-    channels = sum(part.shape[1] for part in parts)
-    firsts = [0, x.shape[1]]
+    count, channels, height, width = x.shape
+    parts = [(x.contiguous(memory_format=channels_last), 0)]
+    if joined is not None:
+        parts.append((joined.contiguous(memory_format=channels_last), channels))
+        channels += joined.shape[1]
     pixels = height * width
     pieces = triton.cdiv(pixels, ROWS * TURNS)
     of_group = channels // norm.num_groups
@@ -244,7 +245,7 @@ def group_norm(
     squares = empty_like(means)
     scale = empty((count, channels), device=x.device, dtype=float32)
     shift = empty_like(scale)
-    for part, first in zip(parts, firsts, strict=False):
+    for part, first in parts:
         own = part.shape[1]
         grid = (triton.cdiv(own, COLUMNS), pieces, count)
         _column_statistics[grid](part, means, squares, pixels, own, first, channels, ROWS, COLUMNS, TURNS)
@@ -267,7 +268,7 @@ def group_norm(
         triton.next_power_of_2(of_group),
     )
     out = empty((count, channels, height, width), device=x.device, dtype=x.dtype, memory_format=channels_last)
-    for part, first in zip(parts, firsts, strict=False):
+    for part, first in parts:
         own = part.shape[1]
         grid = (triton.cdiv(own, COLUMNS), triton.cdiv(pixels, ROWS), count)
         _scaled_and_shifted[grid](part, out, scale, shift, pixels, own, first, channels, silu, ROWS, COLUMNS)
@@ -287,7 +288,7 @@ def geglu(x: Tensor, layer: Linear) -> Tensor:
     """The first half of what `layer` makes of the last dimension of `x` times GELU of the second (arXiv:2002.05202)."""
     if fits_hopper(x):
         return gated_product(x, layer)
-    x = linear(x, layer.weight, layer.bias).contiguous()
+    x = linear(x, layer.weight, layer.bias)
     width = x.shape[-1] // 2
     out = empty((*x.shape[:-1], width), device=x.device, dtype=x.dtype)
     _geglu[(triton.cdiv(out.numel(), PIECE),)](x, out, out.numel(), width, PIECE)
