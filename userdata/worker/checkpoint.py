@@ -65,7 +65,7 @@ def shapes_of(checkpoint: Path) -> Shapes:
                 return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return {name: tuple(tensor.shape) for name, tensor in open_pickle(checkpoint).items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(refusal(checkpoint, mistaken_for(checkpoint) or str(error))) from error
+        raise RunError(_refusal(checkpoint, mistaken_for(checkpoint) or str(error))) from error
 
 
 def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -86,10 +86,10 @@ def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
         ) from error
     # torch's reader answers a pickle of nonsense with whatever error its first slip raises.
     except Exception as error:
-        raise RunError(refusal(checkpoint, mistaken_for(checkpoint) or _why_no_weights(error))) from error
+        raise RunError(_refusal(checkpoint, mistaken_for(checkpoint) or _why_no_weights(error))) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(tensors, dict):
-        raise RunError(refusal(checkpoint, "it holds no state_dict"))
+        raise RunError(_refusal(checkpoint, "it holds no state_dict"))
     return {
         name: tensor for name, tensor in tensors.items() if isinstance(name, str) and isinstance(tensor, torch.Tensor)
     }
@@ -113,18 +113,18 @@ def layout_of(checkpoint: Path, shapes: Shapes) -> str:
     Raises `RunError` when there is none.
     """
     if INPUT not in shapes:
-        raise RunError(refusal(checkpoint, f"it has no {INPUT}: it is a LoRA, a part of a model, or something else"))
+        raise RunError(_refusal(checkpoint, f"it has no {INPUT}: it is a LoRA, a part of a model, or something else"))
     if any(name.startswith(STABLE_DIFFUSION_V2) for name in shapes):
-        raise RunError(refusal(checkpoint, "it has the layout of Stable Diffusion 2, which is not supported"))
+        raise RunError(_refusal(checkpoint, "it has the layout of Stable Diffusion 2, which is not supported"))
     if len(shapes[INPUT]) != CONVOLUTION_DIMENSIONS:
-        raise RunError(refusal(checkpoint, f"its {INPUT} has the shape {list(shapes[INPUT])}: it is damaged"))
+        raise RunError(_refusal(checkpoint, f"its {INPUT} has the shape {list(shapes[INPUT])}: it is damaged"))
     if shapes[INPUT][1] != LATENT_CHANNELS:
-        raise RunError(refusal(checkpoint, f"it wants {shapes[INPUT][1]} channels: it is a model for inpainting"))
+        raise RunError(_refusal(checkpoint, f"it wants {shapes[INPUT][1]} channels: it is a model for inpainting"))
     if any(name.startswith(STABLE_DIFFUSION_XL) for name in shapes):
         return "stable-diffusion-xl"
     if any(name.startswith(STABLE_DIFFUSION_V1) for name in shapes):
         return "stable-diffusion-v1"
-    raise RunError(refusal(checkpoint, "it has no text encoder"))
+    raise RunError(_refusal(checkpoint, "it has no text encoder"))
 
 
 def _why_no_weights(error: Exception) -> str:
@@ -145,11 +145,11 @@ def _first_sentence(error: Exception) -> str:
 def does_not_load(checkpoint: Path, error: Exception) -> str:
     """What to tell of a checkpoint that has a known layout, but whose weights are not those of its model."""
     if isinstance(error, NotImplementedError):  # torch's answer where a weight was not given
-        return refusal(checkpoint, "some of its model's weights are missing")
-    return refusal(checkpoint, f"its weights are not those of its model ({_first_sentence(error)})")
+        return _refusal(checkpoint, "some of its model's weights are missing")
+    return _refusal(checkpoint, f"its weights are not those of its model ({_first_sentence(error)})")
 
 
-def refusal(checkpoint: Path, why: str) -> str:
+def _refusal(checkpoint: Path, why: str) -> str:
     """What to tell of a file that is no checkpoint, and `why` it is none."""
     return (
         f"{checkpoint.name} is no checkpoint that can be used: {why}. Name a whole Stable Diffusion 1 or XL checkpoint "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # What torch's generators take.
-SEEDS = range(2**63)
+TORCH_SEEDS = range(2**63)
 # What one image of a batch may have of its own: a job's other values are the run's.
 _OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
 
@@ -55,7 +55,7 @@ def _check_request(job: Job, request: ImageRequest) -> None:
     whole = Job.model_validate({**job.model_dump(), **given})
     if (whole.H, whole.W) != (request.H, request.W):
         raise ValueError(f"the model draws no images of {request.W} × {request.H}")
-    if request.seed not in SEEDS:
+    if request.seed not in TORCH_SEEDS:
         raise ValueError(f"{request.seed} is no seed")
 
 
