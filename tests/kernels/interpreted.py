@@ -19,7 +19,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from userdata.worker.fused_blocks import fused, fused_kernels_work
+from userdata.worker.fused_blocks import fused
+from userdata.worker.kernel_check import fused_kernels_work
 
 # Major compute capabilities of GPUs that are feigned: before Hopper, and Hopper, for which some kernels are others.
 MAJORS = (8, 9)

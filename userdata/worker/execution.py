@@ -12,7 +12,8 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from userdata.worker.compiled_here import compiled_here
 from userdata.worker.cuda_graph import graphed
 from userdata.worker.drawn_with import Execution
-from userdata.worker.fused_blocks import fused, fused_kernels_work
+from userdata.worker.fused_blocks import fused
+from userdata.worker.kernel_check import fused_kernels_work
 
 # Recording costs about three plain steps, and a plain step of a large GPU waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8

@@ -2,16 +2,15 @@
 
 The blocks compute what diffusers' own do, in fewer passes over memory: biases and the time embedding go into the
 normalisation behind them, activations into the operation before them, the sums of the transformers into the matrix
-products that make a summand. A block with an option that is not among those
-of Stable Diffusion's networks keeps its own way.
+products that make a summand. A block with an option that is not among those of Stable Diffusion's networks
+(`fusible_blocks`) keeps its own way.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812  # its usual name
 from diffusers import DiffusionPipeline
 from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -27,10 +26,14 @@ from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-logger = logging.getLogger(__name__)
+from userdata.worker.fusible_blocks import (
+    fits_residual_block,
+    fits_transformer,
+    fits_transformer_block,
+    fits_up_block,
+    fits_upsampling,
+)
 
-# Of numbers around 1 in half precision, which has a relative step of 0.001.
-TOLERANCE = 0.01
 # Which of the three rows of a kernel fall onto each of two rows of pixels, for the even rows of the doubled ones and
 # for the odd ones.
 ROWS_OF_PARITY = [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]
@@ -62,19 +65,6 @@ class Kernels(Protocol):
     def interleaved(self, x: Tensor, bias: Tensor) -> Tensor:
         """Four small images woven into a large one."""
         ...
-
-
-@cache
-def fused_kernels_work(device: torch.device) -> bool:
-    """Whether the kernels can be built here, which takes a C compiler, and compute on `device` what they should."""
-    try:
-        _try_kernels(device)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the images can be drawn without them
-        logger.warning(
-            "The fused kernels cannot be used, so that images take longer (%s: %s)", type(error).__name__, error
-        )
-        return False
-    return True
 
 
 @contextmanager
@@ -114,100 +104,26 @@ def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
     as long.
     """
     for block in network.modules():
-        if isinstance(block, Upsample2D) and _fits_upsampling(block):
-            block.forward = partial(_upsampling, block, _parity_weights(block.conv.weight))
+        if isinstance(block, Upsample2D) and fits_upsampling(block):
+            block.forward = partial(_upsampling, block, parity_weights(block.conv.weight))
             yield block
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
     for kind, fits, forward in (
-        (ResnetBlock2D, _fits_residual_block, _residual_block),
-        (Transformer2DModel, _fits_transformer, _transformer),
-        (BasicTransformerBlock, _fits_transformer_block, _transformer_block),
+        (ResnetBlock2D, fits_residual_block, _residual_block),
+        (Transformer2DModel, fits_transformer, _transformer),
+        (BasicTransformerBlock, fits_transformer_block, _transformer_block),
         (GEGLU, lambda _: True, _gated),
-        (UpBlock2D, _fits_up_block, _up_block),
-        (CrossAttnUpBlock2D, _fits_up_block, _up_block),
+        (UpBlock2D, fits_up_block, _up_block),
+        (CrossAttnUpBlock2D, fits_up_block, _up_block),
     ):
         if type(module) is kind and fits(module):
             return forward
     return None
 
 
-def _fits_residual_block(block: Any) -> bool:
-    return (
-        block.upsample is None
-        and block.downsample is None
-        and (block.time_embedding_norm == "default" or _knows_no_time(block))
-        and isinstance(block.nonlinearity, nn.SiLU)
-        and not block.skip_time_act
-        and block.output_scale_factor == 1
-    )
-
-
-def _knows_no_time(block: Any) -> bool:
-    """As all blocks of a decoder, which name a normalisation of the time all the same."""
-    return block.time_emb_proj is None and block.time_embedding_norm != "scale_shift"
-
-
-def _fits_up_block(block: Any) -> bool:
-    return (
-        all(_fits_residual_block(resnet) and resnet.conv_shortcut is not None for resnet in block.resnets)
-        and all(map(_fits_transformer, getattr(block, "attentions", ())))
-        and getattr(block, "s1", None) is None  # FreeU, which changes what is joined
-    )
-
-
-def _fits_transformer(transformer: Any) -> bool:
-    return bool(transformer.is_input_continuous) and all(map(_fits_transformer_block, transformer.transformer_blocks))
-
-
-def _fits_transformer_block(block: Any) -> bool:
-    return (
-        block.norm_type == "layer_norm"
-        and block.pos_embed is None
-        and block._chunk_size is None
-        and not hasattr(block, "fuser")
-        and not block.only_cross_attention
-        and block.attn2 is not None
-        and _fits_attention(block.attn1)
-        and _fits_attention(block.attn2)
-        and _fits_feed_forward(block.ff)
-    )
-
-
-def _fits_attention(attention: Any) -> bool:
-    return (
-        type(attention.processor) is AttnProcessor2_0
-        and attention.spatial_norm is None
-        and attention.group_norm is None
-        and not attention.norm_cross
-        and attention.norm_q is None
-        and attention.norm_k is None
-        and not attention.residual_connection
-        and attention.rescale_output_factor == 1
-        and attention.to_out[0].bias is not None
-    )
-
-
-def _fits_feed_forward(feed_forward: Any) -> bool:
-    kinds = [type(layer) for layer in feed_forward.net]
-    return kinds == [GEGLU, nn.Dropout, nn.Linear] and feed_forward.net[2].bias is not None
-
-
-def _fits_upsampling(block: Any) -> bool:
-    return (
-        block.use_conv
-        and not block.use_conv_transpose
-        and block.norm is None
-        and block.interpolate
-        and block.name == "conv"
-        and block.conv.kernel_size == (3, 3)
-        and block.conv.padding == (1, 1)
-        and block.conv.bias is not None
-    )
-
-
-def _parity_weights(weight: Tensor) -> Tensor:
+def parity_weights(weight: Tensor) -> Tensor:
     """The weights of four convolutions of 2 × 2 which together are one of 3 × 3 on doubled pixels.
 
     Of the three rows under a kernel two are copies of one, which depends on whether the middle one is even or odd; so
@@ -366,30 +282,3 @@ def kernels() -> Kernels:
     from userdata.worker import fused_kernels
 
     return fused_kernels
-
-
-@torch.no_grad()
-def _try_kernels(device: torch.device) -> None:
-    generator = torch.Generator(device).manual_seed(0)
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=device).half()
-
-    x, added, rows, layer = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), nn.Linear(48, 96).to(device).half()
-    norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
-    x = x.contiguous(memory_format=torch.channels_last)
-    halves, changed = layer(rows).chunk(2, dim=-1), rows.clone()
-    pairs = (
-        (kernels().group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
-        (kernels().group_norm(x[:, :60], norm, silu=False, joined=x[:, 60:]), norm(x)),
-        (kernels().sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
-        (kernels().geglu(rows, layer), halves[0] * F.gelu(halves[1])),
-        (kernels().layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),
-        (kernels().layer_norm(changed, row_norm, kept=changed[0].clone()), row_norm(rows)),
-        (changed, rows + rows[0]),
-    )
-    weight = drawn(3, 96, 3, 3) / 30
-    four = F.conv2d(x, _parity_weights(weight), padding=1).contiguous(memory_format=torch.channels_last)
-    doubled = F.conv2d(F.interpolate(x, scale_factor=2.0), weight, norm.weight[:3], padding=1)
-    for computed, expected in (*pairs, (kernels().interleaved(four, norm.weight[:3]), doubled)):
-        torch.testing.assert_close(computed, expected, rtol=TOLERANCE, atol=TOLERANCE)

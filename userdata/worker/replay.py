@@ -152,7 +152,7 @@ def _execution_here(execution: Execution, device: torch.device) -> Execution:
     """
     if device.type != "cuda":
         return "eager"
-    from userdata.worker.fused_blocks import fused_kernels_work
+    from userdata.worker.kernel_check import fused_kernels_work
 
     return "cuda_graph" if execution == "fused" and not fused_kernels_work(device) else execution
 

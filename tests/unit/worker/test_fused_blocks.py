@@ -12,7 +12,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
 from userdata.worker import fused_blocks
-from userdata.worker.fused_blocks import fused, fused_kernels_work
+from userdata.worker.fused_blocks import fused
+from userdata.worker.kernel_check import fused_kernels_work
 
 
 def _group_norm(

@@ -1,0 +1,88 @@
+"""Which of diffusers' blocks have only such options as their fused way knows: those of Stable Diffusion's networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers.models.activations import GEGLU
+from diffusers.models.attention_processor import AttnProcessor2_0
+from torch import nn
+
+
+def fits_residual_block(block: Any) -> bool:
+    """Whether a `ResnetBlock2D` has no option that its fused way does not know."""
+    return (
+        block.upsample is None
+        and block.downsample is None
+        and (block.time_embedding_norm == "default" or _knows_no_time(block))
+        and isinstance(block.nonlinearity, nn.SiLU)
+        and not block.skip_time_act
+        and block.output_scale_factor == 1
+    )
+
+
+def _knows_no_time(block: Any) -> bool:
+    """As all blocks of a decoder, which name a normalisation of the time all the same."""
+    return block.time_emb_proj is None and block.time_embedding_norm != "scale_shift"
+
+
+def fits_up_block(block: Any) -> bool:
+    """The same of an `UpBlock2D` or a `CrossAttnUpBlock2D`, with all that is in it."""
+    return (
+        all(fits_residual_block(resnet) and resnet.conv_shortcut is not None for resnet in block.resnets)
+        and all(map(fits_transformer, getattr(block, "attentions", ())))
+        and getattr(block, "s1", None) is None  # FreeU, which changes what is joined
+    )
+
+
+def fits_transformer(transformer: Any) -> bool:
+    """The same of a `Transformer2DModel`, with all that is in it."""
+    return bool(transformer.is_input_continuous) and all(map(fits_transformer_block, transformer.transformer_blocks))
+
+
+def fits_transformer_block(block: Any) -> bool:
+    """The same of a `BasicTransformerBlock`."""
+    return (
+        block.norm_type == "layer_norm"
+        and block.pos_embed is None
+        and block._chunk_size is None
+        and not hasattr(block, "fuser")
+        and not block.only_cross_attention
+        and block.attn2 is not None
+        and _fits_attention(block.attn1)
+        and _fits_attention(block.attn2)
+        and _fits_feed_forward(block.ff)
+    )
+
+
+def _fits_attention(attention: Any) -> bool:
+    return (
+        type(attention.processor) is AttnProcessor2_0
+        and attention.spatial_norm is None
+        and attention.group_norm is None
+        and not attention.norm_cross
+        and attention.norm_q is None
+        and attention.norm_k is None
+        and not attention.residual_connection
+        and attention.rescale_output_factor == 1
+        and attention.to_out[0].bias is not None
+    )
+
+
+def _fits_feed_forward(feed_forward: Any) -> bool:
+    kinds = [type(layer) for layer in feed_forward.net]
+    return kinds == [GEGLU, nn.Dropout, nn.Linear] and feed_forward.net[2].bias is not None
+
+
+def fits_upsampling(block: Any) -> bool:
+    """The same of an `Upsample2D`."""
+    return (
+        block.use_conv
+        and not block.use_conv_transpose
+        and block.norm is None
+        and block.interpolate
+        and block.name == "conv"
+        and block.conv.kernel_size == (3, 3)
+        and block.conv.padding == (1, 1)
+        and block.conv.bias is not None
+    )
