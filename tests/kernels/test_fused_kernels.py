@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.finished_command import run_to_end
 
 REPOSITORY = Path(__file__).parents[2]
 LOCK = REPOSITORY / "userdata/requirements.txt"
@@ -35,7 +36,7 @@ def triton() -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.txt"
         lock.write_text(locked[0])
-        # pip marks the packages that it installs as needed, but is not told of those around: the lock is complete.
+        # Alone: what it needs beside it is in this environment, and the lock names it by itself.
         install = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-cache-dir")
         run(*install, "--target", f"{folder}/site", "--requirement", str(lock), path="")
         yield Path(folder) / "site"
@@ -43,16 +44,7 @@ def triton() -> Iterator[Path]:
 
 def run(*arguments: str, path: str) -> None:
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    outcome = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    run_to_end(sys.executable, *arguments, seconds=SECONDS, cwd=REPOSITORY, env=environment)
 
 
 def test_kernels_compute_what_pytorch_does_and_compile_for_each_card(

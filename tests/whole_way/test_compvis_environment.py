@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.finished_command import run_to_end
 from userdata.boot.compvis import IMPORT, INSTALL_OPTIONS
 
 DEFINITION = Path(__file__).parents[2] / "userdata/compvis"
 YAML = (DEFINITION / "environment.yaml").read_text("utf-8")
 SECONDS = 400
+run = partial(run_to_end, seconds=SECONDS)
 
 
 def pinned(name: str) -> str:
@@ -33,13 +36,6 @@ def find_python() -> str:
         if candidate and not subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode:
             return str(candidate)
     pytest.skip(f"there is no Python {minor}, on which the original's environment is built: install it, by pyenv say")
-
-
-def run(*command: str | Path) -> None:
-    outcome = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
 @pytest.fixture

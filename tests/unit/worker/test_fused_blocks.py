@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
+from tests.small_networks import small_pipeline
 from userdata.worker import fused_blocks
 from userdata.worker.fused_blocks import fused
 from userdata.worker.kernel_check import fused_kernels_work
@@ -83,7 +83,7 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 @pytest.mark.parametrize("linear", [False, True], ids=["as in v1", "as in XL"])
 @torch.no_grad()
 def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int]) -> None:
-    pipeline = _pipeline(use_linear_projection=linear, transformer_layers_per_block=2 if linear else 1)
+    pipeline = small_pipeline(use_linear_projection=linear, transformer_layers_per_block=2 if linear else 1)
     sample, text = torch.randn(2, 4, 8, 16), torch.randn(2, 5, 16)
 
     def computed() -> tuple[Tensor, Tensor]:
@@ -111,7 +111,7 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
 
 @torch.no_grad()
 def test_block_with_another_option_keeps_its_own_way(kernels_in_torch: dict[str, int]) -> None:
-    pipeline = _pipeline(only_cross_attention=True, resnet_time_scale_shift="scale_shift")
+    pipeline = small_pipeline(only_cross_attention=True, resnet_time_scale_shift="scale_shift")
     sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 16)
     plain = pipeline.unet(sample, 500, encoder_hidden_states=text).sample
     with fused(pipeline):
@@ -120,7 +120,7 @@ def test_block_with_another_option_keeps_its_own_way(kernels_in_torch: dict[str,
 
 @torch.no_grad()
 def test_mask_of_the_text_is_heeded(kernels_in_torch: dict[str, int]) -> None:
-    pipeline = _pipeline()
+    pipeline = small_pipeline()
     sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 16)
     options = {"encoder_hidden_states": text, "encoder_attention_mask": torch.tensor([[1, 1, 0, 0, 0]]).bool()}
     plain = pipeline.unet(sample, 500, **options).sample
@@ -147,27 +147,3 @@ def test_machine_without_triton_draws_without(
     fused_kernels_work.cache_clear()
     assert not fused_kernels_work(torch.device("cpu"))
     assert "No module named 'triton'" in caplog.text
-
-
-def _pipeline(**options: Any) -> Any:
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        sample_size=8,
-        **options,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(32, 64),
-        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
-        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
-    )
-    for module in (unet, vae):
-        for name, parameter in module.named_parameters():
-            if name.endswith("bias"):
-                nn.init.normal_(parameter, std=0.5)  # else a bias that is forgotten would not show
-    return SimpleNamespace(unet=unet.eval(), vae=vae.eval())
