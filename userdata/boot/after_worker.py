@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from datetime import datetime
 from enum import Enum
 from typing import Mapping, Optional
 
@@ -26,6 +27,8 @@ from userdata.worker.status import Failure, log_tail
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
+# Phases in which a run stays until it is started again. `done` is another: it is never left.
+ENDS = ("failed", "capped")
 # systemd ends this after the unit's TimeoutStopSec, and with it the power-off that is still to come: a bucket that does
 # not answer must not use that time up.
 GOING_DOWN_SECONDS = 20
@@ -122,15 +125,27 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], environment: 
     bucket = Bucket(environment["SD_BUCKET"])
     found = bucket.get(RunStatus.key(parameters))
     run = RunStatus.of(parameters, instance_id=environment["SD_INSTANCE_ID"], found=found)
-    if run.status.phase in ("done", "failed"):
+    phase = run.status.phase
+    if run.done or (phase in ENDS and _is_of_this_boot(run.status.updated_at, environment)):
         return  # the worker has told everything itself
     log = _log(folders)
-    failure = Failure(step=run.status.phase, message=_explain(environment), log_tail=log_tail(log or ""))
+    failure = Failure(
+        step="worker" if phase in ENDS else phase, message=_explain(environment), log_tail=log_tail(log or "")
+    )
     document = run.fail(failure)
     if document:
         bucket.put(run.keys.status, document)
     if log is not None:
         bucket.put(run.keys.log, log, PLAIN)
+
+
+def _is_of_this_boot(updated_at: str, environment: Mapping[str, str]) -> bool:
+    """Whether a status was written by what this boot has started, and not by an earlier attempt at the same run."""
+    return _moment(updated_at) >= _moment(environment["SD_BOOT_STARTED_AT"])
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.9 does not read the Z
 
 
 def _log(folders: Folders) -> Optional[str]:

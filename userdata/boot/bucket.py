@@ -31,7 +31,7 @@ class Bucket:
 
     def __init__(self, name: str, *, patience: Optional[Patience] = None) -> None:
         self.name = name
-        self._patience = patience or Patience(attempts=4, first_pause=2)
+        self._patience = patience or Patience(attempts=6, first_pause=2)  # a minute
 
     def get(self, key: str) -> Optional[str]:
         """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say."""

@@ -73,6 +73,7 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
             images_done=int(document["images_done"]),
             images_flagged=int(document.get("images_flagged", 0)),
             started_at=str(document["started_at"]),
+            updated_at=str(document["updated_at"]),
             error=_failure(document["error"]),
         )
     except (KeyError, TypeError, ValueError) as error:

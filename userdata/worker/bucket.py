@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # not Python's own
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 
+from userdata.boot.patience import Patience
 from userdata.worker.cost import Requests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Ten attempts with growing pauses bridge an outage of a minute or two.
-PATIENT = Config(
-    retries={"mode": "adaptive", "total_max_attempts": 10}, connect_timeout=10, read_timeout=60, max_pool_connections=10
-)
+Answer = TypeVar("Answer")
+CONFIG = Config(retries={"mode": "standard"}, connect_timeout=10, read_timeout=60, max_pool_connections=10)
+# botocore's attempts are for blips: its first pause after a 503 is 0.05 s at most, and its quota, which all threads
+# share, ends them sooner the longer S3 is away. Raising its attempts to ten was over within 3 s. These pauses, 91 s in
+# all, bridge an outage of a minute and a half.
+PATIENCE = Patience(attempts=9, first_pause=1, longest_pause=20)
 CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".json": "application/json",
@@ -27,15 +38,20 @@ CONTENT_TYPES = {
 }
 
 
+class _PassingError(Exception):
+    """Something that passes, though not within botocore's own attempts: the network, or S3 being busy."""
+
+
 class Bucket:
     """One bucket. Every method retries what can be retried, then raises botocore's error.
 
     `requests` counts what was asked of S3 so far, from any thread; what was asked again counts once.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, patience: Patience = PATIENCE) -> None:
         self.name = name
-        self._client: S3Client = boto3.client("s3", config=PATIENT)
+        self._patience = patience
+        self._client: S3Client = boto3.client("s3", config=CONFIG)
         self._lock = threading.Lock()
         self._requests = Requests()
 
@@ -49,13 +65,15 @@ class Bucket:
         """Stores `content`; its type follows from the ending of `key`."""
         self._count(put=1)
         content_type = CONTENT_TYPES[PurePosixPath(key).suffix]
-        self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
+        self._patiently(
+            lambda: self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
+        )
 
     def get(self, key: str) -> bytes | None:
         """The content of `key`, or None when there is no such object."""
         self._count(get=1)
         try:
-            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            return self._patiently(lambda: self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return None
@@ -63,13 +81,39 @@ class Bucket:
 
     def keys(self, prefix: str) -> set[str]:
         """All keys that begin with `prefix`."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return self._patiently(lambda: self._list(prefix))
+
+    def _list(self, prefix: str) -> set[str]:
         keys = set()
-        for page in pages:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
             self._count(put=1)
             keys |= {entry["Key"] for entry in page.get("Contents", [])}
         return keys
 
+    def _patiently(self, action: Callable[[], Answer]) -> Answer:
+        """What `action` returns, tried again for as long as what it raises is something that passes."""
+
+        def attempt() -> Answer:
+            try:
+                return action()
+            except (BotoCoreError, ClientError) as error:
+                if _passes(error):
+                    raise _PassingError(str(error)) from error
+                raise
+
+        try:
+            return self._patience.retry(attempt, on=_PassingError)
+        except _PassingError as error:
+            raise (error.__cause__ or error) from None
+
     def _count(self, *, put: int = 0, get: int = 0) -> None:
         with self._lock:
             self._requests = Requests(put=self._requests.put + put, get=self._requests.get + get)
+
+
+def _passes(error: BotoCoreError | ClientError) -> bool:
+    """Whether botocore itself would have gone on trying, had it not used up its attempts or its quota."""
+    if isinstance(error, ClientError):
+        metadata = error.response["ResponseMetadata"]
+        return "MaxAttemptsReached" in metadata or "RetryQuotaReached" in metadata
+    return isinstance(error, (ConnectionError, CredentialRetrievalError, HTTPClientError, IncompleteReadError))

@@ -238,19 +238,43 @@ def test_what_becomes_of_the_machine_after_the_worker(
         assert "the last line" in next(text for key, text in machine.objects().items() if key.endswith("/log.txt"))
 
 
-@pytest.mark.parametrize("phase", ["failed", "done"])
-def test_what_the_worker_has_told_itself_is_left_alone(machine: Machine, phase: str) -> None:
+def end_worker(machine: Machine, *, boot_started_at: str) -> None:
     machine.write_parameters()
-    machine.put(status_key(machine), earlier_status(machine, phase))
     machine.command("systemctl", "echo running")
     variables = {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
     machine.bash(
         machine.folders.bundle / "userdata/after-worker.sh",
         SD_BUCKET=machine.bucket_name,
         SD_INSTANCE_ID="i-0123456789abcdef0",
+        SD_BOOT_STARTED_AT=boot_started_at,
         **variables,
     )
+
+
+@pytest.mark.parametrize(
+    ("phase", "boot_started_at"),
+    [
+        ("failed", "2026-01-01T00:00:59.999Z"),
+        ("capped", "2026-01-01T00:00:59.999Z"),
+        ("done", "2026-01-01T00:00:59.999Z"),
+        ("done", "2026-01-01T00:01:00.001Z"),
+    ],
+)
+def test_what_the_worker_has_told_itself_is_left_alone(machine: Machine, phase: str, boot_started_at: str) -> None:
+    machine.put(status_key(machine), earlier_status(machine, phase))
+    end_worker(machine, boot_started_at=boot_started_at)
     assert machine.objects() == {status_key(machine): json.dumps(earlier_status(machine, phase))}
+    assert machine.calls == ["shutdown -P now"]
+
+
+@pytest.mark.parametrize("phase", ["failed", "capped"])
+def test_an_earlier_attempts_end_does_not_hide_that_this_worker_died(machine: Machine, phase: str) -> None:
+    machine.put(status_key(machine), earlier_status(machine, phase))
+    end_worker(machine, boot_started_at="2026-01-01T00:01:00.001Z")
+    status = machine.document("/status.json")
+    assert (status["phase"], status["images_done"]) == ("failed", 4)
+    assert status["error"]["step"] == "worker"
+    assert "ended with 1" in status["error"]["message"]
     assert machine.calls == ["shutdown -P now"]
 
 
