@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.command_error import aws_errors_in_words
+from scripts.command_line.plain_text import cell, print_plain
 from scripts.command_line.runs import Run
 from userdata.worker.cost import Cost
 from userdata.worker.layout import RunKeys
@@ -65,7 +66,7 @@ def show_costs(costs: list[RunCost], console: Console) -> None:
     table.add_column("$", justify="right")
     table.add_column("$ an image", justify="right")
     for one in costs:
-        table.add_row(one.run.run_id, one.run.started_at[:16].replace("T", " ") or "-", *_figures(one.cost))
+        table.add_row(cell(one.run.run_id), cell(one.run.started_at[:16].replace("T", " ") or "-"), *_figures(one.cost))
     table.add_section()
     table.add_row("all", "", "", str(sum(one.cost.images for one in costs if one.cost)), f"{total_usd(costs):.4f}", "")
     console.print(table)
@@ -73,11 +74,11 @@ def show_costs(costs: list[RunCost], console: Console) -> None:
     if any(receipt.at_most for receipt in receipts):
         console.print("Spot attempts whose price was never seen count at the on-demand price: at most.")
     for source in sorted({receipt.source for receipt in receipts}):
-        console.print(f"Prices: {source}.", markup=False, highlight=False)
+        print_plain(f"Prices: {source}.", console)
     unknown = sum(one.cost is None for one in costs)
     if unknown:
         console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or of a type without a price.")
-    console.print(NOT_IN_IT, markup=False, highlight=False)
+    print_plain(NOT_IN_IT, console)
 
 
 def _figures(cost: Cost | None) -> tuple[str, str, str, str]:

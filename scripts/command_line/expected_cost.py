@@ -14,6 +14,7 @@ from rich.table import Table
 from scripts.command_line.deployment import RETRIES
 from scripts.command_line.estimate import Estimate, Preparation, estimates, types_to_show
 from scripts.command_line.instance import instance_state
+from scripts.command_line.plain_text import print_plain
 from scripts.command_line.plan import Plan
 from scripts.command_line.price_list import find_prices
 from scripts.command_line.remaining_cost import Remaining, bucket_contents, expected_contents, remaining
@@ -111,7 +112,7 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
         left.add_row(line.when, line.what, f"{line.usd_per_month:.2f}")
     console.print(left)
     for note in _notes(cost):
-        console.print(note, markup=False, highlight=False)
+        print_plain(note, console)
 
 
 def _notes(cost: ExpectedCost) -> list[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.download import RemoteFile, download, files_of
+from scripts.command_line.plain_text import cell, print_plain
 from scripts.command_line.runs import Run
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def show_runs(runs: list[Run], console: Console) -> None:
         done = f"{status.images_done} of {status.images_total}" if status else "-"
         if status and status.images_flagged:
             done += f" ({status.images_flagged} flagged)"
-        table.add_row(run.run_id, started, status.phase if status else "unknown", done)
+        table.add_row(cell(run.run_id), cell(started), status.phase if status else "unknown", done)
     console.print(table)
     for run in runs:
         if run.status and run.status.error:
             error = run.status.error
-            console.print(f"{run.run_id} failed at {error.step}: {error.message}", markup=False, highlight=False)
+            print_plain(f"{run.run_id} failed at {error.step}: {error.message}", console)
         if run.status and run.status.note:
-            console.print(f"{run.run_id}: {run.status.note}", markup=False, highlight=False)
+            print_plain(f"{run.run_id}: {run.status.note}", console)
 
 
 def fetch_runs(s3: S3Client, bucket: str, runs: list[Run], folder: Path, console: Console) -> None:

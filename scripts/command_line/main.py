@@ -19,6 +19,7 @@ from scripts.command_line.fetch_results import fetch_runs, show_runs
 from scripts.command_line.hold import hold_instance
 from scripts.command_line.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.parameter_options import with_parameter_options
+from scripts.command_line.plain_text import print_plain
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
 from scripts.command_line.stop import stop_instance
@@ -152,5 +153,5 @@ def main() -> None:
     try:
         app(prog_name="sd")
     except CommandError as error:
-        Console(stderr=True).print(f"sd: {error}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(f"sd: {error}", Console(stderr=True), soft_wrap=True)
         sys.exit(error.exit_status)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.deployment import RETRIES
+from scripts.command_line.plain_text import print_plain
 from userdata.worker.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.image_request import ImageRequest, next_seed
 from userdata.worker.initial_image import InitialImage, read_image
@@ -96,7 +97,7 @@ def replay_here(
     if not same:
         told += [f"  {difference}" for difference in differences(record, drawn_with)]
     for line in told:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_plain(line, console, soft_wrap=True)
     return same
 
 

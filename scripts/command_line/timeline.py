@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.plain_text import cell
 from userdata.worker.layout import BOOTS, RunKeys
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def show_timelines(timelines: list[Timeline], console: Console) -> None:
         table.add_column("after s", justify="right")
         table.add_column("takes s", justify="right")
         for name, offset, seconds, bar in timeline.rows():
-            table.add_row(name, bar, f"{offset:.1f}", f"{seconds:.1f}")
+            table.add_row(cell(name), bar, f"{offset:.1f}", f"{seconds:.1f}")
         console.print(table)
 
 

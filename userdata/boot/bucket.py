@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
 
 from userdata.boot.commands import CommandError, answer_of
+from userdata.boot.disk_space import check_space
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
 
@@ -37,12 +38,16 @@ class Bucket:
         """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say."""
         return self._found(key, lambda: self._copy(f"s3://{self.name}/{key}", "-"))
 
-    def get_file(self, key: str, path: Path) -> bool:
-        """Writes an object to `path`; False when there is no such object. Raises `StepError` as `get` does."""
+    def get_file(self, key: str, path: Path, *, needed: float = 0) -> bool:
+        """Writes an object to `path`; False when there is no such object.
+
+        Raises `StepError` as `get` does, and when the disk has not `needed` bytes free.
+        """
         source = f"s3://{self.name}/{key}"
 
         def fetch() -> str:
             _remove_unfinished(path)
+            check_space(path, needed)
             return self._copy(source, str(path), seconds=FILE_SECONDS)
 
         return self._found(key, fetch) is not None

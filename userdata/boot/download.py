@@ -7,7 +7,6 @@ import http.client
 import logging
 import os
 import re
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Dict, Optional
 from urllib.parse import urlsplit
 
+from userdata.boot.disk_space import amount, check_space
 from userdata.boot.file_hash import CHUNK_BYTES, sha256_of
 from userdata.boot.patience import Patience
 from userdata.boot.step_error import StepError
@@ -102,7 +102,8 @@ class _Download:
         if self._is_there():
             logger.info("%s is already there", self.destination)
             return
-        self._check_space()
+        missing = max(0, (self.pinned.bytes or 0) - self._size())
+        check_space(self.destination, missing + self.manner.margin_bytes)
         for last in (False, True):
             self._fetch_whole()
             found = sha256_of(self.part)
@@ -141,15 +142,6 @@ class _Download:
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _check_space(self) -> None:
-        needed = max(0, (self.pinned.bytes or 0) - self._size()) + self.manner.margin_bytes
-        free = shutil.disk_usage(self.destination.parent).free
-        if free < needed:
-            raise StepError(
-                f"{self.destination.parent} has {_amount(free)} free, but {self.destination.name} needs "
-                f"{_amount(needed)} with a margin. Deploy again with a larger VolumeSize."
-            )
-
     def _fetch_whole(self) -> None:
         """Fetches until the part is complete; only attempts without progress count, so that any loop ends."""
         pauses = self.manner.patience.pauses()
@@ -166,7 +158,7 @@ class _Download:
                 if pause is None:
                     raise StepError(
                         f"{self.pinned.url} could not be fetched: {error}. Check the network and the address, then "
-                        f"start the instance again: it goes on at {_amount(furthest)}."
+                        f"start the instance again: it goes on at {amount(furthest)}."
                     ) from error
                 pause = max(pause, min(error.after_seconds or 0, LONGEST_RETRY_AFTER_SECONDS))
                 logger.warning("%s; trying again in %g s", error, pause)
@@ -227,10 +219,10 @@ class _Download:
         self._check_total(total)
         received = self._write(response, offset)
         if coming is not None and received < coming:
-            raise _PassingError(f"{self.pinned.url}: the connection ended {_amount(coming - received)} early")
+            raise _PassingError(f"{self.pinned.url}: the connection ended {amount(coming - received)} early")
         size = self._size()
         if self.pinned.bytes is not None and size < self.pinned.bytes:
-            raise _PassingError(f"{self.pinned.url}: the answer ended after {_amount(size)}")
+            raise _PassingError(f"{self.pinned.url}: the answer ended after {amount(size)}")
         self._check_total(size)
 
     def _place(self, response: Any, offset: int, coming: Optional[int]) -> tuple[int, Optional[int]]:
@@ -269,8 +261,8 @@ class _Download:
 
     def _log_progress(self, have: int, speed: float) -> None:
         whole = self.pinned.bytes
-        share = f" of {_amount(whole)} ({100 * have // whole}%)" if whole else ""
-        logger.info("%s: %s%s, %s/s", self.destination.name, _amount(have), share, _amount(speed))
+        share = f" of {amount(whole)} ({100 * have // whole}%)" if whole else ""
+        logger.info("%s: %s%s, %s/s", self.destination.name, amount(have), share, amount(speed))
 
 
 def request_headers(token: Optional[str]) -> Dict[str, str]:
@@ -314,10 +306,3 @@ class Redirects(urllib.request.HTTPRedirectHandler):
 def _seconds(retry_after: Optional[str]) -> Optional[float]:
     # The other form, a date, is left to the usual pauses: the clock may not be set this early.
     return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
-
-
-def _amount(size: float) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size:.0f} bytes"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
@@ -39,7 +40,7 @@ def provide_own_file(
     file = folder / reference.rsplit("/", 1)[-1]
     note = _read(folder / NOTE)
     if reference.startswith(S3):
-        return _from_s3(reference, file, note)
+        return _from_s3(reference, file, note, manner)
     if note.get("reference") == reference and file.exists():
         logger.info("%s is already there, from commit %s", reference, note.get("commit"))
         return file
@@ -63,7 +64,7 @@ def _from_hub(
     return file
 
 
-def _from_s3(reference: str, file: Path, note: Mapping[str, Any]) -> Path:
+def _from_s3(reference: str, file: Path, note: Mapping[str, Any], manner: Optional[Manner]) -> Path:
     name, _, key = reference[len(S3) :].partition("/")
     bucket = Bucket(name)
     head = bucket.head(key)
@@ -74,9 +75,13 @@ def _from_s3(reference: str, file: Path, note: Mapping[str, Any]) -> Path:
         return file
     part = part_of(file)
     file.parent.mkdir(parents=True, exist_ok=True)
+    needed = head["ContentLength"] + (manner or Manner()).margin_bytes
     # The command checks what it receives against the object's own checksum and tries parts of it again.
-    if not bucket.get_file(key, part) or part.stat().st_size != head["ContentLength"]:
+    if not bucket.get_file(key, part, needed=needed) or part.stat().st_size != head["ContentLength"]:
         raise StepError(f"{reference} changed while it was fetched. Start the instance again.")
+    # The note must not reach the disk before what it vouches for.
+    with part.open("rb") as content:
+        os.fsync(content.fileno())
     part.replace(file)
     _write(file.parent / NOTE, {"reference": reference, "etag": head["ETag"], "bytes": head["ContentLength"]})
     return file

@@ -15,6 +15,7 @@ from scripts.command_line.audit.rates import MonthlyRates
 from scripts.command_line.audit.watching import alarms, log_groups
 from scripts.command_line.command_error import aws_errors_in_words
 from scripts.command_line.deployment import RETRIES
+from scripts.command_line.plain_text import cell, print_plain
 
 
 def find_leftovers(session: boto3.Session) -> list[Leftover]:
@@ -55,12 +56,12 @@ def show_leftovers(left: list[Leftover], console: Console) -> None:
     table.add_column("$ a month", justify="right")
     for one in left:
         price = "not known" if one.usd_per_month is None else f"{one.usd_per_month:.2f}"
-        table.add_row(one.kind, one.id, one.detail, price)
+        table.add_row(one.kind, cell(one.id), cell(one.detail), price)
     console.print(table)
     console.print("To remove it:")
     for one in left:
         warning = "   # deletes your images" if one.is_result else ""
-        console.print(f"  {one.command}{warning}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(f"  {one.command}{warning}", console, soft_wrap=True)
 
 
 def _dearest_first(one: Leftover) -> tuple[bool, float, str, str]:

@@ -1,5 +1,6 @@
 import functools
 import hashlib
+import shutil
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def test_an_object_is_fetched_again_when_its_owner_replaces_it(tmp_path: Path, b
     assert downloads.own(reference, tmp_path).stat().st_ino == fetched.st_ino
     s3.put_object(Bucket=bucket_name, Key="xl/mine.safetensors", Body=CONTENT[::-1])
     assert downloads.own(reference, tmp_path).read_bytes() == CONTENT[::-1]
+
+
+def test_a_disk_too_small_for_an_object_is_told_before_it_is_fetched(
+    tmp_path: Path, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boto3.client("s3").put_object(Bucket=bucket_name, Key="mine.safetensors", Body=CONTENT)
+    free = shutil._ntuple_diskusage(10_000, 3001, len(CONTENT) - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with pytest.raises(StepError, match=r"7.0 kB free.*needs 7.0 kB.*VolumeSize"):
+        Downloads({}, manner=ONCE).own(f"s3://{bucket_name}/mine.safetensors", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_object_that_is_not_there_is_told(tmp_path: Path, bucket_name: str) -> None:

@@ -14,6 +14,8 @@ from scripts.command_line.main import app
 from scripts.command_line.results_bucket import find_bucket
 from scripts.command_line.runs import choose_runs, list_runs
 from tests.unit.command_line.conftest import Account
+from userdata.worker.layout import RunKeys
+from userdata.worker.status import Failure, Status
 
 QUIET = Console(quiet=True)
 
@@ -46,6 +48,16 @@ def test_all_runs_are_listed_the_latest_last_and_a_failure_says_why(account: Acc
     assert listed[:3] == ["c-first", "b-second", "a-third"]
     assert "a-third failed at weights: The disk is full." in lines
     assert lines[-1] == f"3 images -> {tmp_path}"
+
+
+def test_what_others_wrote_is_shown_and_neither_obeyed_nor_taken_for_markup(account: Account) -> None:
+    account.deploy()
+    run_id = "[red]a-horse\x1b[2J"
+    failure = Failure("weights", "No [/bold] \x1b]0;title\x07.", "")
+    account.put(RunKeys(run_id).status, Status(run_id, "i-1", "failed", 0, 1, error=failure).to_json().encode())
+    _, lines = results("--list")
+    assert lines[1].startswith("[red]a-horse\\x1b[2J ")
+    assert lines[-1] == "[red]a-horse\\x1b[2J failed at weights: No [/bold] \\x1b]0;title\\x07."
 
 
 def test_listing_alone_downloads_nothing(account: Account, tmp_path: Path) -> None:
