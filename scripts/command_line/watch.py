@@ -15,6 +15,7 @@ from scripts.command_line.command_error import CommandError
 from scripts.command_line.deployment import RETRIES, Deployment
 from scripts.command_line.instance import InstanceState, instance_state
 from scripts.command_line.runs import read_status
+from userdata.worker.passing_errors import passes
 from userdata.worker.status import Status
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ DOING = {
     "capped": "Ended at MaxSpend",
     "failed": "Failed",
 }
+OUT_OF_REACH = "AWS cannot be reached: trying again"
+# A laptop changes its network, or wakes up.
+OUT_OF_REACH_SECONDS = 300
 
 
 def watch_run(
@@ -40,7 +44,8 @@ def watch_run(
     """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
     Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
-    was told before the instance was last started is an earlier attempt's.
+    was told before the instance was last started is an earlier attempt's. The run does not need the watcher: a network
+    that is away for less than `OUT_OF_REACH_SECONDS` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -53,24 +58,36 @@ def watch_run(
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(DOING["boot"], total=None)
+        reached_at = time.monotonic()
         while time.monotonic() < deadline:
-            # The state is read before the status: an instance stops only after its last status is written.
-            state = instance_state(session, deployment)
-            status = _current(read_status(s3, deployment.bucket, run_id), state)
+            try:
+                state, status = _look(session, s3, deployment, run_id)
+            except CommandError as error:
+                if not passes(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
+                    raise
+                progress.update(task, description=OUT_OF_REACH)
+                time.sleep(every_seconds)
+                continue
+            reached_at = time.monotonic()
+            progress.update(task, description=DOING[status.phase if status else "boot"])
             if status:
-                progress.update(
-                    task,
-                    description=DOING[status.phase],
-                    completed=status.images_done,
-                    total=status.images_total or None,
-                )
-            _raise_failure(s3, deployment, run_id, status, state)
+                progress.update(task, completed=status.images_done, total=status.images_total or None)
             if status and status.phase in ("done", "capped"):
                 return status
             if state.name not in ("pending", "running"):
                 raise CommandError(_ended_early(deployment.instance_id, state, run_id))
             time.sleep(every_seconds)
     raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
+
+
+def _look(
+    session: boto3.Session, s3: S3Client, deployment: Deployment, run_id: str
+) -> tuple[InstanceState, Status | None]:
+    # The state is read before the status: an instance stops only after its last status is written.
+    state = instance_state(session, deployment)
+    status = _current(read_status(s3, deployment.bucket, run_id), state)
+    _raise_failure(s3, deployment, run_id, status, state)
+    return state, status
 
 
 def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:

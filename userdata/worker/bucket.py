@@ -9,26 +9,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # not Python's own
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from userdata.boot.patience import Patience
 from userdata.worker.cost import Requests
+from userdata.worker.passing_errors import passes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Answer = TypeVar("Answer")
 CONFIG = Config(retries={"mode": "standard"}, connect_timeout=10, read_timeout=60, max_pool_connections=10)
-# botocore's attempts are for blips: its first pause after a 503 is 0.05 s at most, and its quota, which all threads
-# share, ends them sooner the longer S3 is away. Raising its attempts to ten was over within 3 s. These pauses, 91 s in
-# all, bridge an outage of a minute and a half.
+# 91 s in all, around botocore's own attempts. Rejected: more of those. Ten were over within 3 s, and all threads share
+# a quota that ends them sooner the longer S3 is away.
 PATIENCE = Patience(attempts=9, first_pause=1, longest_pause=20)
 CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
@@ -97,7 +90,7 @@ class Bucket:
             try:
                 return action()
             except (BotoCoreError, ClientError) as error:
-                if _passes(error):
+                if passes(error):
                     raise _PassingError(str(error)) from error
                 raise
 
@@ -109,11 +102,3 @@ class Bucket:
     def _count(self, *, put: int = 0, get: int = 0) -> None:
         with self._lock:
             self._requests = Requests(put=self._requests.put + put, get=self._requests.get + get)
-
-
-def _passes(error: BotoCoreError | ClientError) -> bool:
-    """Whether botocore itself would have gone on trying, had it not used up its attempts or its quota."""
-    if isinstance(error, ClientError):
-        metadata = error.response["ResponseMetadata"]
-        return "MaxAttemptsReached" in metadata or "RetryQuotaReached" in metadata
-    return isinstance(error, (ConnectionError, CredentialRetrievalError, HTTPClientError, IncompleteReadError))

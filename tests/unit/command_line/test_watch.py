@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console
 
-from scripts.command_line.command_error import CommandError
-from scripts.command_line.deployment import need_deployment
+from scripts.command_line import watch as watch_module
+from scripts.command_line.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.deployment import Deployment, need_deployment
+from scripts.command_line.instance import InstanceState, instance_state
 from scripts.command_line.watch import watch_run
 from tests.unit.command_line.conftest import Account, run_of
 from userdata.worker.status import Status
@@ -76,3 +80,51 @@ def test_an_instance_that_stopped_without_a_word_is_told_with_the_way_on(account
     account.ec2.stop_instances(InstanceIds=[account.instance_id])
     with pytest.raises(CommandError, match="is stopped, but run .* is not done. Start it again: `sd start`"):
         watch(account)
+
+
+def fail(account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, *, looks: int) -> None:
+    """So many looks at the instance end with `error`."""
+    errors = iter([error] * looks)
+
+    def look(session: boto3.Session, deployment: Deployment) -> InstanceState:
+        for one in errors:
+            with aws_errors_in_words("look at the instance"):
+                raise one
+        return instance_state(session, deployment)
+
+    monkeypatch.setattr(watch_module, "instance_state", look)
+
+
+def busy(code: str, **metadata: object) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, "DescribeInstances")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EndpointConnectionError(endpoint_url="https://ec2.invalid"), busy("Unavailable", MaxAttemptsReached=True)],
+)
+def test_a_network_that_comes_back_ends_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    account.deploy()
+    account.put_run(run_of(), images=2)
+    fail(account, monkeypatch, error, looks=3)
+    assert watch(account).images_done == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "seconds"),
+    [
+        (EndpointConnectionError(endpoint_url="https://ec2.invalid"), "Could not connect", 0.05),
+        (busy("ExpiredToken"), "ExpiredToken", 300),
+    ],
+    ids=["away for too long", "will not pass"],
+)
+def test_what_does_not_come_back_is_told(
+    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str, seconds: float
+) -> None:
+    account.deploy()
+    monkeypatch.setattr(watch_module, "OUT_OF_REACH_SECONDS", seconds)
+    fail(account, monkeypatch, error, looks=10_000)
+    with pytest.raises(CommandError, match=told):
+        watch(account, hours=0.005)
