@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Answer = TypeVar("Answer")
-CONFIG = Config(retries={"mode": "standard"}, connect_timeout=10, read_timeout=60, max_pool_connections=10)
+# Short, since each is met up to eighteen times: a network that swallows everything must not cost hours.
+CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=20, max_pool_connections=10
+)
 # 91 s in all, around botocore's own attempts. Rejected: more of those. Ten were over within 3 s, and all threads share
 # a quota that ends them sooner the longer S3 is away.
 PATIENCE = Patience(attempts=9, first_pause=1, longest_pause=20)
