@@ -25,7 +25,7 @@ from scripts.command_line.before_deploy import (
 )
 from scripts.command_line.check import Check
 from scripts.command_line.command_error import CommandError
-from scripts.command_line.plain_text import cell, printable
+from scripts.command_line.plain_text import cell
 from scripts.command_line.plan import Plan
 from scripts.command_line.spending import check_spend
 
@@ -84,7 +84,7 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     for check in checks:
         table.add_row(check.name, Text(check.state, COLOURS[check.state]), cell(check.found))
         if check.mend:
-            table.add_row("", "", Text(printable(f"-> {check.mend}"), "bold"))
+            table.add_row("", "", cell(f"-> {check.mend}", "bold"))
     console.print(table)
 
 

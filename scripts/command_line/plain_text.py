@@ -16,9 +16,12 @@ def printable(text: str) -> str:
     return "".join(character if _is_shown(character) else repr(character)[1:-1] for character in text)
 
 
-def cell(text: str) -> Text:
-    """`text` for a table, of which nothing is taken for Rich's markup or for a command to the terminal."""
-    return Text(printable(text))
+def cell(text: str, style: str = "") -> Text:
+    """`text` for a table, of which nothing is taken for Rich's markup or for a command to the terminal.
+
+    `style` is Rich's, for example `bold`.
+    """
+    return Text(printable(text), style)
 
 
 def print_plain(text: str, console: Console, *, soft_wrap: bool = False) -> None:

@@ -16,7 +16,7 @@ from scripts.command_line.deployment import RETRIES, Deployment
 from scripts.command_line.instance import InstanceState, instance_state
 from scripts.command_line.runs import read_status
 from userdata.worker.passing_errors import passes
-from userdata.worker.status import Status
+from userdata.worker.status import ENDED_EARLY, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -100,7 +100,7 @@ def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
 
 def _current(status: Status | None, state: InstanceState) -> Status | None:
     """The status, unless it tells of an end that came before the instance was last started."""
-    if status is None or status.phase not in ("failed", "capped") or state.launched_at is None:
+    if status is None or status.phase not in ENDED_EARLY or state.launched_at is None:
         return status
     return status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
 

@@ -17,8 +17,8 @@ as_root = pytest.mark.skipif(
 )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root runs the machines as someone else")
-def test_an_ordinary_user_stays_who_they_are() -> None:
+def test_an_ordinary_user_stays_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert ordinary_user(ROOT).command_prefix == ()
 
 

@@ -23,12 +23,10 @@ from userdata.boot.step_error import StepError
 from userdata.boot.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
-from userdata.worker.status import Failure, log_tail
+from userdata.worker.status import ENDED_EARLY, Failure, log_tail
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
-# Phases in which a run stays until it is started again. `done` is another: it is never left.
-ENDS = ("failed", "capped")
 # systemd ends this after the unit's TimeoutStopSec, and with it the power-off that is still to come: a bucket that does
 # not answer must not use that time up.
 GOING_DOWN_SECONDS = 20
@@ -126,11 +124,11 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], environment: 
     found = bucket.get(RunStatus.key(parameters))
     run = RunStatus.of(parameters, instance_id=environment["SD_INSTANCE_ID"], found=found)
     phase = run.status.phase
-    if run.done or (phase in ENDS and _is_of_this_boot(run.status.updated_at, environment)):
+    if run.done or (phase in ENDED_EARLY and _is_of_this_boot(run.status.updated_at, environment)):
         return  # the worker has told everything itself
     log = _log(folders)
     failure = Failure(
-        step="worker" if phase in ENDS else phase, message=_explain(environment), log_tail=log_tail(log or "")
+        step="worker" if phase in ENDED_EARLY else phase, message=_explain(environment), log_tail=log_tail(log or "")
     )
     document = run.fail(failure)
     if document:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from userdata.boot.bucket import Bucket
+from userdata.boot.download import put_in_place
 from userdata.boot.file_hash import sha256_of
 from userdata.boot.packed_folder import MANIFEST, folder_fingerprint, pack_folder, unpack_folder
 from userdata.boot.patience import Patience
@@ -124,7 +125,7 @@ class Cache:
             found = sha256_of(part)
             if found != sha256:
                 raise StepError(f"its SHA-256 is {found}")
-            part.replace(file)
+            put_in_place(part, file)
             return True
         finally:
             part.unlink(missing_ok=True)

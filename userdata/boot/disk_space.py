@@ -1,4 +1,4 @@
-"""Whether a file that is to be fetched fits on the disk."""
+"""Whether what is to be fetched fits on the disk."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 from userdata.boot.step_error import StepError
 
 
-def check_space(file: Path, needed: float) -> None:
-    """Raises `StepError` when the disk of `file`, whose folder exists, has not `needed` bytes free."""
-    free = shutil.disk_usage(file.parent).free
+def check_space(place: Path, needed: float) -> None:
+    """Raises `StepError` when the disk has not `needed` bytes free for what will be at `place`.
+
+    Its folder exists.
+    """
+    free = shutil.disk_usage(place.parent).free
     if free < needed:
         raise StepError(
-            f"{file.parent} has {amount(free)} free, but {file.name} needs {amount(needed)} with a margin. "
+            f"{place.parent} has {amount(free)} free, but {place.name} needs {amount(needed)} with a margin. "
             "Deploy again with a larger VolumeSize."
         )
 

@@ -79,6 +79,13 @@ def part_of(destination: Path) -> Path:
     return destination.with_name(destination.name + ".part")
 
 
+def put_in_place(part: Path, destination: Path) -> None:
+    """Gives a whole file its name. The stamp or note that vouches for it must not reach the disk before its content."""
+    with part.open("rb") as content:
+        os.fsync(content.fileno())
+    part.replace(destination)
+
+
 def write_stamp(destination: Path, sha256: str) -> None:
     """Vouches for a finished file: `download` does not hash it again."""
     _stamp_of(destination).write_text(sha256 + "\n", "ascii")
@@ -133,10 +140,7 @@ class _Download:
 
     def _keep(self) -> None:
         self.stamp.unlink(missing_ok=True)
-        # A stamp must not reach the disk before what it vouches for.
-        with self.part.open("rb") as file:
-            os.fsync(file.fileno())
-        self.part.replace(self.destination)
+        put_in_place(self.part, self.destination)
         write_stamp(self.destination, self.pinned.sha256)
 
     def _size(self) -> int:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from userdata.boot.bucket import Bucket
 from userdata.boot.cache import Cache
-from userdata.boot.download import Manner, download, part_of, write_stamp
+from userdata.boot.download import Manner, download, part_of, put_in_place, write_stamp
 from userdata.boot.hub import pin_hub_file
 from userdata.boot.step_error import StepError
 from userdata.worker.catalogue import S3, hub_parts
@@ -79,10 +78,7 @@ def _from_s3(reference: str, file: Path, note: Mapping[str, Any], manner: Option
     # The command checks what it receives against the object's own checksum and tries parts of it again.
     if not bucket.get_file(key, part, needed=needed) or part.stat().st_size != head["ContentLength"]:
         raise StepError(f"{reference} changed while it was fetched. Start the instance again.")
-    # The note must not reach the disk before what it vouches for.
-    with part.open("rb") as content:
-        os.fsync(content.fileno())
-    part.replace(file)
+    put_in_place(part, file)
     _write(file.parent / NOTE, {"reference": reference, "etag": head["ETag"], "bytes": head["ContentLength"]})
     return file
 

@@ -19,6 +19,7 @@ from typing import Callable, Iterable, Iterator, List, Mapping, TypeVar
 
 from userdata.boot.bucket import Bucket
 from userdata.boot.commands import answer_of
+from userdata.boot.disk_space import check_space
 from userdata.boot.file_hash import sha256_of
 from userdata.boot.step_error import StepError
 from userdata.worker.status import utc_now
@@ -90,10 +91,8 @@ def unpack_folder(bucket: Bucket, prefix: str, folder: Path) -> bool:
     parts, needed = _read_manifest(text)
     whole = _emptied(folder.with_name(f".{folder.name}.unpacking"))
     staging = _emptied(folder.with_name(f".{folder.name}.parts"))
-    free = shutil.disk_usage(folder.parent).free
     try:
-        if free < needed + MARGIN_BYTES:
-            raise StepError(f"{folder.parent} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are needed")
+        check_space(folder, needed + MARGIN_BYTES)
 
         def unpack(part: Part) -> None:
             file = staging / part.name

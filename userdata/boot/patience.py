@@ -11,6 +11,10 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
+def _any(_: Exception) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Patience:
     """`attempts` in all; the pauses between them, in seconds, double from `first_pause` up to `longest_pause`.
@@ -30,12 +34,19 @@ class Patience:
             yield pause
             pause = min(2 * pause, self.longest_pause)
 
-    def retry(self, action: Callable[[], Result], *, on: Type[Exception]) -> Result:
-        """What `action` returns, tried again when it raises `on`; the last attempt's exception passes through."""
+    def retry(
+        self, action: Callable[[], Result], *, on: Type[Exception], passes: Callable[[Exception], bool] = _any
+    ) -> Result:
+        """What `action` returns, tried again when it raises an `on` that `passes`, which by default is every one.
+
+        Any other exception, and the last attempt's, go through as they are.
+        """
         for pause in self.pauses():
             try:
                 return action()
             except on as error:
+                if not passes(error):
+                    raise
                 logger.warning("%s; trying again in %g s", error, pause)
                 self.sleep(pause)
         return action()

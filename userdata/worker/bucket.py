@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from userdata.boot.patience import Patience
 from userdata.worker.cost import Requests
@@ -32,10 +32,6 @@ CONTENT_TYPES = {
     ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
 }
-
-
-class _PassingError(Exception):
-    """Something that passes, though not within botocore's own attempts: the network, or S3 being busy."""
 
 
 class Bucket:
@@ -77,30 +73,13 @@ class Bucket:
 
     def keys(self, prefix: str) -> set[str]:
         """All keys that begin with `prefix`."""
-        return self._patiently(lambda: self._list(prefix))
-
-    def _list(self, prefix: str) -> set[str]:
-        keys = set()
-        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
-            self._count(put=1)
-            keys |= {entry["Key"] for entry in page.get("Contents", [])}
-        return keys
+        paginator = self._client.get_paginator("list_objects_v2")
+        pages = self._patiently(lambda: list(paginator.paginate(Bucket=self.name, Prefix=prefix)))
+        self._count(put=len(pages))
+        return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
 
     def _patiently(self, action: Callable[[], Answer]) -> Answer:
-        """What `action` returns, tried again for as long as what it raises is something that passes."""
-
-        def attempt() -> Answer:
-            try:
-                return action()
-            except (BotoCoreError, ClientError) as error:
-                if passes(error):
-                    raise _PassingError(str(error)) from error
-                raise
-
-        try:
-            return self._patience.retry(attempt, on=_PassingError)
-        except _PassingError as error:
-            raise (error.__cause__ or error) from None
+        return self._patience.retry(action, on=Exception, passes=passes)
 
     def _count(self, *, put: int = 0, get: int = 0) -> None:
         with self._lock:

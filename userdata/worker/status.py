@@ -9,6 +9,8 @@ from datetime import datetime, timezone
 from typing import Optional
 
 PHASES = ("boot", "driver", "environment", "weights", "model", "generating", "uploading", "done", "capped", "failed")
+# A run in one of them has ended without being done, until it is started again.
+ENDED_EARLY = ("capped", "failed")
 LOG_TAIL_LINES = 40
 
 

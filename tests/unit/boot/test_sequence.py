@@ -192,6 +192,27 @@ def test_a_boot_that_is_killed_does_not_leave_the_machine_running(
     assert machine.calls == calls
 
 
+def end_worker(
+    machine: Machine,
+    *,
+    how: tuple[str, str, str] = ("exit-code", "exited", "1"),
+    boot_started_at: str = "2026-01-01T00:00:00.000Z",
+) -> None:
+    """Does what systemd does after a worker that has ended; `how` is its result, exit code and exit status."""
+    machine.write_parameters()
+    machine.command("systemctl", "echo running")
+    done = machine.bash(
+        machine.folders.bundle / "userdata/after-worker.sh",
+        SD_BUCKET=machine.bucket_name,
+        SD_INSTANCE_ID="i-0123456789abcdef0",
+        SD_BOOT_STARTED_AT=boot_started_at,
+        SERVICE_RESULT=how[0],
+        EXIT_CODE=how[1],
+        EXIT_STATUS=how[2],
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("worker", "parameters", "phase", "calls"),
     [
@@ -208,25 +229,15 @@ def test_what_becomes_of_the_machine_after_the_worker(
     machine: Machine, worker: Ending, parameters: dict[str, str], phase: str, calls: list[str]
 ) -> None:
     machine.parameters.update(parameters)
-    machine.write_parameters()
     machine.put(status_key(machine), earlier_status(machine, "generating"))
-    machine.command("systemctl", "echo running")
     machine.folders.logs.mkdir(parents=True)
     machine.folders.worker_log.write_text("one line\nthe last line\n")
-    variables = {
+    how = {
         Ending.FINISHED: ("success", "exited", "0"),
         Ending.STOPPED: ("success", "killed", "TERM"),
         Ending.FAILED: ("signal", "killed", "KILL"),
     }[worker]
-    done = machine.bash(
-        machine.folders.bundle / "userdata/after-worker.sh",
-        SD_BUCKET=machine.bucket_name,
-        SD_INSTANCE_ID="i-0123456789abcdef0",
-        SERVICE_RESULT=variables[0],
-        EXIT_CODE=variables[1],
-        EXIT_STATUS=variables[2],
-    )
-    assert done.returncode == 0, done.stderr
+    end_worker(machine, how=how)
     assert machine.calls == calls
     status = machine.document("/status.json")
     assert status["phase"] == phase
@@ -236,19 +247,6 @@ def test_what_becomes_of_the_machine_after_the_worker(
         assert "killed by signal KILL" in status["error"]["message"]
         assert status["error"]["log_tail"] == "one line\nthe last line"
         assert "the last line" in next(text for key, text in machine.objects().items() if key.endswith("/log.txt"))
-
-
-def end_worker(machine: Machine, *, boot_started_at: str) -> None:
-    machine.write_parameters()
-    machine.command("systemctl", "echo running")
-    variables = {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
-    machine.bash(
-        machine.folders.bundle / "userdata/after-worker.sh",
-        SD_BUCKET=machine.bucket_name,
-        SD_INSTANCE_ID="i-0123456789abcdef0",
-        SD_BOOT_STARTED_AT=boot_started_at,
-        **variables,
-    )
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_an_instance_that_stopped_without_a_word_is_told_with_the_way_on(account
         watch(account)
 
 
-def fail(account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, *, looks: int) -> None:
+def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, *, looks: int) -> None:
     """So many looks at the instance end with `error`."""
     errors = iter([error] * looks)
 
@@ -108,7 +108,7 @@ def test_a_network_that_comes_back_ends_nothing(
 ) -> None:
     account.deploy()
     account.put_run(run_of(), images=2)
-    fail(account, monkeypatch, error, looks=3)
+    fail(monkeypatch, error, looks=3)
     assert watch(account).images_done == 2
 
 
@@ -125,6 +125,6 @@ def test_what_does_not_come_back_is_told(
 ) -> None:
     account.deploy()
     monkeypatch.setattr(watch_module, "OUT_OF_REACH_SECONDS", seconds)
-    fail(account, monkeypatch, error, looks=10_000)
+    fail(monkeypatch, error, looks=10_000)
     with pytest.raises(CommandError, match=told):
         watch(account, hours=0.005)
