@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 
 from userdata.worker.garbage_collection import collector_at_rest
+from userdata.worker.transformers_index import remember_index
+from userdata.worker.unused_libraries import import_no_compiler, import_nothing_distributed
+
+# Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
+# it comes back from a file, from the network or from the GPU, which it does some thousand times meanwhile.
+TURN_SECONDS = 0.0005
 
 
 def start_imports() -> None:
     """Begins to import torch, diffusers and what the worker has around them, in the background.
 
     Whoever imports one of them meanwhile waits for it, as Python's import system has it. What goes wrong here is left
-    to them: they meet it again, where it can be told.
+    to them: they meet it again, where it can be told. Parts that no run uses are left out, for this process.
     """
+    sys.setswitchinterval(TURN_SECONDS)
     threading.Thread(target=_import, name="imports", daemon=True).start()
 
 
 def _import() -> None:
     # In the order in which an attempt imports them, so that no two threads wait for each other.
     with collector_at_rest(), contextlib.suppress(Exception):
-        import userdata.worker.compvis_drawing
-        import userdata.worker.drawing
-        import userdata.worker.equipment  # noqa: F401
+        import_nothing_distributed()
+        import_no_compiler()
+        with remember_index():
+            import userdata.worker.compvis_drawing
+            import userdata.worker.drawing
+            import userdata.worker.equipment  # noqa: F401

@@ -1,21 +1,119 @@
-"""Keeps a library that a run does not use from being imported."""
+"""Keeps from being imported what diffusers and transformers import with any model, and a run does not use.
+
+Only for a process that does one run: what is left out stays left out until it ends. Nothing here changes what is
+computed, since none of it has a part in that. An environment without these libraries would be a second one to build
+and to keep, and two of them are parts of torch.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_loader
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+COMPILER = "torch._dynamo"
+# What transformers imports of it to draw masks, which needs nothing of the rest.
+PART_WITHOUT_THE_WHOLE = f"{COMPILER}._trace_wrapped_higher_order_op"
 
 
 def import_no_peft() -> None:
     """Has diffusers and transformers take PEFT for not installed, in this process, until it ends.
 
     diffusers imports PEFT with any model, which takes half a second to a second, and uses it for nothing but LoRA.
-    Only for a process that does one run: a LoRA cannot be loaded afterwards. Once diffusers is imported it does
-    nothing: diffusers then counts on PEFT, and would fail without it.
+    A LoRA cannot be loaded afterwards. Once diffusers is imported it does nothing: diffusers then counts on PEFT, and
+    would fail without it.
 
     None in `sys.modules` is Python's own way to say that there is no such module (the language reference, "The module
-    cache"), which `importlib.util.find_spec`, what the two libraries ask, heeds. An environment without PEFT for runs
-    without a LoRA would be a second environment to build and to keep.
+    cache"), which `importlib.util.find_spec`, what the two libraries ask, heeds.
     """
     if "diffusers" in sys.modules:
         return
     sys.modules["peft"] = None  # type: ignore[assignment]
+
+
+def import_nothing_distributed() -> None:
+    """Has the libraries that are imported from now on take torch for one that was built for a single device.
+
+    A run is drawn on one GPU. transformers imports distributed tensors otherwise, and sympy with them.
+    """
+    import torch.distributed
+
+    torch.distributed.is_available = lambda: False
+
+
+def import_no_compiler() -> None:
+    """Puts a stand-in in the place of torch's compiler, unless that is imported already.
+
+    diffusers and transformers import it to mark their functions for it, with any model, and nothing of a run is
+    compiled by it (docs/performance.md says why). Who needs it after all gets it, only later.
+
+    Rejected: None in `sys.modules`, as for PEFT: torch itself and transformers import it unguarded.
+    """
+    if COMPILER not in sys.modules:
+        sys.modules[COMPILER] = _NoCompiler()
+        sys.meta_path.insert(0, _CompilersParts())
+
+
+class _NoCompiler(ModuleType):
+    """Marks functions by leaving them as they are, knows of no compiled module, and gives way to the compiler."""
+
+    def __init__(self) -> None:
+        import torch
+
+        super().__init__(COMPILER)
+        self.__path__ = [str(Path(torch.__file__).parent / "_dynamo")]
+        self.allow_in_graph = self.assume_constant_result = self.disable = _unchanged
+        self.eval_frame = SimpleNamespace(OptimizedModule=_CompiledModule)
+
+    def __getattr__(self, name: str) -> Any:
+        # What Python's import system asks of any module.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_the_compiler(), name)
+
+
+class _CompilersParts(MetaPathFinder, Loader):
+    """Has the whole compiler imported before one of its parts, but for a part that does without."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(f"{COMPILER}.") or fullname == PART_WITHOUT_THE_WHOLE:
+            return None
+        if not isinstance(sys.modules.get(COMPILER), _NoCompiler):
+            return None
+        _the_compiler()
+        return spec_from_loader(fullname, self) if fullname in sys.modules else PathFinder.find_spec(fullname, path)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been executed with the whole."""
+
+
+def _the_compiler() -> ModuleType:
+    if isinstance(sys.modules.get(COMPILER), _NoCompiler):
+        del sys.modules[COMPILER]
+    return import_module(COMPILER)
+
+
+class _CompiledModule:
+    """What nothing is an instance of."""
+
+
+def _unchanged(function: Any = None, *_args: Any, **_options: Any) -> Any:
+    """A decorator without effect, which can be used with options and without."""
+    if function is not None:
+        return function
+
+    def decorate(decorated: Callable[..., Any]) -> Callable[..., Any]:
+        return decorated
+
+    return decorate

@@ -43,6 +43,70 @@ def test_the_worker_has_not_imported_diffusers_before_it_knows_the_job(tiny_mode
     assert imported_of_peft(tiny_model, from_image=False, first="userdata.worker.__main__") == "[]"
 
 
+DRAW_AFTER_IMPORTS = """
+import sys, threading
+from pathlib import Path
+
+from userdata.worker.imports_ahead import start_imports
+from userdata.worker.unused_libraries import import_no_peft
+
+if {without_peft}:
+    import_no_peft()
+start_imports()
+for thread in threading.enumerate():
+    if thread.name == "imports":
+        thread.join()
+
+import torch
+from userdata.worker.pipeline import load_pipeline
+
+pipeline = load_pipeline(Path(sys.argv[1]), layout=None, device=torch.device("cpu"), from_image=False)
+pipeline("a tree", height=64, width=64, num_inference_steps=2)
+{then}
+large = ("torch._dynamo.utils", "torch._inductor", "torch.distributed.tensor", "peft")
+print([name for name in large if sys.modules.get(name)])
+"""
+LORA = """
+from userdata.worker.lora import Lora, merge_lora
+from tests.unit.worker.test_lora import a_lora
+
+file = Path(sys.argv[2]) / "style.safetensors"
+name, change = a_lora(pipeline, file)
+before = pipeline.unet.get_parameter(name).clone()
+merge_lora(pipeline, Lora(file, 1.0))
+assert torch.allclose(pipeline.unet.get_parameter(name), before + change, atol=1e-6)
+"""
+COMPILE = """
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+"""
+ASK_THE_COMPILER = """
+import torch._dynamo
+assert not torch._dynamo.config.suppress_errors
+"""
+
+
+def large_parts_imported(*arguments: Path, without_peft: bool = True, then: str = "") -> str:
+    code = DRAW_AFTER_IMPORTS.format(then=then, without_peft=without_peft)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_an_image_is_drawn_without_the_compiler_and_without_distributed_tensors(tiny_model: Path) -> None:
+    assert large_parts_imported(tiny_model) == "[]"
+
+
+def test_a_lora_is_merged_after_these_imports(tiny_model: Path, tmp_path: Path) -> None:
+    assert "peft" in large_parts_imported(tiny_model, tmp_path, without_peft=False, then=LORA)
+
+
+@pytest.mark.parametrize("then", [COMPILE, ASK_THE_COMPILER])
+def test_who_needs_the_compiler_gets_it(tiny_model: Path, then: str) -> None:
+    assert "torch._dynamo.utils" in large_parts_imported(tiny_model, then=then)
+
+
 def test_a_model_is_loaded_where_diffusers_was_there_first(tiny_model: Path) -> None:
     assert "'peft'" in imported_of_peft(tiny_model, from_image=False, first="diffusers.hooks")
 
