@@ -22,6 +22,7 @@ from userdata.worker.image_request import ImageRequest
 from userdata.worker.job import Engine, SafetyChecker
 from userdata.worker.layout import Folders, RunKeys
 from userdata.worker.ledger import Ledger
+from userdata.worker.model_ahead import ModelAhead
 from userdata.worker.outbox import Outbox
 from userdata.worker.preparation import Preparation
 from userdata.worker.progress import Progress
@@ -135,12 +136,13 @@ class Attempt:
             self._spending.check()  # before the model: a limit that is reached already must not cost its loading
         self._gpu.start()
         self._progress.enter("model")
+        ahead = ModelAhead(self._settings, self._job, missing) if self._job.engine == Engine.diffusers else None
         with collector_at_rest():
-            drawing = self._drawing(missing)
+            drawing = self._drawing(missing, ahead)
         self._progress.enter("generating")
         drawing.do()
 
-    def _drawing(self, missing: list[ImageRequest]) -> Drawing | CompvisDrawing:
+    def _drawing(self, missing: list[ImageRequest], ahead: ModelAhead | None) -> Drawing | CompvisDrawing:
         # Imported here, since it takes seconds: a run that is done, or refused, does without.
         from userdata.worker.compvis_drawing import CompvisDrawing
         from userdata.worker.drawing import Drawing
@@ -159,11 +161,11 @@ class Attempt:
             estimate=self._progress.estimate,
             flags_of=equipment.flags_of,
         )
-        if job.engine == Engine.compvis:
+        if ahead is None:
             return CompvisDrawing(
                 settings, job, missing, initial_image=initial_image, device=equipment.device, hooks=hooks
             )
-        pipeline = load_model(settings, job, equipment.device)
+        pipeline = load_model(settings, job, equipment.device, ahead)
         tell_of_cut_prompts(pipeline, missing)
         return Drawing(pipeline, job, missing, total=len(self._requests), initial_image=initial_image, hooks=hooks)
 

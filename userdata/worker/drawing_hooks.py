@@ -15,10 +15,10 @@ ImageStep = Callable[[DrawnImage], DrawnImage]
 class DrawingHooks:
     """`save` gets each image once it is finished, after `image_steps` have changed or marked it, in their order.
 
-    Both may be called on a thread of their own. `before_batch` are called before each batch: what one of these checks
-    raises ends the drawing, and no batch is begun. `leave_if_asked` is called after every denoising step, or as often
-    as the engine can; what it raises ends the drawing. `estimate` hears the seconds that are left. `flags_of` says
-    which images of a batch are flagged; without it none is looked at.
+    Both are called on other threads, for several images at once. `before_batch` are called before each batch: what one
+    of these checks raises ends the drawing, and no batch is begun. `leave_if_asked` is called after every denoising
+    step, or as often as the engine can; what it raises ends the drawing. `estimate` hears the seconds that are left.
+    `flags_of` says which images of a batch are flagged; without it none is looked at.
     """
 
     save: Callable[[DrawnImage], None]

@@ -9,12 +9,14 @@ import torch
 from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import find_model, lora_parts
+from userdata.worker.device import choose_device
 from userdata.worker.drawing_hooks import ImageStep
 from userdata.worker.generate import FlagsOf
 from userdata.worker.job import Engine, Job, SafetyChecker, Watermark
 from userdata.worker.lora import Lora, check_lora, merge_lora
 from userdata.worker.memory_check import check_memory
-from userdata.worker.pipeline import choose_device, load_pipeline
+from userdata.worker.model_ahead import ModelAhead
+from userdata.worker.pipeline import load_pipeline
 from userdata.worker.run_error import RunError
 from userdata.worker.safety_checker import SafetyChecker as Checker
 from userdata.worker.settings import Settings
@@ -37,10 +39,10 @@ def equip(settings: Settings, job: Job) -> Equipment:
     return Equipment(device, _flags_of(settings, job, device), list(_image_steps(job)))
 
 
-def load_model(settings: Settings, job: Job, device: torch.device) -> DiffusionPipeline:
+def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelAhead) -> DiffusionPipeline:
     """The model of `job` with its LoRA, on `device`. Raises `RunError` when one is missing, broken or does not fit.
 
-    What can be found wrong without loading the model is found first.
+    What can be found wrong without loading the model is found first. `ahead` has begun to load it.
     """
     lora = _lora(settings, job)
     if lora:
@@ -55,6 +57,7 @@ def load_model(settings: Settings, job: Job, device: torch.device) -> DiffusionP
         device=device,
         from_image=job.from_image,
         precision=precision,
+        tensors=ahead.tensors(),
     )
     if lora:
         merge_lora(pipeline, lora)

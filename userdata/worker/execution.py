@@ -9,31 +9,23 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 
-from userdata.worker.compiled_here import compiled_here
 from userdata.worker.cuda_graph import graphed
 from userdata.worker.drawn_with import Execution
 from userdata.worker.fused_blocks import fused
+from userdata.worker.fusing_pays import fusing_pays
 from userdata.worker.kernel_check import fused_kernels_work
 
 # Recording costs about three plain steps, and a plain step of a large GPU waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8
-# On an H100 the fused kernels save 4 ms of each step of each image. Compiling them takes 12 s, loading compiled ones
-# 1.3 s (docs/performance.md). What they save is access to memory, which is slower on a smaller GPU, roughly by the
-# square of its multiprocessors.
-IMAGE_STEPS_WORTH_COMPILING = 3000
-IMAGE_STEPS_WORTH_LOADING = 350
-MULTIPROCESSORS_OF_H100 = 132
 
 
 def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) -> Execution:
     """The fastest way for `images` images of one shape and `steps` steps each on the device of `pipeline`."""
     if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING:
         return "eager"
-    processors = torch.cuda.get_device_properties(pipeline.device).multi_processor_count
-    worth = IMAGE_STEPS_WORTH_LOADING if compiled_here(pipeline.device) else IMAGE_STEPS_WORTH_COMPILING
-    pays = steps * images >= worth * (processors / MULTIPROCESSORS_OF_H100) ** 2
-    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel) and pays
-    return "fused" if fits and fused_kernels_work(pipeline.device) else "cuda_graph"
+    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel)
+    pays = fits and fusing_pays(pipeline.device, steps=steps, images=images)
+    return "fused" if pays and fused_kernels_work(pipeline.device) else "cuda_graph"
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from diffusers import DiffusionPipeline
 
 from userdata.worker.catalogue import find_model
 from userdata.worker.checkpoint import SUFFIXES
+from userdata.worker.device import choose_device
 from userdata.worker.environment_file import read_environment_file
 from userdata.worker.layout import Folders
 from userdata.worker.parameter_file import read_parameters
-from userdata.worker.pipeline import LAYOUTS, choose_device, load_pipeline
+from userdata.worker.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.run_error import RunError
 
 MADE_HERE = Path.home() / ".cache" / "sd-on-ec2" / "models"

@@ -9,9 +9,9 @@ import torch
 
 from userdata.worker.catalogue import FULL, Model, usual_model
 from userdata.worker.checkpoint import checkpoint_in, layout_of, shapes_of
+from userdata.worker.checkpoint_tensors import AVERAGE
 from userdata.worker.memory_need import GIB, memory_need_gib
 from userdata.worker.run_error import RunError
-from userdata.worker.single_file import AVERAGE
 
 HALF_PRECISION_BYTES = 2
 SINGLE_PRECISION_BYTES = 4

@@ -18,8 +18,9 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
-from userdata.worker.catalogue import FULL
 from userdata.worker.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
+from userdata.worker.checkpoint_tensors import Tensors, read_tensors
+from userdata.worker.device import choose_dtype
 from userdata.worker.generate import FLUX_TOKENS
 from userdata.worker.image_request import ImageRequest
 from userdata.worker.run_error import RunError
@@ -27,35 +28,25 @@ from userdata.worker.single_file import load_single_file
 
 LAYOUTS = Path(__file__).parent.parent / "models"
 TOKENIZER = LAYOUTS / "stable-diffusion-v1" / "tokenizer"
-# Trained in bfloat16: in float16, whose range is smaller, their activations overflow.
-IN_BFLOAT16 = frozenset({"FluxPipeline"})
 
 logger = logging.getLogger(__name__)
 
 
-def choose_device(device: str | None) -> torch.device:
-    """The device named, or the GPU. Raises `RunError` when a GPU is wanted and none can be used.
-
-    Falling back to the CPU by itself would keep a GPU instance busy, and billed, for hours: the CPU must be asked for.
-    """
-    if device == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    raise RunError(
-        "No GPU can be used by PyTorch on this machine. Choose an InstanceType with an NVIDIA GPU, for example "
-        "g5.xlarge, or write SD_DEVICE=cpu into /etc/sd-on-ec2/machine.env to draw on the CPU."
-    )
-
-
 def load_pipeline(
-    folder: Path, *, layout: str | None, device: torch.device, from_image: bool, precision: str = "autocast"
+    folder: Path,
+    *,
+    layout: str | None,
+    device: torch.device,
+    from_image: bool,
+    precision: str = "autocast",
+    tensors: Tensors | None = None,
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`: in half precision on a GPU, in single precision on the CPU.
 
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
-    `layout` names the configuration for a checkpoint in one file; None has the file looked into. Raises `RunError` when
-    there is no model, or when its file is broken or no checkpoint.
+    `layout` names the configuration for a checkpoint in one file; None has the file looked into. `tensors` are that
+    file's, where they have been read already. Raises `RunError` when there is no model, or when its file is broken or
+    no checkpoint.
     """
     _quieten_libraries()
     index = folder / "model_index.json"
@@ -65,13 +56,7 @@ def load_pipeline(
         layout = layout or found
     try:
         pipeline = (
-            load_single_file(
-                checkpoint,
-                configuration=LAYOUTS / layout,
-                tokenizer=TOKENIZER,
-                dtype=_dtype(device, "", precision),
-                device=device,
-            )
+            _load_checkpoint(checkpoint, layout, device, precision, tensors)
             if checkpoint and layout
             else _load_folder(folder, index, device, precision)
         )
@@ -101,23 +86,30 @@ def load_pipeline(
     return pipeline
 
 
+def _load_checkpoint(
+    checkpoint: Path, layout: str, device: torch.device, precision: str, tensors: Tensors | None
+) -> DiffusionPipeline:
+    dtype = choose_dtype(device, precision)
+    return load_single_file(
+        tensors or read_tensors(checkpoint, device=device, dtype=dtype),
+        configuration=LAYOUTS / layout,
+        tokenizer=TOKENIZER,
+        dtype=dtype,
+        device=device,
+    )
+
+
 def _load_folder(folder: Path, index: Path, device: torch.device, precision: str) -> DiffusionPipeline:
     described = json.loads(index.read_text("utf-8"))
     return DiffusionPipeline.from_pretrained(
         folder,
-        dtype=_dtype(device, described["_class_name"], precision),
+        dtype=choose_dtype(device, precision, pipeline=described["_class_name"]),
         # Straight to the device: a large model's weights do not fit into the memory of the smallest machine.
         device_map=device.type,
         use_safetensors=True,
         local_files_only=True,
         **_no_safety_checker(described),
     )
-
-
-def _dtype(device: torch.device, pipeline: str, precision: str) -> torch.dtype:
-    if device.type == "cpu" or precision == FULL:
-        return torch.float32
-    return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
 
 
 def tell_of_cut_prompts(pipeline: DiffusionPipeline, requests: Sequence[ImageRequest]) -> None:

@@ -1,13 +1,11 @@
 """Loads a checkpoint in the original layout, one file with everything, into a diffusers pipeline.
 
-Its tensors go from the file to the device one by one and are rounded there; the modules are made empty and take them
-as they are. So nothing is held twice, in memory or on the GPU, and the processor computes nothing.
+The modules are made empty and take its tensors as they are: nothing is held twice, and the processor computes nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +14,22 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
-from safetensors import safe_open
 from transformers import CLIPTokenizer
 
-from userdata.worker.checkpoint import open_pickle
+from userdata.worker.checkpoint_tensors import Tensors
 
-# The weights' running average, which some checkpoints carry a second time for going on with their training.
-AVERAGE = "model_ema."
 # OpenCLIP, the second text encoder of XL, fills up with the token 0; CLIP does with its end of text.
 PADDING = {"tokenizer": "<|endoftext|>", "tokenizer_2": "!"}
 
 
 def load_single_file(
-    checkpoint: Path, *, configuration: Path, tokenizer: Path, dtype: torch.dtype, device: torch.device
+    tensors: Tensors, *, configuration: Path, tokenizer: Path, dtype: torch.dtype, device: torch.device
 ) -> DiffusionPipeline:
-    """The model in `checkpoint` on `device`.
+    """The model of `tensors`, those of a checkpoint on `device` and of `dtype`.
 
     `configuration` is a folder of `userdata/models/`, `tokenizer` the one of CLIP, whose words both text encoders of
     XL use. Raises whatever diffusers does for a file that does not fit.
     """
-    tensors = dict(_tensors(checkpoint, device, dtype))
     index: dict[str, Any] = json.loads((configuration / "model_index.json").read_text("utf-8"))
     where = {"config": str(configuration), "dtype": dtype, "device": device, "local_files_only": True}
     components: dict[str, Any] = {}
@@ -62,22 +56,6 @@ def load_single_file(
         else:
             components[name] = None
     return _pipeline(index, components)
-
-
-def _tensors(checkpoint: Path, device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    if checkpoint.suffix == ".safetensors":
-        with safe_open(checkpoint, framework="pt", device=str(device)) as file:
-            for name in file.keys():  # noqa: SIM118  # it is no dictionary
-                if not name.startswith(AVERAGE):
-                    yield name, _rounded(file.get_tensor(name), device, dtype)
-        return
-    for name, tensor in open_pickle(checkpoint).items():
-        if not name.startswith(AVERAGE):
-            yield name, _rounded(tensor, device, dtype)
-
-
-def _rounded(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    return tensor.to(device).to(dtype) if tensor.is_floating_point() else tensor.to(device)
 
 
 def _pipeline(index: dict[str, Any], components: dict[str, Any]) -> DiffusionPipeline:

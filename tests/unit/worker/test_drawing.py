@@ -116,7 +116,29 @@ def test_check_before_a_batch_ends_the_drawing_before_it(tiny_model: Path) -> No
     saved: list[DrawnImage] = []
     with pytest.raises(RunError, match="money"):
         _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=3, n_samples=2), saved=saved, before_batch=[no_more_than_one])
-    assert [image.index for image in saved] == [0, 1]
+    assert sorted(image.index for image in saved) == [0, 1]
+
+
+def test_the_images_of_a_batch_are_finished_beside_each_other(tiny_model: Path) -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def meet(image: DrawnImage) -> DrawnImage:
+        both.wait()
+        return image
+
+    assert len(_draw(_pipeline(tiny_model), Job(**SMALL, n_iter=1, n_samples=2), image_steps=[meet])) == 2
+
+
+def test_an_image_that_cannot_be_saved_takes_no_other_of_its_batch_along(tiny_model: Path) -> None:
+    def fail_first(image: DrawnImage) -> DrawnImage:
+        if image.index == 0:
+            raise OSError("No space left on device")
+        return image
+
+    saved: list[DrawnImage] = []
+    with pytest.raises(OSError, match="No space"):
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=1, n_samples=3), saved=saved, image_steps=[fail_first])
+    assert sorted(image.index for image in saved) == [1, 2]
 
 
 def test_failing_save_ends_the_drawing(tiny_model: Path) -> None:
@@ -159,7 +181,7 @@ def _draw(pipeline: Any, job: Job, *, saved: list[DrawnImage] | None = None, **h
         initial_image=None,
         hooks=DrawingHooks(saved.append, **hooks),
     ).do()
-    return saved
+    return sorted(saved, key=lambda image: image.index)
 
 
 def _limit_memory(pipeline: Any, monkeypatch: pytest.MonkeyPatch, *, images: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from userdata.worker import execution
+from userdata.worker import execution, fusing_pays
 from userdata.worker.drawn_with import Execution
 from userdata.worker.execution import choose_execution, executing
 
@@ -30,7 +30,7 @@ def test_kernels_are_used_where_they_pay(
 ) -> None:
     properties = SimpleNamespace(multi_processor_count=multiprocessors)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
-    monkeypatch.setattr(execution, "compiled_here", lambda _: compiled)
+    monkeypatch.setattr(fusing_pays, "compiled_here", lambda _: compiled)
     monkeypatch.setattr(execution, "fused_kernels_work", lambda _: True)
     assert choose_execution(_pipeline("cuda"), steps=steps, images=images) == expected
     monkeypatch.setattr(execution, "fused_kernels_work", lambda _: False)

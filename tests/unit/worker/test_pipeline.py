@@ -16,8 +16,14 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from userdata.worker import pipeline as pipeline_module
 from userdata.worker.checkpoint import open_pickle
-from userdata.worker.pipeline import LAYOUTS, choose_device, load_pipeline
+from userdata.worker.device import choose_device
+from userdata.worker.equipment import load_model
+from userdata.worker.image_request import image_requests
+from userdata.worker.job import Job
+from userdata.worker.model_ahead import ModelAhead
+from userdata.worker.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.run_error import RunError
+from userdata.worker.settings import Settings
 
 from .original_layout import original_layout
 
@@ -98,6 +104,21 @@ def test_a_checkpoint_with_a_weight_of_another_shape_is_refused_by_what_it_is(
     save_file(checkpoint, tmp_path / "v1.safetensors")
     with pytest.raises(RunError, match=r"v1.safetensors is no checkpoint .* expected shape .*\[4\].* Name a whole"):
         load_pipeline(tmp_path / "v1.safetensors", layout="narrow", device=CPU, from_image=False)
+
+
+def test_a_checkpoint_that_was_read_ahead_is_not_read_again(
+    tmp_path: Path, narrow: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise AssertionError("read again")
+
+    file = tmp_path / "v1.safetensors"
+    save_file(_checkpoint_of(narrow), file)
+    (tmp_path / "layouts/narrow").rename(tmp_path / "layouts/stable-diffusion-v1")
+    monkeypatch.setattr(pipeline_module, "read_tensors", fails)
+    job, here = Job(model="s3://bucket/v1.safetensors"), settings.model_copy(update={"model_folder": file})
+    pipeline = load_model(here, job, CPU, ModelAhead(here, job, image_requests(job)))
+    assert torch.equal(pipeline.unet.conv_in.weight, narrow["unet"].conv_in.weight)
 
 
 def test_too_little_memory_is_no_fault_of_the_checkpoint(

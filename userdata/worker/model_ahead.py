@@ -1,0 +1,75 @@
+"""Begins with what a model needs of the disk and the GPU, while the libraries that make it are still imported."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from userdata.worker.batches import kinds_of
+from userdata.worker.image_request import ImageRequest
+from userdata.worker.job import Job
+from userdata.worker.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from userdata.worker.checkpoint_tensors import Tensors
+
+
+class ModelAhead:
+    """The tensors of the run's checkpoint, if it is one, and a GPU whose libraries have been loaded.
+
+    Both are begun by being made, beside each other, and use nothing of diffusers and transformers. What goes wrong is
+    left to who draws: the usual way meets it again, where it can be told.
+    """
+
+    def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest]) -> None:
+        self._settings = settings
+        self._precision = str(job.precision)
+        self._work = [(kind[0].ddim_steps, len(kind)) for kind in kinds_of(requests)]
+        self._tensors: Tensors | None = None
+        self._threads = [self._begin(self._read), self._begin(self._warm_up)]
+
+    def tensors(self) -> Tensors | None:
+        """Waits for all of it. The tensors are handed out once, since nobody may hold them any longer than needed."""
+        for thread in self._threads:
+            thread.join()
+        tensors, self._tensors = self._tensors, None
+        return tensors
+
+    def _begin(self, work: Callable[[], None]) -> threading.Thread:
+        def suppressed() -> None:
+            with contextlib.suppress(Exception):
+                work()
+
+        thread = threading.Thread(target=suppressed, name=f"model ahead{work.__name__}", daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self) -> None:
+        folder = self._settings.model_folder
+        if (folder / "model_index.json").exists():
+            return
+        from userdata.worker.checkpoint import checkpoint_in
+        from userdata.worker.checkpoint_tensors import read_tensors
+        from userdata.worker.device import choose_dtype
+
+        device = self._device()
+        self._tensors = read_tensors(checkpoint_in(folder), device=device, dtype=choose_dtype(device, self._precision))
+
+    def _warm_up(self) -> None:
+        device = self._device()
+        if device.type == "cuda":
+            from userdata.worker.fusing_pays import fusing_pays
+            from userdata.worker.warm_gpu import load_kernels, load_libraries
+
+            load_libraries(device)
+            if any(fusing_pays(device, steps=steps, images=images) for steps, images in self._work):
+                load_kernels(device)
+
+    def _device(self) -> torch.device:
+        from userdata.worker.device import choose_device
+
+        return choose_device(self._settings.device)
