@@ -23,3 +23,14 @@ def test_one_that_was_switched_off_before_stays_so() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_it_works_again_once_the_last_who_wanted_it_at_rest_is_done() -> None:
+    """The imports end on a thread of their own in the middle of what the main thread does."""
+    imports, drawing = collector_at_rest(), collector_at_rest()
+    imports.__enter__()
+    drawing.__enter__()
+    imports.__exit__(None, None, None)
+    assert not gc.isenabled()
+    drawing.__exit__(None, None, None)
+    assert gc.isenabled()
