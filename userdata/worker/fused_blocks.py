@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
@@ -33,38 +33,8 @@ from userdata.worker.fusible_blocks import (
     fits_up_block,
     fits_upsampling,
 )
-
-# Which of the three rows of a kernel fall onto each of two rows of pixels, for the even rows of the doubled ones and
-# for the odd ones.
-ROWS_OF_PARITY = [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]
-
-
-class Kernels(Protocol):
-    """What `fused_kernels` has."""
-
-    def group_norm(
-        self, x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None, joined: Tensor | None = None
-    ) -> Tensor:
-        """The normalisation of `x` with the channels of `joined`, after `added`, and SiLU of it."""
-        ...
-
-    def sum_of(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-        """The sum."""
-        ...
-
-    def geglu(self, x: Tensor, layer: nn.Linear) -> Tensor:
-        """The gated half of what `layer` makes of `x`."""
-        ...
-
-    def layer_norm(
-        self, x: Tensor, norm: nn.LayerNorm, *, added: Tensor | None = None, kept: Tensor | None = None
-    ) -> Tensor:
-        """The normalisation of `x + added`; `x` becomes `x + kept`."""
-        ...
-
-    def interleaved(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Four small images woven into a large one."""
-        ...
+from userdata.worker.parity_weights import parity_weights
+from userdata.worker.triton_kernels import kernels
 
 
 @contextmanager
@@ -121,17 +91,6 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
         if type(module) is kind and fits(module):
             return forward
     return None
-
-
-def parity_weights(weight: Tensor) -> Tensor:
-    """The weights of four convolutions of 2 × 2 which together are one of 3 × 3 on doubled pixels.
-
-    Of the three rows under a kernel two are copies of one, which depends on whether the middle one is even or odd; so
-    their weights add up. The same holds for columns.
-    """
-    which = torch.tensor(ROWS_OF_PARITY, dtype=torch.float32, device=weight.device)
-    parts = torch.einsum("apy,oiyx,bqx->aboipq", which, weight.float(), which)
-    return parts.flatten(0, 2).to(weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _upsampling(block: Any, weights: Tensor, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any) -> Tensor:
@@ -275,10 +234,3 @@ def _attended(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor
 
 def _gated(block: Any, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return kernels().geglu(x, block.proj)
-
-
-def kernels() -> Kernels:
-    """The kernels' module, which can only be imported where there is Triton."""
-    from userdata.worker import fused_kernels
-
-    return fused_kernels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import logging
 import subprocess
@@ -78,11 +79,10 @@ class GpuSamples:
         """Ends the sampling; may be called more than once."""
         if self._child is None or self._reader is None:
             return
-        self._child.terminate()
-        try:
+        # It has nothing to put in order, and hears of anything milder only when its next sample is due.
+        self._child.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
         self._reader.join(timeout=5)
         self._child = self._reader = None
 

@@ -12,7 +12,7 @@ from userdata.worker.unused_libraries import import_no_compiler, import_nothing_
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
 # it comes back from a file, from the network or from the GPU, which it does some thousand times meanwhile.
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.00002
 
 
 def start_imports() -> None:

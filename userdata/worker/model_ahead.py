@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ModelAhead:
-    """The tensors of the run's checkpoint, if it is one, and a GPU whose libraries have been loaded.
+    """The tensors of the run's checkpoint, if it is one, and a GPU whose libraries are loaded and kernels checked.
 
     Both are begun by being made, beside each other, and use nothing of diffusers and transformers. What goes wrong is
     left to who draws: the usual way meets it again, where it can be told.
@@ -33,7 +33,10 @@ class ModelAhead:
         self._threads = [self._begin(self._read), self._begin(self._warm_up)]
 
     def tensors(self) -> Tensors | None:
-        """Waits for all of it. The tensors are handed out once, since nobody may hold them any longer than needed."""
+        """Waits for all of it: while diffusers loads a model it changes how all threads make PyTorch's modules.
+
+        The tensors are handed out once, since nobody may hold them any longer than needed.
+        """
         for thread in self._threads:
             thread.join()
         tensors, self._tensors = self._tensors, None
@@ -63,11 +66,12 @@ class ModelAhead:
         device = self._device()
         if device.type == "cuda":
             from userdata.worker.fusing_pays import fusing_pays
-            from userdata.worker.warm_gpu import load_kernels, load_libraries
+            from userdata.worker.kernel_check import fused_kernels_work
+            from userdata.worker.warm_gpu import load_libraries
 
             load_libraries(device)
             if any(fusing_pays(device, steps=steps, images=images) for steps, images in self._work):
-                load_kernels(device)
+                fused_kernels_work(device)
 
     def _device(self) -> torch.device:
         from userdata.worker.device import choose_device

@@ -1,8 +1,4 @@
-"""Has what a GPU works with loaded before the first image needs it: nothing here is computed for its result.
-
-Without modules of PyTorch, which another thread may be making: diffusers changes how they are made meanwhile, for all
-threads.
-"""
+"""Has what a GPU works with loaded before the first image needs it: nothing here is computed for its result."""
 
 from __future__ import annotations
 
@@ -15,13 +11,4 @@ def load_libraries(device: torch.device) -> None:
     x = torch.ones(1, 8, 8, 8, device=device, dtype=torch.half)
     linear(x, x[0, 0])
     conv2d(x, x[:, :, :3, :3])
-    torch.cuda.synchronize(device)
-
-
-def load_kernels(device: torch.device) -> None:
-    """Triton, which reads all of itself before its first kernel: nearly a second."""
-    from userdata.worker.fused_kernels import sum_of
-
-    x = torch.ones(8, device=device, dtype=torch.half)
-    sum_of(x, x)
     torch.cuda.synchronize(device)

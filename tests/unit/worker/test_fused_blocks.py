@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tests.small_networks import small_pipeline
-from userdata.worker import fused_blocks
+from userdata.worker import fused_blocks, kernel_check
 from userdata.worker.fused_blocks import fused
 from userdata.worker.kernel_check import fused_kernels_work
 
@@ -54,10 +54,16 @@ def _interleaved(x: Tensor, bias: Tensor) -> Tensor:
     return out.contiguous(memory_format=torch.channels_last) + bias[:, None, None]
 
 
+@pytest.fixture
+def kernels_in_torch() -> dict[str, int]:
+    """How often each kernel is called."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
-def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """The kernels' definitions in PyTorch; how often each is called."""
-    calls: dict[str, int] = {}
+def stand_in(kernels_in_torch: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The kernels' definitions in PyTorch, in their place."""
+    calls = kernels_in_torch
 
     def counted(function: Any) -> Any:
         def call(*args: Any, **options: Any) -> Any:
@@ -76,8 +82,9 @@ def kernels_in_torch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         layer_norm=counted(_layer_norm),
         interleaved=counted(_interleaved),
     )
-    monkeypatch.setattr(fused_blocks, "kernels", lambda: namespace)
-    return calls
+    for user in (fused_blocks, kernel_check):
+        monkeypatch.setattr(user, "kernels", lambda: namespace)
+    return namespace
 
 
 @pytest.mark.parametrize("linear", [False, True], ids=["as in v1", "as in XL"])
@@ -128,11 +135,13 @@ def test_mask_of_the_text_is_heeded(kernels_in_torch: dict[str, int]) -> None:
         torch.testing.assert_close(pipeline.unet(sample, 500, **options).sample, plain)
 
 
-def test_wrong_kernel_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_kernel_is_not_used(
+    stand_in: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     fused_kernels_work.cache_clear()
     assert fused_kernels_work(torch.device("cpu"))
     fused_kernels_work.cache_clear()
-    monkeypatch.setattr(fused_blocks.kernels(), "geglu", lambda x, layer: layer(x).chunk(2, dim=-1)[0])
+    monkeypatch.setattr(stand_in, "geglu", lambda x, layer: layer(x).chunk(2, dim=-1)[0])
     assert not fused_kernels_work(torch.device("cpu"))
     assert "images take longer" in caplog.text
 
@@ -143,7 +152,7 @@ def test_machine_without_triton_draws_without(
     def missing() -> Any:
         raise ModuleNotFoundError("No module named 'triton'")
 
-    monkeypatch.setattr(fused_blocks, "kernels", missing)
+    monkeypatch.setattr(kernel_check, "kernels", missing)
     fused_kernels_work.cache_clear()
     assert not fused_kernels_work(torch.device("cpu"))
     assert "No module named 'triton'" in caplog.text

@@ -34,3 +34,12 @@ def test_it_works_again_once_the_last_who_wanted_it_at_rest_is_done() -> None:
     assert not gc.isenabled()
     drawing.__exit__(None, None, None)
     assert gc.isenabled()
+
+
+def test_what_was_made_meanwhile_is_not_gone_through_later() -> None:
+    try:
+        with collector_at_rest():
+            made: list[object] = [{}]
+        assert not any(one is made for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
