@@ -1,7 +1,4 @@
-"""Reads the tensors of a checkpoint onto the device: one by one, and rounded there.
-
-So nothing is held twice, in memory or on the GPU, and the processor computes nothing.
-"""
+"""Reads the tensors of a checkpoint onto the device, and rounds them there: the processor computes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from userdata.worker.checkpoint import open_pickle
+from userdata.worker.safetensors_file import read_safetensors
 
 # The weights' running average, which some checkpoints carry a second time for going on with their training.
 AVERAGE = "model_ema."
@@ -22,20 +19,21 @@ Tensors = dict[str, torch.Tensor]
 def read_tensors(checkpoint: Path, *, device: torch.device, dtype: torch.dtype) -> Tensors:
     """The tensors of `checkpoint` by their names, on `device`; those of fractions are of `dtype`.
 
-    Raises `RunError` for a pickle that holds anything else, and what torch and safetensors do.
+    Raises `RunError` for a pickle that holds anything else, and for a broken file what `read_safetensors` does.
     """
+    # On a GPU each gets memory of its own, so that the piece of the file that it came with can be let go.
+    copy = device.type != "cpu"
     return {
-        name: tensor.to(device).to(dtype) if tensor.is_floating_point() else tensor.to(device)
+        name: tensor.to(device).to(dtype if tensor.is_floating_point() else tensor.dtype, copy=copy)
         for name, tensor in _tensors(checkpoint, device)
-        if not name.startswith(AVERAGE)
     }
 
 
 def _tensors(checkpoint: Path, device: torch.device) -> Iterator[tuple[str, torch.Tensor]]:
-    if checkpoint.suffix != ".safetensors":
-        yield from open_pickle(checkpoint).items()
-        return
-    with safe_open(checkpoint, framework="pt", device=str(device)) as file:
-        for name in file.keys():  # noqa: SIM118  # it is no dictionary
-            if not name.startswith(AVERAGE):
-                yield name, file.get_tensor(name)
+    if checkpoint.suffix == ".safetensors":
+        return read_safetensors(checkpoint, device=device, wanted=_is_weight)
+    return ((name, tensor) for name, tensor in open_pickle(checkpoint).items() if _is_weight(name))
+
+
+def _is_weight(name: str) -> bool:
+    return not name.startswith(AVERAGE)

@@ -1,0 +1,94 @@
+"""Reads a .safetensors file in large pieces.
+
+The library of that name copies its tensors one by one. Each of a thousand copies then waits for Python's interpreter,
+with which another thread imports meanwhile, and for its turn on the device: twice as long as the bytes take.
+
+The format (https://github.com/huggingface/safetensors#format): 8 bytes with the header's length, little end first; the
+header, a JSON object of each tensor's type, shape, and place among what follows; and that, the tensors' bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# As much memory of the device is needed beside the tensors.
+PIECE_BYTES = 2**28
+# The library's own limit.
+LONGEST_HEADER = 100_000_000
+DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def read_safetensors(
+    file: Path, *, device: torch.device, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of `file` on `device` whose names are `wanted`, in their order in the file.
+
+    They are parts of larger ones: who keeps one, keeps up to `PIECE_BYTES`, or on the CPU the mapped file. Raises
+    `OSError`, and `ValueError`, `KeyError`, `TypeError` or `RuntimeError` for a file that is broken.
+    """
+    with file.open("rb") as content:
+        length = int.from_bytes(content.read(8), "little")
+        if length > LONGEST_HEADER:
+            raise ValueError("the header is too long")
+        header: dict[str, Any] = json.loads(content.read(length))
+        begin = content.tell()
+    mapped = torch.from_file(str(file), shared=False, size=file.stat().st_size, dtype=torch.uint8)[begin:]
+    entries = [_entry(name, told) for name, told in header.items() if name != "__metadata__" and wanted(name)]
+    for piece in _pieces(sorted(entries, key=lambda entry: entry.begin)):
+        first = piece[0].begin
+        there = mapped[first : piece[-1].end].to(device)
+        for entry in piece:
+            yield entry.name, _tensor(there[entry.begin - first : entry.end - first], entry)
+
+
+def _entry(name: str, told: Any) -> _Entry:
+    if told["dtype"] not in DTYPES:
+        raise ValueError(f"{name} is of the type {told['dtype']}")
+    begin, end = told["data_offsets"]
+    return _Entry(name, DTYPES[told["dtype"]], tuple(told["shape"]), begin, end)
+
+
+def _pieces(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    piece: list[_Entry] = []
+    for entry in entries:
+        if piece and (entry.begin != piece[-1].end or entry.end - piece[0].begin > PIECE_BYTES):
+            yield piece
+            piece = []
+        piece.append(entry)
+    if piece:
+        yield piece
+
+
+def _tensor(content: torch.Tensor, entry: _Entry) -> torch.Tensor:
+    if content.storage_offset() % entry.dtype.itemsize:
+        # Behind numbers of a smaller type: larger ones must begin at a multiple of their size.
+        content = content.clone()
+    return content.view(entry.dtype).reshape(entry.shape)
