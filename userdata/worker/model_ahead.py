@@ -28,6 +28,7 @@ class ModelAhead:
     def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest]) -> None:
         self._settings = settings
         self._precision = str(job.precision)
+        self._in_one_file = not (settings.model_folder / "model_index.json").exists()
         self._work = [(kind[0].ddim_steps, len(kind)) for kind in kinds_of(requests)]
         self._tensors: Tensors | None = None
         self._threads = [self._begin(self._read), self._begin(self._warm_up)]
@@ -52,15 +53,15 @@ class ModelAhead:
         return thread
 
     def _read(self) -> None:
-        folder = self._settings.model_folder
-        if (folder / "model_index.json").exists():
+        if not self._in_one_file:
             return
         from userdata.worker.checkpoint import checkpoint_in
         from userdata.worker.checkpoint_tensors import read_tensors
         from userdata.worker.device import choose_dtype
 
         device = self._device()
-        self._tensors = read_tensors(checkpoint_in(folder), device=device, dtype=choose_dtype(device, self._precision))
+        checkpoint = checkpoint_in(self._settings.model_folder)
+        self._tensors = read_tensors(checkpoint, device=device, dtype=choose_dtype(device, self._precision))
 
     def _warm_up(self) -> None:
         device = self._device()
@@ -70,7 +71,10 @@ class ModelAhead:
             from userdata.worker.warm_gpu import load_libraries
 
             load_libraries(device)
-            if any(fusing_pays(device, steps=steps, images=images) for steps, images in self._work):
+            # Only a U-Net is drawn with them, and what else there is does not come in one file.
+            if self._in_one_file and any(
+                fusing_pays(device, steps=steps, images=images) for steps, images in self._work
+            ):
                 fused_kernels_work(device)
 
     def _device(self) -> torch.device:

@@ -51,3 +51,35 @@ def test_a_machine_without_a_gpu_is_left_to_who_chooses_the_device(
     save_file(TENSORS, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert ahead_of(settings.model_copy(update={"device": None}), tmp_path).tensors() is None
+
+
+@pytest.mark.parametrize(
+    ("in_one_file", "pays", "done"),
+    [
+        (True, True, ["libraries", "kernels"]),
+        (True, False, ["libraries"]),
+        (False, True, ["libraries"]),  # it may be no U-Net
+    ],
+)
+def test_a_gpu_is_made_ready_for_what_it_will_draw(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_file: bool, pays: bool, done: list[str]
+) -> None:
+    called: list[str] = []
+    asked: list[tuple[int, int]] = []
+
+    def fusing_pays(_device: torch.device, *, steps: int, images: int) -> bool:
+        asked.append((steps, images))
+        return pays
+
+    if not in_one_file:
+        (tmp_path / "model_index.json").write_text("{}")
+    for name, fake in {
+        "device.choose_device": lambda _: torch.device("cuda"),
+        "warm_gpu.load_libraries": lambda _: called.append("libraries"),
+        "fusing_pays.fusing_pays": fusing_pays,
+        "kernel_check.fused_kernels_work": lambda _: called.append("kernels"),
+    }.items():
+        monkeypatch.setattr(f"userdata.worker.{name}", fake)
+    assert ahead_of(settings, tmp_path).tensors() is None
+    assert called == done
+    assert asked == ([(JOB.ddim_steps, JOB.images_total)] if in_one_file else [])
