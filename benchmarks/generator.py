@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ import torch
 
 from benchmarks.card import Utilisation, describe, matrix_rate
 from benchmarks.random_checkpoint import write_random_checkpoint
-from benchmarks.runs import Run, draw, load
+from benchmarks.runs import Run, draw, load, spread_after_the_first
 from benchmarks.short_job import do_short_job
 from stacks.card_speeds import DECODE_TFLOP, STEP_TFLOP
 from userdata.worker.job import Job
@@ -124,10 +123,9 @@ class Benchmark:
             )
             self._tell(f"short job {attempt + 1}", {"last_image_s": job.last_image, "end_s": job.ended, **job.phases})
             jobs.append(job.last_image)
-        usual = jobs[1:] or jobs
-        median = statistics.median(usual)
-        self._tell("short jobs after the first", {"median_s": median, "least_s": min(usual), "most_s": max(usual)})
-        self._compare(SHORT, median)
+        spread = spread_after_the_first(jobs)
+        self._tell("short jobs after the first", spread)
+        self._compare(SHORT, spread["median_s"])
 
     def _long_run(self, name: str, *, steps: int, sampler: str, target: Target) -> float | None:
         job = self._job(images=self._options.images, samples=8, steps=steps, sampler=sampler)

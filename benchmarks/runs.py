@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,24 +42,23 @@ class Run:
         """The number of images in the first batch."""
         return self.finished[0][1]
 
-    def steady(self) -> list[float]:
-        """Seconds an image, of each batch after the first, which prepares; of the first where it is the only one."""
-        return self.seconds[1:] or self.seconds
-
     def summary(self) -> dict[str, Any]:
         """The figures in seconds and GiB."""
-        steady = self.steady()
         return {
             "images": sum(count for _, count in self.finished),
             "batch": self.batch,
             "execution": self.execution,
-            "median_s": statistics.median(steady),
-            "least_s": min(steady),
-            "most_s": max(steady),
+            **spread_after_the_first(self.seconds),
             "first_batch_s": self.seconds[0],
             "peak_gib": self.peak_gib,
             "reserved_gib": self.reserved_gib,
         }
+
+
+def spread_after_the_first(seconds: Sequence[float]) -> dict[str, float]:
+    """Of all but the first, which prepares; of the first where it is the only one."""
+    usual = seconds[1:] or seconds
+    return {"median_s": statistics.median(usual), "least_s": min(usual), "most_s": max(usual)}
 
 
 def load(folder: Path, *, layout: str | None, device: torch.device) -> DiffusionPipeline:

@@ -116,3 +116,7 @@ def _write(file: Path, structure: Structure) -> None:
     ]
     with contextlib.suppress(OSError):
         write_atomically(file, json.dumps(document).encode())
+
+
+if __name__ == "__main__":
+    write_index()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -89,7 +89,7 @@ class _CompilersParts(MetaPathFinder, Loader):
         if not isinstance(sys.modules.get(COMPILER), _NoCompiler):
             return None
         _the_compiler()
-        return spec_from_loader(fullname, self) if fullname in sys.modules else PathFinder.find_spec(fullname, path)
+        return spec_from_loader(fullname, self) if fullname in sys.modules else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return sys.modules[spec.name]

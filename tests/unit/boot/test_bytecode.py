@@ -22,7 +22,7 @@ def interpreter(folder: Path, *, fails_at: str = "nothing") -> Path:
     asked = folder / "asked"
     python.write_text(
         "#!/bin/sh\n"
-        'case "$*" in *write_index*) what=index ;; *compileall*) what=bytecode ;; *) what="$*" ;; esac\n'
+        'case "$*" in *transformers_index*) what=index ;; *compileall*) what=bytecode ;; *) what="$*" ;; esac\n'
         f'echo "$what" >>"{asked}"\n'
         f'test "$what" != {fails_at}\n'
     )
