@@ -6,8 +6,8 @@ from __future__ import annotations
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
+from stacks.facts.settings import settings_from_context
 from stacks.sd_on_ec2_stack import SdOnEc2Stack
-from stacks.settings import settings_from_context
 from stacks.tags import tag_everything
 
 app = cdk.App()

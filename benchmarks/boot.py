@@ -21,10 +21,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scripts.command_line.timeline import Timeline, read_timelines, show_timelines
-from scripts.local.booted.ability import reason_against
-from scripts.local.booted.leftovers import remove_leftovers
-from scripts.local.booted.root_file_system import root_file_system
+from scripts.command_line.results.timeline import Timeline, read_timelines, show_timelines
+from scripts.local.machines.booted.ability import reason_against
+from scripts.local.machines.booted.leftovers import remove_leftovers
+from scripts.local.machines.booted.root_file_system import root_file_system
 from tests.machine.instance import Instance
 from tests.machine.site import QUICK, Site
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.card import describe
-from demo_model.draw_contact_sheet import requests_for
-from demo_model.publish import BOX, NAME
-from userdata.worker.generate import draw_batch, prepare_sampler
-from userdata.worker.job import Job
-from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.pipeline import load_pipeline
+from demo_model.publishing.draw_contact_sheet import requests_for
+from demo_model.publishing.publish import BOX, NAME
+from userdata.job.job import Job
+from userdata.worker.drawing.generate import draw_batch, prepare_sampler
+from userdata.worker.model.pipeline import load_pipeline
+from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 PROMPT = "A horse standing under a tree"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import torch
 
-from userdata.worker.versions import library_versions
+from userdata.record.versions import library_versions
 
 EDGE = 8192
 SAMPLE_MILLISECONDS = 100

@@ -24,9 +24,9 @@ from benchmarks.card import Utilisation, describe, matrix_rate
 from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import Run, draw, load, spread_after_the_first
 from benchmarks.short_job import do_short_job
-from stacks.card_speeds import DECODE_TFLOP, STEP_TFLOP
-from userdata.worker.job import Job
-from userdata.worker.tiny_model import make_tiny_model
+from stacks.facts.card_speeds import DECODE_TFLOP, STEP_TFLOP
+from userdata.job.job import Job
+from userdata.worker.model.tiny_model import make_tiny_model
 
 LONG_RUN_IMAGES = 1600
 PARTS = ("load", "memory", "ddim", "dpm-solver", "short")

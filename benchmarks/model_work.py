@@ -1,6 +1,7 @@
 """Counts the arithmetic of one pass of each model's network: `python -m benchmarks.model_work`.
 
-The networks have no weights (PyTorch's `meta` device), so that it takes seconds and no memory. stacks/card_speeds.py
+The networks have no weights (PyTorch's `meta` device), so that it takes seconds and no memory.
+stacks/facts/card_speeds.py
 holds the last column.
 """
 

@@ -10,8 +10,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from tests.unit.worker.original_layout import original_layout
-from userdata.worker.pipeline import LAYOUTS
+from tests.unit.worker.model.original_layout import original_layout
+from userdata.worker.model.pipeline import LAYOUTS
 
 CONFIGURATION = LAYOUTS / "stable-diffusion-v1"
 

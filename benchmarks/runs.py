@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
-from userdata.worker.drawing import Drawing
-from userdata.worker.drawing_hooks import DrawingHooks
-from userdata.worker.image_request import image_requests
-from userdata.worker.job import Job
-from userdata.worker.pending_batch import DrawnImage
-from userdata.worker.pipeline import load_pipeline
-from userdata.worker.run_error import Stopped
+from userdata.job.image_request import image_requests
+from userdata.job.job import Job
+from userdata.job.run_error import Stopped
+from userdata.worker.drawing.drawing import Drawing
+from userdata.worker.drawing.drawing_hooks import DrawingHooks
+from userdata.worker.drawing.pending_batch import DrawnImage
+from userdata.worker.model.pipeline import load_pipeline
 
 GIB = 2**30
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.s3_stand_in import s3_stand_in
-from userdata.worker.job import Job
-from userdata.worker.layout import Folders, RunKeys
+from userdata.contract.layout import Folders, RunKeys
+from userdata.job.job import Job
 
 REPOSITORY = Path(__file__).parent.parent
 

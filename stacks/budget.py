@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from stacks.tag_names import PROJECT, PROJECT_TAG
+from stacks.facts.tag_names import PROJECT, PROJECT_TAG
 
 # Of the budget, in percent: early enough to act on, since billing data is 8 to 12 hours old; and the whole of it.
 ACTUAL_PERCENT = (80, 100)

@@ -8,9 +8,9 @@ from constructs import Construct
 
 from stacks.access import Access
 from stacks.acknowledge import acknowledge
+from stacks.facts.settings import Settings
 from stacks.network import Network
 from stacks.parameters import Parameters
-from stacks.settings import Settings
 from stacks.tags import tags
 from stacks.worker_role import WorkerRole
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
-from stacks.machine_parameters import LONGEST_HOURS
+from stacks.facts.machine_parameters import LONGEST_HOURS
 from stacks.parameters import Parameters
 
 # As often as EC2 reports without detailed monitoring. 24 hours of it are the longest that an alarm may look back with

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnRuleConditionExpression
 from constructs import Construct
 
-from stacks.instance_types import too_small
-from stacks.machine_parameters import MachineParameters
-from stacks.model_refusal import (
+from stacks.facts.instance_types import too_small
+from stacks.facts.machine_parameters import MachineParameters
+from stacks.facts.model_refusal import (
     ENGINE_WORDS,
     disk_words,
     memory_words,
@@ -15,8 +15,8 @@ from stacks.model_refusal import (
     volume_need_gib,
 )
 from stacks.parameters import Parameters
-from userdata.worker.catalogue import FULL, Model, read_catalogue
-from userdata.worker.original import COMPVIS
+from userdata.contract.catalogue import FULL, Model, read_catalogue
+from userdata.contract.compvis import COMPVIS
 
 
 class ModelFit(Construct):

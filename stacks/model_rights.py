@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.parameters import Parameters
-from userdata.worker.catalogue import S3
+from userdata.contract.catalogue import S3
 
 # A bucket's own ARN: no object has it, so that reading it allows nothing.
 NO_OBJECT = "nothing"

@@ -16,9 +16,9 @@ from aws_cdk import CfnParameter, Fn, IResolvable, Stack, Token
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from stacks.integer_pattern import decimal_pattern, integer_pattern
-from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
-from userdata.worker.job import Job
+from userdata.job.job import Job
 
 GROUPS: dict[str, type[BaseModel]] = {"The images": Job, "The machine": MachineParameters}
 

@@ -7,8 +7,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from stacks.settings import Settings
-from userdata.worker.layout import CACHE
+from stacks.facts.settings import Settings
+from userdata.contract.layout import CACHE
 
 # What nobody has started a new instance with must not cost for ever.
 CACHE_LIFE = Duration.days(30)

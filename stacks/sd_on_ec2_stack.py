@@ -11,15 +11,15 @@ from constructs import Construct
 
 from stacks.access import Access
 from stacks.budget import Budget
+from stacks.facts.outputs import OUTPUTS
+from stacks.facts.settings import Settings
 from stacks.gpu_instance import GpuInstance
 from stacks.lifetime import Lifetime
 from stacks.model_fit import ModelFit
 from stacks.model_rights import ModelRights
 from stacks.network import Network
-from stacks.outputs import OUTPUTS
 from stacks.parameters import Parameters
 from stacks.results import Results
-from stacks.settings import Settings
 from stacks.worker_role import WorkerRole
 from userdata.render import render_user_data
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import Aws, Stack, Tags
 
-from stacks.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
+from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 
 
 def tag_everything(stack: Stack) -> None:

@@ -9,7 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from userdata.worker.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
+from userdata.contract.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
 
 SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
 

@@ -10,30 +10,30 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line import bill_commands, quota_commands, replay_command
-from scripts.command_line.command_error import CommandError
-from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
-from scripts.command_line.deploy import deploy as deploy_job
-from scripts.command_line.deployment import RETRIES, need_deployment
-from scripts.command_line.fetch_results import fetch_runs, show_runs
-from scripts.command_line.hold import hold_instance
-from scripts.command_line.instance import deployed_run_id, instance_state, start_for_job
-from scripts.command_line.parameter_options import with_parameter_options
-from scripts.command_line.plain_text import print_plain
-from scripts.command_line.results_bucket import find_bucket
-from scripts.command_line.runs import Run, choose_runs, list_runs, read_status
-from scripts.command_line.stop import stop_instance
-from scripts.command_line.teardown import teardown
-from scripts.command_line.timeline import read_timelines, show_timelines
-from scripts.command_line.watch import DOING
+from scripts.command_line import account_commands, before_commands, replay_command
+from scripts.command_line.account.deployment import RETRIES, need_deployment
+from scripts.command_line.account.instance import deployed_run_id, instance_state, start_for_job
+from scripts.command_line.account.results_bucket import find_bucket
+from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.deploying.deploy import deploy as deploy_job
+from scripts.command_line.ending.hold import hold_instance
+from scripts.command_line.ending.stop import stop_instance
+from scripts.command_line.ending.teardown import teardown
+from scripts.command_line.results.fetch_results import fetch_runs, show_runs
+from scripts.command_line.results.timeline import read_timelines, show_timelines
+from scripts.command_line.results.watch import DOING
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.parameter_options import with_parameter_options
+from scripts.command_line.terminal.plain_text import print_plain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
 
-app.command()(bill_commands.doctor)
-app.command()(bill_commands.zones)
-app.command()(bill_commands.cost)
+app.command()(before_commands.doctor)
+app.command()(account_commands.zones)
+app.command()(before_commands.cost)
 app.command()(replay_command.replay)
-app.add_typer(quota_commands.app, name="quota")
+app.add_typer(account_commands.app, name="quota")
 
 To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]
 

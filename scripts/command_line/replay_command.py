@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.command_error import CommandError
-from scripts.command_line.common_options import STACK, Context, Profile, Region, Stack, open_session
-from scripts.command_line.deploy import deploy as deploy_job
-from scripts.command_line.replay import find_initial_image, parameters_for, read_record, replay_here
-from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
+from scripts.command_line.deploying.deploy import deploy as deploy_job
+from scripts.command_line.results.replay import find_initial_image, parameters_for, read_record, replay_here
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 
 
 def replay(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scripts.local.account import Account
+from scripts.local.aws.account import Account
 from scripts.local.command_environment import CHECKOUT
 
 NAME = "CDKToolkit"

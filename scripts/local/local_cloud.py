@@ -13,20 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from scripts.local.account import Account
-from scripts.local.alarm_clock import AlarmClock
+from scripts.local.aws.account import Account
+from scripts.local.aws.alarm_clock import AlarmClock
+from scripts.local.aws.bucket_permissions import conditions_passed_over
+from scripts.local.aws.permissions import permissions_enforced
+from scripts.local.aws.price_list import prices_of_the_table
+from scripts.local.aws.seeds import seed
+from scripts.local.aws.server import Server
+from scripts.local.aws.service_quotas import ec2_quotas
+from scripts.local.aws.spot_prices import spot_prices_of_the_table
+from scripts.local.aws.spot_requests import spot_instances_cannot_be_stopped
 from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
-from scripts.local.bucket_permissions import conditions_passed_over
 from scripts.local.cloudformation.service import CloudFormation
 from scripts.local.command_environment import CHECKOUT, command_environment
-from scripts.local.machines import Machines, MakeMachine
-from scripts.local.permissions import permissions_enforced
-from scripts.local.price_list import prices_of_the_table
-from scripts.local.seeds import seed
-from scripts.local.server import Server
-from scripts.local.service_quotas import ec2_quotas
-from scripts.local.spot_prices import spot_prices_of_the_table
-from scripts.local.spot_requests import spot_instances_cannot_be_stopped
+from scripts.local.machines.machines import Machines, MakeMachine
 
 log = logging.getLogger(__name__)
 

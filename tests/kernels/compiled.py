@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from userdata.worker import fused_kernels, gated_product
+from userdata.worker.kernels import fused_kernels, gated_product
 
 HALF, SINGLE, WHOLE = "*fp16", "*fp32", "i32"
 # By the names of their arguments; what is not among them is a whole number.

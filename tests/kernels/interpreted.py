@@ -16,8 +16,8 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 import torch
 
 from tests.small_networks import small_pipeline
-from userdata.worker.fused_blocks import fused
-from userdata.worker.kernel_check import fused_kernels_work
+from userdata.worker.kernels.fused_blocks import fused
+from userdata.worker.kernels.kernel_check import fused_kernels_work
 
 # Major compute capabilities of GPUs that are feigned: before Hopper, and Hopper, for which some kernels are others.
 MAJORS = (8, 9)

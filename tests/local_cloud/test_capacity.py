@@ -11,8 +11,8 @@ import pytest
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import InstanceBackend
 
+from scripts.local.aws.replaced import replaced
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.replaced import replaced
 from tests.local_cloud.test_quotas_and_prices import run_sd
 
 pytestmark = pytest.mark.local_cloud

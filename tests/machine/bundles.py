@@ -7,8 +7,8 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from scripts.local.booted.gateway import Answer, Fault, Request
 from scripts.local.command_environment import CHECKOUT
+from scripts.local.machines.booted.gateway import Answer, Fault, Request
 from tests.machine.site import zipped
 
 USERDATA = CHECKOUT / "userdata"
@@ -37,16 +37,16 @@ def weights_pinned(content: bytes) -> dict[str, str]:
 
 def environment_pinned(installer: bytes, requirements: str) -> dict[str, str]:
     """The environment's packages, and `installer` for Miniforge's."""
-    conda = Path(USERDATA / "boot/conda.py").read_text("utf-8")
+    conda = Path(USERDATA / "boot/steps/conda.py").read_text("utf-8")
     pinned, count = re.subn(r'^SHA256 = "\w+"$', f'SHA256 = "{sha256(installer).hexdigest()}"', conda, flags=re.M)
     assert count == 1
-    return {"boot/conda.py": pinned, "requirements.txt": requirements}
+    return {"boot/steps/conda.py": pinned, "requirements.txt": requirements}
 
 
 def gpu_without_memory() -> dict[str, str]:
     """A worker whose UNet finds the GPU's memory full, whatever it is asked for."""
-    samplers = (USERDATA / "worker/samplers.py").read_text("utf-8")
-    return {"worker/samplers.py": samplers + FULL_GPU}
+    samplers = (USERDATA / "worker/drawing/samplers.py").read_text("utf-8")
+    return {"worker/drawing/samplers.py": samplers + FULL_GPU}
 
 
 def instead_of_the_bundle(changed: dict[str, str]) -> Fault:

@@ -8,10 +8,10 @@ import io
 import sysconfig
 import zipfile
 
-from scripts.local.booted.shared_python import interpreter
+from scripts.local.machines.booted.shared_python import interpreter
 from tests.machine.bundles import environment_pinned
 from tests.machine.launch import ADDRESS, URL
-from userdata.boot.conda import VERSION
+from userdata.boot.steps.conda import VERSION
 
 MINIFORGE = f"/miniforge/{VERSION}/Miniforge3-{VERSION}-Linux-x86_64.sh"
 WHEEL = "sd_probe-1.0-py3-none-any.whl"

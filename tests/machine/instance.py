@@ -9,10 +9,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from scripts.local.booted.booted_machine import BootedMachine
 from scripts.local.local_cloud import LocalCloud
+from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine.waiting import PATIENCE, wait_for
-from userdata.worker.job import Job
+from userdata.job.job import Job
 
 BOOT_LOG = "/var/log/sd-on-ec2/boot.log"
 WORKER_LOG = "/var/log/sd-on-ec2/worker.log"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from scripts.local.booted.booted_machine import BootedMachine
+from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
 from tests.machine.bundles import instead_of_the_bundle
 from tests.machine.hub import Hub

@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.iam.access_control import AssumedRoleAccessKey, IAMRequestBase
 
-from scripts.local.replaced import replaced
+from scripts.local.aws.replaced import replaced
 
 
 @dataclass

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.local.booted.alone import alone
-from scripts.local.booted.booted_machine import BootedMachine, Build
+from scripts.local.aws.metadata_service import MetadataService
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.metadata_service import MetadataService
+from scripts.local.machines.booted.alone import alone
+from scripts.local.machines.booted.booted_machine import BootedMachine, Build
 from tests import terminal
 from tests.machine.instance import Instance
 from tests.machine.rights import Rights

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.local.booted.booted_machine import BootedMachine
+from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
 from tests.machine.bundles import MODEL, weights_pinned
 from tests.machine.environment_server import ENVIRONMENT, environment_server
@@ -18,7 +18,7 @@ from tests.machine.launch import URL, Launch
 from tests.machine.outcomes import assert_done, assert_failed
 from tests.machine.site import Site
 from tests.machine.waiting import PATIENCE
-from userdata.worker.catalogue import find_model
+from userdata.contract.catalogue import find_model
 
 WEIGHTS = random.Random(7).randbytes(3_000_000)
 

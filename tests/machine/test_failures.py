@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.local.booted.booted_machine import BootedMachine
+from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
 from tests.machine.bundles import gpu_without_memory
 from tests.machine.environment_server import ENVIRONMENT, environment_server, insatiable_installer

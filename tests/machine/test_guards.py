@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.booted.booted_machine import BootedMachine
+from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine.bundles import instead_of_the_bundle
 from tests.machine.instance import WORKER_LOG, Instance
 from tests.machine.outcomes import assert_done
 from tests.machine.site import Site
 from tests.machine.waiting import wait_for
-from userdata.worker.hold import Hold
-from userdata.worker.layout import hold_key
+from userdata.contract.hold import Hold
+from userdata.contract.layout import hold_key
 
 SESSION = "sshd: me@pts/0"
 POWER = ("poweroff", "halt", "reboot", "shutdown")
@@ -71,7 +71,7 @@ def test_the_alarm_outside_ends_a_machine_that_hangs_before_its_worker_and_is_de
             machine.disk.inside(f"/etc/systemd/system/{name}.target").symlink_to("/dev/null")
         machine.disk.write("/usr/local/sbin/aws", "#!/bin/sh\necho the bundle hangs\nsleep infinity\n", mode=0o755)
 
-    monkeypatch.setattr("scripts.local.machines.STOP_DEADLINE", 5.0)  # that EC2 waits before it cuts the power
+    monkeypatch.setattr("scripts.local.machines.machines.STOP_DEADLINE", 5.0)  # that EC2 waits before it cuts the power
     with site.launched({"MaxHours": "1"}, prepare=spoil) as instance:
         wait_for(lambda: any(b"aws" in command for command in commands(instance)), "the user data to hang")
         site.cloud.clock.pass_time(minutes=50)

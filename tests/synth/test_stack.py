@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
+from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.local.local_cloud import LocalCloud
 from tests import terminal
-from userdata.worker.job import Job
+from userdata.job.job import Job
 
 QUICK = {"Model": "tiny", "Height": "64", "Width": "64", "Steps": "2", "IdleMinutes": "0"}
 PATIENCE = 300.0

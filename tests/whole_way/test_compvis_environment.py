@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.finished_command import run_to_end
-from userdata.boot.compvis import IMPORT, INSTALL_OPTIONS
+from userdata.boot.steps.compvis import IMPORT, INSTALL_OPTIONS
 
 DEFINITION = Path(__file__).parents[2] / "userdata/compvis"
 YAML = (DEFINITION / "environment.yaml").read_text("utf-8")

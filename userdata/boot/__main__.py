@@ -3,7 +3,7 @@
 import sys
 
 from userdata.boot.sequence import boot
-from userdata.worker.layout import Folders
+from userdata.contract.layout import Folders
 
 if __name__ == "__main__":
     sys.exit(boot(Folders()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from userdata.boot.after_worker import deployed_parameters
-from userdata.boot.log_lines import start_log
-from userdata.boot.power_off import KEEP, power_off
-from userdata.worker.layout import Folders
+from userdata.boot.machine.power_off import KEEP, power_off
+from userdata.boot.telling.log_lines import start_log
+from userdata.contract.layout import Folders
 
 
 def after_cache(folders: Folders) -> None:

@@ -13,17 +13,17 @@ from datetime import datetime
 from enum import Enum
 from typing import Mapping, Optional
 
-from userdata.boot.bucket import PLAIN, Bucket
-from userdata.boot.cache import read_notes
-from userdata.boot.commands import CommandError, answer_of
-from userdata.boot.log_lines import start_log
-from userdata.boot.power_off import KEEP, power_off
-from userdata.boot.run_status import RunStatus
-from userdata.boot.step_error import StepError
-from userdata.boot.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
-from userdata.worker.layout import Folders
-from userdata.worker.parameter_file import read_parameters
-from userdata.worker.status import ENDED_EARLY, Failure, log_tail
+from userdata.boot.fetch.bucket import PLAIN, Bucket
+from userdata.boot.fetch.cache import read_notes
+from userdata.boot.machine.commands import CommandError, answer_of
+from userdata.boot.machine.power_off import KEEP, power_off
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
+from userdata.boot.telling.log_lines import start_log
+from userdata.boot.telling.run_status import RunStatus
+from userdata.contract.layout import Folders
+from userdata.contract.parameter_file import read_parameters
+from userdata.contract.status import ENDED_EARLY, Failure, log_tail
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"

@@ -6,12 +6,12 @@ import logging
 import os
 from pathlib import Path
 
-from userdata.boot.bucket import Bucket
-from userdata.boot.cache import State, read_notes, save, write_notes
-from userdata.boot.log_lines import start_log
-from userdata.boot.packed_folder import folder_fingerprint
-from userdata.boot.step_error import StepError
-from userdata.worker.layout import Folders
+from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.cache import State, read_notes, save, write_notes
+from userdata.boot.fetch.packed_folder import folder_fingerprint
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.telling.log_lines import start_log
+from userdata.contract.layout import Folders
 
 logger = logging.getLogger(__name__)
 

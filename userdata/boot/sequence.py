@@ -7,33 +7,33 @@ import os
 from pathlib import Path
 from typing import Mapping, Optional
 
-from userdata.boot.bucket import Bucket
-from userdata.boot.bytecode import compile_for_worker
-from userdata.boot.cache import OFF, Cache
-from userdata.boot.companions import provide_lora, provide_safety_checker
-from userdata.boot.compvis import provide_compvis
-from userdata.boot.downloads import Downloads
-from userdata.boot.driver import wait_for_driver
-from userdata.boot.environment import (
+from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.cache import OFF, Cache
+from userdata.boot.machine.instance_metadata import Instance, read_instance
+from userdata.boot.machine.machine_settings import read_machine_settings
+from userdata.boot.machine.power_off import KEEP, power_off
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.bytecode import compile_for_worker
+from userdata.boot.steps.companions import provide_lora, provide_safety_checker
+from userdata.boot.steps.compvis import provide_compvis
+from userdata.boot.steps.downloads import Downloads
+from userdata.boot.steps.driver import wait_for_driver
+from userdata.boot.steps.environment import (
     check_gpu,
     environment_key,
     find_environment,
     provide_environment,
     use_interpreter,
 )
-from userdata.boot.instance_metadata import Instance, read_instance
-from userdata.boot.kernels import provide_kernels
-from userdata.boot.log_lines import start_log
-from userdata.boot.machine_settings import read_machine_settings
-from userdata.boot.phases import Phases
-from userdata.boot.power_off import KEEP, power_off
-from userdata.boot.run_status import RunStatus
-from userdata.boot.step_error import StepError
-from userdata.boot.weights import provide_weights
-from userdata.boot.worker_unit import WorkerUnit
-from userdata.worker.layout import Folders
-from userdata.worker.original import COMPVIS
-from userdata.worker.parameter_file import read_parameters
+from userdata.boot.steps.kernels import provide_kernels
+from userdata.boot.steps.weights import provide_weights
+from userdata.boot.steps.worker_unit import WorkerUnit
+from userdata.boot.telling.log_lines import start_log
+from userdata.boot.telling.phases import Phases
+from userdata.boot.telling.run_status import RunStatus
+from userdata.contract.compvis import COMPVIS
+from userdata.contract.layout import Folders
+from userdata.contract.parameter_file import read_parameters
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70

@@ -14,20 +14,20 @@ import sys
 import threading
 from collections.abc import Mapping
 
-from userdata.worker.bucket import Bucket
-from userdata.worker.compiled_kernels import begin_with
-from userdata.worker.idle import uses_of_this_machine, wait_until_idle
+from userdata.contract.layout import Folders
+from userdata.contract.parameter_file import read_parameters
+from userdata.job.run_error import RunError, Stopped
+from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.imports_ahead import start_imports
-from userdata.worker.layout import Folders
-from userdata.worker.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.model_environment import wait_for_model
-from userdata.worker.parameter_file import read_parameters
-from userdata.worker.run import Outcome, do_run
-from userdata.worker.run_error import RunError, Stopped
-from userdata.worker.run_log import log_format
-from userdata.worker.settings import Settings, read_settings
-from userdata.worker.spot_notice import SpotNotice
-from userdata.worker.unused_libraries import import_no_peft
+from userdata.worker.process.compiled_kernels import begin_with
+from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
+from userdata.worker.process.model_environment import wait_for_model
+from userdata.worker.process.settings import Settings, read_settings
+from userdata.worker.process.unused_libraries import import_no_peft
+from userdata.worker.run.run import Outcome, do_run
+from userdata.worker.run.run_log import log_format
+from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idle
+from userdata.worker.staying_up.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
 

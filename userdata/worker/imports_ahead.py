@@ -6,9 +6,9 @@ import contextlib
 import sys
 import threading
 
-from userdata.worker.garbage_collection import collector_at_rest
-from userdata.worker.transformers_index import remember_index
-from userdata.worker.unused_libraries import import_no_compiler, import_nothing_distributed
+from userdata.worker.process.garbage_collection import collector_at_rest
+from userdata.worker.process.transformers_index import remember_index
+from userdata.worker.process.unused_libraries import import_no_compiler, import_nothing_distributed
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
 # it comes back from a file, from the network or from the GPU, which it does some thousand times meanwhile.
@@ -31,6 +31,6 @@ def _import() -> None:
         import_nothing_distributed()
         import_no_compiler()
         with remember_index():
-            import userdata.worker.compvis_drawing
-            import userdata.worker.drawing
-            import userdata.worker.equipment  # noqa: F401
+            import userdata.worker.compvis.drawing
+            import userdata.worker.drawing.drawing
+            import userdata.worker.run.equipment  # noqa: F401

@@ -2,7 +2,7 @@
 
 import sys
 
-from userdata.worker.original_command import main
+from userdata.worker.by_hand.script_call import main
 
 if __name__ == "__main__":
     sys.exit(main("txt2img"))

@@ -10,13 +10,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.cloudformation.parsing import Export, Output
 
-from scripts.local.account import Account
+from scripts.local.aws.account import Account
 from scripts.local.cloudformation.intrinsic_functions import Resolver
 from scripts.local.cloudformation.parameter_constraints import is_list
+from scripts.local.cloudformation.resources.resource import Resource, Wanted
+from scripts.local.cloudformation.resources.types import resource_type
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
 from scripts.local.cloudformation.template import dependency_order
-from scripts.local.resources.resource import Resource, Wanted
-from scripts.local.resources.types import resource_type
 
 log = logging.getLogger(__name__)
 

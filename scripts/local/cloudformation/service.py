@@ -13,13 +13,13 @@ from moto.cloudformation.models import Change, ChangeSet, Event, Stack
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from scripts.local.account import Account
+from scripts.local.aws.account import Account
+from scripts.local.aws.replaced import replaced
 from scripts.local.cloudformation.convergence import Convergence, Target, parameter_values
 from scripts.local.cloudformation.parameter_constraints import ParameterError, check_parameters
 from scripts.local.cloudformation.rules import check_rules
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
 from scripts.local.cloudformation.template import bucket_and_key, dependency_order, parse_template
-from scripts.local.replaced import replaced
 
 log = logging.getLogger(__name__)
 

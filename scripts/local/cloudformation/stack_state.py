@@ -8,8 +8,8 @@ from typing import Any
 
 from moto.cloudformation.parsing import Export, Output
 
+from scripts.local.cloudformation.resources.resource import Resource
 from scripts.local.cloudformation.template import references
-from scripts.local.resources.resource import Resource
 
 
 @dataclass

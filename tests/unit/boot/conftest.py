@@ -16,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.unit.boot.loopback import reply, serving
-from userdata.worker.layout import Folders
+from userdata.contract.layout import Folders
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUNDLE = REPOSITORY / "userdata"
@@ -142,7 +142,7 @@ class Machine:
 
     def make_weights_take_until_told(self) -> None:
         """The step `weights` ends once the bucket says that it is under way."""
-        maker = self.folders.bundle / "userdata/worker/tiny_model.py"
+        maker = self.folders.bundle / "userdata/worker/model/tiny_model.py"
         maker.write_text(UNTIL_TOLD.format(bucket=self.bucket_name) + maker.read_text())
 
     def settings(self, **settings: str) -> None:
@@ -209,7 +209,7 @@ def machine(tmp_path: Path, bucket_name: str, metadata_endpoint: str) -> Machine
     ignored = shutil.ignore_patterns("__pycache__", "models")
     shutil.copytree(BUNDLE, bundle, ignore=ignored)
     # The real one takes seconds and has tests of its own.
-    (bundle / "worker/tiny_model.py").write_text(
+    (bundle / "worker/model/tiny_model.py").write_text(
         "import pathlib, sys\nfolder = pathlib.Path(sys.argv[1])\nfolder.mkdir()\n(folder / 'made').touch()\n"
     )
     machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu")

@@ -5,8 +5,8 @@ import pytest
 
 from tests.unit.boot.conftest import Machine
 from userdata.boot.after_worker import Ending
-from userdata.worker.environment_file import read_environment_file
-from userdata.worker.run_name import run_name
+from userdata.contract.environment_file import read_environment_file
+from userdata.contract.run_name import run_name
 
 
 def status_key(machine: Machine) -> str:
@@ -128,7 +128,7 @@ def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(m
 @pytest.mark.parametrize(("choice", "last"), [("stop", "shutdown -P now"), ("keep", "systemctl stop sd-worker")])
 def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine, choice: str, last: str) -> None:
     machine.parameters["OnFailure"] = choice
-    (machine.folders.bundle / "userdata/worker/tiny_model.py").write_text("raise SystemExit('no room')\n")
+    (machine.folders.bundle / "userdata/worker/model/tiny_model.py").write_text("raise SystemExit('no room')\n")
     assert machine.boot().returncode == 70
     assert machine.document("/status.json")["error"]["step"] == "weights"
     assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker", last]
@@ -137,10 +137,10 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
 
 def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> None:
     machine.boot()
-    compiled = machine.folders.bundle / f"userdata/worker/__pycache__/attempt.{sys.implementation.cache_tag}.pyc"
+    compiled = machine.folders.bundle / f"userdata/worker/run/__pycache__/attempt.{sys.implementation.cache_tag}.pyc"
     assert compiled.exists()
     made = compiled.stat().st_mtime_ns
-    (machine.folders.bundle / "userdata/worker/attempt.py").touch()  # would be compiled again
+    (machine.folders.bundle / "userdata/worker/run/attempt.py").touch()  # would be compiled again
     assert machine.boot().returncode == 0
     assert compiled.stat().st_mtime_ns == made
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
+from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from stacks.parameters import GROUPS, parameters_of
 from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
+from userdata.contract.catalogue import LONGEST_NAME
+from userdata.contract.parameter_file import read_parameters
 from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
-from userdata.worker.catalogue import LONGEST_NAME
-from userdata.worker.parameter_file import read_parameters
 
 BUNDLE_BUCKET = "cdk-hnb659fds-assets-123456789012-ap-southeast-1"
 BUNDLE_KEY = "f" * 64 + ".zip"

@@ -12,12 +12,12 @@ import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
 
-from scripts.command_line.before_deploy import BOOTSTRAP_VERSION
-from scripts.local.service_quotas import ec2_quotas
+from scripts.command_line.before.account_checks import BOOTSTRAP_VERSION
+from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.parameters import GROUPS, parameters_of
-from userdata.worker.job import Job
-from userdata.worker.layout import RunKeys
-from userdata.worker.status import Failure, Status
+from userdata.contract.layout import RunKeys
+from userdata.contract.status import Failure, Status
+from userdata.job.job import Job
 
 REGION = "us-east-1"
 SERVICE_DESCRIPTIONS = create_loader()  # read once: EC2's alone takes a second
@@ -32,7 +32,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     # moto has no Pricing API, and would let the question through to the real one.
-    monkeypatch.setattr("scripts.command_line.price_list._live_on_demand", lambda *_: {})
+    monkeypatch.setattr("scripts.command_line.account.price_list._live_on_demand", lambda *_: {})
     with mock_aws(), ec2_quotas():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from demo_model.architecture import load_tokenizer, make_text_encoder, make_unet, make_vae
-from demo_model.export import export
-from demo_model.tokenizer import write_tokenizer
+from demo_model.training.architecture import load_tokenizer, make_text_encoder, make_unet, make_vae
+from demo_model.training.export import export
+from demo_model.training.tokenizer import write_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from userdata.worker.bucket import Bucket
-from userdata.worker.job import Job
-from userdata.worker.settings import Settings
+from userdata.job.job import Job
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.process.settings import Settings
 
 # The workers of pytest-xdist share the machine: more threads each would only fight one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,7 +22,7 @@ BUCKET = "results"
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the model `tiny`, made once for all tests of a process."""
-    from userdata.worker.tiny_model import make_tiny_model
+    from userdata.worker.model.tiny_model import make_tiny_model
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     make_tiny_model(folder)

@@ -18,9 +18,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from userdata.boot.worker_unit import environment_file
-from userdata.worker.layout import RunKeys
-from userdata.worker.run_name import run_name
+from userdata.boot.steps.worker_unit import environment_file
+from userdata.contract.layout import RunKeys
+from userdata.contract.run_name import run_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

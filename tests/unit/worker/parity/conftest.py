@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from userdata.worker import pipeline as pipeline_module
-from userdata.worker.pipeline import LAYOUTS, load_pipeline
+from userdata.worker.model import pipeline as pipeline_module
+from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 
 from .oracle import CHANNELS, CONTEXT, MULTIPLIERS, VAE_MULTIPLIERS, Oracle, provide_missing_imports
 

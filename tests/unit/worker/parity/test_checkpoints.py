@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from userdata.worker.pipeline import load_pipeline
-from userdata.worker.run_error import RunError
+from userdata.job.run_error import RunError
+from userdata.worker.model.pipeline import load_pipeline
 
 from .oracle import Oracle
 

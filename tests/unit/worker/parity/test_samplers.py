@@ -13,7 +13,7 @@ import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image
 
-from userdata.worker.samplers import make_scheduler
+from userdata.worker.drawing.samplers import make_scheduler
 
 from .oracle import CONTEXT, SCALE_FACTOR, Oracle
 

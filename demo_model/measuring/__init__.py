@@ -1,0 +1,1 @@
+"""Measures what the demo model draws."""

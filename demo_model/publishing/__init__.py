@@ -1,0 +1,1 @@
+"""Publishes the demo model and its page."""

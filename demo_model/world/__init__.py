@@ -1,0 +1,1 @@
+"""The scenes that the demo model learns."""

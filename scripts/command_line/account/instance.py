@@ -1,0 +1,130 @@
+"""The instance of a deployment: its state, and starting it for a job that is not done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.runs import read_status
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.parameter_options import check_parameters
+from userdata.contract.run_name import run_name
+from userdata.job.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `start_for_job` did: whether it started the instance, and a sentence about it."""
+
+    started: bool
+    message: str
+
+
+def deployed_job(deployment: Deployment) -> Job:
+    """The job that the stack's parameters describe. Raises `CommandError` when they break today's rules."""
+    job, _ = check_parameters(deployment.parameters)
+    return job
+
+
+def deployed_run_id(deployment: Deployment) -> str:
+    """The name of the run that the stack's parameters describe. Raises `CommandError` as `deployed_job` does."""
+    deployed_job(deployment)
+    return run_name(deployment.parameters)
+
+
+@dataclass(frozen=True)
+class InstanceState:
+    """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it.
+
+    `is_spot` says that it can be terminated, but not stopped.
+    """
+
+    name: str
+    launched_at: datetime | None
+    is_spot: bool = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is terminated, or about to be."""
+        return self.name in ("terminated", "shutting-down")
+
+
+def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
+    """The instance's state; `terminated` also once EC2 has forgotten it. Raises `CommandError`."""
+    client: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words(f"look at the instance {deployment.instance_id}"):
+        try:
+            described = client.describe_instances(InstanceIds=[deployment.instance_id])
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
+                return InstanceState("terminated", None)
+            raise
+    instance = described["Reservations"][0]["Instances"][0]
+    return InstanceState(
+        instance["State"]["Name"], instance["LaunchTime"], is_spot=instance.get("InstanceLifecycle") == "spot"
+    )
+
+
+def check_not_terminated(instance_id: str, state: InstanceState) -> None:
+    """Raises `CommandError`, with the way out, when the instance is gone for good."""
+    if state.is_gone:
+        raise CommandError(
+            f"The instance {instance_id} was terminated: it can neither be started nor changed. `sd deploy` makes a "
+            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`; what is in the "
+            "bucket stays, and the run goes on from there."
+        )
+
+
+def needs_new_instance(session: boto3.Session, deployment: Deployment, run_id: str, given: Mapping[str, str]) -> bool:
+    """Whether a deploy of that run with the parameters `given` has to make an instance for one that is gone.
+
+    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. Where
+    nothing is to be done, none is made, since it would cost a boot for nothing.
+    """
+    if "Replaces" in given or not instance_state(session, deployment).is_gone:
+        return False
+    before = deployment.parameters
+    changes = any(before.get(name) != value for name, value in given.items() if name != "SshCidr")
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
+    return changes or status is None or status.phase != "done"
+
+
+def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
+    """Starts the instance if it is stopped and its deployed job is not done.
+
+    CloudFormation is not documented to start a stopped instance whose user data it changes, so nothing may count on
+    that. Raises `CommandError` when the instance is gone or cannot be started.
+    """
+    run_id = deployed_run_id(deployment)
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
+    if status and status.phase == "done":
+        return Start(
+            False,
+            f"Nothing to do: run {run_id} is done, see `sd results`. For new images deploy another prompt, or the "
+            "same one under a new RunId.",
+        )
+    limit = float(deployment.parameters.get("MaxSpend", "0"))
+    if status and status.phase == "capped" and 0 < limit <= (status.max_spend or 0):
+        return Start(
+            False, f"Nothing to do: run {run_id} has ended at MaxSpend. To go on, raise it: `sd deploy --max-spend 5`."
+        )
+    instance_id = deployment.instance_id
+    state = instance_state(session, deployment)
+    check_not_terminated(instance_id, state)
+    if state.name in ("pending", "running"):
+        return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words(f"start the instance {instance_id}"):
+        # It may still be on its way down: a start is refused until it has stopped.
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
+        ec2.start_instances(InstanceIds=[instance_id])
+    return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")

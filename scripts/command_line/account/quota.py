@@ -1,0 +1,185 @@
+"""The vCPU quotas that a GPU instance needs: which one of them, how much of it, and how much is left.
+
+A new account often has 0 of them, and a replacement starts the new instance before the old one is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+from stacks.facts.instance_types import INSTANCE_TYPES
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_service_quotas.type_defs import RequestedServiceQuotaChangeTypeDef
+
+SERVICE = "ec2"
+PENDING = ("PENDING", "CASE_OPENED")
+
+
+@dataclass(frozen=True)
+class QuotaKind:
+    """One quota, counted in vCPUs: its code and name in Service Quotas, and the families that count against it."""
+
+    code: str
+    name: str
+    families: str
+    spot: bool
+
+    def counts(self, instance_type: str, *, spot: bool) -> bool:
+        """Whether an instance of that type counts against it."""
+        return spot is self.spot and bool(re.match(rf"(?:{self.families})[a-z0-9-]*\.", instance_type))
+
+
+# Codes and names: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html. It has no spot quota
+# for P6, so none is claimed here.
+QUOTAS = (
+    QuotaKind("L-DB2E81BA", "Running On-Demand G and VT instances", r"gr?\d|vt\d", spot=False),
+    QuotaKind("L-3819A6DF", "All G and VT Spot Instance Requests", r"gr?\d|vt\d", spot=True),
+    QuotaKind("L-417A185B", "Running On-Demand P instances", r"p\d", spot=False),
+    QuotaKind("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests", "p[234]", spot=True),
+    QuotaKind("L-C4BD4855", "All P5 Spot Instance Requests", "p5", spot=True),
+)
+
+
+def quota_kind(instance_type: str, *, spot: bool) -> QuotaKind | None:
+    """The quota that an instance of that type counts against, or None where none is known."""
+    return next((kind for kind in QUOTAS if kind.counts(instance_type, spot=spot)), None)
+
+
+@dataclass(frozen=True)
+class QuotaUse:
+    """A quota and what it is needed for, all in vCPUs.
+
+    `limit` is the quota, `others` what runs beside this deployment's own instance, `own` what that one takes while it
+    runs, `type_vcpus` what the instance type has. `replaces` says that this deploy makes a new instance, which EC2
+    counts while the old one still runs.
+    """
+
+    limit: float
+    others: int
+    own: int
+    type_vcpus: int
+    replaces: bool
+
+    @property
+    def free(self) -> float:
+        """What is left beside all that runs, this deployment's own instance included; never negative."""
+        return max(0.0, self.limit - self.others - self.own)
+
+    @property
+    def peak(self) -> int:
+        """What this deploy takes at its highest moment; an instance that changes in place stops before it starts."""
+        return self.type_vcpus + (self.own if self.replaces else 0)
+
+    @property
+    def suffices(self) -> bool:
+        """Whether this deploy can go through."""
+        return self.others + self.peak <= self.limit
+
+    @property
+    def wanted(self) -> int:
+        """The quota with which a running instance of this type can be replaced as well."""
+        return self.others + max(self.peak, 2 * self.type_vcpus)
+
+    @property
+    def suffices_for_a_replacement(self) -> bool:
+        """Whether a later replacement of the running instance can go through too."""
+        return self.wanted <= self.limit
+
+
+def vcpus_in_use(session: boto3.Session, kind: QuotaKind) -> dict[str, int]:
+    """The vCPUs of each instance that counts against the quota now, by instance id. Raises `CommandError`.
+
+    Only what is pending or running counts; a stopped instance does not.
+    """
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words("ask which instances run"):
+        pages = ec2.get_paginator("describe_instances").paginate(
+            Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        )
+        types: dict[str, str] = {
+            instance["InstanceId"]: instance["InstanceType"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+            if kind.counts(instance["InstanceType"], spot=instance.get("InstanceLifecycle") == "spot")
+        }
+        vcpus = _vcpus(ec2, set(types.values()))
+    return {instance_id: vcpus[instance_type] for instance_id, instance_type in types.items()}
+
+
+def _vcpus(ec2: EC2Client, types: Iterable[str]) -> dict[str, int]:
+    known: dict[str, int] = {name: INSTANCE_TYPES[name].vcpus for name in types if name in INSTANCE_TYPES}
+    others: Any = sorted(name for name in types if name not in known)
+    if not others:
+        return known
+    described = ec2.describe_instance_types(InstanceTypes=others)["InstanceTypes"]
+    return known | {str(one["InstanceType"]): one["VCpuInfo"]["DefaultVCpus"] for one in described}
+
+
+def quota_limit(session: boto3.Session, kind: QuotaKind) -> float:
+    """The account's quota in vCPUs; AWS's default where the account has none of its own. Raises `CommandError`."""
+    client: ServiceQuotasClient = session.client("service-quotas", config=RETRIES)
+    with aws_errors_in_words(f"read the quota {kind.code} ({kind.name})"):
+        try:
+            return client.get_service_quota(ServiceCode=SERVICE, QuotaCode=kind.code)["Quota"]["Value"]
+        except client.exceptions.NoSuchResourceException:
+            answer = client.get_aws_default_service_quota(ServiceCode=SERVICE, QuotaCode=kind.code)
+            return answer["Quota"]["Value"]
+
+
+@dataclass(frozen=True)
+class QuotaRequest:
+    """A request for more: its id, the quota asked for in vCPUs, AWS's word for its state, and when (ISO 8601)."""
+
+    id: str
+    vcpus: float
+    status: str
+    asked_at: str
+    case_id: str
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether AWS has not decided yet."""
+        return self.status in PENDING
+
+
+def quota_requests(session: boto3.Session, kind: QuotaKind) -> list[QuotaRequest]:
+    """Every request for that quota, the latest first. Raises `CommandError`."""
+    client: ServiceQuotasClient = session.client("service-quotas", config=RETRIES)
+    with aws_errors_in_words(f"list the requests for the quota {kind.code} ({kind.name})"):
+        pages = client.get_paginator("list_requested_service_quota_change_history_by_quota").paginate(
+            ServiceCode=SERVICE, QuotaCode=kind.code
+        )
+        found = [_request(one) for page in pages for one in page["RequestedQuotas"]]
+    return sorted(found, key=lambda request: request.asked_at, reverse=True)
+
+
+def ask_for(session: boto3.Session, kind: QuotaKind, vcpus: int) -> QuotaRequest:
+    """Files a request for a quota of `vcpus`. Raises `CommandError`."""
+    client: ServiceQuotasClient = session.client("service-quotas", config=RETRIES)
+    with aws_errors_in_words(f"ask for {vcpus} vCPUs of the quota {kind.code} ({kind.name})"):
+        answer = client.request_service_quota_increase(
+            ServiceCode=SERVICE, QuotaCode=kind.code, DesiredValue=math.ceil(vcpus)
+        )
+    return _request(answer["RequestedQuota"])
+
+
+def _request(answer: RequestedServiceQuotaChangeTypeDef) -> QuotaRequest:
+    return QuotaRequest(
+        id=answer.get("Id", ""),
+        vcpus=answer.get("DesiredValue", 0),
+        status=answer.get("Status", "PENDING"),
+        asked_at=answer["Created"].isoformat() if "Created" in answer else "",
+        case_id=answer.get("CaseId", ""),
+    )

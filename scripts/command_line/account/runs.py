@@ -1,0 +1,77 @@
+"""The runs in a results bucket."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+from pydantic import TypeAdapter, ValidationError
+
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.layout import RUNS, RunKeys
+from userdata.contract.status import Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+STATUS = TypeAdapter(Status)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run; `status` is None while its status was never written or cannot be read."""
+
+    run_id: str
+    status: Status | None
+
+    @property
+    def started_at(self) -> str:
+        """UTC, ISO 8601; empty while unknown."""
+        return self.status.started_at if self.status else ""
+
+
+def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
+    """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
+    with aws_errors_in_words(f"read the status of {run_id} in {bucket}"):
+        try:
+            body = s3.get_object(Bucket=bucket, Key=RunKeys(run_id).status)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+    try:
+        return STATUS.validate_json(body)
+    except ValidationError:
+        return None
+
+
+def list_runs(s3: S3Client, bucket: str) -> list[Run]:
+    """Every run of the bucket, the latest last. Raises `CommandError` when the bucket cannot be read."""
+    with aws_errors_in_words(f"list the runs in {bucket}"):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RUNS, Delimiter="/")
+        prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+    names = [prefix.removeprefix(RUNS).rstrip("/") for prefix in prefixes]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda name: read_status(s3, bucket, name), names))
+    runs = [Run(name, status) for name, status in zip(names, statuses, strict=True)]
+    return sorted(runs, key=lambda run: (run.started_at, run.run_id))
+
+
+def choose_runs(runs: list[Run], wanted: list[str]) -> list[Run]:
+    """The runs that were named, by their whole names or by beginnings that only one has; all of them for no name.
+
+    Raises `CommandError` for a name that no run has, or more than one.
+    """
+    if not wanted:
+        return runs
+    chosen = []
+    for name in wanted:
+        found = [run for run in runs if run.run_id == name] or [run for run in runs if run.run_id.startswith(name)]
+        if len(found) != 1:
+            known = ", ".join(run.run_id for run in (found or runs)) or "none yet"
+            problem = "More than one run begins with" if found else "There is no run"
+            raise CommandError(f"{problem} {name}. The runs are: {known}.")
+        chosen.append(found[0])
+    return chosen

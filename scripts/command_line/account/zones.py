@@ -1,0 +1,91 @@
+"""The zones of a region, and which of them offer an instance type: not every one has every GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from stacks.facts.instance_types import INSTANCE_TYPES
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+def zones_offering(session: boto3.Session, instance_type: str) -> list[str]:
+    """The zones that offer the type, in alphabetical order; none where the region has none. Raises `CommandError`."""
+    return types_offered(session, [instance_type]).get(instance_type, [])
+
+
+def types_offered(session: boto3.Session, instance_types: list[str]) -> dict[str, list[str]]:
+    """For each type that the region offers at all, its zones in alphabetical order. Raises `CommandError`."""
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    found: dict[str, list[str]] = {}
+    with aws_errors_in_words(f"ask where {', '.join(instance_types)} is offered"):
+        pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+            LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": instance_types}]
+        )
+        for page in pages:
+            for offering in page["InstanceTypeOfferings"]:
+                found.setdefault(offering["InstanceType"], []).append(offering["Location"])
+    return {instance_type: sorted(zones) for instance_type, zones in found.items()}
+
+
+def all_zones(session: boto3.Session) -> list[str]:
+    """The region's zones in alphabetical order, local ones left out. Raises `CommandError`."""
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words("ask for the region's zones"):
+        described = ec2.describe_availability_zones(Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}])
+    return sorted(zone["ZoneName"] for zone in described["AvailabilityZones"])
+
+
+def choose_zones(session: boto3.Session, instance_type: str) -> str:
+    """The setting `zones`: up to three of the region, the first of which offers the instance type.
+
+    Where the region's first zone does, the setting is a number, as `cdk deploy` alone would have it, so that either
+    command leaves the other's network alone. Raises `CommandError` when none does, naming types that the region offers.
+    """
+    offering = zones_offering(session, instance_type)
+    if not offering:
+        raise CommandError(not_offered(session, instance_type))
+    zones = all_zones(session)
+    if zones[0] in offering:
+        return str(min(len(zones), 3))
+    return ",".join([*offering, *(zone for zone in zones if zone not in offering)][:3])
+
+
+def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:
+    """Raises `CommandError`, naming zones that do, when `zone` does not offer the type."""
+    offering = zones_offering(session, instance_type)
+    if zone in offering:
+        return
+    if not offering:
+        raise CommandError(not_offered(session, instance_type))
+    raise CommandError(
+        f"-c az={zone}: it must be a zone of {session.region_name} that offers {instance_type} "
+        f"({', '.join(offering)}), for example -c az={offering[0]}.",
+        exit_status=2,
+    )
+
+
+def not_offered(session: boto3.Session, instance_type: str) -> str:
+    """The sentence for a type that the region does not offer, with types that it does. Raises `CommandError`."""
+    region = session.region_name or "this region"
+    offered = alternatives(session, instance_type)
+    rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
+    if offered:
+        return f"{rule} ({', '.join(offered)}), for example --instance-type {offered[0]}."
+    return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
+
+
+def alternatives(session: boto3.Session, instance_type: str) -> list[str]:
+    """The smallest type of each other card that the region offers, those with the least memory first."""
+    smallest: dict[str, str] = {}
+    for one in sorted(INSTANCE_TYPES.values(), key=lambda one: (one.vcpus, one.gpu.memory_gib)):
+        if one.gpus == 1 and one.vcpus <= 8:
+            smallest.setdefault(one.gpu.name, one.name)
+    names = [name for name in smallest.values() if name != instance_type]
+    offered = types_offered(session, names)
+    return [name for name in names if name in offered]

@@ -1,0 +1,93 @@
+"""`sd doctor`: looks at everything that a deploy needs, before it costs anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.before.account_checks import (
+    check_bootstrap,
+    check_bucket,
+    check_credentials,
+    check_plugin,
+    check_price,
+    check_quota,
+    check_quota_requests,
+    check_weights,
+    check_zones,
+)
+from scripts.command_line.before.check import Check
+from scripts.command_line.before.max_spend_check import check_spend
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import cell
+
+CheckFunction = Callable[[boto3.Session, Plan], Check]
+COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
+
+# In the order in which a person mends them. The first must hold before the others can be asked.
+CHECKS: dict[str, CheckFunction] = {
+    "credentials": check_credentials,
+    "CDK bootstrap": check_bootstrap,
+    "quota": check_quota,
+    "quota requests": check_quota_requests,
+    "zones": check_zones,
+    "Session Manager plugin": check_plugin,
+    "model": check_weights,
+    "bucket": check_bucket,
+    "price": check_price,
+    "spending": check_spend,
+}
+# What a deploy cannot do without, and cannot find out for itself before it has created things.
+NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "bucket", "price", "spending")
+
+
+def examine(session: boto3.Session, plan: Plan, names: Sequence[str] = tuple(CHECKS)) -> list[Check]:
+    """The checks of those names. What could not be asked is `unknown`, with the reason."""
+    first = check_credentials(session, plan)
+    others = [name for name in names if name != "credentials"]
+    if first.state != "ok":
+        waiting = [Check(name, "unknown", "not looked at without credentials and a region") for name in others]
+        return [first, *waiting]
+    with ThreadPoolExecutor(len(others) or 1) as pool:
+        return [first, *pool.map(lambda name: _attempt(name, session, plan), others)]
+
+
+def _attempt(name: str, session: boto3.Session, plan: Plan) -> Check:
+    try:
+        return CHECKS[name](session, plan)
+    except CommandError as error:
+        return Check(name, "unknown", str(error), "give yourself the right to ask, or go on without")
+
+
+def refuse_what_blocks(session: boto3.Session, plan: Plan) -> None:
+    """Raises `CommandError` with each problem because of which a deploy of `plan` would fail."""
+    blocking = [check for check in examine(session, plan, NEEDED) if check.blocks and check.state == "problem"]
+    if blocking:
+        lines = [f"{check.name}: {check.found.rstrip('.')}. To mend it: {check.mend}" for check in blocking]
+        raise CommandError("\n".join(["Nothing was deployed.", *lines, "`sd doctor` shows everything."]))
+
+
+def show_checks(checks: Sequence[Check], console: Console) -> None:
+    """A table with a line for each check, and how to mend it below what was found."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        table.add_row(check.name, Text(check.state, COLOURS[check.state]), cell(check.found))
+        if check.mend:
+            table.add_row("", "", cell(f"-> {check.mend}", "bold"))
+    console.print(table)
+
+
+def checks_as_json(checks: Sequence[Check]) -> str:
+    """The same for tools."""
+    return json.dumps({"schema": 1, "checks": [dataclasses.asdict(check) for check in checks]}, indent=2)

@@ -1,0 +1,99 @@
+"""The commands about money and what a deploy needs: `sd doctor`, `sd zones`, `sd cost`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Annotated
+
+import boto3
+import typer
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing
+from scripts.command_line.account.plan import make_plan, parse_context
+from scripts.command_line.account.results_bucket import find_bucket
+from scripts.command_line.account.runs import list_runs
+from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
+from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
+from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
+from scripts.command_line.deploying.inputs import count_prompts
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.parameter_options import with_parameter_options
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
+USUAL_REGION = "us-east-1"
+KEYS = {"InitImage": "inputs/image.png", "PromptFile": "inputs/prompts.txt"}
+
+
+@with_parameter_options
+def doctor(
+    parameters: dict[str, str],
+    context: Context = [],  # noqa: B006  # typer reads it and makes its own
+    as_json: Json = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Look at everything that a deploy needs, before it costs anything. Exit status 1 where something is wrong."""
+    session = open_session(region, profile)
+    deployment, _ = _look(session, stack)
+    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
+    checks = examine(session, plan)
+    if as_json:
+        typer.echo(checks_as_json(checks))
+    else:
+        show_checks(checks, Console())
+    if any(check.state != "ok" for check in checks):
+        sys.exit(1)
+
+
+@with_parameter_options
+def cost(
+    parameters: dict[str, str],
+    context: Context = [],  # noqa: B006  # typer reads it and makes its own
+    actual: Annotated[bool, typer.Option("--actual", help="What the runs in the bucket cost, by their receipts.")] = (
+        False
+    ),
+    every: Annotated[bool, typer.Option("--all", help="Every supported instance type.")] = False,
+    bucket: Annotated[str | None, typer.Option(help="With --actual: the bucket; default: the stack's.")] = None,
+    as_json: Json = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Show what the job will cost on each instance type, or with --actual what the runs did cost."""
+    session = open_session(region, profile)
+    if actual:
+        name = find_bucket(session, stack=stack, bucket=bucket)
+        s3 = session.client("s3", config=RETRIES)
+        costs = read_costs(s3, name, list_runs(s3, name))
+        if as_json:
+            typer.echo(costs_as_json(costs))
+        else:
+            show_costs(costs, Console())
+        return
+    deployment, live = _look(session, stack)
+    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
+    if plan.job.from_file:
+        prompts = count_prompts(session, deployment, parameters.get("PromptFile", plan.job.from_file), plan.job)
+        plan = dataclasses.replace(plan, prompts=prompts)
+    found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
+    if as_json:
+        typer.echo(expected_as_json(found))
+    else:
+        show_expected(found, Console())
+
+
+def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
+    """What is deployed, and whether AWS could be asked at all: nothing here needs an account."""
+    try:
+        return find_standing(session, stack), True
+    except CommandError:
+        return None, False
+
+
+def _without_files(parameters: dict[str, str]) -> dict[str, str]:
+    """What a job reads may be a file of this machine, which the deploy alone uploads: its key stands for it here."""
+    return {name: KEYS[name] if name in KEYS and text else text for name, text in parameters.items()}

@@ -1,0 +1,94 @@
+"""`sd cost --actual`: what the runs in a bucket cost, by the receipts in their reports."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.account.runs import Run
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+from scripts.command_line.terminal.plain_text import cell, print_plain
+from userdata.bill.cost import Cost
+from userdata.contract.layout import RunKeys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NOT_IN_IT = (
+    "Not in it: boots that failed or found nothing to do, attempts that were cut off without a word, idle minutes, the "
+    "disk of a stopped instance, the bucket itself, and taxes. What AWS bills is in Cost Explorer, about a day later."
+)
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """A run and what it cost; `cost` is None where its report has no receipt."""
+
+    run: Run
+    cost: Cost | None
+
+
+def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
+    """The receipts of those runs. Raises `CommandError` when the bucket cannot be read."""
+    with aws_errors_in_words(f"read the reports in {bucket}"), ThreadPoolExecutor(8) as pool:
+        costs = list(pool.map(lambda run: _read(s3, bucket, run), runs))
+    return [RunCost(run, cost) for run, cost in zip(runs, costs, strict=True)]
+
+
+def _read(s3: S3Client, bucket: str, run: Run) -> Cost | None:
+    try:
+        body = s3.get_object(Bucket=bucket, Key=RunKeys(run.run_id).report)["Body"].read()
+        return Cost.model_validate(json.loads(body)["cost"])
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def total_usd(costs: list[RunCost]) -> float:
+    """What is known of all of them together, in US dollars."""
+    return round(sum(one.cost.usd for one in costs if one.cost), 6)
+
+
+def show_costs(costs: list[RunCost], console: Console) -> None:
+    """A line for each run, the sum, and what is not in it."""
+    table = Table("Run", "Started (UTC)", "Attempts", "Images", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    table.add_column("$", justify="right")
+    table.add_column("$ an image", justify="right")
+    for one in costs:
+        table.add_row(cell(one.run.run_id), cell(one.run.started_at[:16].replace("T", " ") or "-"), *_figures(one.cost))
+    table.add_section()
+    table.add_row("all", "", "", str(sum(one.cost.images for one in costs if one.cost)), f"{total_usd(costs):.4f}", "")
+    console.print(table)
+    receipts = [receipt for one in costs if one.cost for receipt in one.cost.attempts]
+    if any(receipt.at_most for receipt in receipts):
+        console.print("Spot attempts whose price was never seen count at the on-demand price: at most.")
+    for source in sorted({receipt.source for receipt in receipts}):
+        print_plain(f"Prices: {source}.", console)
+    unknown = sum(one.cost is None for one in costs)
+    if unknown:
+        console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or of a type without a price.")
+    print_plain(NOT_IN_IT, console)
+
+
+def _figures(cost: Cost | None) -> tuple[str, str, str, str]:
+    if cost is None:
+        return "-", "-", "not known", "-"
+    per_image = "-" if cost.usd_per_image is None else f"{cost.usd_per_image:.4f}"
+    return str(len(cost.attempts)), str(cost.images), f"{cost.usd:.4f}", per_image
+
+
+def costs_as_json(costs: list[RunCost]) -> str:
+    """The same for tools."""
+    runs = [{"run_id": one.run.run_id, "cost": one.cost.model_dump(mode="json") if one.cost else None} for one in costs]
+    return json.dumps({"schema": 1, "usd": total_usd(costs), "runs": runs, "not_in_it": NOT_IN_IT}, indent=2)

@@ -1,0 +1,155 @@
+"""What a job will take, in minutes and dollars, on each instance type. Every figure is an estimate but the price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.price_list import Prices
+from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
+from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
+from stacks.facts.model_refusal import refusal
+from userdata.bill.cost import HOUR, MONTH
+from userdata.bill.prices import HourlyPrice, LifeCycle, Rates
+from userdata.contract.catalogue import find_model
+from userdata.job.job import Job
+
+Preparation = Literal["install", "cache", "disk"]
+LIFE_CYCLES: tuple[LifeCycle, ...] = ("on-demand", "spot")
+
+# Seconds. None was measured on AWS: they are what the parts are known to weigh, at speeds that AWS's networks are
+# known to reach, rounded up. The instance's start includes its kernel, cloud-init and the bundle.
+START = 60.0
+INSTALL_ENVIRONMENT = 480.0  # conda and 3 GB of packages, unpacked and compiled to bytecode
+UNPACK_CACHED_ENVIRONMENT = 120.0  # from the bucket, in the same region
+LOAD_MODEL = 20.0
+HUB_BYTES_PER_SECOND = 50e6
+BUCKET_BYTES_PER_SECOND = 150e6
+# Seconds of the model in the box for one step of one pixel, on two processor cores (docs/demo-model.md): 1.8 s for its
+# image of 128 x 128 with 25 steps.
+BOX_STEP_PIXEL = 1.8 / (25 * 128 * 128)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One instance type in one life cycle, for one job. Times are in minutes.
+
+    `generate` is None where the card or the model has no figure; then so are the two sums. `projected` says that it
+    does not rest on a measurement of that card.
+    """
+
+    instance_type: InstanceType
+    life_cycle: LifeCycle
+    price: HourlyPrice
+    prepare: float
+    generate: float | None
+    projected: bool
+    idle: float
+    usd: float | None
+    usd_per_1000_images: float | None
+
+
+def preparation_minutes(job: Job, preparation: Preparation) -> float:
+    """From the start of the instance to the first step of the first image."""
+    model = find_model(job.model)
+    seconds = {
+        "install": START + INSTALL_ENVIRONMENT + model.bytes / HUB_BYTES_PER_SECOND,
+        "cache": START + UNPACK_CACHED_ENVIRONMENT + model.bytes / BUCKET_BYTES_PER_SECOND,
+        "disk": START,
+    }[preparation]
+    return (seconds + LOAD_MODEL) / 60
+
+
+def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
+    """Seconds for one image of the job on that type's card, or None where there is no figure.
+
+    Somebody's own model is taken to be of Stable Diffusion v1's size. The model in the box is taken to be no faster
+    than on two processor cores, since a card would wait for its small kernels to be launched. Noise has no figure.
+    """
+    model = find_model(job.model)
+    if model.is_noise:
+        return None
+    steps = job.ddim_steps * (job.strength if job.from_image else 1)
+    if model.bundled_sha256 is not None:
+        return BOX_STEP_PIXEL * steps * job.H * job.W
+    return seconds_per_image(
+        instance_type.gpu.name,
+        layout=model.layout or "stable-diffusion-v1",
+        pixels=job.H * job.W,
+        steps=steps,
+        guided=job.scale > 1,
+    )
+
+
+def boot_usd(plan: Plan, price: HourlyPrice, rates: Rates, preparation: Preparation = "install") -> float:
+    """What a run costs before its first image: the instance's start and preparation, in US dollars."""
+    return _running_usd(plan, price, rates, preparation_minutes(plan.job, preparation))
+
+
+def estimates(
+    plan: Plan, prices: Prices, rates: Rates, *, preparation: Preparation, types: Sequence[str]
+) -> list[Estimate]:
+    """An estimate for each type whose card the model fits and each life cycle with a price; cheapest image first."""
+    model = find_model(plan.job.model)
+    found = [
+        _estimate(plan, INSTANCE_TYPES[name], life_cycle, prices[name, life_cycle], rates, preparation)
+        for name in types
+        for life_cycle in LIFE_CYCLES
+        if (name, life_cycle) in prices
+        and refusal(model, instance_type=name, volume_size=plan.machine.volume_size) is None
+    ]
+    return sorted(found, key=_cheapest_first)
+
+
+def types_to_show(chosen: str, *, every: bool) -> list[str]:
+    """The smallest type of each card, since a run uses one card and none draws faster for more; with the chosen one."""
+    if every:
+        return list(INSTANCE_TYPES)
+    smallest: dict[str, str] = {}
+    for one in sorted(INSTANCE_TYPES.values(), key=lambda one: one.vcpus):
+        smallest.setdefault(one.gpu.name, one.name)
+    return list(dict.fromkeys([*smallest.values(), chosen]))
+
+
+def _cheapest_first(one: Estimate) -> tuple[float, float, str, str]:
+    per_image = float("inf") if one.usd_per_1000_images is None else one.usd_per_1000_images
+    return per_image, one.price.usd, one.instance_type.name, one.life_cycle
+
+
+def _estimate(
+    plan: Plan,
+    instance_type: InstanceType,
+    life_cycle: LifeCycle,
+    price: HourlyPrice,
+    rates: Rates,
+    preparation: Preparation,
+) -> Estimate:
+    prepare, idle = preparation_minutes(plan.job, preparation), float(plan.machine.idle_minutes)
+    seconds = image_seconds(plan.job, instance_type)
+    generate = None if seconds is None else seconds * plan.images_total / 60
+    whole = None if generate is None else prepare + generate + idle
+    return Estimate(
+        instance_type=instance_type,
+        life_cycle=life_cycle,
+        price=price,
+        prepare=prepare,
+        generate=generate,
+        projected=_is_projected(plan.job, instance_type),
+        idle=idle,
+        usd=None if whole is None else _running_usd(plan, price, rates, whole),
+        usd_per_1000_images=None if seconds is None else _running_usd(plan, price, rates, 1000 * seconds / 60),
+    )
+
+
+def _is_projected(job: Job, instance_type: InstanceType) -> bool:
+    speed = CARD_SPEEDS.get(instance_type.gpu.name)
+    measured = speed is not None and speed.basis == "measured"
+    return not measured or find_model(job.model).bundled_sha256 is not None
+
+
+def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:
+    """The instance, its address and its disk for so many minutes."""
+    disk = plan.machine.volume_size * rates.disk_gb_month * HOUR / MONTH
+    return minutes / 60 * (price.usd + rates.address_hour + disk)

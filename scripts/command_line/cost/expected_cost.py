@@ -1,0 +1,156 @@
+"""`sd cost`: what the job at hand will take on each type, cheapest image first, and what remains afterwards."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import boto3
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.instance import instance_state
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.price_list import find_prices
+from scripts.command_line.cost.estimate import Estimate, Preparation, estimates, types_to_show
+from scripts.command_line.cost.remaining_cost import Remaining, bucket_contents, expected_contents, remaining
+from scripts.command_line.terminal.plain_text import print_plain
+from userdata.bill.prices import read_prices
+from userdata.contract.layout import BOOTS, CACHE
+
+PREPARATIONS: dict[Preparation, str] = {
+    "install": "a new instance, which builds its environment and downloads the weights",
+    "cache": "a new instance, which takes environment and weights from the bucket's cache",
+    "disk": "the instance that is there, whose disk holds environment and weights",
+}
+
+
+@dataclass(frozen=True)
+class ExpectedCost:
+    """The estimates for a job in a region, cheapest image first, and what remains.
+
+    `chosen` is the plan's own type and life cycle; `idle` is in minutes.
+    """
+
+    region: str
+    images: int
+    chosen: tuple[str, str]
+    preparation: Preparation
+    estimates: list[Estimate]
+    idle: float
+    remaining: list[Remaining]
+    rates_source: str
+
+
+def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, every: bool) -> ExpectedCost:
+    """What the plan will cost. `live` asks AWS for prices; `every` shows all supported types.
+
+    Raises `CommandError` when a deployment is there and its bucket cannot be read.
+    """
+    types = types_to_show(plan.machine.instance_type, every=every)
+    prices = find_prices(session if live else None, region, types)
+    rates = read_prices().rates_of(region)
+    preparation = _preparation(session, plan)
+    bucket = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None
+    s3 = session.client("s3", config=RETRIES, region_name=region) if bucket else None
+    contents = bucket_contents(s3, bucket) if s3 and bucket else expected_contents(plan)
+    return ExpectedCost(
+        region=region,
+        images=plan.images_total,
+        chosen=(plan.machine.instance_type, plan.life_cycle),
+        preparation=preparation,
+        estimates=estimates(plan, prices, rates, preparation=preparation, types=types),
+        idle=float(plan.machine.idle_minutes),
+        remaining=remaining(plan, rates, contents),
+        rates_source=rates.source,
+    )
+
+
+def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
+    deployment = plan.deployment
+    if deployment is None or "InstanceId" not in deployment.outputs:
+        return "install"
+    gone = instance_state(session, deployment).name in ("terminated", "shutting-down")
+    s3 = session.client("s3", config=RETRIES)
+    if not (gone or plan.replaces):
+        booted = s3.list_objects_v2(Bucket=deployment.bucket, Prefix=f"{BOOTS}{deployment.instance_id}/", MaxKeys=1)
+        return "disk" if booted.get("Contents") else "install"
+    cached = s3.list_objects_v2(Bucket=deployment.bucket, Prefix=CACHE, MaxKeys=1)
+    return "cache" if cached.get("Contents") else "install"
+
+
+def show_expected(cost: ExpectedCost, console: Console) -> None:
+    """The table of types, what remains, and what the figures rest on. The plan's own type is marked."""
+    console.print(f"{cost.images} images in {cost.region}, on {PREPARATIONS[cost.preparation]}.", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("type", "card", "billed"):
+        table.add_column(title, no_wrap=True)
+    for title in ("$/h", "min to prepare", "min to draw", "$ the run", "$ per 1,000"):
+        table.add_column(title, justify="right")
+    shown = [one for one in cost.estimates if not one.price.at_most]
+    for one in shown:
+        mark = " *" if (one.instance_type.name, one.life_cycle) == cost.chosen else ""
+        draw = _number(one.generate, 1) + (" ~" if one.projected and one.generate is not None else "")
+        table.add_row(
+            one.instance_type.name + mark,
+            one.instance_type.gpu.name,
+            one.life_cycle,
+            f"{one.price.usd:.4g}",
+            _number(one.prepare, 1),
+            draw,
+            _number(one.usd, 3),
+            _number(one.usd_per_1000_images, 2),
+        )
+    console.print(table)
+    console.print("What remains when nothing runs:", highlight=False)
+    left = Table("when", "what", box=None, pad_edge=False)
+    left.add_column("$ a month", justify="right")
+    for line in cost.remaining:
+        left.add_row(line.when, line.what, f"{line.usd_per_month:.2f}")
+    console.print(left)
+    for note in _notes(cost):
+        print_plain(note, console)
+
+
+def _notes(cost: ExpectedCost) -> list[str]:
+    sources = sorted({one.price.source for one in cost.estimates})
+    notes = [f"Prices: {'; '.join(sources)}; {cost.rates_source}."] if sources else []
+    unknown = [one.instance_type.name for one in cost.estimates if one.price.at_most]
+    if unknown:
+        notes.append(f"No spot price is known here for {', '.join(unknown)}; it is never above the on-demand price.")
+    notes.append(f"* is what this would deploy. {cost.idle:g} idle minutes after the last image are in the run.")
+    notes.append(
+        "Minutes are estimates, never measured on AWS; ~ marks a card whose speed is projected (docs/cost.md). A run "
+        "uses one card, so larger sizes of the same card draw no faster: --all shows them."
+    )
+    return notes
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def expected_as_json(cost: ExpectedCost) -> str:
+    """The same for tools; times in minutes, money in US dollars."""
+    rows: Sequence[dict[str, object]] = [
+        {
+            "instance_type": one.instance_type.name,
+            "card": one.instance_type.gpu.name,
+            "life_cycle": one.life_cycle,
+            "usd_per_hour": one.price.usd,
+            "at_most": one.price.at_most,
+            "price_source": one.price.source,
+            "prepare_minutes": one.prepare,
+            "generate_minutes": one.generate,
+            "idle_minutes": one.idle,
+            "usd": one.usd,
+            "usd_per_1000_images": one.usd_per_1000_images,
+        }
+        for one in cost.estimates
+    ]
+    left = [dataclasses.asdict(line) for line in cost.remaining]
+    document = {"schema": 1, "region": cost.region, "images": cost.images, "estimates": rows, "remaining": left}
+    return json.dumps(document, indent=2)

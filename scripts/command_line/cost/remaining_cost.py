@@ -1,0 +1,72 @@
+"""What goes on costing money when nothing runs: while the instance is stopped, and after the stack is destroyed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+from userdata.bill.prices import Rates
+from userdata.contract.catalogue import find_model
+from userdata.contract.layout import CACHE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+GB = 1 << 30
+# An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs about half.
+PNG_BYTES_PER_PIXEL = 2.0
+# An estimate: the environment `ldm` packed, beside which the weights lie in the cache.
+CACHED_ENVIRONMENT_BYTES = 4e9
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What lies in the bucket, in bytes; `estimated` before there is one."""
+
+    results: float
+    cache: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """One thing that remains: when, what, and US dollars a month."""
+
+    when: str
+    what: str
+    usd_per_month: float
+
+
+def expected_contents(plan: Plan) -> Contents:
+    """What one run will leave in a new bucket."""
+    job, model = plan.job, find_model(plan.job.model)
+    pictures = plan.images_total * 2  # each once more in the grid
+    cached = 0.0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + model.bytes
+    return Contents(results=pictures * job.H * job.W * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True)
+
+
+def bucket_contents(s3: S3Client, bucket: str) -> Contents:
+    """What lies in the bucket now. Raises `CommandError` when it cannot be listed."""
+    sizes = {True: 0, False: 0}
+    with aws_errors_in_words(f"list the bucket {bucket}"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for entry in page.get("Contents", []):
+                sizes[entry["Key"].startswith(CACHE)] += entry["Size"]
+    return Contents(results=sizes[False], cache=sizes[True], estimated=False)
+
+
+def remaining(plan: Plan, rates: Rates, contents: Contents) -> list[Remaining]:
+    """Everything that remains. A public address is given back when the instance stops, so it is not among it."""
+    disk = plan.machine.volume_size
+    about = "about " if contents.estimated else ""
+    results, cache = contents.results / GB, contents.cache / GB
+    lines = [
+        Remaining("while stopped", f"the disk, {disk} GB", disk * rates.disk_gb_month),
+        Remaining("while stopped", "the alarm (the first ten of an account are free)", rates.alarm_month),
+        Remaining("until deleted", f"results in the bucket, {about}{results:.3f} GB", results * rates.bucket_gb_month),
+        Remaining("for 30 days", f"cache in the bucket, {about}{cache:.1f} GB", cache * rates.bucket_gb_month),
+    ]
+    # A spot instance is never stopped: its disk goes with it.
+    return [line for line in lines if not (plan.settings.spot and line.what.startswith("the disk"))]

@@ -1,0 +1,107 @@
+"""When AWS has no instance to give: what that means, and where to try next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import boto3
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.zones import alternatives, zones_offering
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.repeat_command import deploy_command
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+# EC2's codes and, where CloudFormation passes on the message alone, its words for them.
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+MEANINGS = {
+    r"InsufficientInstanceCapacity|sufficient [a-z0-9.-]+ capacity|UnfulfillableCapacity|no Spot capacity available": (
+        "AWS has no such instance to give in this zone at the moment"
+    ),
+    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances does not suffice",
+    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs does not suffice",
+    r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
+    r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
+}
+QUOTA = ("VcpuLimit", "MaxSpot")
+FAILED = ("CREATE_FAILED", "UPDATE_FAILED")
+# What CloudFormation tells of a stack itself when an operation on it begins.
+STACK_TYPE = "AWS::CloudFormation::Stack"
+BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+# The events have AWS's clock, `since` has this machine's.
+CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+def explain_capacity(
+    session: boto3.Session, *, stack: str, since: datetime, plan: Plan, given: Mapping[str, str]
+) -> str | None:
+    """Why the stack's instance could not be had, with the next command to try; None for another failure.
+
+    `since` is when the deploy of `plan` began, and `given` the parameters that it was given. Raises `CommandError`
+    when AWS does not say.
+    """
+    reason = next(filter(_meaning, _reasons(session, stack, since)), None)
+    meaning = _meaning(reason) if reason else None
+    if not reason or not meaning:
+        return None
+    said = f"The instance could not be had: {meaning}. AWS says: {reason}"
+    if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
+        request = (
+            f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
+        )
+        return f"{said}\nAsk for more: {request}; see `sd doctor`."
+    return "\n".join([said, *_what_next(session, plan, given, plan.settings.az or _zone_in(reason))])
+
+
+def _meaning(reason: str) -> str | None:
+    return next((meaning for pattern, meaning in MEANINGS.items() if re.search(pattern, reason)), None)
+
+
+def _zone_in(reason: str) -> str | None:
+    found = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
+    return found[1] if found else None
+
+
+def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
+    """Why resources failed in the stack's latest operation, the latest first; none where it is an earlier deploy's."""
+    client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
+    reasons: list[str] = []
+    with aws_errors_in_words(f"read the events of the stack {stack}"):
+        pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
+        for event in (event for page in pages for event in page["StackEvents"]):
+            status = event.get("ResourceStatus", "")
+            if event["Timestamp"] < since - CLOCKS_DIFFER:
+                break
+            if event.get("ResourceType") == STACK_TYPE and status in BEGUN:
+                return reasons
+            if status in FAILED:
+                reasons.append(event.get("ResourceStatusReason", ""))
+    return []
+
+
+def _what_next(session: boto3.Session, plan: Plan, given: Mapping[str, str], zone: str | None) -> list[str]:
+    instance_type, settings = plan.machine.instance_type, plan.settings.given()
+    lines = []
+    try:
+        offering = zones_offering(session, instance_type)
+        if zone in offering:
+            # The zones after the one that failed, then those before it: each further failure names another.
+            place = offering.index(zone)
+            offering = [*offering[place + 1 :], *offering[:place]]
+        other = alternatives(session, instance_type)
+    except CommandError as error:
+        return [str(error)]
+    if offering:
+        lines.append(f"Try the next zone: {deploy_command(given, {**settings, 'az': offering[0]})}")
+    if other:
+        lines.append(f"Or the next type: {deploy_command({**given, 'InstanceType': other[0]}, settings)}")
+    if plan.settings.spot:
+        on_demand = {name: value for name, value in settings.items() if name != "max_price"} | {"spot": "false"}
+        lines.append(f"Or on demand, at the full price: {deploy_command(given, on_demand)}")
+    return lines

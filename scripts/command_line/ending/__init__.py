@@ -1,0 +1,1 @@
+"""Stopping, holding, tearing down."""

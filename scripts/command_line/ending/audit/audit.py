@@ -1,0 +1,85 @@
+"""Looks for everything in the region that carries the project's tag."""
+
+from __future__ import annotations
+
+import boto3
+import botocore.exceptions
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.ending.audit.around import (
+    key_pairs,
+    launch_templates,
+    network_interfaces,
+    security_groups,
+    vpcs,
+)
+from scripts.command_line.ending.audit.buckets import buckets
+from scripts.command_line.ending.audit.compute import addresses, images, instances, snapshots, spot_requests, volumes
+from scripts.command_line.ending.audit.leftover import Leftover
+from scripts.command_line.ending.audit.rates import MonthlyRates
+from scripts.command_line.ending.audit.watching import alarms, log_groups
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+from scripts.command_line.terminal.plain_text import cell, print_plain
+
+
+def find_leftovers(session: boto3.Session) -> list[Leftover]:
+    """Everything with the project's tag in the session's region, and its buckets in all; the dearest first.
+
+    What belongs to a stack that is there is not left over. Raises `CommandError` when AWS cannot be asked.
+    """
+    rates = MonthlyRates(session.region_name or "")
+    with aws_errors_in_words("look for what is left"):
+        ec2 = session.client("ec2", config=RETRIES)
+        found = [
+            *instances(ec2, rates),
+            *spot_requests(ec2, rates),
+            *volumes(ec2, rates),
+            *snapshots(ec2, rates),
+            *images(ec2),
+            *addresses(ec2, rates),
+            *network_interfaces(ec2),
+            *security_groups(ec2),
+            *vpcs(ec2),
+            *key_pairs(ec2),
+            *launch_templates(ec2),
+            *alarms(session.client("cloudwatch", config=RETRIES), rates),
+            *log_groups(session.client("logs", config=RETRIES), rates),
+            *buckets(session.client("s3", config=RETRIES), rates),
+        ]
+        there = {name for name in {one.stack for one in found} if name and _is_there(session, name)}
+    left = [one for one in found if one.stack not in there]
+    return sorted(left, key=_dearest_first)
+
+
+def show_leftovers(left: list[Leftover], console: Console) -> None:
+    """A table of what is left, each with its monthly cost, and below it the commands that remove it."""
+    if not left:
+        console.print("Nothing is left.")
+        return
+    table = Table("What is left", "", "", box=None, pad_edge=False)
+    table.add_column("$ a month", justify="right")
+    for one in left:
+        price = "not known" if one.usd_per_month is None else f"{one.usd_per_month:.2f}"
+        table.add_row(one.kind, cell(one.id), cell(one.detail), price)
+    console.print(table)
+    console.print("To remove it:")
+    for one in left:
+        warning = "   # deletes your images" if one.is_result else ""
+        print_plain(f"  {one.command}{warning}", console, soft_wrap=True)
+
+
+def _dearest_first(one: Leftover) -> tuple[bool, float, str, str]:
+    price = float("inf") if one.usd_per_month is None else one.usd_per_month
+    return one.is_result, -price, one.kind, one.id
+
+
+def _is_there(session: boto3.Session, stack: str) -> bool:
+    try:
+        session.client("cloudformation", config=RETRIES).describe_stacks(StackName=stack)
+    except botocore.exceptions.ClientError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+    return True

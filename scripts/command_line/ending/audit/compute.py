@@ -1,0 +1,112 @@
+"""Instances and what they leave: disks, snapshots, images, addresses, spot requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from scripts.command_line.ending.audit.leftover import OURS, Leftover, stack_of, tags_of
+from scripts.command_line.ending.audit.rates import MonthlyRates
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+GONE = ("terminated", "shutting-down")
+
+
+def instances(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Instances that are not terminated. One that is stopped costs nothing but its disk, which is listed for itself."""
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=OURS):  # type: ignore[arg-type]
+        for reservation in page["Reservations"]:
+            for instance in reservation["Instances"]:
+                state, kind = instance["State"]["Name"], instance["InstanceType"]
+                if state in GONE:
+                    continue
+                running = state in ("pending", "running")
+                yield Leftover(
+                    "instance",
+                    instance["InstanceId"],
+                    f"{kind}, {state}",
+                    rates.instance(kind) if running else 0.0,
+                    f"aws ec2 terminate-instances --instance-ids {instance['InstanceId']}",
+                    stack_of(tags_of(instance.get("Tags", []))),
+                )
+
+
+def volumes(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Disks, attached or not: both cost the same."""
+    for page in ec2.get_paginator("describe_volumes").paginate(Filters=OURS):  # type: ignore[arg-type]
+        for volume in page["Volumes"]:
+            if volume["State"] in ("deleting", "deleted"):
+                continue
+            kind = volume.get("VolumeType", "gp3")
+            yield Leftover(
+                "volume",
+                volume["VolumeId"],
+                f"{volume['Size']} GiB {kind}, {volume['State']}",
+                rates.volume(kind, volume["Size"]),
+                f"aws ec2 delete-volume --volume-id {volume['VolumeId']}",
+                stack_of(tags_of(volume.get("Tags", []))),
+            )
+
+
+def snapshots(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Snapshots; at most their disk's size, since only what was written is stored."""
+    pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=OURS)  # type: ignore[arg-type]
+    for page in pages:
+        for snapshot in page["Snapshots"]:
+            yield Leftover(
+                "snapshot",
+                snapshot["SnapshotId"],
+                f"of {snapshot['VolumeSize']} GiB at most",
+                rates.snapshot(snapshot["VolumeSize"]),
+                f"aws ec2 delete-snapshot --snapshot-id {snapshot['SnapshotId']}",
+                stack_of(tags_of(snapshot.get("Tags", []))),
+            )
+
+
+def images(ec2: EC2Client) -> Iterator[Leftover]:
+    """Machine images; their snapshots are what costs."""
+    for image in ec2.describe_images(Owners=["self"], Filters=OURS)["Images"]:  # type: ignore[arg-type]
+        yield Leftover(
+            "image",
+            image["ImageId"],
+            image.get("Name", ""),
+            0.0,
+            f"aws ec2 deregister-image --image-id {image['ImageId']}",
+            stack_of(tags_of(image.get("Tags", []))),
+        )
+
+
+def addresses(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Elastic addresses, which cost money as long as they are held."""
+    for address in ec2.describe_addresses(Filters=OURS)["Addresses"]:  # type: ignore[arg-type]
+        yield Leftover(
+            "address",
+            address["AllocationId"],
+            address["PublicIp"],
+            rates.address(),
+            f"aws ec2 release-address --allocation-id {address['AllocationId']}",
+            stack_of(tags_of(address.get("Tags", []))),
+        )
+
+
+def spot_requests(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Requests that may still launch an instance: open ones, and persistent ones whatever their state.
+
+    One that is active and for one time is its instance's, which is listed for itself.
+    """
+    for page in ec2.get_paginator("describe_spot_instance_requests").paginate(Filters=OURS):  # type: ignore[arg-type]
+        for request in page["SpotInstanceRequests"]:
+            state, kind = request["State"], request.get("Type", "one-time")
+            if state in ("closed", "cancelled", "failed") or (state == "active" and kind == "one-time"):
+                continue
+            instance_type = request.get("LaunchSpecification", {}).get("InstanceType", "")
+            yield Leftover(
+                "spot request",
+                request["SpotInstanceRequestId"],
+                f"{kind}, {state}: may launch {instance_type or 'an instance'}",
+                rates.instance(instance_type, "spot"),
+                f"aws ec2 cancel-spot-instance-requests --spot-instance-request-ids {request['SpotInstanceRequestId']}",
+                stack_of(tags_of(request.get("Tags", []))),
+            )

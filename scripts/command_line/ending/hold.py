@@ -1,0 +1,87 @@
+"""`sd hold`: keeps an idle instance up for a while, by a word in the bucket that its worker reads."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.instance import instance_state
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.hold import Hold
+from userdata.contract.layout import hold_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+OFF = "off"
+LENGTH = re.compile(r"(?:(?P<hours>[0-9]{1,4})h)?(?:(?P<minutes>[0-9]{1,5})m)?")
+
+
+def parse_length(text: str) -> timedelta:
+    """The length of `2h`, `90m` or `1h30m`. Raises `CommandError`, for misuse, for anything else and for nothing."""
+    match = LENGTH.fullmatch(text)
+    parts = {name: int(value) for name, value in match.groupdict().items() if value} if match else {}
+    length = timedelta(**parts)
+    if not length:
+        raise CommandError(
+            f"The hold is {text!r}, but must be hours and minutes, for example 2h, 90m or 1h30m, or {OFF}.",
+            exit_status=2,
+        )
+    return length
+
+
+def hold_instance(session: boto3.Session, deployment: Deployment, text: str | None, *, now: datetime) -> str:
+    """Sets the hold to end `text` from `now`, takes it away for `off`, tells of it for None. A sentence comes back.
+
+    Raises `CommandError` for a hold beyond MaxHours, which ends the instance all the same, and for one on an instance
+    that does not run.
+    """
+    s3: S3Client = session.client("s3", config=RETRIES)
+    key = hold_key(deployment.instance_id)
+    if text is None:
+        return _tell(_read(s3, deployment.bucket, key), deployment.instance_id, now)
+    if text == OFF:
+        with aws_errors_in_words(f"take away {key} in {deployment.bucket}"):
+            s3.delete_object(Bucket=deployment.bucket, Key=key)
+        return f"{deployment.instance_id} is not held: it ends when it has been idle for IdleMinutes."
+    length = parse_length(text)
+    hours = float(deployment.parameters["MaxHours"])
+    if length > timedelta(hours=hours):
+        raise CommandError(
+            f"The hold is {text!r}, but must not be longer than MaxHours, which is {hours:g} here and ends the "
+            "instance, held or not. Hold it for less, or deploy with a larger --max-hours.",
+            exit_status=2,
+        )
+    state = instance_state(session, deployment).name
+    if state not in ("pending", "running"):
+        raise CommandError(f"{deployment.instance_id} is {state}: there is nothing to hold. Start it: `sd start`.")
+    hold = Hold(deployment.instance_id, now + length)
+    with aws_errors_in_words(f"write {key} into {deployment.bucket}"):
+        s3.put_object(Bucket=deployment.bucket, Key=key, Body=hold.to_json(), ContentType="application/json")
+    return _tell(hold, deployment.instance_id, now)
+
+
+def _read(s3: S3Client, bucket: str, key: str) -> Hold | None:
+    with aws_errors_in_words(f"read {key} in {bucket}"):
+        try:
+            return Hold.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ValueError:
+            return None
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+
+
+def _tell(hold: Hold | None, instance_id: str, now: datetime) -> str:
+    if hold is None or hold.until <= now:
+        return f"{instance_id} is not held."
+    return (
+        f"{instance_id} is held until {hold.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, MaxHours permitting; "
+        "it costs money until then. `sd hold off` takes the hold away."
+    )

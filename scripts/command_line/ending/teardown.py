@@ -1,0 +1,61 @@
+"""`sd teardown`: destroys the stack, then looks whether anything is left that costs money."""
+
+from __future__ import annotations
+
+import boto3
+import typer
+from rich.console import Console
+
+from scripts.command_line.account.deployment import find_deployment
+from scripts.command_line.deploying.cdk import cdk_destroy
+from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
+from scripts.command_line.ending.audit.leftover import Leftover
+from scripts.command_line.terminal.command_error import CommandError
+
+
+def teardown(session: boto3.Session, *, stack: str, yes: bool, audit_only: bool, console: Console) -> None:
+    """Destroys the stack after a yes, unless `audit_only`, and prints what is left.
+
+    No results are deleted here: the bucket stays if the stack says so. Raises `CommandError` when the destroy fails,
+    after the audit all the same, and while anything is left that costs money, the images aside.
+    """
+    failure = None if audit_only else _destroy(session, stack, yes=yes)
+    left = find_leftovers(session)
+    show_leftovers(left, console)
+    if failure:
+        raise failure
+    costly = [one for one in left if not one.is_free and not one.is_result]
+    if costly:
+        raise CommandError(_still_costs(costly, session.region_name))
+    images = sum(one.usd_per_month or 0 for one in left)
+    aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
+    typer.echo(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
+
+
+def _still_costs(costly: list[Leftover], region: str) -> str:
+    things = "1 thing" if len(costly) == 1 else f"{len(costly)} things"
+    total = sum(one.usd_per_month or 0 for one in costly)
+    more = " and what is not known" if any(one.usd_per_month is None for one in costly) else ""
+    return (
+        f"{things} in {region} would go on costing ${total:.2f}{more} a month. Remove them by the commands above, "
+        "then look again: `sd teardown`."
+    )
+
+
+def _destroy(session: boto3.Session, stack: str, *, yes: bool) -> CommandError | None:
+    """Destroys the stack, if there is one. What went wrong comes back, since the audit matters all the more then."""
+    deployment = find_deployment(session, stack)
+    if deployment is None:
+        typer.echo(f"There is no stack {stack} in {session.region_name}.")
+        return None
+    if not yes:
+        typer.confirm(
+            f"Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
+            "The bucket with your images stays, unless you deployed with keep_results=false.",
+            abort=True,
+        )
+    try:
+        cdk_destroy(session, stack)
+    except CommandError as error:
+        return error
+    return None

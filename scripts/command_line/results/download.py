@@ -1,0 +1,92 @@
+"""Downloads runs from the bucket: only what is not here yet, and each file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.layout import RUNS, RunKeys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One object, and where it goes; `size` in bytes."""
+
+    key: str
+    size: int
+    etag: str
+    path: Path
+
+    def is_here(self) -> bool:
+        """Whether the file is here with this very content; S3's ETag of an object put in one part is its MD5."""
+        if not self.path.is_file() or self.path.stat().st_size != self.size:
+            return False
+        if "-" in self.etag:
+            return True
+        return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest() == self.etag
+
+
+def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> list[RemoteFile]:
+    """The files of a run, to lie below `folder` as they lie below `runs/` in the bucket.
+
+    Raises `CommandError` when the bucket cannot be read, or a key would lead out of the folder.
+    """
+    with aws_errors_in_words(f"list the files of {run_id} in {bucket}"):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RunKeys(run_id).prefix)
+        objects = [entry for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
+    return [
+        RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), _local_path(entry["Key"], folder))
+        for entry in objects
+    ]
+
+
+def _local_path(key: str, folder: Path) -> Path:
+    relative = PurePosixPath(key.removeprefix(RUNS))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise CommandError(f"The key {key} leads out of {folder}; it is not downloaded. Remove it from the bucket.")
+    return folder / relative
+
+
+def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], console: Console) -> int:
+    """Downloads those files that are not here, with a progress bar on `console`; the number of them comes back.
+
+    Raises `CommandError` for the first that fails; what arrived stays, so the next call goes on from there.
+    """
+    missing = [file for file in files if not file.is_here()]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress, ThreadPoolExecutor(8) as pool:
+        task = progress.add_task("Downloading", total=sum(file.size for file in missing))
+
+        def fetch(file: RemoteFile) -> None:
+            _fetch(s3, bucket, file)
+            progress.advance(task, file.size)
+
+        with aws_errors_in_words(f"download from {bucket}"):
+            for _ in pool.map(fetch, missing):
+                pass
+    return len(missing)
+
+
+def _fetch(s3: S3Client, bucket: str, file: RemoteFile) -> None:
+    partial = file.path.with_name(file.path.name + ".part")
+    try:
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, file.key, str(partial))
+        partial.replace(file.path)
+    except OSError as error:
+        raise CommandError(f"Could not write {file.path}: {error.strerror}. Name another: --to FOLDER") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,54 @@
+"""`sd results`: which runs there are, and their images on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.account.runs import Run
+from scripts.command_line.results.download import RemoteFile, download, files_of
+from scripts.command_line.terminal.plain_text import cell, print_plain
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def show_runs(runs: list[Run], console: Console) -> None:
+    """Prints a table of runs; one that has failed, or ended at MaxSpend, says why below it."""
+    table = Table("Run", "Started (UTC)", "State", "Images", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for run in runs:
+        status = run.status
+        started = run.started_at[:16].replace("T", " ") or "-"
+        done = f"{status.images_done} of {status.images_total}" if status else "-"
+        if status and status.images_flagged:
+            done += f" ({status.images_flagged} flagged)"
+        table.add_row(cell(run.run_id), cell(started), status.phase if status else "unknown", done)
+    console.print(table)
+    for run in runs:
+        if run.status and run.status.error:
+            error = run.status.error
+            print_plain(f"{run.run_id} failed at {error.step}: {error.message}", console)
+        if run.status and run.status.note:
+            print_plain(f"{run.run_id}: {run.status.note}", console)
+
+
+def fetch_runs(s3: S3Client, bucket: str, runs: list[Run], folder: Path, console: Console) -> None:
+    """Downloads the runs below `folder` and ends with the line `N images -> FOLDER`.
+
+    For one run, FOLDER is the one that holds just its N images. Raises `CommandError` as `download` does.
+    """
+    files = [file for run in runs for file in files_of(s3, bucket, run.run_id, folder)]
+    download(s3, bucket, files, console)
+    images = [file for file in files if _is_image(file)]
+    folders = {file.path.parent for file in images}
+    where = folders.pop() if len(folders) == 1 else folder
+    typer.echo(f"{len(images)} {'image' if len(images) == 1 else 'images'} -> {where}")
+
+
+def _is_image(file: RemoteFile) -> bool:
+    return file.path.parent.name == "samples" and file.path.suffix == ".png"

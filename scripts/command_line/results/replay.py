@@ -1,0 +1,175 @@
+"""`sd replay`: makes an image again from what it carries, here or on an instance."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+from PIL import Image
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.plain_text import print_plain
+from userdata.job.choices import Switch
+from userdata.job.image_request import ImageRequest, next_seed
+from userdata.job.initial_image import InitialImage, read_image
+from userdata.job.run_error import RunError
+from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
+from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LARGEST_BATCH = 16
+
+
+def read_record(file: Path) -> ImageRecord:
+    """The record of an image, from the PNG or, where that has none any more, from the JSON beside it.
+
+    Raises `CommandError` when there is neither.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error}.") from error
+    beside = file.with_suffix(".json")
+    try:
+        return record_in_png(content)
+    except ValueError as error:
+        if not beside.is_file():
+            raise CommandError(
+                f"{file} does not say what it was made from ({error}), and there is no {beside.name} beside it. Give "
+                "an image as the run saved it."
+            ) from error
+    try:
+        return ImageRecord.from_json(beside.read_bytes())
+    except ValueError as error:
+        raise CommandError(f"{beside} is no record of an image. Download it again: `sd results`.") from error
+
+
+def find_initial_image(
+    record: ImageRecord, given: Path | None, bucket: str | None, session: Callable[[], boto3.Session]
+) -> InitialImage | None:
+    """The initial image of `record`: the file given, or the object of the bucket. Raises `CommandError`."""
+    key = str(record.job.get("init_img", ""))
+    if not key or not (given or bucket):
+        return None
+    try:
+        return read_image(given.read_bytes() if given else _fetch(session(), str(bucket), key))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
+
+
+def replay_here(
+    file: Path,
+    record: ImageRecord,
+    *,
+    model: str,
+    initial_image: InitialImage | None,
+    lora: Path | None,
+    to: Path,
+    console: Console,
+) -> bool:
+    """Draws the image of `file` again, saves it as `to`, and says whether the pixels are the same.
+
+    Raises `CommandError`.
+    """
+    from userdata.worker.by_hand.local_model import find_local_model
+
+    try:
+        check_replay(record, initial_image)
+        before = _pixels(file)
+        _check_target(to, file)
+        found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
+        image, drawn_with = replay(record, found, initial_image, lora=lora)
+    except RunError as error:
+        raise CommandError(str(error)) from error
+    again = record.model_copy(update={"drawn_with": drawn_with})
+    to.write_bytes(png_with_record(image, again))
+    same = before == (image.size, image.convert("RGB").tobytes())
+    told = [f"{to}: identical to {file}, bit for bit."] if same else [f"{to}: not identical to {file}."]
+    if not same:
+        told += [f"  {difference}" for difference in differences(record, drawn_with)]
+    for line in told:
+        print_plain(line, console, soft_wrap=True)
+    return same
+
+
+def _check_target(to: Path, file: Path) -> None:
+    """Raises `CommandError` when the image could not be written, or would take the place of the one it is made from."""
+    try:
+        if to.exists() and to.samefile(file):
+            raise CommandError(f"{to} is the image itself, which would be overwritten. Give another file: --to FILE.")
+        to.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{to} cannot be written: {error}. Give another file: --to FILE.") from error
+    if to.is_dir() or not os.access(to.parent, os.W_OK):
+        raise CommandError(f"{to} cannot be written: it is a folder, or in one that is not yours. Give --to FILE.")
+
+
+def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
+    """The parameters of a deploy that makes the image again, and which image of that run it is.
+
+    The whole batch is asked for where its images differ in their seeds only, since a GPU's rounding depends on it;
+    else this image alone. Raises `CommandError` for a record that no run has written, or an earlier version has.
+    """
+    try:
+        job = check_record(record)
+    except RunError as error:
+        raise CommandError(str(error)) from error
+    request = record.request
+    alike = _is_one_job(record.batch) and len(record.batch) <= LARGEST_BATCH
+    batch = record.batch if alike else [request]
+    values = {
+        **job.model_dump(by_alias=True),
+        "Prompt": request.prompt,
+        "NegativePrompt": request.negative_prompt,
+        "Height": request.H,
+        "Width": request.W,
+        "Steps": request.ddim_steps,
+        "GuidanceScale": request.scale,
+        "Sampler": request.sampler,
+        "Eta": request.ddim_eta,
+        "Strength": request.strength,
+        "Seed": batch[0].seed,
+        "Iterations": 1,
+        "Samples": len(batch),
+        "PromptFile": "",
+        "FixedCode": Switch.off.value,
+        "RunId": f"replay-{record.run_id[-10:]}-{record.index}",
+    }
+    return {name: str(value) for name, value in values.items()}, batch.index(request)
+
+
+def _is_one_job(batch: list[ImageRequest]) -> bool:
+    first = batch[0]
+    return all(
+        (one.seed, one.prompt, one.negative_prompt, one.batch_key)
+        == (next_seed(first.seed, k), first.prompt, first.negative_prompt, first.batch_key)
+        for k, one in enumerate(batch)
+    )
+
+
+def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
+    try:
+        with Image.open(io.BytesIO(file.read_bytes())) as image:
+            return image.size, image.convert("RGB").tobytes()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CommandError(f"{file} cannot be read as an image: {error}. Download it again: `sd results`.") from error
+
+
+def _fetch(session: boto3.Session, bucket: str, key: str) -> bytes:
+    s3: S3Client = session.client("s3", config=RETRIES)
+    with aws_errors_in_words(f"fetch {key} from {bucket}"):
+        try:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.") from error

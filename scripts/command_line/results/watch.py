@@ -1,0 +1,117 @@
+"""Watches one run until it is done, and shows how far it is."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.instance import InstanceState, instance_state
+from scripts.command_line.account.runs import read_status
+from scripts.command_line.results.boot_records import find_boot_failure
+from scripts.command_line.terminal.command_error import CommandError
+from userdata.contract.status import ENDED_EARLY, Status
+from userdata.worker.bucket.passing_errors import passes
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+DOING = {
+    "boot": "The instance boots",
+    "driver": "The GPU driver is checked",
+    "environment": "The environment is made ready",
+    "weights": "The model weights are fetched",
+    "model": "The model is loaded",
+    "generating": "Images are generated",
+    "uploading": "The last images are uploaded",
+    "done": "Done",
+    "capped": "Ended at MaxSpend",
+    "failed": "Failed",
+}
+OUT_OF_REACH = "AWS cannot be reached: trying again"
+# A laptop changes its network, or wakes up.
+OUT_OF_REACH_SECONDS = 300
+
+
+def watch_run(
+    session: boto3.Session, deployment: Deployment, run_id: str, console: Console, *, every_seconds: float, hours: float
+) -> Status:
+    """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
+
+    Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
+    was told before the instance was last started is an earlier attempt's. The run does not need the watcher: a network
+    that is away for less than `OUT_OF_REACH_SECONDS` ends nothing.
+    """
+    s3: S3Client = session.client("s3", config=RETRIES)
+    deadline = time.monotonic() + hours * 3600
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(DOING["boot"], total=None)
+        reached_at = time.monotonic()
+        while time.monotonic() < deadline:
+            try:
+                state, status = _look(session, s3, deployment, run_id)
+            except CommandError as error:
+                if not passes(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
+                    raise
+                progress.update(task, description=OUT_OF_REACH)
+                time.sleep(every_seconds)
+                continue
+            reached_at = time.monotonic()
+            progress.update(task, description=DOING[status.phase if status else "boot"])
+            if status:
+                progress.update(task, completed=status.images_done, total=status.images_total or None)
+            if status and status.phase in ("done", "capped"):
+                return status
+            if state.name not in ("pending", "running"):
+                raise CommandError(_ended_early(deployment.instance_id, state, run_id))
+            time.sleep(every_seconds)
+    raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
+
+
+def _look(
+    session: boto3.Session, s3: S3Client, deployment: Deployment, run_id: str
+) -> tuple[InstanceState, Status | None]:
+    # The state is read before the status: an instance stops only after its last status is written.
+    state = instance_state(session, deployment)
+    status = _current(read_status(s3, deployment.bucket, run_id), state)
+    _raise_failure(s3, deployment, run_id, status, state)
+    return state, status
+
+
+def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
+    ended = f"The instance {instance_id} is {state.name}, but run {run_id} is not done. "
+    if not state.is_gone:
+        return ended + "Start it again: `sd start`; it goes on where it was."
+    again = "`sd deploy` makes a new one that goes on where it was"
+    return ended + again + ("; on demand, with -c spot=false, nobody takes it back." if state.is_spot else ".")
+
+
+def _current(status: Status | None, state: InstanceState) -> Status | None:
+    """The status, unless it tells of an end that came before the instance was last started."""
+    if status is None or status.phase not in ENDED_EARLY or state.launched_at is None:
+        return status
+    return status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
+
+
+def _raise_failure(
+    s3: S3Client, deployment: Deployment, run_id: str, status: Status | None, state: InstanceState
+) -> None:
+    failure = status.error if status and status.phase == "failed" else None
+    if status is None and state.launched_at:
+        failure = find_boot_failure(s3, deployment.bucket, deployment.instance_id, state.launched_at)
+    if failure:
+        raise CommandError(
+            f"Run {run_id} failed at {failure.step}: {failure.message}\n\nThe log ends with:\n{failure.log_tail}"
+        )

@@ -1,0 +1,1 @@
+"""What the emulated account adds to moto."""

@@ -1,0 +1,101 @@
+"""Spot instances as EC2 has them: each with its request, and never stopped when the request was for one time.
+
+moto marks an instance as spot when it is launched with market options, and does no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.models.spot_requests import SpotInstanceRequest
+from moto.ec2.utils import random_spot_request_id
+
+from scripts.local.aws.account import Account
+from scripts.local.aws.replaced import replaced
+
+REQUEST = "spot-instances-request"
+
+
+class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped here
+    """The request of an instance that is there. It is closed when the instance is gone."""
+
+    def __init__(self, backend: Any, instance: Any, options: dict[str, Any], tags: dict[str, dict[str, str]]) -> None:
+        self._launched = instance
+        super().__init__(
+            ec2_backend=backend,
+            spot_request_id=random_spot_request_id(),
+            price=options.get("MaxPrice", ""),
+            image_id=instance.image_id,
+            spot_instance_type=options.get("SpotInstanceType", "one-time"),
+            valid_from=None,
+            valid_until=None,
+            launch_group=None,
+            availability_zone_group=None,
+            key_name=instance.key_name,
+            security_groups=[],
+            user_data=None,
+            instance_type=instance.instance_type,
+            placement=None,
+            kernel_id=None,
+            ramdisk_id=None,
+            monitoring_enabled=False,
+            subnet_id=instance.subnet_id,
+            tags=tags,
+            spot_fleet_id=None,
+            instance_interruption_behaviour=options.get("InstanceInterruptionBehavior"),
+        )
+
+    def launch_instance(self) -> Any:
+        """The instance, which was launched before."""
+        return self._launched
+
+    @property
+    def state(self) -> str:
+        """`active` as long as the instance is there, then `closed`."""
+        return "closed" if self._launched.state in ("shutting-down", "terminated") else "active"
+
+    @state.setter
+    def state(self, value: str) -> None:
+        """Passes over what moto sets: it follows from the instance."""
+
+
+def record_spot_request(account: Account, instance_id: str, asked: dict[str, Any]) -> None:
+    """Adds the request of an instance that was launched with the parameters `asked` of RunInstances."""
+    backend = ec2_backends[account.id][account.region]
+    tags = {
+        one["ResourceType"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        for one in asked.get("TagSpecifications", [])
+        if one["ResourceType"] == REQUEST
+    }
+    options = asked["InstanceMarketOptions"].get("SpotOptions", {})
+    request = SpotRequest(backend, backend.get_instance(instance_id), options, tags)
+    backend.spot_instance_requests[request.id] = request
+
+
+@contextlib.contextmanager
+def spot_instances_cannot_be_stopped() -> Iterator[None]:
+    """Refuses what EC2 refuses for an instance of a one-time request, while the context lasts."""
+
+    def around_stop(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def stop_instances(backend: Any, instance_ids: list[str]) -> Any:
+            for instance_id in instance_ids:
+                if backend.get_instance(instance_id).lifecycle == "spot":
+                    raise EC2ClientError(
+                        "UnsupportedOperation",
+                        f"You can't stop the Spot Instance '{instance_id}' because it is associated with a one-time "
+                        "Spot Instance request. You can only stop Spot Instances associated with persistent Spot "
+                        "Instance requests.",
+                    )
+            return original(backend, instance_ids)
+
+        return stop_instances
+
+    with replaced({(InstanceBackend, "stop_instances"): around_stop(InstanceBackend.__dict__["stop_instances"])}):
+        yield

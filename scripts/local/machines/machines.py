@@ -1,0 +1,257 @@
+"""Gives every emulated EC2 instance a machine, and keeps the states of the two in step."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, StateReason
+
+from scripts.local.aws.metadata_service import InstanceView, MetadataService
+from scripts.local.aws.replaced import replaced
+from scripts.local.machines.instance_view import view_of
+from scripts.local.machines.processes.machine import Machine, Surroundings
+from scripts.local.machines.processes.ordinary_user import ordinary_user
+
+log = logging.getLogger(__name__)
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+STOP_DEADLINE = 120.0  # seconds; EC2 too ends an instance by force when it does not go down
+STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+# Makes the machine of an instance: its disk's folder, its metadata service, the AWS API's address, and who hears that
+# it has ended by itself. Whatever has the surface of `Machine` will do.
+MakeMachine = Callable[[Path, MetadataService, str, Callable[[str], None]], Any]
+
+
+class Machines:
+    """The machines of one cloud, by instance id. Their disks lie in `folder`.
+
+    `make` makes a machine; by default it is a group of processes.
+    """
+
+    def __init__(self, folder: Path, aws_endpoint: str, make: MakeMachine | None = None) -> None:
+        self._folder = folder
+        self._aws_endpoint = aws_endpoint
+        self._make = make or _process_machines()
+        self._machines: dict[str, Machine] = {}
+        self._turns: dict[str, ThreadPoolExecutor] = {}
+        self._spot_actions: dict[str, dict[str, str]] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    def __getitem__(self, instance_id: str) -> Machine:
+        """The machine of an instance. Raises `KeyError` for one that never was or is terminated."""
+        return self._machines[instance_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._machines))
+
+    def __len__(self) -> int:
+        return len(self._machines)
+
+    def close(self) -> None:
+        """Ends every machine at once."""
+        with self._lock:
+            self._closed = True
+            machines, turns = list(self._machines.values()), list(self._turns.values())
+            self._machines.clear()
+            self._turns.clear()
+        for machine in machines:
+            machine.kill()
+        for executor in turns:
+            executor.shutdown(cancel_futures=True)
+        for machine in machines:
+            machine.close()  # also one that was being started meanwhile
+
+    def announce_spot_interruption(self, instance_id: str, action: str, time: str) -> None:
+        """Makes the metadata service give the notice of `spot/instance-action`.
+
+        `action` is `terminate`, `stop` or `hibernate`; `time` is UTC, ISO 8601, as in 2026-01-02T03:04:05Z.
+        """
+        self._spot_actions[instance_id] = {"action": action, "time": time}
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """Makes the emulated EC2 API act on the machines while the context lasts."""
+        hooks = {
+            (InstanceBackend, "run_instances"): self._around_run,
+            (InstanceBackend, "start_instances"): self._around_start_instances,
+            (Instance, "start"): self._around_start,
+            (Instance, "stop"): self._around_stop,
+            (Instance, "reboot"): self._around_reboot,
+            (Instance, "terminate"): self._around_terminate,
+        }
+        with replaced({(owner, name): hook(owner.__dict__[name]) for (owner, name), hook in hooks.items()}):
+            yield
+
+    def _around_run(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def run_instances(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            reservation = original(backend, *args, **kwargs)
+            for instance in reservation.instances:
+                self._launch(instance)
+            return reservation
+
+        return run_instances
+
+    def _around_start_instances(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def start_instances(backend: Any, instance_ids: list[str]) -> Any:
+            for instance in backend.get_multi_instances_by_id(instance_ids):
+                if instance.state not in ("stopped", "running", "pending"):
+                    raise EC2ClientError(
+                        "IncorrectInstanceState",
+                        f"The instance '{instance.id}' is not in a state from which it can be started.",
+                    )
+            return original(backend, instance_ids)
+
+        return start_instances
+
+    def _around_start(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def start(instance: Any) -> Any:
+            if instance.state in ("running", "pending"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            instance.launch_time = utcnow()
+            self._begin(instance, "pending", self._boot)
+            return previous
+
+        return start
+
+    def _around_stop(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def stop(instance: Any) -> Any:
+            if instance.state in ("stopping", "stopped"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            self._begin(instance, "stopping", self._power_off)
+            return previous
+
+        return stop
+
+    def _around_reboot(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def reboot(instance: Any) -> None:
+            original(instance)
+            self._take_turn(instance, self._reboot)
+
+        return reboot
+
+    def _around_terminate(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def terminate(instance: Any) -> Any:
+            if instance.state in ("shutting-down", "terminated"):
+                return InstanceState(instance.state, instance.state_code)
+            previous = original(instance)
+            self._begin(instance, "shutting-down", self._destroy)
+            return previous
+
+        return terminate
+
+    def _launch(self, instance: Any) -> None:
+        metadata = MetadataService(functools.partial(self._view_of, instance))
+        ended = functools.partial(self._ended_by_itself, instance)
+        machine = self._make(self._folder / instance.id, metadata, self._aws_endpoint, ended)
+        with self._lock:
+            self._machines[instance.id] = machine
+            self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
+        self._begin(instance, "pending", self._boot)
+
+    def _view_of(self, instance: Any) -> InstanceView:
+        return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
+
+    def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
+        _set_state(instance, state)
+        self._take_turn(instance, action)
+
+    def _take_turn(self, instance: Any, action: Callable[[Any, Machine], None]) -> None:
+        """Runs an action in the background, after those that were asked for before."""
+        with self._lock:
+            if not self._closed and instance.id in self._machines:
+                self._turns[instance.id].submit(self._logged, action, instance, self._machines[instance.id])
+
+    @staticmethod
+    def _logged(action: Callable[[Any, Machine], None], instance: Any, machine: Machine) -> None:
+        try:
+            action(instance, machine)
+        except Exception:
+            log.exception("The machine of %s failed.", instance.id)
+
+    def _boot(self, instance: Any, machine: Machine) -> None:
+        if instance.state != "pending" or self._closed:
+            return
+        try:
+            machine.start()
+        except (OSError, RuntimeError) as error:
+            # As EC2 ends an instance that it cannot launch.
+            log.exception("The machine of %s could not be started.", instance.id)
+            instance.terminate()
+            instance.state_reason = StateReason(f"Server.InternalError: {error}", "Server.InternalError")
+            return
+        _set_state(instance, "running")
+
+    def _power_off(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        if instance.state == "stopping":
+            _set_state(instance, "stopped")
+
+    def _reboot(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        if instance.state == "running" and not self._closed:
+            machine.start()
+
+    def _destroy(self, instance: Any, machine: Machine) -> None:
+        machine.power_off(STOP_DEADLINE)
+        machine.destroy()
+        with self._lock:
+            self._machines.pop(instance.id, None)
+            turns = self._turns.pop(instance.id, None)
+        _set_state(instance, "terminated")
+        if turns:
+            turns.shutdown(wait=False)
+
+    def _ended_by_itself(self, instance: Any, how: str) -> None:
+        if self._closed or instance.state not in ("running", "pending"):
+            return
+        if how == "reboot":
+            self._take_turn(instance, self._reboot)
+            return
+        if instance.instance_initiated_shutdown_behavior == "terminate":
+            instance.terminate()
+        else:
+            instance.stop()
+        instance.state_reason = StateReason(
+            "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
+        )
+
+
+def _set_state(instance: Any, state: str) -> None:
+    instance._state = InstanceState(state, STATES[state])
+
+
+def _process_machines() -> MakeMachine:
+    user, has_gpu = ordinary_user(CHECKOUT), _has_gpu()
+
+    def make(disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[str], None]) -> Machine:
+        return Machine(disk, metadata, Surroundings(aws_endpoint, user, has_gpu=has_gpu), on_end)
+
+    return make
+
+
+def _has_gpu() -> bool:
+    nvidia_smi = shutil.which("nvidia-smi")
+    return nvidia_smi is not None and subprocess.run([nvidia_smi], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,75 @@
+"""How fast a card draws: one table for `sd cost` and for the documentation, measured where it could be.
+
+The unit is the article's image: Stable Diffusion v1, 512 x 640 pixels, 75 steps, guided, half precision. It takes
+159.4 TFLOP: 2.08 for a guided step and 3.15 to decode. None of these cards was measured in this project but the H100.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+STEP_TFLOP = 2.08
+DECODE_TFLOP = 3.15
+ARTICLE_PIXELS = 512 * 640
+ARTICLE_STEPS = 75
+ARTICLE_TFLOP = ARTICLE_STEPS * STEP_TFLOP + DECODE_TFLOP
+
+# The share of a card's published dense half-precision rate that diffusers reaches on the slowest of the cards for
+# which its own benchmark was published: T4, 12.2 of 65 TFLOP/s. A10 and A100 reach 27 and 29 %.
+SHARE_OF_PUBLISHED_RATE = 0.19
+DIFFUSERS_BENCHMARK = "diffusers' own benchmark (docs/source/en/optimization/torch2.0.md): Stable Diffusion, batch of 4"
+
+
+@dataclass(frozen=True)
+class CardSpeed:
+    """Seconds for one of the article's images in a long run, and what the figure rests on."""
+
+    seconds: float
+    basis: Literal["measured", "projected"]
+    origin: str
+
+
+def _from_published_rate(tflops: float) -> CardSpeed:
+    """The projection for a card whose maker states `tflops` dense half-precision TFLOP/s."""
+    seconds = ARTICLE_TFLOP / (tflops * SHARE_OF_PUBLISHED_RATE)
+    return CardSpeed(round(seconds, 1), "projected", f"19 % of the {tflops:g} TFLOP/s that NVIDIA states")
+
+
+# By the names of stacks/facts/instance_types.py. A card without a line has no figure to rest on.
+CARD_SPEEDS: dict[str, CardSpeed] = {
+    "T4": CardSpeed(13.3, "projected", f"{DIFFUSERS_BENCHMARK}, 1.79 steps/s at 512 x 512"),
+    "A10G": CardSpeed(
+        7.0, "projected", "the article's 17.3 s on a g5.xlarge, by what diffusers gains over its scripts on an H100"
+    ),
+    "L4": _from_published_rate(121),
+    "L40S": _from_published_rate(362),
+    "A100 40 GB": CardSpeed(1.8, "projected", f"{DIFFUSERS_BENCHMARK}, 13.12 steps/s at 512 x 512"),
+    "A100 80 GB": CardSpeed(1.8, "projected", "as the A100 40 GB, whose arithmetic it has"),
+    "H100": CardSpeed(0.41, "measured", "H100 80GB, torch 2.11, this worker in a long run (docs/performance.md)"),
+    "H200": CardSpeed(0.41, "projected", "as the H100, whose arithmetic it has"),
+    "B200": CardSpeed(0.41, "projected", "as the H100: faster by its published rate, but never tried"),
+}
+
+# The arithmetic of one pass of a model's network for each pixel, relative to Stable Diffusion v1's, by the model's
+# layout; `python -m benchmarks.model_work` counts it. Guidance takes two passes a step.
+WORK_PER_PIXEL: dict[str, float] = {
+    "stable-diffusion-v1": 1.0,
+    "stable-diffusion-xl": 2.03,
+    "sdxl-turbo": 2.03,
+    "flux-schnell": 20.8,
+}
+
+
+def seconds_per_image(card: str, *, layout: str, pixels: int, steps: float, guided: bool) -> float | None:
+    """The expected seconds for one image on that card, or None where the card or the model has no figure.
+
+    The work grows with the pixels and the steps; that attention grows faster than the pixels is left out.
+    """
+    speed = CARD_SPEEDS.get(card)
+    weight = WORK_PER_PIXEL.get(layout)
+    if speed is None or weight is None:
+        return None
+    passes = 1.0 if guided else 0.5
+    work = (steps * STEP_TFLOP * passes * weight + DECODE_TFLOP) * pixels / ARTICLE_PIXELS
+    return speed.seconds * work / ARTICLE_TFLOP

@@ -1,0 +1,243 @@
+import hashlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.unit.boot.conftest import Machine
+from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.cache import Cache, Entry, State, read_notes, write_notes
+from userdata.boot.save_cache import save_cache
+from userdata.boot.steps.kernels import provide_kernels
+from userdata.contract.layout import Folders
+from userdata.contract.patience import Patience
+
+KEY = "cache/env/0123/"
+WEIGHTS = b"weights" * 1000
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+WEIGHTS_KEY = f"cache/weights/{SHA256}/model.safetensors"
+
+
+class Host:
+    """A machine's disk, as far as the cache sees it."""
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        self.folders = Folders(str(folder))
+        self.bucket = Bucket(bucket)
+        self.environment = self.folders.conda / "envs/ldm"
+        self.weights = self.folders.models / "model.safetensors"
+
+    def boots(self) -> Cache:
+        return Cache(self.bucket, self.folders.cache_notes)
+
+    def builds(self, content: str = "built") -> None:
+        self.environment.mkdir(parents=True, exist_ok=True)
+        (self.environment / "python").write_text(content)
+
+    def succeeds(self) -> None:
+        save_cache(self.folders, self.bucket)
+
+    @property
+    def states(self) -> dict[str, State]:
+        return {entry.key: entry.state for entry in read_notes(self.folders.cache_notes)}
+
+
+@pytest.fixture
+def first(tmp_path: Path, bucket_name: str) -> Host:
+    return Host(tmp_path / "first", bucket_name)
+
+
+@pytest.fixture
+def second(tmp_path: Path, bucket_name: str) -> Host:
+    return Host(tmp_path / "second", bucket_name)
+
+
+def keys(bucket: Bucket) -> list[str]:
+    return [entry["Key"] for entry in boto3.client("s3").list_objects_v2(Bucket=bucket.name).get("Contents", [])]
+
+
+def first_boot(host: Host) -> None:
+    cache = host.boots()
+    assert not cache.take_folder(KEY, host.environment)
+    host.builds()
+    cache.has(KEY, host.environment, built_from={})
+    assert not cache.take_file(WEIGHTS_KEY, host.weights, sha256=SHA256)
+    host.weights.parent.mkdir(parents=True, exist_ok=True)
+    host.weights.write_bytes(WEIGHTS)
+    cache.has(WEIGHTS_KEY, host.weights, built_from={})
+
+
+def test_the_second_machine_takes_what_the_first_has_kept(first: Host, second: Host) -> None:
+    first_boot(first)
+    assert keys(first.bucket) == []
+    first.succeeds()
+    assert set(first.states.values()) == {State.KEPT}
+    cache = second.boots()
+    assert cache.take_folder(KEY, second.environment)
+    assert cache.has_served()
+    assert not cache.has_served()
+    assert cache.take_file(WEIGHTS_KEY, second.weights, sha256=SHA256)
+    assert (second.environment / "python").read_text() == "built"
+    assert second.weights.read_bytes() == WEIGHTS
+    assert set(second.states.values()) == {State.KEPT}
+
+
+def test_what_is_kept_already_is_not_written_again(first: Host, second: Host) -> None:
+    first_boot(first)
+    first_boot(second)
+    first.succeeds()
+    boto3.client("s3").put_object(Bucket=first.bucket.name, Key=WEIGHTS_KEY, Body=b"x" * len(WEIGHTS))
+    before = keys(first.bucket)
+    second.builds("built elsewhere")
+    second.succeeds()
+    assert keys(first.bucket) == before
+    assert set(second.states.values()) == {State.KEPT}
+
+
+def test_a_later_boot_remembers_what_is_kept(first: Host) -> None:
+    first_boot(first)
+    first.succeeds()
+    cache = first.boots()
+    cache.has(KEY, first.environment, built_from={})
+    assert first.states == {KEY: State.KEPT}
+
+
+def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: pytest.LogCaptureFixture) -> None:
+    first_boot(first)
+    first.succeeds()
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=first.bucket.name, Key=f"{KEY}manifest.json", Body=b"{")
+    s3.put_object(Bucket=first.bucket.name, Key=WEIGHTS_KEY, Body=b"x" * len(WEIGHTS))
+    with caplog.at_level(logging.WARNING):
+        first_boot(second)
+    assert "of no use: the manifest is not one" in caplog.text
+    assert "of no use: its SHA-256 is" in caplog.text
+    second.succeeds()
+    third = Host(second.folders.root.parent / "third", first.bucket.name)
+    cache = third.boots()
+    assert cache.take_folder(KEY, third.environment)
+    assert cache.take_file(WEIGHTS_KEY, third.weights, sha256=SHA256)
+
+
+def test_a_bucket_that_refuses_ends_nothing(first: Host, caplog: pytest.LogCaptureFixture) -> None:
+    # test_bucket.py proves that it is tried again.
+    first.bucket = Bucket("there-is-no-such-bucket-0123", patience=Patience(attempts=1))
+    first_boot(first)
+    with caplog.at_level(logging.WARNING):
+        first.succeeds()
+    assert "was not kept for the next machine" in caplog.text
+    assert State.KEPT not in first.states.values()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[1]", '[{"key": "a"}]', '[{"state": "lost"}]'])
+def test_notes_that_are_none_are_forgotten(tmp_path: Path, text: str) -> None:
+    notes = tmp_path / "cache.json"
+    notes.write_text(text)
+    assert read_notes(notes) == []
+
+
+def test_kernels_are_kept_when_they_have_grown(
+    first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA A10G, 595.10\n")
+    (commands / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=":")
+    assert provide_kernels(first.folders, {}, first.boots(), environment=KEY) is None
+    first.succeeds()
+    assert keys(first.bucket) == []
+    first.folders.compiled.mkdir(parents=True)
+    (first.folders.compiled / "one.cubin").write_text("kernel")
+    first.succeeds()
+
+    before = provide_kernels(second.folders, {}, second.boots(), environment=KEY)
+    assert before is not None
+    assert (before / "one.cubin").read_text() == "kernel"
+    count = len(keys(first.bucket))
+    second.folders.compiled.mkdir(parents=True)
+    (second.folders.compiled / "one.cubin").write_text("kernel")
+    second.succeeds()
+    assert len(keys(first.bucket)) == count
+    (second.folders.compiled / "two.cubin").write_text("another kernel")
+    second.succeeds()
+    assert len(keys(first.bucket)) == count + 1
+
+    assert provide_kernels(second.folders, {}, second.boots(), environment=KEY) == before
+    second.succeeds()
+    assert len(keys(first.bucket)) == count + 1
+    assert provide_kernels(second.folders, {"SD_DEVICE": "cpu"}, second.boots(), environment=KEY) is None
+
+
+def note_something(machine: Machine) -> None:
+    file = machine.folders.models / "model.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(WEIGHTS)
+    write_notes(machine.folders.cache_notes, [Entry(WEIGHTS_KEY, str(file))])
+
+
+def end_worker(machine: Machine, **variables: str) -> None:
+    machine.write_parameters()
+    ending = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **variables}
+    machine.bash(machine.folders.bundle / "userdata/after-worker.sh", SD_BUCKET=machine.bucket_name, **ending)
+
+
+def test_a_success_keeps_what_is_not_kept_and_powers_off_afterwards(machine: Machine) -> None:
+    note_something(machine)
+    end_worker(machine)
+    assert machine.calls[-1] == "systemctl start sd-cache"
+
+
+@pytest.mark.parametrize("after_run", ["stop", "keep"])
+def test_the_machine_ends_as_asked_once_the_cache_is_written(machine: Machine, after_run: str) -> None:
+    machine.parameters["AfterRun"] = after_run
+    machine.write_parameters()
+    script = machine.folder / "after"
+    script.write_text(f"cd {machine.folders.bundle} && exec python3 -m userdata.boot.after_cache")
+    machine.bash(script)
+    assert machine.calls == ([] if after_run == "keep" else ["shutdown -P now"])
+
+
+def test_nothing_to_keep_powers_off_at_once(machine: Machine) -> None:
+    end_worker(machine)
+    assert machine.calls[-1] == "shutdown -P now"
+
+
+def test_a_unit_that_does_not_start_powers_off_at_once(machine: Machine) -> None:
+    note_something(machine)
+    machine.command("systemctl", f'echo "systemctl $*" >>"{machine.folder}/calls"; [[ $1 != start ]]')
+    end_worker(machine)
+    assert machine.calls[-2:] == ["systemctl start sd-cache", "shutdown -P now"]
+
+
+def test_a_failure_keeps_nothing(machine: Machine) -> None:
+    note_something(machine)
+    end_worker(machine, SERVICE_RESULT="exit-code", EXIT_STATUS="1", SD_INSTANCE_ID="i-0123456789abcdef0")
+    assert machine.calls[-1] == "shutdown -P now"
+    assert "systemctl start sd-cache" not in machine.calls
+
+
+def test_switched_off_nothing_is_asked_for_and_nothing_kept(machine: Machine) -> None:
+    machine.parameters["Cache"] = "off"
+    note_something(machine)
+    assert machine.boot().returncode == 0
+    assert not machine.folders.cache_notes.exists()
+
+
+def test_the_boot_takes_weights_from_the_cache(machine: Machine) -> None:
+    catalogue = machine.folders.bundle / "userdata/models.json"
+    entries = json.loads(catalogue.read_text())
+    (file,) = entries["stable-diffusion-v1-5"]["files"]
+    file.update(bytes=len(WEIGHTS), sha256=SHA256)
+    catalogue.write_text(json.dumps(entries))
+    machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu", SD_WEIGHTS_URL="http://127.0.0.1:9/nothing-is-here")
+    machine.parameters.update(Model="stable-diffusion-v1-5", SafetyChecker="off")
+    key = f"cache/weights/{SHA256}/{file['path']}"
+    boto3.client("s3").put_object(Bucket=machine.bucket_name, Key=key, Body=WEIGHTS)
+    done = machine.boot()
+    assert done.returncode == 0, done.stdout
+    (record,) = [json.loads(text) for name, text in machine.objects("boots/").items()]
+    assert [phase["phase"] for phase in record["phases"] if phase.get("from") == "cache"] == ["weights"]

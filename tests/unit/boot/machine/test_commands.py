@@ -1,0 +1,54 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+
+
+def test_an_answer_is_the_standard_output_alone() -> None:
+    assert answer_of(["bash", "-c", "cat; echo warning >&2"], seconds=10, text="hello") == "hello"
+
+
+def test_an_error_quotes_the_last_line() -> None:
+    with pytest.raises(CommandError, match="bash ended with 3: the reason") as caught:
+        answer_of(["bash", "-c", "echo first >&2; echo the reason >&2; exit 3"], seconds=10)
+    assert caught.value.output == "first\nthe reason"
+
+
+def test_a_command_that_is_not_there_is_named() -> None:
+    for run in (answer_of, run_logged):
+        with pytest.raises(CommandError, match="no-such-command cannot be run: No such file"):
+            run(["no-such-command"], seconds=10)
+
+
+def test_lines_are_logged_as_they_come(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run_logged(["bash", "-c", r"printf '10%%\r50%%\r100%%\n\n\xff next\n' >&2"], seconds=10)
+    assert [record.getMessage() for record in caplog.records] == ["  100%", "  \N{REPLACEMENT CHARACTER} next"]
+
+
+def test_a_command_out_of_time_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f'sleep 60 & echo $! >"{child}"; wait'
+    with pytest.raises(CommandError, match=r"bash did not end within 0\.5 s"):
+        run_logged(["bash", "-c", script], seconds=0.5)
+    deadline = time.monotonic() + 10
+    while _runs(int(child.read_text())):
+        assert time.monotonic() < deadline, "the command's child is still running"
+        time.sleep(0.02)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_a_killed_command_says_so() -> None:
+    with pytest.raises(CommandError, match="bash was ended by signal 9: last words"):
+        run_logged(["bash", "-c", "echo last words; kill -KILL $$"], seconds=10)

@@ -1,0 +1,168 @@
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.boot.conftest import BUNDLE
+from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.cache import Cache, Entry, State, read_notes
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.environment import (
+    build_environment,
+    check_gpu,
+    find_environment,
+    provide_environment,
+    use_interpreter,
+)
+from userdata.contract.layout import Folders
+from userdata.contract.patience import Patience
+
+# `conda env create ... --prefix PREFIX` makes an interpreter that does what the files say that lie beside it.
+CONDA = """#!/bin/bash
+echo "conda $1 $2" >>"{log}"
+prefix=${{*: -1}}
+[[ ! -e $prefix ]] || {{ echo "prefix already exists: $prefix" >&2; exit 1; }}
+mkdir -p "$prefix/bin" && cp "{python}" "$prefix/bin/python"
+"""
+PYTHON = """#!/bin/bash
+echo "python $1 ${{2%%[;. ]*}} $3" >>"{log}"
+[[ $2 == pip && -e {folder}/break-pip ]] && {{ rm {folder}/break-pip; echo "connection broken" >&2; exit 1; }}
+[[ $2 == import* && -e {folder}/break-import ]] && {{ echo "ImportError: libcuda.so.1" >&2; exit 1; }}
+echo 2.13.0
+"""
+TWICE = Patience(attempts=2, sleep=lambda seconds: None)
+
+
+class Conda:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folders = Folders(str(folder))
+        self.definition = folder / "definition"
+        self.definition.mkdir()
+        for name in ("environment.yaml", "requirements.txt"):
+            shutil.copy(BUNDLE / name, self.definition)
+        self.log = folder / "log"
+        python = folder / "python"
+        self.command = folder / "conda"
+        python.write_text(PYTHON.format(log=self.log, folder=folder))
+        self.command.write_text(CONDA.format(log=self.log, python=python))
+        python.chmod(0o755)
+        self.command.chmod(0o755)
+
+    def build(self) -> Path:
+        found = find_environment(self.folders, self.definition)
+        return found or build_environment(self.folders, self.command, definition=self.definition, patience=TWICE)
+
+    def calls(self) -> list[str]:
+        calls = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return calls
+
+
+@pytest.fixture
+def conda(tmp_path: Path) -> Conda:
+    return Conda(tmp_path)
+
+
+def steps(calls: list[str]) -> list[str]:
+    return [" ".join(call.split()[:3]) for call in calls]
+
+
+def test_it_is_built_once(conda: Conda) -> None:
+    python = conda.build()
+    assert python == conda.folders.conda / "envs/ldm/bin/python"
+    assert steps(conda.calls()) == ["conda env create", "python -m pip", "python -c import"]
+    assert conda.build() == python
+    assert conda.calls() == []
+
+
+@pytest.mark.parametrize("name", ["environment.yaml", "requirements.txt"])
+def test_a_changed_definition_is_built_anew(conda: Conda, name: str) -> None:
+    conda.build()
+    conda.calls()
+    with (conda.definition / name).open("a") as file:
+        file.write("# changed\n")
+    conda.build()
+    assert len(conda.calls()) == 3
+
+
+def test_an_interrupted_build_is_removed_and_built_anew(conda: Conda) -> None:
+    left = conda.folders.conda / "envs/ldm/bin"
+    left.mkdir(parents=True)
+    (left / "python").write_text("half")
+    assert conda.build().read_text() != "half"
+
+
+def test_a_broken_connection_repeats_the_packages_alone(conda: Conda) -> None:
+    (conda.folder / "break-pip").touch()
+    conda.build()
+    assert steps(conda.calls()) == ["conda env create", "python -m pip", "python -m pip", "python -c import"]
+
+
+def test_an_environment_that_does_not_import_is_not_taken_for_whole(conda: Conda) -> None:
+    (conda.folder / "break-import").touch()
+    with pytest.raises(StepError, match="ldm could not be built.*ImportError: libcuda"):
+        conda.build()
+    (conda.folder / "break-import").unlink()
+    conda.calls()
+    conda.build()
+    assert len(conda.calls()) == 3
+
+
+class Takes(Cache):
+    """A cache that has an environment whose interpreter says `missing` of the packages that it is asked for."""
+
+    def __init__(self, conda: Conda, bucket: str, missing: str) -> None:
+        super().__init__(Bucket(bucket), conda.folders.cache_notes)
+        self._conda = conda
+        self._missing = missing
+
+    def take_folder(self, key: str, folder: Path) -> bool:
+        built = build_environment(self._conda.folders, self._conda.command, definition=self._conda.definition)
+        built.write_text(f"#!/bin/bash\necho {self._missing}\n")
+        self._conda.calls()
+        self._note(Entry(key, str(folder), State.KEPT))
+        return True
+
+
+@pytest.mark.parametrize(
+    ("missing", "state", "built"),
+    [("", State.KEPT, False), ("torch", State.BROKEN, True), ("; exit 1", State.BROKEN, True)],
+)
+def test_an_environment_from_the_cache_has_to_serve(
+    conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
+) -> None:
+    monkeypatch.setattr("userdata.boot.steps.environment.install_conda", lambda *words: conda.command)
+    shutil.copytree(conda.definition, conda.folders.bundle / "userdata")
+    provide_environment(conda.folders, {}, Takes(conda, "results", missing))
+    assert bool(conda.calls()) is built
+    assert [entry.state for entry in read_notes(conda.folders.cache_notes)] == [state]
+
+
+def test_an_interpreter_of_the_image_with_everything_is_used() -> None:
+    assert use_interpreter(sys.executable) == Path(sys.executable)
+
+
+def test_an_interpreter_of_the_image_that_lacks_packages_names_them(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/bash\nexec {sys.executable} -S -I "$@"\n')
+    bare.chmod(0o755)
+    with pytest.raises(StepError, match=r"lacks torch, diffusers, .*pydantic\. Install userdata/requirements.txt"):
+        use_interpreter(str(bare))
+
+
+def test_an_interpreter_of_the_image_that_is_not_there_is_named() -> None:
+    with pytest.raises(StepError, match="SD_PYTHON=/no/such/python does not run"):
+        use_interpreter("/no/such/python")
+
+
+@pytest.mark.parametrize(
+    ("says", "message"), [("echo", "no usable GPU"), ("echo libcudart is missing >&2; exit 1", "libcudart is missing")]
+)
+def test_a_gpu_that_torch_cannot_use_is_told(tmp_path: Path, says: str, message: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/bash\n{says}\n")
+    python.chmod(0o755)
+    with pytest.raises(StepError, match=message):
+        check_gpu(python)

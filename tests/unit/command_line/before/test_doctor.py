@@ -1,0 +1,227 @@
+"""What a deploy needs is looked at before it costs anything, and each problem says how to mend it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from scripts.command_line.account.plan import make_plan
+from scripts.command_line.before import account_checks as before_deploy
+from scripts.command_line.before.account_checks import (
+    BOOTSTRAP_VERSION,
+    check_bootstrap,
+    check_bucket,
+    check_price,
+    check_zones,
+)
+from scripts.command_line.before.check import Check
+from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
+from scripts.command_line.before.max_spend_check import check_spend
+from scripts.command_line.cost.estimate import boot_usd
+from scripts.command_line.main import app
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.local.aws.spot_prices import spot_prices_of_the_table
+from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.deploying.test_deploy import offers
+from userdata.bill.prices import read_prices
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(before_deploy, "check_model", lambda *_: None)
+
+
+def state(check: Check) -> tuple[str, bool]:
+    return check.state, check.blocks
+
+
+def test_a_good_account_can_deploy(session: boto3.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plugin = tmp_path / "session-manager-plugin"
+    plugin.write_text("#!/bin/sh\n")
+    plugin.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = examine(session, make_plan(None, {}, {}))
+    assert [check.name for check in checks] == list(CHECKS)
+    assert [check for check in checks if check.state != "ok"] == []
+    refuse_what_blocks(session, make_plan(None, {}, {}))
+
+
+def test_without_the_plugin_a_deploy_is_not_held_up(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    [check] = examine(session, make_plan(None, {}, {}), ["Session Manager plugin"])[1:]
+    assert state(check) == ("problem", False)
+    assert "session-manager-plugin" not in NEEDED
+
+
+def test_without_credentials_nothing_else_is_asked(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Check:
+        return Check("credentials", "problem", "no AWS credentials were found.", "aws configure", blocks=True)
+
+    monkeypatch.setattr("scripts.command_line.before.doctor.check_credentials", refuse)
+    checks = examine(session, make_plan(None, {}, {}))
+    assert {check.state for check in checks[1:]} == {"unknown"}
+    with pytest.raises(
+        CommandError, match="Nothing was deployed.\ncredentials: no AWS credentials were found. To mend"
+    ):
+        refuse_what_blocks(session, make_plan(None, {}, {}))
+
+
+def test_what_may_not_be_asked_is_unknown_and_holds_nothing_up(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> float:
+        raise CommandError("Could not read the quota: AWS says AccessDenied: no")
+
+    monkeypatch.setattr(before_deploy, "quota_limit", forbidden)
+    plan = make_plan(None, {}, {})
+    [check] = examine(session, plan, ["quota"])[1:]
+    assert state(check) == ("unknown", False)
+    assert "AccessDenied" in check.found
+    refuse_what_blocks(session, plan)
+
+
+@pytest.mark.parametrize("version", [None, "5", "6", "33"])
+def test_the_bootstrap_stack_must_be_there_and_new_enough(session: boto3.Session, version: str | None) -> None:
+    ssm = session.client("ssm")
+    ssm.delete_parameter(Name=BOOTSTRAP_VERSION)
+    if version:
+        ssm.put_parameter(Name=BOOTSTRAP_VERSION, Value=version, Type="String")
+    good = version in ("6", "33")
+    check = check_bootstrap(session, make_plan(None, {}, {}))
+    assert state(check) == (("ok", False) if good else ("problem", True))
+    assert check.mend == ("" if good else "cdk bootstrap")
+
+
+def test_a_zone_must_offer_the_type(session: boto3.Session) -> None:
+    given = {"InstanceType": "g6e.xlarge"}
+    assert state(check_zones(session, make_plan(None, given, {"az": "us-east-1a"}))) == ("ok", False)
+    check = check_zones(session, make_plan(None, given, {"az": "us-east-1f"}))
+    assert state(check) == ("problem", True)
+    assert "us-east-1a, us-east-1b, us-east-1c, us-east-1d" in check.found
+    assert check.mend == "-c az=us-east-1a"
+
+
+def test_a_region_without_the_type_names_others(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g4dn.xlarge"))
+    check = check_zones(session, make_plan(None, {}, {}))
+    assert state(check) == ("problem", True)
+    assert "for example --instance-type" in check.found
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [({}, ("ok", False)), ({"output_bucket": "mine"}, ("ok", False)), ({"output_bucket": "free"}, ("problem", True))],
+)
+def test_the_bucket_is_yours_free_or_taken(
+    session: boto3.Session, context: dict[str, str], expected: tuple[str, bool]
+) -> None:
+    session.client("s3").create_bucket(Bucket="mine")
+    assert state(check_bucket(session, make_plan(None, {}, context))) == expected
+
+
+def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.exceptions
+
+    class Taken:
+        def head_bucket(self, **_: object) -> None:
+            answer: Any = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise botocore.exceptions.ClientError(answer, "HeadBucket")
+
+    monkeypatch.setattr(session, "client", lambda *_, **__: Taken())
+    check = check_bucket(session, make_plan(None, {}, {"output_bucket": "taken"}))
+    assert state(check) == ("problem", True)
+    assert "somebody else's" in check.found
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("1.006", ("ok", False)), ("1.01", ("problem", True))])
+def test_a_spot_price_above_on_demand_is_refused(
+    session: boto3.Session, limit: str, expected: tuple[str, bool]
+) -> None:
+    with spot_prices_of_the_table():
+        check = check_price(session, make_plan(None, {}, {"spot": "true", "max_price": limit}))
+    assert state(check) == expected
+    if expected[1]:
+        assert check.mend == "-c max_price=1.006 or less, or leave it out"
+
+
+def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Session) -> None:
+    plan = make_plan(None, {}, {})
+    table = read_prices()
+    price = table.hourly("us-east-1", "g5.xlarge", "on-demand")
+    assert price is not None
+    boot = boot_usd(plan, price, table.rates_of("us-east-1"))
+    assert 0.1 < boot < 0.3
+    assert state(check_spend(session, plan)) == ("ok", False)
+    below = check_spend(session, make_plan(None, {"MaxSpend": f"{boot:.6f}"[:-1]}, {}))
+    assert state(below) == ("problem", True)
+    assert f"about ${boot:.2f}" in below.found
+    assert state(check_spend(session, make_plan(None, {"MaxSpend": f"{boot + 0.001:.6f}"}, {}))) == ("ok", False)
+
+
+def test_a_spend_cap_without_any_price_is_refused(session: boto3.Session) -> None:
+    plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge"}, {})
+    assert state(check_spend(session, plan)) == ("problem", True)
+    told = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge", "UsdPerHour": "1.5"}, {})
+    assert state(check_spend(session, told)) == ("ok", False)
+
+
+def test_more_hours_than_the_alarm_can_count_are_refused() -> None:
+    with pytest.raises(CommandError, match="MaxHours is '25', but must be a whole number from 1 to 24"):
+        make_plan(None, {"MaxHours": "25"}, {})
+
+
+def test_a_setting_that_breaks_a_rule_is_misuse() -> None:
+    with pytest.raises(CommandError, match="az=moon: it must be the name of the instance's zone") as refusal:
+        make_plan(None, {}, {"az": "moon"})
+    assert refusal.value.exit_status == 2
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, [*arguments, "--region", "us-east-1"])
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome.exit_code, outcome.stdout
+
+
+def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, printed = run("doctor", "--json")
+    document = json.loads(printed)
+    names = {check["name"]: check["state"] for check in document["checks"]}
+    assert (document["schema"], list(names)) == (1, list(CHECKS))
+    assert status == (0 if set(names.values()) == {"ok"} else 1)
+    status, printed = run("doctor", "--json", "--instance-type", "p5.4xlarge")
+    assert status == 1
+    [quota] = [check for check in json.loads(printed)["checks"] if check["name"] == "quota"]
+    assert (quota["state"], quota["blocks"]) == ("problem", True)
+
+
+def test_the_way_to_mend_stands_below_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    show_checks([Check("quota", "problem", "0 vCPUs", "sd quota request")], Console(width=80))
+    found, mend = capsys.readouterr().out.splitlines()
+    assert found.split() == ["quota", "problem", "0", "vCPUs"]
+    assert mend.strip() == "-> sd quota request"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["g6e.xlarge"], ["--instance-type", "g6e.xlarge"], ["g6e.xlarge", "--instance-type", "g6e.xlarge"]],
+)
+def test_zones_are_listed_with_the_command_that_uses_them(session: boto3.Session, words: list[str]) -> None:
+    _, printed = run("zones", *words)
+    assert "offers g6e.xlarge" in printed
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["us-east-1d", "yes", "sd", "deploy", "-c", "az=us-east-1d"] in rows
+    assert ["us-east-1f", "no"] in rows
+
+
+def test_two_instance_types_are_refused_instead_of_one_being_left_out(session: boto3.Session) -> None:
+    found = CliRunner().invoke(app, ["zones", "g6e.xlarge", "--instance-type", "g5.xlarge"])
+    assert isinstance(found.exception, CommandError)
+    assert found.exception.exit_status == 2
+    assert "g6e.xlarge and --instance-type g5.xlarge" in str(found.exception)

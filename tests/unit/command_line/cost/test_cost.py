@@ -1,0 +1,264 @@
+"""Estimates and receipts: the arithmetic by hand, the cheapest image first, and honest words about the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from scripts.command_line.account.plan import make_plan
+from scripts.command_line.account.price_list import _hourly_prices, find_prices
+from scripts.command_line.cost.estimate import Estimate, estimates, image_seconds, preparation_minutes, types_to_show
+from scripts.command_line.cost.remaining_cost import Contents, bucket_contents, remaining
+from scripts.command_line.main import app
+from scripts.local.aws.spot_prices import spot_prices_of_the_table
+from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
+from stacks.facts.instance_types import INSTANCE_TYPES
+from tests.unit.command_line.conftest import Account
+from userdata.bill.cost import run_cost
+from userdata.bill.prices import HourlyPrice, read_prices
+from userdata.contract.layout import RunKeys
+
+RATES = read_prices().rates_of("us-east-1")
+G5 = INSTANCE_TYPES["g5.xlarge"]
+
+
+def made(given: dict[str, str] | None = None, context: dict[str, str] | None = None, **more: Any) -> list[Estimate]:
+    types = types_to_show("g5.xlarge", every=more.get("every", False))
+    prices = find_prices(None, "us-east-1", types)
+    return estimates(make_plan(None, given or {}, context or {}), prices, RATES, preparation="install", types=types)
+
+
+def of(found: list[Estimate], name: str, life_cycle: str) -> Estimate:
+    return next(one for one in found if (one.instance_type.name, one.life_cycle) == (name, life_cycle))
+
+
+def test_the_default_run_on_the_articles_instance() -> None:
+    one = of(made(), "g5.xlarge", "on-demand")
+    assert one.prepare == pytest.approx((60 + 480 + 4265146304 / 50e6 + 20) / 60)
+    assert one.generate == pytest.approx(6 * 7.0 / 60)
+    hourly = 1.006 + 0.005 + 100 * 0.08 / 730
+    assert one.generate is not None
+    assert one.usd == pytest.approx((one.prepare + one.generate + 2) / 60 * hourly)
+    assert one.usd_per_1000_images == pytest.approx(1000 * 7.0 / 3600 * hourly)
+
+
+def test_the_cheapest_image_comes_first() -> None:
+    per_image = [one.usd_per_1000_images for one in made(every=True)]
+    known = [usd for usd in per_image if usd is not None]
+    assert known == sorted(known)
+    assert per_image[: len(known)] == known
+
+
+def test_each_card_is_shown_by_its_smallest_type_and_all_of_them_when_asked() -> None:
+    assert types_to_show("g5.16xlarge", every=False) == [
+        "g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge", "g7.2xlarge", "p5.4xlarge", "p4d.24xlarge",
+        "p4de.24xlarge", "p5e.48xlarge", "p6-b200.48xlarge", "g5.16xlarge",
+    ]  # fmt: skip
+    assert set(types_to_show("g5.xlarge", every=True)) == set(INSTANCE_TYPES)
+
+
+def test_a_type_that_the_model_does_not_fit_is_left_out() -> None:
+    found = {one.instance_type.name for one in made({"Model": "flux-schnell", "VolumeSize": "150"})}
+    assert "g5.xlarge" not in found
+    assert "g6e.xlarge" in found
+
+
+def test_a_card_or_a_model_without_a_figure_has_no_estimate() -> None:
+    assert seconds_per_image("RTX PRO 4500", layout="stable-diffusion-v1", pixels=1, steps=1, guided=True) is None
+    assert image_seconds(make_plan(None, {"Model": "tiny"}, {}).job, G5) is None
+
+
+def test_the_model_in_the_box_takes_no_longer_than_without_a_card_and_is_never_called_measured() -> None:
+    def seconds(**given: str) -> float:
+        found = image_seconds(make_plan(None, {"Model": "demo", **given}, {}).job, G5)
+        assert found is not None
+        return found
+
+    assert seconds() == pytest.approx(1.8)
+    assert seconds(Steps="50") == pytest.approx(3.6)
+    assert seconds(Width="160", Height="160") == pytest.approx(1.8 * 160**2 / 128**2)
+    assert seconds(InitImage="inputs/a.png", Strength="0.5") == pytest.approx(0.9)
+    assert {one.projected for one in made({"Model": "demo"})} == {True}
+    measured = {one.instance_type.gpu.name for one in made({}) if not one.projected}
+    assert measured == {name for name, speed in CARD_SPEEDS.items() if speed.basis == "measured"}
+
+
+def test_work_follows_the_job() -> None:
+    def seconds(**given: str) -> float:
+        found = image_seconds(make_plan(None, given, {}).job, G5)
+        assert found is not None
+        return found
+
+    assert seconds() == pytest.approx(CARD_SPEEDS["A10G"].seconds)
+    assert seconds(Height="1024") == pytest.approx(2 * seconds())
+    assert seconds(GuidanceScale="1") == pytest.approx(7.0 * (75 * 1.04 + 3.15) / 159.15)
+    assert seconds(InitImage="inputs/a.png", Strength="0.8") == pytest.approx(7.0 * (60 * 2.08 + 3.15) / 159.15)
+
+
+@given(steps=st.integers(1, 1000), pixels=st.integers(64 * 64, 2048 * 2048), card=st.sampled_from(sorted(CARD_SPEEDS)))
+def test_more_work_never_takes_less_time(steps: int, pixels: int, card: str) -> None:
+    def seconds(*, pixels: int, steps: int) -> float:
+        found = seconds_per_image(card, layout="stable-diffusion-v1", pixels=pixels, steps=steps, guided=True)
+        assert found is not None
+        return found
+
+    assert 0 < seconds(pixels=pixels, steps=steps) < seconds(pixels=pixels, steps=steps + 1)
+    assert seconds(pixels=pixels, steps=steps) < seconds(pixels=pixels + 64, steps=steps)
+
+
+def test_what_lies_on_the_disk_or_in_the_cache_is_not_fetched_again() -> None:
+    job = make_plan(None, {}, {}).job
+    assert preparation_minutes(job, "disk") < preparation_minutes(job, "cache") < preparation_minutes(job, "install")
+
+
+def test_every_projection_says_what_it_rests_on() -> None:
+    assert {name for name, speed in CARD_SPEEDS.items() if speed.basis == "measured"} == {"H100"}
+    assert all(speed.origin for speed in CARD_SPEEDS.values())
+    assert set(CARD_SPEEDS) < {one.gpu.name for one in INSTANCE_TYPES.values()}
+
+
+def test_what_remains_by_the_month() -> None:
+    gb = 1 << 30
+    lines = remaining(make_plan(None, {}, {}), RATES, Contents(results=2 * gb, cache=10 * gb, estimated=False))
+    assert [round(line.usd_per_month, 4) for line in lines] == [8.0, 0.1, 0.046, 0.23]
+    spot = remaining(make_plan(None, {}, {"spot": "true"}), RATES, Contents(0, 0, estimated=True))
+    assert not any("disk" in line.what for line in spot)
+
+
+def test_the_bucket_is_counted_as_it_is(account: Account) -> None:
+    account.deploy()
+    account.put("runs/a/x.png", b"12345")
+    account.put("cache/env/y", b"123")
+    assert bucket_contents(account.s3, account.bucket) == Contents(results=5, cache=3, estimated=False)
+
+
+PRODUCT = {
+    "terms": {
+        "OnDemand": {
+            "A.B": {
+                "priceDimensions": {
+                    "A.B.C": {"unit": "Hrs", "pricePerUnit": {"USD": "1.0060000000"}},
+                    "A.B.D": {"unit": "Quantity", "pricePerUnit": {"USD": "9.0"}},
+                    "A.B.E": {"unit": "Hrs", "pricePerUnit": {"USD": "0.0000000000"}},
+                }
+            }
+        }
+    }
+}
+
+
+def test_a_product_of_the_price_list_is_read() -> None:
+    assert _hourly_prices(PRODUCT) == [1.006]
+    assert _hourly_prices({"product": {}}) == []
+
+
+def test_live_prices_go_before_the_table_and_say_so(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the stub takes the place of the API here
+    pricing = boto3.client("pricing", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    asked: list[str] = []
+
+    def client(name: str, **given: Any) -> Any:
+        asked.append(f"{name} {given['region_name']}")
+        return pricing if name == "pricing" else real(name, **given)  # type: ignore[call-overload]
+
+    real = session.client
+    monkeypatch.setattr(session, "client", client)
+    with Stubber(pricing) as stubber, spot_prices_of_the_table():
+        stubber.add_response("get_products", {"PriceList": [json.dumps(PRODUCT)]})
+        prices = find_prices(session, "us-west-2", ["g5.xlarge"])
+    assert prices["g5.xlarge", "on-demand"].source == "AWS Price List API, us-west-2, today"
+    assert prices["g5.xlarge", "spot"].at_most  # the table has seen none in us-west-2
+    assert asked == ["pricing us-east-1", "ec2 us-west-2"]  # the API has an endpoint in three regions only
+
+
+def test_the_cheapest_zone_s_spot_price_is_taken(session: boto3.Session) -> None:
+    with spot_prices_of_the_table():
+        price = find_prices(session, "us-east-1", ["g5.xlarge"])["g5.xlarge", "spot"]
+    assert price == HourlyPrice(usd=0.42, source="EC2's spot price in us-east-1a, today")
+
+
+def run(*arguments: str) -> str:
+    outcome = CliRunner().invoke(app, ["cost", "--region", "us-east-1", *arguments])
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.stdout
+
+
+def test_it_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    document = json.loads(run("--json"))
+    assert document["estimates"][0]["usd_per_1000_images"] > 0
+    assert "2026-08-17" in json.dumps(document)
+    assert "never measured on AWS" in " ".join(run().split())
+
+
+def billed_type(row: dict[str, Any]) -> str:
+    return f"{row['instance_type']} {row['life_cycle']}"
+
+
+def prompt_file(folder: Path) -> str:
+    file = folder / "my prompts.txt"
+    file.write_text("a tree\n# a comment\n\na horse --steps 20\na cat\n", "utf-8")
+    return str(file)
+
+
+def test_a_prompt_file_is_reckoned_with_before_there_is_a_bucket(session: boto3.Session, tmp_path: Path) -> None:
+    options = ("--iterations", "2", "--samples", "4")
+    one, three = (json.loads(run("--json", *options, *more)) for more in ((), ("--prompt-file", prompt_file(tmp_path))))
+    assert (one["images"], three["images"]) == (8, 24)
+    minutes = [
+        {billed_type(row): row["generate_minutes"] for row in found["estimates"] if row["generate_minutes"] is not None}
+        for found in (one, three)
+    ]
+    assert minutes[1] == {billed: pytest.approx(3 * before) for billed, before in minutes[0].items()}
+    assert len(minutes[0]) > 10
+
+
+def test_a_prompt_file_in_the_bucket_is_reckoned_with(account: Account) -> None:
+    account.deploy()
+    account.put("inputs/mine.txt", b"a tree\na horse\n")
+    assert json.loads(run("--json", "--prompt-file", "inputs/mine.txt"))["images"] == 12
+
+
+def test_a_prompt_file_that_nobody_has_gets_no_estimate(session: boto3.Session) -> None:
+    outcome = CliRunner().invoke(app, ["cost", "--region", "us-east-1", "--prompt-file", "nowhere.txt"])
+    assert outcome.exit_code == 1
+    assert "PromptFile is 'nowhere.txt'" in str(outcome.exception) + outcome.output
+
+
+def receipts(account: Account) -> None:
+    from tests.unit.bill.test_cost import receipt
+
+    for run_id, images in (("a-horse", 6), ("b-tree", 0)):
+        account.put_run(run_id, images=images)
+        report = {"schema": 1, "cost": run_cost([], receipt(), images=images).model_dump(mode="json")}
+        account.put(RunKeys(run_id).report, json.dumps(report).encode())
+    account.put_run("c-older")
+    account.put(RunKeys("c-older").report, b'{"schema": 1, "cost": {"usd": 0.25}}')
+    account.put_run("d-unfinished")
+
+
+def test_actual_costs_are_summed_and_what_is_not_known_is_said(account: Account) -> None:
+    account.deploy()
+    receipts(account)
+    document = json.loads(run("--actual", "--json"))
+    known = [one["cost"] for one in document["runs"] if one["cost"]]
+    assert len(document["runs"]) == 4
+    assert document["usd"] == pytest.approx(sum(cost["usd"] for cost in known)) and len(known) == 2
+    printed = " ".join(run("--actual").split())
+    assert "2 without a receipt" in printed
+    assert "Cost Explorer" in printed
+    assert f"{document['usd']:.4f}" in printed

@@ -1,0 +1,140 @@
+"""When AWS has no instance to give, the person hears why and what to type next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from scripts.command_line.account.plan import make_plan
+from scripts.command_line.deploying import capacity
+from scripts.command_line.deploying import deploy as deploy_module
+from scripts.command_line.deploying.capacity import explain_capacity
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.deploying.test_deploy import run
+
+NO_CAPACITY = (
+    "We currently do not have sufficient g5.xlarge capacity in the Availability Zone you requested (us-east-1b). Our "
+    "system will be working on provisioning additional capacity. (Service: Ec2, Status Code: 500)"
+)
+
+
+def explain(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    *reasons: str,
+    instance_type: str = "g5.xlarge",
+    zone: str | None = None,
+    spot: bool = False,
+) -> str | None:
+    monkeypatch.setattr(capacity, "_reasons", lambda *_: list(reasons))
+    given = {"Prompt": "a horse's tail", "InstanceType": instance_type}
+    context = {"spot": "true", "max_price": "0.5"} if spot else {}
+    plan = make_plan(None, given, {**context, **({"az": zone} if zone else {})})
+    return explain_capacity(account.session, stack="SdOnEc2", since=datetime.now(UTC), plan=plan, given=given)
+
+
+def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = explain(account, monkeypatch, "Resource creation cancelled", NO_CAPACITY)
+    assert said is not None
+    first, *commands = said.splitlines()
+    assert "AWS has no such instance to give in this zone at the moment" in first
+    assert NO_CAPACITY in first
+    assert commands == [
+        """Try the next zone: sd deploy 'a horse'"'"'s tail' -c az=us-east-1c --instance-type=g5.xlarge""",
+        """Or the next type: sd deploy 'a horse'"'"'s tail' --instance-type=g4dn.xlarge""",
+    ]
+
+
+@pytest.mark.parametrize(("failed", "following"), [("us-east-1a", "us-east-1b"), ("us-east-1f", "us-east-1a")])
+def test_each_further_failure_names_another_zone(
+    account: Account, monkeypatch: pytest.MonkeyPatch, failed: str, following: str
+) -> None:
+    said = explain(account, monkeypatch, "InsufficientInstanceCapacity", zone=failed)
+    assert said is not None
+    assert f"-c az={following}" in said
+
+
+def test_a_zone_that_does_not_offer_the_type(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = (
+        "Your requested instance type (g6e.xlarge) is not supported in your requested Availability Zone (us-east-1f)"
+    )
+    said = explain(account, monkeypatch, reason, instance_type="g6e.xlarge")
+    assert said is not None
+    assert "this zone does not offer the instance type" in said
+    assert "-c az=us-east-1a" in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "spot", "command"),
+    [
+        ("You have requested more vCPU capacity than your current vCPU limit of 0 allows", False, "g5.xlarge;"),
+        ("Max spot instance count exceeded", True, "g5.xlarge --spot;"),
+        ("MaxSpotInstanceCountExceeded", True, "g5.xlarge --spot;"),
+        ("VcpuLimitExceeded", False, "g5.xlarge;"),
+    ],
+)
+def test_a_quota_is_no_matter_of_zones(
+    account: Account, monkeypatch: pytest.MonkeyPatch, reason: str, spot: bool, command: str
+) -> None:
+    said = explain(account, monkeypatch, reason, spot=spot)
+    assert said is not None
+    assert said.endswith(f"Ask for more: sd quota request --instance-type {command} see `sd doctor`.")
+
+
+def test_on_demand_is_offered_to_who_wanted_spot(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = explain(account, monkeypatch, "There is no Spot capacity available that matches your request.", spot=True)
+    assert said is not None
+    assert "-c spot=true -c max_price=0.5 -c az=" in said
+    assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --instance-type=g5.xlarge""")
+
+
+def test_another_failure_is_left_to_cloudformation(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explain(account, monkeypatch, "The bucket exists already") is None
+    assert explain(account, monkeypatch) is None
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def event(minutes: float, status: str, reason: str = "", kind: str = "AWS::EC2::Instance") -> dict[str, Any]:
+    return {
+        "StackId": "arn", "EventId": str(minutes), "StackName": "SdOnEc2",
+        "Timestamp": NOON + timedelta(minutes=minutes),
+        "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("since", "expected"), [(0.0, ["second"]), (3.0, ["second"]), (20.0, [])])
+def test_the_latest_operation_s_failures_alone_are_read(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, since: float, expected: list[str]
+) -> None:
+    """Recorded events, the latest first. AWS's clock may be some minutes behind this machine's."""
+    client = session.client("cloudformation")
+    monkeypatch.setattr(session, "client", lambda *_, **__: client)
+    events = [
+        event(2, "ROLLBACK_IN_PROGRESS", "The following resource(s) failed", capacity.STACK_TYPE),
+        event(1.5, "CREATE_FAILED", "second"),
+        event(1, "CREATE_IN_PROGRESS"),
+        event(0.5, "UPDATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
+        event(-1, "CREATE_FAILED", "first"),
+        event(-2, "CREATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
+    ]
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_stack_events", {"StackEvents": events}, {"StackName": "SdOnEc2"})
+        assert capacity._reasons(session, "SdOnEc2", NOON + timedelta(minutes=since)) == expected
+
+
+def test_a_deploy_that_fails_for_capacity_says_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise CommandError("`cdk deploy` failed; the lines above say why.")
+
+    account.deploy()
+    monkeypatch.setattr(deploy_module, "cdk_deploy", fails)
+    monkeypatch.setattr(capacity, "_reasons", lambda *_: [NO_CAPACITY])
+    with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy 'a tree' -c az=us-east-1c$|Or"):
+        run(account, {"Prompt": "a tree"})

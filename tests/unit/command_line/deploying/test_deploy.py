@@ -1,0 +1,220 @@
+"""Before `cdk deploy` runs, everything that can be known is checked: a refusal must leave the account untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from scripts.command_line.account.zones import choose_zones
+from scripts.command_line.deploying import deploy as deploy_module
+from scripts.command_line.deploying.deploy import deploy
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account, run_of
+
+Patch = pytest.MonkeyPatch
+
+
+class Deploys:
+    """Takes the place of the CDK CLI, and keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[dict[str, str], dict[str, str]]] = []
+
+    def __call__(self, session: object, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
+        self.calls.append((dict(parameters), dict(context)))
+
+
+@pytest.fixture
+def deploys(monkeypatch: pytest.MonkeyPatch) -> Deploys:
+    recorded = Deploys()
+    monkeypatch.setattr(deploy_module, "cdk_deploy", recorded)
+    return recorded
+
+
+def run(
+    account: Account,
+    given: dict[str, str] | None = None,
+    context: tuple[str, ...] = (),
+    console: Console | None = None,
+) -> None:
+    console = console or Console(quiet=True)
+    deploy(account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Model", "unknown"), ("Steps", "0"), ("Height", "63"), ("Strength", "1.5"), ("SshCidr", "home"),
+        ("Prompt", " "), ("InitImage", "missing.png"), ("InstanceType", "p5.48xlarge"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_with_name_value_rule_and_example(
+    account: Account, deploys: Deploys, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", "g4dn.xlarge"))
+    account.deploy()
+    with pytest.raises(CommandError) as refusal:
+        run(account, {name: value})
+    message = str(refusal.value)
+    assert f"{name} is {value!r}, but must be" in message
+    assert "for example" in message or "one of" in message
+    assert deploys.calls == []
+
+
+def offers(*types: str, zones: tuple[str, ...] = ("us-east-1b", "us-east-1c")) -> object:
+    return lambda session, asked: {name: list(zones) for name in asked if name in types}
+
+
+def test_a_region_without_the_type_is_refused_with_what_it_offers(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g4dn.xlarge"))
+    with pytest.raises(CommandError) as refusal:
+        choose_zones(account.session, "g5.xlarge")
+    assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
+    assert "offers (g4dn.xlarge), for example --instance-type g4dn.xlarge." in str(refusal.value)
+
+
+def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1a", "us-east-1d"))
+    )
+    assert choose_zones(account.session, "g5.xlarge") == "3"
+    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1d",)))
+    assert choose_zones(account.session, "g5.xlarge") == "us-east-1d,us-east-1a,us-east-1b"
+
+
+def test_only_what_was_given_is_passed_on_and_the_zones_stay(account: Account, deploys: Deploys) -> None:
+    account.deploy(Prompt="a horse", Steps="20")
+    run(account, {"Prompt": "a tree"}, context=("keep_results=false",))
+    assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false", "zones": "3"})]
+
+
+def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
+    account.deploy(InitImage="inputs/horse.png", Strength="0.01")
+    with pytest.raises(CommandError, match="leave no step to do"):
+        run(account, {"Steps": "50"})
+    assert deploys.calls == []
+
+
+def test_an_image_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
+    account.deploy()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
+    run(account, {"InitImage": str(tmp_path / "horse.png")})
+    content = (tmp_path / "horse.png").read_bytes()
+    key = f"inputs/horse-{hashlib.sha256(content).hexdigest()[:8]}.png"
+    assert deploys.calls[0][0] == {"InitImage": key}
+    assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == content
+
+
+def test_another_image_of_the_same_name_does_not_overwrite_the_first(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    for colour in ("red", "blue"):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / "horse.png")
+        run(account, {"InitImage": str(tmp_path / "horse.png")})
+    first, second = (call[0]["InitImage"] for call in deploys.calls)
+    assert first != second
+    assert len(account.s3.list_objects_v2(Bucket=account.bucket)["Contents"]) == 2
+
+
+def test_an_image_too_large_for_its_own_size_is_refused_unless_one_is_given(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    Image.new("RGB", (2112, 64)).save(tmp_path / "wide.png")
+    with pytest.raises(CommandError, match="has 2112 × 64 pixels"):
+        run(account, {"InitImage": str(tmp_path / "wide.png")})
+    assert deploys.calls == []
+    run(account, {"InitImage": str(tmp_path / "wide.png"), "Height": "64"})
+    assert deploys.calls[0][0]["Height"] == "64"
+
+
+def test_a_prompt_file_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
+    account.deploy()
+    (tmp_path / "my prompts!.txt").write_text("a horse\na tree --seed 7\n")
+    run(account, {"PromptFile": str(tmp_path / "my prompts!.txt")})
+    key = deploys.calls[0][0]["PromptFile"]
+    assert re.fullmatch(r"inputs/my-prompts-[0-9a-f]{8}\.txt", key)
+    assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == b"a horse\na tree --seed 7\n"
+
+
+def test_a_prompt_file_with_a_broken_option_is_refused_before_it_is_uploaded(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    (tmp_path / "prompts.txt").write_text("a horse\n\na tree --steps many\n")
+    with pytest.raises(CommandError, match=r"Line 3: --steps is 'many', but must be a whole number") as refusal:
+        run(account, {"PromptFile": str(tmp_path / "prompts.txt")})
+    assert refusal.value.exit_status == 2
+    assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+    assert deploys.calls == []
+
+
+def test_a_rounded_size_is_told(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    console = Console(file=io.StringIO(), width=200)
+    run(account, {"Height": "513"}, console=console)
+    assert "Height 513 is rounded down to 512" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert deploys.calls[0][0] == {"Height": "513"}
+
+
+def test_a_file_that_is_no_image_is_refused_before_it_is_uploaded(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    account.deploy()
+    (tmp_path / "horse.png").write_text("<html>")
+    with pytest.raises(CommandError, match="cannot be read as one"):
+        run(account, {"InitImage": str(tmp_path / "horse.png")})
+    assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+
+
+def test_a_stopped_instance_is_started_after_the_deploy(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    run(account)
+    assert account.state() == "running"
+
+
+def test_an_instance_that_is_gone_is_replaced(account: Account, deploys: Deploys, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(deploy_module, "_follow", lambda *words: None)  # it looks at the new one
+    account.deploy()
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    run(account, {"Prompt": "a tree"})
+    assert deploys.calls[0][0] == {"Prompt": "a tree", "Replaces": account.instance_id}
+    run(account)  # the same job, which is not done
+    assert deploys.calls[1][0] == {"Replaces": account.instance_id}
+
+
+def test_nothing_is_replaced_where_nothing_is_to_be_done(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="done")
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    run(account, {"SshCidr": "203.0.113.7/32"})
+    assert deploys.calls[0][0] == {"SshCidr": "203.0.113.7/32"}
+
+
+def test_an_instance_that_is_there_is_not_replaced(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    run(account, {"Prompt": "a tree"})
+    assert deploys.calls[0][0] == {"Prompt": "a tree"}
+
+
+def test_settings_stay_until_others_are_given(account: Account, deploys: Deploys) -> None:
+    account.deploy(settings='{"spot": "true", "max_price": "0.45"}')
+    run(account)
+    run(account, context=("spot=false", "max_price="))
+    assert [context for _, context in deploys.calls] == [
+        {"spot": "true", "max_price": "0.45", "zones": "3"},
+        {"spot": "false", "max_price": "", "zones": "3"},
+    ]

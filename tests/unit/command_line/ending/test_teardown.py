@@ -1,0 +1,315 @@
+"""After a teardown nothing may cost money unseen: each kind of leftover is planted, and must be found."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from rich.console import Console
+
+from scripts.command_line.ending import teardown as command
+from scripts.command_line.ending.audit.audit import find_leftovers
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account
+
+TAGS = [{"Key": "project", "Value": "sd-on-ec2"}, {"Key": "sd-on-ec2:stack", "Value": "Gone"}]
+STRANGE = [{"Key": "project", "Value": "another"}]
+AMI = "ami-12c6146b"
+Plant = Callable[["Field", list[dict[str, str]]], str]
+
+
+class Field:
+    """Where leftovers are planted."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.ec2: Any = account.ec2
+        self.session = account.session
+
+    def specified(self, kind: str, tags: list[dict[str, str]]) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": tags}]
+
+
+@pytest.fixture
+def field(account: Account) -> Field:
+    return Field(account)
+
+
+def instance(field: Field, tags: list[dict[str, str]]) -> str:
+    launched = field.ec2.run_instances(
+        ImageId=AMI,
+        InstanceType="g5.xlarge",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=field.specified("instance", tags),
+    )
+    return str(launched["Instances"][0]["InstanceId"])
+
+
+def volume(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=100, VolumeType="gp3", TagSpecifications=field.specified("volume", tags)
+    )
+    return str(made["VolumeId"])
+
+
+def snapshot(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_snapshot(
+        VolumeId=volume(field, STRANGE), TagSpecifications=field.specified("snapshot", tags)
+    )
+    return str(made["SnapshotId"])
+
+
+def image(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_image(
+        InstanceId=instance(field, STRANGE), Name="mine", TagSpecifications=field.specified("image", tags)
+    )
+    return str(made["ImageId"])
+
+
+def address(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.allocate_address(Domain="vpc", TagSpecifications=field.specified("elastic-ip", tags))
+    return str(made["AllocationId"])
+
+
+def spot_request(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.request_spot_instances(
+        SpotPrice="0.4",
+        Type="persistent",
+        LaunchSpecification={"ImageId": AMI, "InstanceType": "g5.xlarge"},
+        TagSpecifications=field.specified("spot-instances-request", tags),
+    )
+    return str(made["SpotInstanceRequests"][0]["SpotInstanceRequestId"])
+
+
+def security_group(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_security_group(
+        GroupName="left", Description="left", TagSpecifications=field.specified("security-group", tags)
+    )
+    return str(made["GroupId"])
+
+
+def network_interface(field: Field, tags: list[dict[str, str]]) -> str:
+    subnet = field.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    made = field.ec2.create_network_interface(
+        SubnetId=subnet, TagSpecifications=field.specified("network-interface", tags)
+    )
+    return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
+def vpc(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=field.specified("vpc", tags))
+    return str(made["Vpc"]["VpcId"])
+
+
+def key_pair(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_key_pair(KeyName="left", TagSpecifications=field.specified("key-pair", tags))
+    return str(made["KeyPairId"])
+
+
+def launch_template(field: Field, tags: list[dict[str, str]]) -> str:
+    made = field.ec2.create_launch_template(
+        LaunchTemplateName="left",
+        LaunchTemplateData={"ImageId": AMI},
+        TagSpecifications=field.specified("launch-template", tags),
+    )
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def alarm(field: Field, tags: list[dict[str, str]]) -> str:
+    cloudwatch: Any = field.session.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="left",
+        Namespace="AWS/EC2",
+        MetricName="CPUUtilization",
+        Statistic="Maximum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        Tags=tags,
+    )
+    return "left"
+
+
+def log_group(field: Field, tags: list[dict[str, str]]) -> str:
+    logs: Any = field.session.client("logs")
+    logs.create_log_group(logGroupName="/left", tags={tag["Key"]: tag["Value"] for tag in tags})
+    logs.create_log_stream(logGroupName="/left", logStreamName="one")
+    events = [{"timestamp": int(time.time() * 1000), "message": "a line"}]
+    logs.put_log_events(logGroupName="/left", logStreamName="one", logEvents=events)
+    return "/left"
+
+
+def bucket(field: Field, tags: list[dict[str, str]]) -> str:
+    s3: Any = field.account.s3
+    s3.create_bucket(Bucket="left-bucket")
+    s3.put_bucket_tagging(Bucket="left-bucket", Tagging={"TagSet": tags})
+    s3.put_object(Bucket="left-bucket", Key="runs/a/txt2img-samples/samples/00000.png", Body=bytes(2**20))
+    s3.put_object(Bucket="left-bucket", Key="cache/env/a.tar", Body=bytes(2**21))
+    return "left-bucket"
+
+
+# US dollars a month, by the list prices of us-east-1.
+KINDS: dict[str, tuple[Plant, float]] = {
+    "instance": (instance, 1.006 * 730),
+    "volume": (volume, 8.0),
+    "snapshot": (snapshot, 5.0),
+    "image": (image, 0.0),
+    "address": (address, 3.65),
+    "spot request": (spot_request, 0.42 * 730),
+    "security group": (security_group, 0.0),
+    "network interface": (network_interface, 0.0),
+    "vpc": (vpc, 0.0),
+    "key pair": (key_pair, 0.0),
+    "launch template": (launch_template, 0.0),
+    "alarm": (alarm, 0.10),
+    "log group": (log_group, 6 / 2**30 * 0.03),
+    "bucket": (bucket, 3 * 2**20 / 2**30 * 0.023),
+}
+
+
+def test_each_kind_is_found_with_its_cost_and_the_command_that_removes_it(field: Field) -> None:
+    planted = {kind: plant(field, TAGS) for kind, (plant, _) in KINDS.items()}
+    found = find_leftovers(field.session)
+    assert {one.kind: one.id for one in found} == planted
+    assert len(found) == len(KINDS)
+    assert {one.kind: one.usd_per_month for one in found} == pytest.approx(
+        {kind: usd for kind, (_, usd) in KINDS.items()}
+    )
+    assert {one.stack for one in found} == {"Gone"}
+    assert [one.kind for one in found if one.is_result] == ["bucket"]
+    assert all(one.command.startswith("aws ") and one.id in one.command for one in found)
+    _check_commands(field, [part for one in found if not one.is_result for part in one.command.split("; ")])
+
+
+def _check_commands(field: Field, commands: list[str]) -> None:
+    """Each has the words of the SDK: a command with an option that is none would leave a person helpless."""
+    for whole in commands:
+        service, operation, *options = whole.removeprefix("aws ").split()
+        client: Any = field.session.client(service)  # type: ignore[call-overload]
+        api = client.meta.method_to_api_mapping[operation.replace("-", "_")]
+        known = {
+            xform_name(member, "-") for member in client.meta.service_model.operation_model(api).input_shape.members
+        }
+        assert {option.removeprefix("--") for option in options if option.startswith("--")} <= known, whole
+
+
+def test_what_carries_another_tag_is_nobody_s_business(field: Field) -> None:
+    for plant, _ in KINDS.values():
+        plant(field, STRANGE)
+    assert find_leftovers(field.session) == []
+
+
+def test_an_instance_that_is_stopped_costs_its_disk_only(field: Field) -> None:
+    field.ec2.stop_instances(InstanceIds=[instance(field, TAGS)])
+    (found,) = [one for one in find_leftovers(field.session) if one.kind == "instance"]
+    assert (found.usd_per_month, found.detail) == (0.0, "g5.xlarge, stopped")
+
+
+def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field) -> None:
+    launched = field.ec2.run_instances(
+        ImageId=AMI,
+        InstanceType="t2.nano",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=field.specified("instance", TAGS),
+    )
+    (found,) = [one for one in find_leftovers(field.session) if one.id == launched["Instances"][0]["InstanceId"]]
+    assert found.usd_per_month is None
+    with pytest.raises(CommandError, match=r"1 thing in us-east-1 would go on costing \$0.00 and what is not known"):
+        run(field)
+
+
+def test_what_is_terminated_is_gone(field: Field) -> None:
+    field.ec2.terminate_instances(InstanceIds=[instance(field, TAGS)])
+    assert [one for one in find_leftovers(field.session) if one.kind == "instance"] == []
+
+
+def test_what_belongs_to_a_stack_that_is_there_is_not_left_over(field: Field) -> None:
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    field.session.client("cloudformation").create_stack(StackName="There", TemplateBody=template)
+    volume(field, [TAGS[0], {"Key": "sd-on-ec2:stack", "Value": "There"}])
+    left = volume(field, TAGS)
+    assert [one.id for one in find_leftovers(field.session)] == [left]
+
+
+class Cdk:
+    """Takes the place of `cdk destroy`."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self.destroyed: list[str] = []
+        self.fails = False
+
+    def __call__(self, session: object, stack: str) -> None:
+        self.destroyed.append(stack)
+        if self.fails:
+            raise CommandError("`cdk destroy` failed")
+        self._account.session.client("cloudformation").delete_stack(StackName=stack)
+
+
+@pytest.fixture(autouse=True)
+def cdk(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdk]:
+    destroy = Cdk(account)
+    monkeypatch.setattr(command, "cdk_destroy", destroy)
+    yield destroy
+
+
+def run(field: Field, *, audit_only: bool = False) -> str:
+    shown = Console(file=io.StringIO(), width=120)
+    try:
+        command.teardown(field.session, stack="SdOnEc2", yes=True, audit_only=audit_only, console=shown)
+    finally:
+        file = shown.file
+        assert isinstance(file, io.StringIO)
+        field.account.shown = file.getvalue()  # type: ignore[attr-defined]
+    return file.getvalue()
+
+
+def test_the_stack_is_destroyed_and_images_alone_are_no_error(
+    field: Field, cdk: Cdk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field.account.deploy()
+    bucket(field, TAGS)
+    security_group(field, TAGS)
+    shown = run(field)
+    assert cdk.destroyed == ["SdOnEc2"]
+    assert "1 images, 1.0 MB; cache 2.0 MB" in shown
+    assert "aws s3 rb --force s3://left-bucket   # deletes your images" in shown
+    assert "Nothing of this project that costs money is left in us-east-1, your images aside" in capsys.readouterr().out
+    assert field.account.s3.list_objects_v2(Bucket="left-bucket")["KeyCount"] == 2
+
+
+def test_what_costs_money_is_an_error_with_the_sum(field: Field) -> None:
+    volume(field, TAGS)
+    alarm(field, TAGS)
+    with pytest.raises(CommandError, match=r"2 things in us-east-1 would go on costing \$8.10 a month") as left:
+        run(field)
+    assert left.value.exit_status == 1
+
+
+def test_a_second_time_there_is_nothing_to_destroy(field: Field, cdk: Cdk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Nothing is left." in run(field)
+    assert cdk.destroyed == []
+    assert "There is no stack SdOnEc2 in us-east-1." in capsys.readouterr().out
+
+
+def test_an_audit_alone_destroys_nothing(field: Field, cdk: Cdk) -> None:
+    field.account.deploy()
+    run(field, audit_only=True)
+    assert cdk.destroyed == []
+
+
+def test_a_destroy_that_fails_is_an_error_and_the_audit_is_made_all_the_same(field: Field, cdk: Cdk) -> None:
+    field.account.deploy()
+    cdk.fails = True
+    left = volume(field, TAGS)
+    with pytest.raises(CommandError, match="`cdk destroy` failed"):
+        run(field)
+    assert left in field.account.shown  # type: ignore[attr-defined]

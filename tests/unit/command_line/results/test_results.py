@@ -1,0 +1,132 @@
+"""Reading results: nothing twice, nothing half, nothing outside the folder, and words where it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from scripts.command_line.account.results_bucket import find_bucket
+from scripts.command_line.account.runs import choose_runs, list_runs
+from scripts.command_line.main import app
+from scripts.command_line.results.download import download, files_of
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account
+from userdata.contract.layout import RunKeys
+from userdata.contract.status import Failure, Status
+
+QUIET = Console(quiet=True)
+
+
+def results(*arguments: str) -> tuple[int, list[str]]:
+    outcome = CliRunner().invoke(app, ["results", "--region", "us-east-1", *arguments])
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome.exit_code, outcome.stdout.splitlines()
+
+
+def test_one_run_ends_with_the_folder_that_holds_just_its_images(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("a-horse-0123456789", images=3)
+    status, lines = results("--to", str(tmp_path))
+    assert status == 0
+    folder = tmp_path / "a-horse-0123456789/txt2img-samples/samples"
+    assert lines[-1] == f"3 images -> {folder}"
+    assert len(list(folder.glob("*.png"))) == 3
+    assert (tmp_path / "a-horse-0123456789/txt2img-samples/grid-0000.png").exists()
+
+
+def test_all_runs_are_listed_the_latest_last_and_a_failure_says_why(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("b-second", started_at="2026-01-02T00:00:00Z", images=1)
+    account.put_run("a-third", started_at="2026-01-03T00:00:00Z", images=0, phase="failed")
+    account.put_run("c-first", started_at="2026-01-01T00:00:00Z", images=2)
+    _, lines = results("--to", str(tmp_path))
+    listed = [line.split()[0] for line in lines if line.startswith(("a-", "b-", "c-"))]
+    assert listed[:3] == ["c-first", "b-second", "a-third"]
+    assert "a-third failed at weights: The disk is full." in lines
+    assert lines[-1] == f"3 images -> {tmp_path}"
+
+
+def test_what_others_wrote_is_shown_and_neither_obeyed_nor_taken_for_markup(account: Account) -> None:
+    account.deploy()
+    run_id = "[red]a-horse\x1b[2J"
+    failure = Failure("weights", "No [/bold] \x1b]0;title\x07.", "")
+    account.put(RunKeys(run_id).status, Status(run_id, "i-1", "failed", 0, 1, error=failure).to_json().encode())
+    _, lines = results("--list")
+    assert lines[1].startswith("[red]a-horse\\x1b[2J ")
+    assert lines[-1] == "[red]a-horse\\x1b[2J failed at weights: No [/bold] \\x1b]0;title\\x07."
+
+
+def test_listing_alone_downloads_nothing(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("a-horse")
+    results("--list", "--to", str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_here_is_not_downloaded_again_and_what_was_cut_off_is(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("a-horse")
+    files = files_of(account.s3, account.bucket, "a-horse", tmp_path)
+    assert download(account.s3, account.bucket, files, QUIET) == len(files) == 6
+    assert download(account.s3, account.bucket, files, QUIET) == 0
+    image = next(file.path for file in files if file.path.name == "00001.png")
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-1] + b"x")
+    assert download(account.s3, account.bucket, files, QUIET) == 1
+    assert image.read_bytes() == whole
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("key", ["runs/a-horse/../../escaped.png", "runs/a-horse/x/../../../../escaped.png"])
+def test_a_key_that_leads_out_of_the_folder_is_refused(account: Account, tmp_path: Path, key: str) -> None:
+    account.deploy()
+    account.put(key, b"x")
+    with pytest.raises(CommandError, match="leads out of"):
+        files_of(account.s3, account.bucket, "a-horse", tmp_path / "results")
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("a-horse")
+    (tmp_path / "file").write_text("in the way")
+    files = files_of(account.s3, account.bucket, "a-horse", tmp_path / "file")
+    with pytest.raises(CommandError, match="Could not write .* Name another: --to FOLDER"):
+        download(account.s3, account.bucket, files, QUIET)
+
+
+def test_runs_are_chosen_by_the_beginning_of_their_name(account: Account) -> None:
+    account.deploy()
+    for run_id in ("a-horse-1", "a-horse-12", "a-tree-1"):
+        account.put_run(run_id)
+    runs = list_runs(account.s3, account.bucket)
+    assert [run.run_id for run in choose_runs(runs, ["a-t", "a-horse-1"])] == ["a-tree-1", "a-horse-1"]
+    with pytest.raises(CommandError, match="More than one run begins with a-h.*a-horse-1, a-horse-12"):
+        choose_runs(runs, ["a-h"])
+    with pytest.raises(CommandError, match="There is no run b"):
+        choose_runs(runs, ["b"])
+
+
+def test_a_status_that_cannot_be_read_hides_no_images(account: Account, tmp_path: Path) -> None:
+    account.deploy()
+    account.put_run("a-horse", images=2)
+    account.put("runs/a-horse/status.json", b"{half")
+    _, lines = results("--to", str(tmp_path))
+    assert lines[-1].startswith("2 images -> ")
+
+
+def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
+    account.deploy()
+    account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
+    account.s3.create_bucket(Bucket="sdonec2-resultsbucket46167c27-second")
+    with pytest.raises(CommandError, match=r"several buckets.*--bucket sdonec2"):
+        find_bucket(account.session, stack="SdOnEc2", bucket=None)
+
+
+def test_nothing_deployed_is_a_sentence(account: Account) -> None:
+    with pytest.raises(CommandError, match="There is no stack SdOnEc2 in us-east-1"):
+        find_bucket(account.session, stack="SdOnEc2", bucket=None)

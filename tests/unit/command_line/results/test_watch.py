@@ -1,0 +1,130 @@
+"""Waiting must end: with the images, or with the reason why there will be none."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from rich.console import Console
+
+from scripts.command_line.account.deployment import Deployment, need_deployment
+from scripts.command_line.account.instance import InstanceState, instance_state
+from scripts.command_line.results import watch as watch_module
+from scripts.command_line.results.watch import watch_run
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from tests.unit.command_line.conftest import Account, run_of
+from userdata.contract.status import Status
+
+
+def watch(account: Account, *, hours: float = 1.0) -> Status:
+    deployment = need_deployment(account.session, "SdOnEc2")
+    console = Console(quiet=True)
+    return watch_run(account.session, deployment, run_of(), console, every_seconds=0.01, hours=hours)
+
+
+def test_a_run_that_is_done_ends_it(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), images=2)
+    assert watch(account).images_done == 2
+
+
+def test_a_run_that_has_ended_at_max_spend_ends_it(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="capped")
+    assert watch(account).note == "MaxSpend is $2."
+
+
+def test_a_spot_instance_that_was_taken_back_is_told_with_both_ways_on(account: Account) -> None:
+    account.launch_spot()
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="`sd deploy` makes a new one.*on demand, with -c spot=false"):
+        watch(account)
+
+
+def test_a_failure_is_told_with_its_step_and_log(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="failed")
+    with pytest.raises(CommandError, match="failed at weights: The disk is full.") as told:
+        watch(account)
+    assert "the log" in str(told.value)
+
+
+def test_a_failure_from_before_the_start_is_no_answer(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="failed")
+    key = f"runs/{run_of()}/status.json"
+    old = json.loads(account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read())
+    old["updated_at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    account.put(key, json.dumps(old).encode())
+    with pytest.raises(CommandError, match="was not done after"):
+        watch(account, hours=0.0001)
+
+
+def test_a_boot_that_failed_before_the_run_had_a_status_is_told(account: Account) -> None:
+    account.deploy()
+    error = {"step": "user-data", "message": "Could not fetch the bundle.", "log_tail": "404"}
+    record = {"schema": 1, "instance_id": account.instance_id, "started_at": "x", "phases": [], "error": error}
+    account.put(f"boots/{account.instance_id}/2026-01-01T00:00:00Z.json", json.dumps(record).encode())
+    with pytest.raises(CommandError, match="failed at user-data: Could not fetch the bundle."):
+        watch(account)
+
+
+def test_an_instance_that_stopped_without_a_word_is_told_with_the_way_on(account: Account) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="is stopped, but run .* is not done. Start it again: `sd start`"):
+        watch(account)
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, *, looks: int) -> None:
+    """So many looks at the instance end with `error`."""
+    errors = iter([error] * looks)
+
+    def look(session: boto3.Session, deployment: Deployment) -> InstanceState:
+        for one in errors:
+            with aws_errors_in_words("look at the instance"):
+                raise one
+        return instance_state(session, deployment)
+
+    monkeypatch.setattr(watch_module, "instance_state", look)
+
+
+def busy(code: str, **metadata: object) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, "DescribeInstances")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EndpointConnectionError(endpoint_url="https://ec2.invalid"), busy("Unavailable", MaxAttemptsReached=True)],
+)
+def test_a_network_that_comes_back_ends_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    account.deploy()
+    account.put_run(run_of(), images=2)
+    fail(monkeypatch, error, looks=3)
+    assert watch(account).images_done == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "seconds"),
+    [
+        (EndpointConnectionError(endpoint_url="https://ec2.invalid"), "Could not connect", 0.05),
+        (busy("ExpiredToken"), "ExpiredToken", 300),
+    ],
+    ids=["away for too long", "will not pass"],
+)
+def test_what_does_not_come_back_is_told(
+    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str, seconds: float
+) -> None:
+    account.deploy()
+    monkeypatch.setattr(watch_module, "OUT_OF_REACH_SECONDS", seconds)
+    fail(monkeypatch, error, looks=10_000)
+    with pytest.raises(CommandError, match=told):
+        watch(account, hours=0.005)

@@ -1,0 +1,296 @@
+"""The schema: what it refuses, how it says so, and that CloudFormation refuses the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from stacks.facts.machine_parameters import MachineParameters
+from stacks.parameters import parameters_of
+from userdata.contract.image_size import rounded_in_words
+from userdata.contract.run_name import NUMBERS, WORDS, run_name
+from userdata.job.job import Job
+from userdata.job.refusal import explain
+
+BAD: list[tuple[type[BaseModel], str, str]] = [
+    (Job, "Prompt", ""),
+    (Job, "Prompt", " \n\t"),
+    (Job, "Prompt", "x" * 1001),
+    (Job, "NegativePrompt", "x" * 1001),
+    (Job, "Height", "63"),
+    (Job, "Height", "2049"),
+    (Job, "Height", "0"),
+    (Job, "Width", "4096"),
+    (Job, "Width", "640.5"),
+    (Job, "Width", "515.0"),
+    (Job, "Width", "+515"),
+    (Job, "Width", " 515"),
+    (Job, "Width", "5_15"),
+    (Job, "Width", "5" * 5000),
+    (Job, "Seed", "5" * 5000),
+    (Job, "Seed", "1e3"),
+    (Job, "Steps", "0"),
+    (Job, "Steps", "1001"),
+    (Job, "Steps", "1.5"),
+    (Job, "Steps", "-1"),
+    (Job, "Iterations", "0"),
+    (Job, "Samples", "17"),
+    (Job, "GuidanceScale", "-0.1"),
+    (Job, "GuidanceScale", "50.1"),
+    (Job, "Seed", "4294967296"),
+    (Job, "Seed", "-1"),
+    (Job, "Sampler", "magic"),
+    (Job, "Model", "unknown"),
+    (Job, "Model", "hf:../../x.safetensors"),
+    (Job, "Model", "hf:owner/../x.safetensors"),
+    (Job, "Model", "hf:owner/name/../../x.safetensors"),
+    (Job, "Model", "hf:owner/name@../x.safetensors"),
+    (Job, "Model", "hf:owner/name//x.ckpt"),
+    (Job, "Model", "hf:owner/name"),
+    (Job, "Lora", "hf:owner/name/../x.safetensors"),
+    (Job, "Lora", "inputs/style.safetensors:9.5"),
+    (Job, "Lora", "inputs/style.safetensors:"),
+    (Job, "InitImage", "../horse.png"),
+    (Job, "InitImage", "/etc/passwd"),
+    (Job, "InitImage", "horse.gif"),
+    (Job, "InitImage", "horse.png\n"),
+    (Job, "Strength", "1.5"),
+    (Job, "Strength", "0"),
+    (Job, "Eta", "1.1"),
+    (Job, "Eta", "-0.1"),
+    (Job, "Rows", "101"),
+    (Job, "FixedCode", "yes"),
+    (Job, "SkipGrid", ""),
+    (Job, "Precision", "half"),
+    (Job, "PromptFile", "../prompts.txt"),
+    (Job, "PromptFile", "prompts.csv"),
+    (Job, "PromptFile", "p" * 197 + ".txt"),
+    (Job, "RunId", "a b"),
+    (Job, "RunId", "a/b"),
+    (MachineParameters, "InstanceType", "t3.micro"),
+    (MachineParameters, "InstanceType", "p3.2xlarge"),
+    (MachineParameters, "InstanceType", "g5.xlarge; id"),
+    (MachineParameters, "VolumeSize", "30"),
+    (MachineParameters, "SshCidr", "1.2.3.4"),
+    (MachineParameters, "SshCidr", "1.2.3.400/32"),
+    (MachineParameters, "SshCidr", "0.0.0.0/0"),
+    (MachineParameters, "SshCidr", "everywhere"),
+    (MachineParameters, "AfterRun", "explode"),
+    (MachineParameters, "OnFailure", "terminate"),
+    (MachineParameters, "IdleMinutes", "-5"),
+    (MachineParameters, "MaxHours", "0"),
+    (MachineParameters, "MaxHours", "25"),
+]
+
+
+def accepted_by_cloudformation(properties: dict[str, Any], text: str) -> bool:
+    """CloudFormation's own rules for one value, as its documentation of parameters states them."""
+    if properties["type"] == "Number":
+        try:
+            number = float(text)
+        except ValueError:
+            return False
+        return bool(properties["min_value"] <= number <= properties["max_value"])
+    if "allowed_values" in properties and text not in properties["allowed_values"]:
+        return False
+    if not properties.get("min_length", 0) <= len(text) <= properties.get("max_length", 4096):
+        return False
+    pattern = properties.get("allowed_pattern")
+    return pattern is None or re.fullmatch(pattern.replace("$", r"\Z"), text) is not None
+
+
+def properties_of(model: type[BaseModel], name: str) -> dict[str, Any]:
+    return next(parameter.properties for parameter in parameters_of(model) if parameter.name == name)
+
+
+@pytest.mark.parametrize(("model", "name", "text"), BAD)
+def test_nonsense_is_refused_by_the_schema_and_by_cloudformation_alike(
+    model: type[BaseModel], name: str, text: str
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        model.model_validate({name: text})
+    (sentence,) = explain(refusal.value, model)
+    assert sentence.startswith(f"{name} is ")
+    assert "but must be" in sentence
+    assert re.search(r"for example|one of", sentence)
+    if len(text) < 80:
+        assert repr(text) in sentence
+    assert not accepted_by_cloudformation(properties_of(model, name), text)
+
+
+@pytest.mark.parametrize(("field", "value"), [("H", 515.0), ("seed", True), ("scale", True), ("strength", True)])
+def test_a_number_of_another_kind_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Job.model_validate({field: value})
+
+
+def test_the_defaults_are_the_articles_run() -> None:
+    job, machine = Job(), MachineParameters()
+    assert (job.H, job.W, job.n_iter, job.n_samples, job.ddim_steps) == (512, 640, 2, 3, 75)
+    assert machine.instance_type == "g5.xlarge"
+    assert job.images_total == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Model", "hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors"),
+        ("Model", "hf:o-1/n.2@refs_v1.0/a+b/c_d/x.y.ckpt"),
+        ("Lora", "hf:owner/name@v1.0/style.safetensors:-9"),
+        ("Lora", "inputs/style.safetensors:8.999"),
+        ("Lora", "s3://bucket/style.safetensors:9.0"),
+    ],
+)
+def test_a_place_is_accepted_by_both(name: str, text: str) -> None:
+    Job.model_validate({name: text})
+    assert accepted_by_cloudformation(properties_of(Job, name), text)
+
+
+@pytest.mark.parametrize("model", [Job, MachineParameters])
+def test_every_default_passes_both_checks(model: type[BaseModel]) -> None:
+    for parameter in parameters_of(model):
+        text = parameter.properties["default"]
+        assert accepted_by_cloudformation(parameter.properties, text), parameter.name
+        model.model_validate({parameter.name: text})
+
+
+@given(st.text(min_size=1, max_size=1000).filter(str.strip))
+def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
+    assert Job.model_validate({"Prompt": prompt}).prompt == prompt
+    assert accepted_by_cloudformation(properties_of(Job, "Prompt"), prompt)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "Prompt": st.text(min_size=1, max_size=80).filter(str.strip),
+            "Height": st.integers(64, 2048),
+            "Eta": st.floats(0, 1),
+            "SkipGrid": st.sampled_from(["on", "off"]),
+            "Steps": st.integers(1, 1000),
+            "GuidanceScale": st.floats(0, 50),
+            "Strength": st.floats(0.01, 1),
+            "Seed": st.integers(0, 2**32 - 1),
+        }
+    )
+)
+def test_the_boot_and_the_worker_name_a_run_alike(given_values: dict[str, Any]) -> None:
+    as_typed = {name: str(value) for name, value in given_values.items()}
+    job = Job.model_validate(as_typed)
+    everything = {p.name: p.properties["default"] for p in parameters_of(Job)}
+    assert job.name == run_name({**everything, **as_typed})
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*-[0-9a-f]{10}", job.name)
+
+
+def test_the_run_name_covers_every_field_of_the_job() -> None:
+    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS
+
+
+def test_another_way_to_write_a_number_is_the_same_run() -> None:
+    assert Job.model_validate({"GuidanceScale": "7.50"}).name == Job().name
+
+
+@pytest.mark.parametrize("change", [{"seed": 43}, {"run_id": "again"}, {"negative_prompt": "x"}, {"prompt": "a horse"}])
+def test_another_request_is_another_run(change: dict[str, Any]) -> None:
+    assert Job.model_validate(change).name != Job().name
+
+
+def test_steps_and_strength_that_leave_nothing_to_do_are_refused() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job(ddim_steps=10, strength=0.05, init_img="inputs/horse.png")
+    assert "Steps 10 and Strength 0.05 leave no step" in explain(refusal.value, Job)[0]
+
+
+def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job.model_validate({"Promt": "a horse"})
+    assert "Promt is not a parameter; there are Prompt, " in explain(refusal.value, Job)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        ("stable-diffusion-v1-5", (512, 640, 75, 7.5, "ddim")),
+        ("sdxl-base", (1024, 1024, 50, 5, "euler")),
+        ("sdxl-turbo", (512, 512, 4, 0, "euler_a")),
+        ("flux-schnell", (1024, 1024, 4, 0, "euler")),
+        ("hf:owner/name/model.safetensors", (512, 640, 75, 7.5, "ddim")),
+    ],
+)
+def test_what_is_not_given_is_the_models_own(model: str, own: tuple[object, ...]) -> None:
+    empty = dict.fromkeys(("Height", "Width", "Steps", "GuidanceScale", "Sampler"), "")
+    for job in (Job(model=model), Job.model_validate({"Model": model, **empty})):
+        assert (job.H, job.W, job.ddim_steps, job.scale, job.sampler) == own
+
+
+def test_what_is_given_is_kept_even_when_it_is_nothing() -> None:
+    assert Job.model_validate({"GuidanceScale": "0", "Steps": "1"}).scale == 0
+
+
+def test_left_to_the_model_and_given_alike_are_one_run() -> None:
+    asked = {**Job(model="sdxl-turbo").model_dump(by_alias=True), "RunId": ""}
+    assert run_name({**asked, "Steps": "", "Sampler": ""}) == run_name({**asked, "Steps": "4"})
+    assert run_name({**asked, "Steps": ""}) != run_name({**asked, "Steps": "3"})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "dall-e",
+        "",
+        "hf:name/model.safetensors",
+        "hf:owner/name/model.bin",
+        "hf:owner/name/a b.safetensors",
+        "https://example.org/model.safetensors",
+        "s3://bucket",
+        "s3://Bucket/model.safetensors",
+        "s3://bucket/$(id).safetensors",
+    ],
+)
+def test_a_model_that_is_none_is_refused_with_the_forms_that_are(model: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Job(model=model)
+    (sentence,) = explain(refused.value, Job)
+    assert sentence.startswith("Model is ")
+    assert "hf:owner/name/file or s3://bucket/key" in sentence
+
+
+def test_flux_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValidationError, match=r"Sampler is .*ddim.*, but FLUX.1 \[schnell\] samples with euler only"):
+        Job(model="flux-schnell", sampler="ddim")
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "rounded"),
+    [("stable-diffusion-v1-5", 513, 512), ("stable-diffusion-v1-5", 520, 520), ("flux-schnell", 520, 512)],
+)
+def test_an_edge_is_rounded_down_to_what_the_model_can_with_a_word(model: str, asked: int, rounded: int) -> None:
+    assert rounded == Job(model=model, W=asked).W
+    assert rounded == Job.model_validate({"Model": model, "Width": str(asked)}).W
+    words = rounded_in_words({"Model": model, "Width": str(asked), "Height": ""})
+    assert len(words) == (asked != rounded)
+    assert all(f"Width {asked} is rounded down to {rounded}" in sentence for sentence in words)
+
+
+def test_edges_left_to_the_initial_image_are_a_run_of_their_own() -> None:
+    image = {**Job(init_img="inputs/horse.png").model_dump(by_alias=True)}
+    left = run_name({**image, "Height": "", "Width": ""})
+    assert left != run_name(image)
+    assert run_name({**image, "Height": ""}) == run_name(image)
+    assert run_name({**image, "Height": "", "Width": "", "InitImage": ""}) == run_name({**image, "InitImage": ""})
+
+
+def test_a_run_is_named_after_its_prompt_file() -> None:
+    assert Job(from_file="inputs/My_prompts-1a2b.txt").name.startswith("my-prompts-1a2b-")
+
+
+def test_noise_in_each_step_is_for_ddim_only() -> None:
+    assert Job(ddim_eta=0.5).ddim_eta == 0.5
+    with pytest.raises(ValidationError) as refusal:
+        Job(ddim_eta=0.5, sampler="plms")
+    assert "Eta is 0.5, but must be 0 for Sampler plms" in explain(refusal.value, Job)[0]

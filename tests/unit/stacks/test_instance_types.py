@@ -1,0 +1,49 @@
+import re
+from typing import Any
+
+import pytest
+
+from stacks.facts.instance_types import INSTANCE_TYPES, smallest_with, too_small
+from stacks.facts.machine_parameters import MachineParameters
+from stacks.parameters import parameters_of
+
+
+def pattern() -> str:
+    (parameter,) = [one for one in parameters_of(MachineParameters) if one.name == "InstanceType"]
+    properties: dict[str, Any] = parameter.properties
+    return str(properties["allowed_pattern"])
+
+
+def test_the_parameter_takes_every_type_of_the_table() -> None:
+    assert [name for name in INSTANCE_TYPES if not re.fullmatch(pattern(), name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "vcpus", "memory_gib", "gpus"),
+    [
+        ("g4dn.xlarge", 4, 16, 1),
+        ("g5.12xlarge", 48, 192, 4),
+        ("g6.16xlarge", 64, 256, 1),
+        ("g6e.xlarge", 4, 32, 1),
+        ("g6e.48xlarge", 192, 1536, 8),
+        ("g7.2xlarge", 8, 32, 1),
+    ],
+)
+def test_sizes_are_as_aws_states_them(name: str, vcpus: int, memory_gib: int, gpus: int) -> None:
+    found = INSTANCE_TYPES[name]
+    assert (found.vcpus, found.memory_gib, found.gpus) == (vcpus, memory_gib, gpus)
+
+
+@pytest.mark.parametrize(
+    ("gib", "name"),
+    [(3, "g4dn.xlarge"), (14.5, "g4dn.xlarge"), (16, "g5.xlarge"), (34, "g6e.xlarge"), (60, "p5.4xlarge"), (500, None)],
+)
+def test_the_smallest_type_for_a_need(gib: float, name: str | None) -> None:
+    found = smallest_with(gib)
+    assert (found and found.name) == name
+
+
+def test_what_is_too_small_and_what_fits_are_the_whole_table() -> None:
+    small = too_small(34)
+    assert {one.gpu.name for one in small} == {"T4", "A10G", "L4", "RTX PRO 4500"}
+    assert all(one.gpu.memory_gib >= 34 for one in INSTANCE_TYPES.values() if one not in small)

@@ -1,0 +1,79 @@
+"""Settings come from the command line's context, so whatever is wrong is refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks.facts.settings import Settings, settings_from_context
+
+
+def test_context_is_read_and_other_context_passed_over() -> None:
+    context = {"keep_results": "false", "zones": "2", "@aws-cdk/core:checkSecretUsage": True}
+    assert settings_from_context(context) == Settings(keep_results=False, zones=2)
+
+
+def test_zone_names_are_split() -> None:
+    assert settings_from_context({"zones": "us-east-1b, us-west-2-lax-1a"}).zones == ["us-east-1b", "us-west-2-lax-1a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("keep_results", "perhaps", "true or false"),
+        ("ami", "$(id)", "ami-0123456789abcdef0"),
+        ("ami", "ami-0123456789abcdef0\n", "ami-0123456789abcdef0"),
+        ("output_bucket", "My Bucket", "my-pictures"),
+        ("root_device", "xvda", "/dev/sda1"),
+        ("spot", "maybe", "true or false"),
+        ("max_price", "0", "0.45"),
+        ("max_price", "cheap", "0.45"),
+        ("max_price", "inf", "0.45"),
+        ("budget", "-1", "10"),
+        ("budget_email", "me", "me@example.com"),
+        ("zones", "0", "1, 2 or 3"),
+        ("zones", "4", "1, 2 or 3"),
+        ("zones", "us-east-1", "us-east-1b"),
+        ("zones", "us-east-1a,us-east-1b,us-east-1c,us-east-1d", "us-east-1b"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_its_rule(name: str, value: str, example: str) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        settings_from_context({name: value})
+    message = str(refusal.value)
+    assert message.startswith(f"sd-on-ec2: -c {name}={value}: it must be ")
+    assert example in message
+
+
+def test_what_was_given_can_be_given_again() -> None:
+    context = {"keep_results": "false", "spot": "true", "max_price": "0.4", "zones": "2", "budget": ""}
+    settings = settings_from_context(context)
+    assert settings.given() == {"keep_results": "false", "spot": "true", "max_price": "0.4"}
+    assert settings_from_context({**settings.given(), "zones": "2"}) == settings
+
+
+def test_your_own_bucket_is_never_deleted() -> None:
+    with pytest.raises(SystemExit, match="output_bucket=my-pictures, which is yours"):
+        settings_from_context({"output_bucket": "my-pictures", "keep_results": "false"})
+
+
+def test_a_spot_price_without_spot_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"max_price=0.4 is for spot instances only: add -c spot=true"):
+        settings_from_context({"max_price": "0.4"})
+    assert settings_from_context({"max_price": "0.4", "spot": "true"}).max_price == 0.4
+
+
+@pytest.mark.parametrize("given", [{"budget": "10"}, {"budget_email": "me@example.com"}])
+def test_a_budget_and_its_reader_belong_together(given: dict[str, str]) -> None:
+    with pytest.raises(SystemExit, match="budget and budget_email belong together"):
+        settings_from_context(given)
+
+
+def test_the_instance_s_zone_is_the_network_s() -> None:
+    assert settings_from_context({"az": "us-east-1c"}).network_zones == ["us-east-1c"]
+    both = settings_from_context({"az": "us-east-1c", "zones": "us-east-1c,us-east-1d"})
+    assert both.network_zones == ["us-east-1c", "us-east-1d"]
+    assert settings_from_context({}).network_zones == 3
+    with pytest.raises(
+        SystemExit, match="az=us-east-1c and zones=us-east-1d name two zones for the instance: leave one out"
+    ):
+        settings_from_context({"az": "us-east-1c", "zones": "us-east-1d"})

@@ -1,0 +1,105 @@
+"""The worker's bucket while S3 has bad minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+
+import pytest
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
+from tests.unit.worker.conftest import BUCKET
+from userdata.worker.bucket.bucket import PATIENCE, Bucket
+
+KEY = "runs/x/status.json"
+
+
+class Outage:
+    """An S3 that answers with `answer` until `over`, by a clock that runs only while somebody pauses."""
+
+    def __init__(self, answer: Callable[[AWSRequest], AWSResponse], *, over: float = float("inf")) -> None:
+        self.answered = 0
+        self._answer = answer
+        self._now = 0.0
+        self._over = over
+
+    def bucket(self, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+        """A bucket of this S3."""
+        monkeypatch.setattr("time.sleep", self._pause)
+        bucket = Bucket(BUCKET, patience=dataclasses.replace(PATIENCE, sleep=self._pause))
+        bucket._client.meta.events.register_first("before-send.s3", self._send)  # type: ignore[arg-type]  # an answer, where the stubs say None
+        return bucket
+
+    def _pause(self, seconds: float) -> None:
+        self._now += seconds
+
+    def _send(self, request: AWSRequest, **_: object) -> AWSResponse | None:
+        if self._now >= self._over:
+            return None
+        self.answered += 1
+        return self._answer(request)
+
+
+class Body(io.BytesIO):
+    """A body as urllib3 gives it."""
+
+    def stream(self) -> list[bytes]:
+        return [self.read()]
+
+
+def refusal(status: int, code: str) -> Callable[[AWSRequest], AWSResponse]:
+    body = f"<Error><Code>{code}</Code><Message>not now</Message></Error>".encode()
+    headers = HTTPHeaders.from_dict({"Content-Length": str(len(body))})
+    return lambda request: AWSResponse(str(request.url), status, headers, Body(body))
+
+
+def silence(request: AWSRequest) -> AWSResponse:
+    raise ReadTimeoutError(endpoint_url=str(request.url))
+
+
+def no_network(request: AWSRequest) -> AWSResponse:
+    raise EndpointConnectionError(endpoint_url=str(request.url))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refusal(503, "ServiceUnavailable"), refusal(503, "SlowDown"), refusal(500, "InternalError"), silence, no_network],
+    ids=["503", "SlowDown", "500", "silence", "no network"],
+)
+def test_an_outage_of_a_minute_is_bridged(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, answer: Callable[[AWSRequest], AWSResponse]
+) -> None:
+    outage = Outage(answer, over=60)
+    patient = outage.bucket(monkeypatch)
+    patient.put(KEY, b"{}")
+    assert outage.answered > 5
+    assert bucket.get(KEY) == b"{}"
+    assert patient.requests.put == 1
+
+
+@pytest.mark.parametrize("call", [lambda bucket: bucket.get(KEY), lambda bucket: bucket.keys("runs/")])
+def test_reading_is_as_patient_as_writing(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, call: Callable[[Bucket], object]
+) -> None:
+    bucket.put(KEY, b"{}")
+    patient = Outage(refusal(503, "ServiceUnavailable"), over=60).bucket(monkeypatch)
+    assert call(patient) == call(bucket)
+
+
+def test_an_outage_without_an_end_is_told_by_its_cause(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        Outage(refusal(503, "ServiceUnavailable")).bucket(monkeypatch).put(KEY, b"{}")
+
+
+def test_what_does_not_pass_is_not_waited_for(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = Outage(refusal(403, "AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        outage.bucket(monkeypatch).put(KEY, b"{}")
+    assert outage.answered == 1
+
+
+def test_a_key_that_is_not_there_is_none(bucket: Bucket) -> None:
+    assert bucket.get(KEY) is None

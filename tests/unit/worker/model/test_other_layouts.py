@@ -1,0 +1,229 @@
+"""The layouts of XL and FLUX, only narrower: each weight arrives where it belongs, and the pipeline draws."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+
+from userdata.boot.steps.model_folder import complete_model_folder
+from userdata.contract.catalogue import read_catalogue
+from userdata.job.image_request import image_requests
+from userdata.job.job import Job
+from userdata.job.run_error import RunError
+from userdata.worker.drawing.cut_prompts import tell_what_is_cut
+from userdata.worker.drawing.generate import begin_batch, prepare_sampler
+from userdata.worker.model import pipeline as pipeline_module
+from userdata.worker.model.memory_need import memory_need_gib
+from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
+
+from .original_layout import original_layout
+
+CPU = torch.device("cpu")
+NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+NARROW_VAE = {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 2}
+NARROW: dict[str, dict[str, dict[str, Any]]] = {
+    "stable-diffusion-xl": {
+        "unet": {
+            "block_out_channels": [32, 32, 64],
+            "attention_head_dim": [2, 2, 4],
+            "cross_attention_dim": 32 + 64,
+            "transformer_layers_per_block": [1, 1, 2],
+            "addition_time_embed_dim": 8,
+            "projection_class_embeddings_input_dim": 6 * 8 + 64,
+        },
+        "vae": NARROW_VAE,
+        "text_encoder": NARROW_CLIP,
+        "text_encoder_2": {**NARROW_CLIP, "hidden_size": 64, "projection_dim": 64},
+    },
+    "flux-schnell": {
+        "transformer": {
+            "num_layers": 1,
+            "num_single_layers": 1,
+            "attention_head_dim": 16,
+            "num_attention_heads": 2,
+            "joint_attention_dim": 32,
+            "pooled_projection_dim": 32,
+            "axes_dims_rope": [4, 4, 8],
+        },
+        "vae": NARROW_VAE,
+        "text_encoder": NARROW_CLIP,
+        "text_encoder_2": {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2},
+    },
+}
+
+
+def narrowed(tmp_path: Path, layout: str) -> Path:
+    """The bundle's layouts, this one with a smaller model."""
+    layouts = tmp_path / "layouts"
+    shutil.copytree(LAYOUTS, layouts)
+    for component, changes in NARROW[layout].items():
+        file = layouts / layout / component / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    return layouts
+
+
+def component(layouts: Path, layout: str, name: str) -> Any:
+    library, kind = json.loads((layouts / layout / "model_index.json").read_text())[name]
+    torch.manual_seed(len(name))
+    if library == "diffusers":
+        cls = getattr(diffusers, kind)
+        return cls.from_config(cls.load_config(layouts / layout / name))
+    cls = getattr(transformers, kind)
+    return cls(cls.config_class.from_pretrained(layouts / layout / name))
+
+
+def open_clip(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Renames the second text encoder's weights to OpenCLIP's names."""
+    names = {
+        "text_model.embeddings.token_embedding": "token_embedding",
+        "text_model.embeddings.position_embedding.weight": "positional_embedding",
+        "text_model.final_layer_norm": "ln_final",
+        "text_model.encoder.layers": "transformer.resblocks",
+        "self_attn.out_proj": "attn.out_proj",
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }
+    renamed: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        if "q_proj" in name:
+            three = [weights[name.replace("q_proj", f"{one}_proj")] for one in "qkv"]
+            ending = name.rsplit(".", 1)[1]
+            name, tensor = name.split("self_attn")[0] + f"attn.in_proj_{ending}", torch.cat(three)
+        elif "k_proj" in name or "v_proj" in name:
+            continue
+        elif name == "text_projection.weight":
+            name, tensor = "text_projection", tensor.T
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        renamed[name] = tensor.contiguous()
+    return renamed
+
+
+def xl_checkpoint(parts: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    embedding = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+    unet = parts["unet"].state_dict()
+    plain = {name: tensor for name, tensor in unet.items() if not name.startswith("add_embedding")}
+    checkpoint = original_layout(text_encoder={}, unet=plain, vae=parts["vae"].state_dict(), first_level_attends=False)
+    for ours, theirs in embedding.items():
+        for ending in ("weight", "bias"):
+            checkpoint[f"model.diffusion_model.{theirs}.{ending}"] = unet[f"{ours}.{ending}"]
+    for name, tensor in parts["text_encoder"].state_dict().items():
+        checkpoint[f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
+    for name, tensor in open_clip(parts["text_encoder_2"].state_dict()).items():
+        checkpoint[f"conditioner.embedders.1.model.{name}"] = tensor
+    return {name: tensor.contiguous() for name, tensor in checkpoint.items()}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    layouts = narrowed(tmp_path, "stable-diffusion-xl")
+    parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
+    folder = tmp_path / "model"
+    folder.mkdir()
+    checkpoint = xl_checkpoint(parts)
+    checkpoint["model_ema.decay"] = torch.zeros(())
+    if suffix == ".ckpt":
+        torch.save({"state_dict": checkpoint, "global_step": 3}, folder / "xl.ckpt")
+    else:
+        save_file(checkpoint, folder / "xl.safetensors")
+    monkeypatch.setattr(pipeline_module, "LAYOUTS", layouts)
+
+    pipeline = load_pipeline(folder, layout=None, device=CPU, from_image=False)
+
+    for name, part in parts.items():
+        loaded = getattr(pipeline, name).state_dict()
+        for key, tensor in part.state_dict().items():
+            torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
+    assert pipeline.tokenizer_2("a").input_ids[0] == 49406
+    assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
+    draw(pipeline, Job(model="sdxl-base", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+
+
+def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: XL's autoencoder overflows in half precision, which its configuration says."""
+    layouts = narrowed(tmp_path, "stable-diffusion-xl")
+    parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
+    with torch.no_grad():
+        parts["vae"].decoder.conv_in.weight.mul_(1e4)
+        parts["vae"].decoder.mid_block.resnets[0].conv2.weight.mul_(1e6).clamp_(-6e4, 6e4)
+    file = tmp_path / "xl.safetensors"
+    save_file(xl_checkpoint(parts), file)
+    monkeypatch.setattr(pipeline_module, "LAYOUTS", layouts)
+    job = Job(model="sdxl-base", H=64, W=64, ddim_steps=1, n_iter=1, n_samples=1)
+
+    pipeline = load_pipeline(file, layout=None, device=CPU, from_image=False)
+    pipeline.to(torch.float16)
+    for _ in range(2):  # the first image must not leave it behind in another precision
+        draw(pipeline, job)
+        assert pipeline.vae.dtype == torch.float16
+
+    pipeline.vae.register_to_config(force_upcast=False)
+    with pytest.raises(RunError, match="not a number"):
+        draw(pipeline, job)
+
+
+def test_a_folder_of_flux_is_completed_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts = narrowed(tmp_path, "flux-schnell")
+    folder = tmp_path / "model"
+    parts = {name: component(layouts, "flux-schnell", name) for name in NARROW["flux-schnell"]}
+    for name, part in parts.items():
+        part.save_pretrained(folder / name, max_shard_size="40KB" if name != "vae" else "5GB")
+    for left_out in (*folder.glob("*/*.index.json"), *folder.glob("*/config.json")):
+        left_out.unlink()
+    assert len(list((folder / "transformer").glob("*-of-*.safetensors"))) > 1
+    (folder / "tokenizer_2").mkdir()
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0), ("▁horse", -2.0), ("▁", -3.0)]
+    Tokenizer(Unigram(words, unk_id=2)).save(str(folder / "tokenizer_2/tokenizer.json"))
+
+    complete_model_folder(folder, layouts, "flux-schnell")
+    pipeline = load_pipeline(folder, layout="flux-schnell", device=CPU, from_image=False)
+
+    for name, part in parts.items():
+        loaded = getattr(pipeline, name).state_dict()
+        assert all(torch.equal(loaded[key], tensor) for key, tensor in part.state_dict().items()), name
+    tell_what_is_cut(pipeline, "Prompt", "a horse")
+    draw(pipeline, Job(model="flux-schnell", H=64, W=64, n_iter=1, n_samples=1, prompt="a horse"))
+
+
+def draw(pipeline: Any, job: Job) -> None:
+    (request,) = image_requests(job)
+    prepare_sampler(pipeline, request, pipeline.scheduler.config)
+    drawn = begin_batch(
+        pipeline, job, [request], initial_image=None, on_step=lambda _: None, execution="eager"
+    ).images()
+    assert [one.image.size for one in drawn] == [(64, 64)]
+
+
+@pytest.mark.parametrize("precision", ["autocast", "full"])
+@pytest.mark.parametrize("name", [name for name, model in read_catalogue().items() if model.bundled_sha256 is None])
+def test_the_catalogues_memory_is_what_the_configuration_makes_of_it(name: str, precision: str) -> None:
+    model = read_catalogue()[name]
+    stated = model.memory_need(precision)
+    assert model.layout and stated
+    layout = "tiny" if name == "tiny" else model.layout
+    index = json.loads((LAYOUTS / layout / "model_index.json").read_text())
+    usual_bytes = 4 if precision == "full" else 2
+    decoder_bytes = 4 if model.pipeline == "StableDiffusionXLPipeline" else usual_bytes
+    weights = 0
+    for part, entry in index.items():
+        if (LAYOUTS / layout / part / "config.json").exists() and isinstance(entry, list):
+            with torch.device("meta"):
+                numbers = sum(tensor.numel() for tensor in component(LAYOUTS, layout, part).parameters())
+            weights += numbers * (decoder_bytes if part == "vae" else usual_bytes)
+    exact = memory_need_gib(weights_bytes=weights, native_size=model.native_size, decoder_bytes=decoder_bytes)
+    assert exact <= stated < exact + 0.1

@@ -1,0 +1,1 @@
+"""What a run costs: the dated prices, and the receipt."""

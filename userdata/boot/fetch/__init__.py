@@ -1,0 +1,1 @@
+"""Fetches files: from the web, from the hub, from the bucket's cache."""

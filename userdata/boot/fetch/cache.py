@@ -1,0 +1,171 @@
+"""`cache/` in the results bucket: what makes the first boot of the next machine short.
+
+What this machine got from there, and what it has that could be kept there, is noted in a file on its disk; once its
+work has succeeded, `userdata.boot.save_cache` writes what is missing. Nothing here may end a boot: whatever is wrong
+with an entry is logged, the thing is had from its source, and the entry is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional
+
+from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.download import put_in_place
+from userdata.boot.fetch.packed_folder import MANIFEST, folder_fingerprint, pack_folder, unpack_folder
+from userdata.boot.machine.file_hash import sha256_of
+from userdata.boot.machine.step_error import StepError
+from userdata.contract.patience import Patience
+
+logger = logging.getLogger(__name__)
+OFF = "off"
+# A cache that does not answer must not cost more than it saves.
+QUICK = Patience(attempts=2, first_pause=2)
+
+
+class State(str, Enum):
+    """What this machine knows about an entry."""
+
+    KEPT = "kept"
+    UNKEPT = "unkept"
+    BROKEN = "broken"
+
+
+@dataclass
+class Entry:
+    """Something on this machine that has a place in the cache.
+
+    `key` is an object's, or a folder's prefix, which ends with a slash. `built_from` says what it follows from, for a
+    person who reads the manifest. `fingerprint` is set for a folder that grows as the machine works: what it was like
+    when the bucket's was the same.
+    """
+
+    key: str
+    path: str
+    state: State = State.UNKEPT
+    built_from: Dict[str, str] = field(default_factory=dict)
+    fingerprint: Optional[str] = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the bucket may lack it."""
+        path = Path(self.path)
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return False
+        return self.state is not State.KEPT or self.has_grown
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether a folder that grows has grown."""
+        return self.fingerprint is not None and self.fingerprint != folder_fingerprint(Path(self.path))
+
+
+class Cache:
+    """The cache of one bucket. `notes` is the file that says what of it is on this machine."""
+
+    def __init__(self, bucket: Bucket, notes: Path) -> None:
+        self._bucket = Bucket(bucket.name, patience=QUICK)
+        self._notes = notes
+        self._before = {entry.key: entry for entry in read_notes(notes)}
+        self._now: Dict[str, Entry] = {}
+        self._served = False
+
+    def take_folder(self, key: str, folder: Path) -> bool:
+        """Makes `folder` from the entry `key`; False when it has to be had from its source."""
+        return self._take(key, folder, lambda: unpack_folder(self._bucket, key, folder))
+
+    def take_file(self, key: str, file: Path, *, sha256: str) -> bool:
+        """Makes `file` from the object `key`, which must have this hash; False as `take_folder` does."""
+        return self._take(key, file, lambda: self._fetch(key, file, sha256))
+
+    def reject(self, key: str, why: str) -> None:
+        """Notes that what came from the cache is of no use all the same, so that it is replaced."""
+        logger.warning("the cache's %s is of no use: %s", key, why)
+        self._served = False
+        self._note(Entry(key, self._now[key].path, State.BROKEN))
+
+    def has(self, key: str, path: Path, *, built_from: Mapping[str, str], fingerprint: Optional[str] = None) -> None:
+        """Notes that this machine has what belongs to `key`, wherever it came from; see `Entry`."""
+        entry = self._now.get(key) or self._before.get(key) or Entry(key, str(path))
+        entry.path = str(path)
+        entry.built_from = dict(built_from)
+        entry.fingerprint = entry.fingerprint or fingerprint
+        self._note(entry)
+
+    def has_served(self) -> bool:
+        """Whether something was taken since this was asked last."""
+        served, self._served = self._served, False
+        return served
+
+    def _take(self, key: str, path: Path, action: Callable[[], bool]) -> bool:
+        began = time.monotonic()
+        try:
+            taken = action()
+        except (StepError, OSError, ValueError) as error:
+            logger.warning("the cache's %s is of no use: %s", key, error)
+            self._note(Entry(key, str(path), State.BROKEN))
+            return False
+        self._note(Entry(key, str(path), State.KEPT if taken else State.UNKEPT))
+        if taken:
+            self._served = True
+            logger.info("%s came from the cache in %.1f s", path, time.monotonic() - began)
+        return taken
+
+    def _fetch(self, key: str, file: Path, sha256: str) -> bool:
+        part = file.with_name(f".{file.name}.cached")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not self._bucket.get_file(key, part):
+                return False
+            found = sha256_of(part)
+            if found != sha256:
+                raise StepError(f"its SHA-256 is {found}")
+            put_in_place(part, file)
+            return True
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _note(self, entry: Entry) -> None:
+        self._now[entry.key] = entry
+        write_notes(self._notes, list(self._now.values()))
+
+
+def save(bucket: Bucket, entry: Entry) -> None:
+    """Writes one entry to the bucket, unless a whole one is there. Raises `StepError`.
+
+    Another machine may have written it in the meantime; both have written the same.
+    """
+    path = Path(entry.path)
+    began = time.monotonic()
+    asks = entry.state is State.UNKEPT and not entry.has_grown
+    if path.is_dir():
+        if asks and bucket.size(entry.key + MANIFEST) is not None:
+            return
+        size = pack_folder(bucket, entry.key, path, built_from=entry.built_from)
+    else:
+        size = path.stat().st_size
+        if asks and bucket.size(entry.key) == size:
+            return
+        bucket.put_file(path, entry.key)
+    logger.info("%s: %.2f GB kept for the next machine in %.0f s", entry.key, size / 1e9, time.monotonic() - began)
+
+
+def read_notes(notes: Path) -> List[Entry]:
+    """What an earlier boot noted; nothing when there is no such file or it is none."""
+    try:
+        return [Entry(**{**entry, "state": State(entry["state"])}) for entry in json.loads(notes.read_text("utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write_notes(notes: Path, entries: List[Entry]) -> None:
+    """Replaces the notes, in one step."""
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    new = notes.with_name(notes.name + ".new")
+    new.write_text(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n", "utf-8")
+    new.replace(notes)

@@ -1,0 +1,102 @@
+"""Asks the Hugging Face hub what a file is before it is fetched: for the files that nothing else vouches for.
+
+The hub keeps large files by their SHA-256 and states it, with the size, in the answer to a request for the headers:
+`X-Linked-Etag` and `X-Linked-Size`, and the commit in `X-Repo-Commit`. `huggingface_hub` relies on the same three.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from email.message import Message
+from typing import IO, Any, Mapping, Optional, Tuple
+from urllib.parse import urljoin, urlsplit
+
+from userdata.boot.fetch.download import Manner, Pinned, refused, request_headers
+from userdata.boot.machine.step_error import StepError
+from userdata.contract.catalogue import HUB
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MOST_REDIRECTS = 5
+
+
+class UnreachableError(StepError):
+    """The hub did not answer, so that nothing is known."""
+
+
+class _PassingError(Exception):
+    """Something that passes: the network, or a busy server."""
+
+
+def pin_hub_file(
+    *, repository: str, revision: str, path: str, token: Optional[str], manner: Optional[Manner] = None, hub: str = HUB
+) -> Pinned:
+    """The file `path` of `repository` at `revision`, as the hub has it now: its size, its SHA-256, and its commit.
+
+    `hub` is the address of the hub or of a mirror. Raises `StepError` when there is no such file or no right to it, and
+    `UnreachableError`, which is one, when the hub does not answer.
+    """
+    manner = manner or Manner()
+    page = f"{HUB}/{repository}"
+    url = f"{hub}/{repository}/resolve/{revision}/{path}"
+    try:
+        final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=_PassingError)
+    except _PassingError as error:
+        raise UnreachableError(
+            f"The hub could not be asked about {url}: {error}. Check the network, then start the instance again."
+        ) from error
+    sha256 = headers.get("X-Linked-Etag", "").strip('W/"')
+    size = headers.get("X-Linked-Size", "")
+    if not SHA256.fullmatch(sha256) or not size.isdigit():
+        raise StepError(
+            f"{url} is no large file of the hub, so it is no checkpoint. Name a .safetensors or .ckpt file as "
+            "hf:owner/name/file."
+        )
+    commit = headers.get("X-Repo-Commit", "")
+    pinned_url = final.replace(f"/resolve/{revision}/", f"/resolve/{commit}/", 1) if commit else final
+    return Pinned(url=pinned_url, sha256=sha256, bytes=int(size), page=page, token=token)
+
+
+def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Mapping[str, str]]:
+    """The address and the headers of the answer that describes the file; what renamed repositories say is followed."""
+    opener = urllib.request.build_opener(_StaysHere)
+    for _ in range(MOST_REDIRECTS):
+        request = urllib.request.Request(url, headers=request_headers(token), method="HEAD")  # noqa: S310
+        try:
+            with opener.open(request, timeout=manner.stall_seconds) as answer:
+                return url, dict(answer.headers.items())
+        except urllib.error.HTTPError as error:
+            with error:
+                moved = _judge(error, url, token, page)
+            if moved is None:
+                return url, dict(error.headers.items())
+            url = moved
+        except (OSError, http.client.HTTPException) as error:
+            raise _PassingError(str(getattr(error, "reason", None) or error)) from error
+    raise StepError(f"{url} leads round in circles. Check the name of the repository.")
+
+
+def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: str) -> Optional[str]:
+    """Where the hub says that the repository is now; None when this answer describes the file."""
+    if error.code in (301, 302, 303, 307, 308):
+        location = urljoin(url, error.headers.get("Location", ""))
+        # The file's storage is on another host, a repository's new name on this one.
+        if "X-Linked-Etag" in error.headers or urlsplit(location).netloc != urlsplit(url).netloc:
+            return None
+        return location
+    if error.code in (401, 403):
+        raise StepError(refused(url, error.code, page=page, token=token))
+    if error.code in (408, 425, 429) or error.code >= 500:
+        raise _PassingError(f"it answered {error.code}")
+    raise StepError(f"{url} answered {error.code} ({error.reason}): there is no such file. See {page}.")
+
+
+class _StaysHere(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: the answer that redirects is the one that says what the file is."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Optional[Any]:
+        return None

@@ -1,0 +1,1 @@
+"""The machine under the boot: commands, metadata, disk, power."""

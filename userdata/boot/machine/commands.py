@@ -1,0 +1,112 @@
+"""Runs other programs: each has a time-out, and what it says reaches the log or the caller."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Deque, Mapping, Optional, Sequence
+
+from userdata.boot.machine.step_error import StepError
+
+logger = logging.getLogger(__name__)
+LAST_LINES = 5
+
+
+class CommandError(StepError):
+    """A program ended with an error or ran out of time. `output` is the last that it said."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+def answer_of(command: Sequence[str], *, seconds: float, text: Optional[str] = None) -> str:
+    """What `command` prints to its standard output, given `text` on its standard input.
+
+    Raises `CommandError` when it ends with an error, takes longer than `seconds`, or is not there.
+    """
+    try:
+        done = subprocess.run(
+            list(command),
+            input="" if text is None else text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"{command[0]} did not end within {seconds:g} s", "") from error
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
+    if done.returncode:
+        raise _failure(command, done.returncode, (done.stderr or done.stdout).strip())
+    return done.stdout
+
+
+def run_logged(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    folder: Optional[Path] = None,
+    environment: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Runs `command` and logs every line as it comes; `environment` is added to the process's own.
+
+    Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that
+    it started), or is not there.
+    """
+    try:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
+    out_of_time = threading.Event()
+    timer = threading.Timer(seconds, _end_group, (process, out_of_time))
+    timer.start()
+    try:
+        last = _log_lines(process)
+        process.wait()
+    finally:
+        timer.cancel()
+    if out_of_time.is_set():
+        raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
+    if process.returncode:
+        raise _failure(command, process.returncode, "\n".join(last))
+
+
+def _log_lines(process: subprocess.Popen[bytes]) -> Deque[str]:
+    last: Deque[str] = collections.deque(maxlen=LAST_LINES)
+    # As bytes: text mode would take every step of a progress bar for a line. What it showed last is what a log needs.
+    for line in process.stdout or ():
+        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
+        if shown:
+            last.append(shown)
+            logger.info("  %s", shown)
+    return last
+
+
+def _end_group(process: subprocess.Popen[bytes], out_of_time: threading.Event) -> None:
+    out_of_time.set()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        out_of_time.clear()  # it has just ended by itself
+
+
+def _failure(command: Sequence[str], code: int, output: str) -> CommandError:
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+    said = output.splitlines()[-1].strip() if output else "it said nothing"
+    return CommandError(f"{Path(command[0]).name} {how}: {said}", output)

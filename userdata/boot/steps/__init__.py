@@ -1,0 +1,1 @@
+"""The steps of the boot, one file each."""

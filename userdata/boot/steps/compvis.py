@@ -1,0 +1,142 @@
+"""Provides the original scripts: CompVis's repository at one commit, and the environment that they run in.
+
+A commit's name is a hash over all its files, which git checks as it receives them: no other pin is needed. The
+environment lies beside the worker's, which has the same name `ldm`; it is not kept in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Optional
+
+from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.conda import install_conda
+from userdata.contract.compvis import COMMIT, REPOSITORY
+from userdata.contract.layout import Folders
+from userdata.contract.patience import Patience
+
+logger = logging.getLogger(__name__)
+FILES = ("environment.yaml", "wheels.txt", "requirements.txt")
+GIT_SECONDS = 600
+CREATE_SECONDS = 1200
+INSTALL_SECONDS = 3600
+CHECK_SECONDS = 300
+# One package of 2019 comes as source only; it is built with the pinned setuptools.
+INSTALL_OPTIONS = ("--require-hashes", "--no-deps", "--no-build-isolation")
+# What the two scripts import, and what their modules do.
+IMPORT = (
+    "import PIL, clip, cv2, diffusers.pipelines.stable_diffusion.safety_checker, einops, imwatermark, kornia, numpy, "
+    "omegaconf, pytorch_lightning, taming.modules.vqvae.quantize, torch, torchvision, tqdm, transformers"
+)
+
+
+@dataclass(frozen=True)
+class Original:
+    """The repository's folder, and the interpreter of its environment."""
+
+    repository: Path
+    python: Path
+
+
+def provide_compvis(folders: Folders, settings: Mapping[str, str], *, patience: Optional[Patience] = None) -> Original:
+    """The original, fetched and built where it is missing.
+
+    `SD_COMPVIS_URL` in `settings` names a mirror of the repository, `SD_COMPVIS_PYTHON` an interpreter that the image
+    brings. Raises `StepError`.
+    """
+    patience = patience or Patience(attempts=3, first_pause=15)
+    place = folders.software / "compvis"
+    repository = place / "stable-diffusion"
+    _fetch(repository, settings.get("SD_COMPVIS_URL") or REPOSITORY, patience)
+    named = settings.get("SD_COMPVIS_PYTHON")
+    python = Path(named) if named else _environment(folders, settings, place / "envs/ldm", patience)
+    try:
+        answer_of([str(python), "-c", IMPORT], seconds=CHECK_SECONDS)
+    except CommandError as error:
+        raise StepError(
+            f"The environment of the original scripts does not work: {error}. Deploy with Engine=diffusers, or delete "
+            f"{place} on the machine and start the instance again."
+        ) from error
+    return Original(repository, python)
+
+
+def _fetch(repository: Path, url: str, patience: Patience) -> None:
+    git = ["git", "-C", str(repository)]
+    if repository.exists() and _head(repository) == COMMIT:
+        logger.info("%s is already there", repository)
+        return
+    shutil.rmtree(repository, ignore_errors=True)
+    repository.mkdir(parents=True)
+    try:
+        answer_of([*git, "init", "--quiet"], seconds=CHECK_SECONDS)
+        patience.retry(
+            lambda: run_logged([*git, "fetch", "--quiet", "--depth", "1", url, COMMIT], seconds=GIT_SECONDS),
+            on=CommandError,
+        )
+        answer_of([*git, "checkout", "--quiet", COMMIT], seconds=GIT_SECONDS)
+    except CommandError as error:
+        raise StepError(
+            f"The original scripts could not be fetched from {url}: {error}. Check the network, or SD_COMPVIS_URL if a "
+            "mirror is set, then start the instance again."
+        ) from error
+    if _head(repository) != COMMIT:
+        raise StepError(f"{url} has another commit than {COMMIT}. Do not use it; check SD_COMPVIS_URL.")
+
+
+def _head(repository: Path) -> str:
+    try:
+        return answer_of(["git", "-C", str(repository), "rev-parse", "HEAD"], seconds=CHECK_SECONDS).strip()
+    except CommandError:
+        return ""
+
+
+def _environment(folders: Folders, settings: Mapping[str, str], environment: Path, patience: Patience) -> Path:
+    definition = folders.bundle / "userdata/compvis"
+    fingerprint = hashlib.sha256(b"".join((definition / name).read_bytes() for name in FILES)).hexdigest()
+    python, stamp = environment / "bin/python", environment / ".whole"
+    if stamp.exists() and stamp.read_text("ascii").strip() == fingerprint and python.exists():
+        logger.info("the original's environment is already there")
+        return python
+    conda = install_conda(folders, settings)
+    try:
+        patience.retry(lambda: _create(conda, environment, definition), on=CommandError)
+        patience.retry(lambda: _install(python, definition), on=CommandError)
+    except CommandError as error:
+        raise StepError(
+            f"The original's environment could not be built: {error}. To try again, start the instance."
+        ) from error
+    stamp.write_text(fingerprint + "\n", "ascii")
+    return python
+
+
+def _create(conda: Path, environment: Path, definition: Path) -> None:
+    shutil.rmtree(environment, ignore_errors=True)
+    file = str(definition / "environment.yaml")
+    run_logged(
+        [str(conda), "env", "create", "--quiet", "--yes", "--file", file, "--prefix", str(environment)],
+        seconds=CREATE_SECONDS,
+    )
+
+
+def _install(python: Path, definition: Path) -> None:
+    run_logged(
+        [
+            *(str(python), "-m", "pip", "install", *INSTALL_OPTIONS),
+            *(
+                "--no-input",
+                "--disable-pip-version-check",
+                "--progress-bar",
+                "off",
+                "--retries",
+                "10",
+                "--no-cache-dir",
+            ),
+            *("--requirement", str(definition / "wheels.txt"), "--requirement", str(definition / "requirements.txt")),
+        ],
+        seconds=INSTALL_SECONDS,
+    )

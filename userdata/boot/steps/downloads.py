@@ -1,0 +1,64 @@
+"""Where weights come from: the catalogue's files and other people's, with the rights and the cache that a boot has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping, Optional
+
+from userdata.boot.fetch.cache import Cache
+from userdata.boot.fetch.download import Manner, Pinned, download, part_of, write_stamp
+from userdata.boot.steps.own_file import provide_own_file
+from userdata.boot.steps.secret import read_secret
+from userdata.contract.catalogue import HUB, File, Model
+from userdata.contract.layout import CACHE
+
+
+class Downloads:
+    """Where weights come from: the hub or the mirror in its place, with the rights of a token, and the cache.
+
+    `settings` are the machine's; `SD_WEIGHTS_URL` names a mirror. `hub_token` is the name of a parameter of Parameter
+    Store, or empty; it is read when a file is fetched, once, and never kept.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        *,
+        hub_token: str = "",
+        cache: Optional[Cache] = None,
+        manner: Optional[Manner] = None,
+    ) -> None:
+        self.hub = (settings.get("SD_WEIGHTS_URL") or HUB).rstrip("/")
+        self._token_name = hub_token
+        self._token: Optional[str] = None
+        self._cache = cache
+        self._manner = manner
+
+    def token(self) -> Optional[str]:
+        """The hub's token, or None where none is named. Raises `StepError` when it cannot be read."""
+        if self._token is None and self._token_name:
+            self._token = read_secret(self._token_name)
+        return self._token
+
+    def listed(self, model: Model, file: File, folder: Path) -> Path:
+        """One of the catalogue's files, in its place below `folder`. Raises `StepError`."""
+        place = folder / file.path
+        key = f"{CACHE}weights/{file.sha256}/{place.name}"
+        # What has been fetched of it goes on being fetched.
+        untouched = not place.exists() and not part_of(place).exists()
+        if self._cache and untouched and self._cache.take_file(key, place, sha256=file.sha256):
+            write_stamp(place, file.sha256)
+        url = self.hub + model.url(file.path)[len(HUB) :]
+        token = self.token() if model.gated and not place.exists() else None
+        download(
+            Pinned(url=url, sha256=file.sha256, bytes=file.bytes, page=model.page, token=token), place, self._manner
+        )
+        if self._cache:
+            self._cache.has(key, place, built_from={})
+        return place
+
+    def own(self, reference: str, folder: Path) -> Path:
+        """A file by where it lies, in `folder`; see `provide_own_file`. Raises `StepError`."""
+        return provide_own_file(
+            reference, folder, hub=self.hub, token=self.token, cache=self._cache, manner=self._manner
+        )

@@ -1,0 +1,42 @@
+"""The kernels that torch has compiled on an earlier machine of the same kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Mapping, Optional
+
+from userdata.boot.fetch.cache import Cache
+from userdata.boot.fetch.packed_folder import folder_fingerprint
+from userdata.boot.machine.commands import CommandError, answer_of
+from userdata.contract.layout import CACHE, Folders
+
+logger = logging.getLogger(__name__)
+QUERY = ("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+ANSWER_SECONDS = 60
+
+
+def provide_kernels(
+    folders: Folders, settings: Mapping[str, str], cache: Optional[Cache], *, environment: str
+) -> Optional[Path]:
+    """The folder with compiled kernels for the worker to begin with, or None; on the first boot of a machine only.
+
+    They are bound to `environment`, its key in the cache, to the GPU and to its driver. The worker copies them to its
+    own folder, which is what is kept when it has grown.
+    """
+    if cache is None or settings.get("SD_DEVICE") == "cpu":
+        return None
+    try:
+        gpu = answer_of(QUERY, seconds=ANSWER_SECONDS).strip().splitlines()[0]
+    except (CommandError, IndexError) as error:
+        logger.warning("no kernels are taken from the cache: the GPU's name is not known (%s)", error)
+        return None
+    origin = {"environment": environment, "gpu": gpu}
+    key = f"{CACHE}compile/{hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()}/"
+    if not folders.compiled.exists() and not folders.compiled_before.exists():
+        cache.take_folder(key, folders.compiled_before)
+    before = folder_fingerprint(folders.compiled_before) if folders.compiled_before.exists() else ""
+    cache.has(key, folders.compiled, built_from=origin, fingerprint=before)
+    return folders.compiled_before if before else None

@@ -1,0 +1,1 @@
+"""Tells how the boot goes: phases, status, log."""

@@ -1,0 +1,121 @@
+"""Times the boot's steps and tells of them: in the log, in the run's status, and in the record of the boot."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from typing import Any, Iterator, Optional
+
+from userdata.boot.fetch.bucket import PLAIN, Bucket, LatestTexts
+from userdata.boot.fetch.cache import Cache
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.telling.log_lines import LogLines
+from userdata.boot.telling.run_status import RunStatus
+from userdata.contract.layout import Folders, boot_key
+from userdata.contract.status import Failure, log_tail, utc_now
+
+logger = logging.getLogger(__name__)
+
+
+class Phases:
+    """One boot, from its beginning to its end or its failure.
+
+    `instance_id`, `bucket` and `run` become known during the first phase; what is not known yet is not told.
+    """
+
+    def __init__(self, folders: Folders, lines: LogLines) -> None:
+        self.started_at = utc_now()
+        self.instance_id = "unknown"
+        self.bucket: Optional[Bucket] = None
+        self.run: Optional[RunStatus] = None
+        self._folders = folders
+        self._lines = lines
+        self._uploads: Optional[LatestTexts] = None
+        self._phases: list[dict[str, Any]] = []
+        self._step = "boot"
+
+    @contextlib.contextmanager
+    def phase(self, name: str, cache: Optional[Cache] = None) -> Iterator[None]:
+        """One step: announced when it begins, and timed in seconds when it ends well.
+
+        The record says whether anything of it came from `cache`.
+        """
+        self._step = name
+        logger.info("%s ...", name)
+        self.announce()
+        began, started_at = time.monotonic(), utc_now()
+        yield
+        seconds = round(time.monotonic() - began, 3)
+        logger.info("%s done in %.1f s", name, seconds)
+        source = {"from": "cache"} if cache and cache.has_served() else {}
+        self._phases.append({"phase": name, "started_at": started_at, "seconds": seconds, **source})
+        self._save()
+
+    def announce(self) -> None:
+        """Writes the step under way into the run's status, in the background."""
+        document = self.run.enter(self._step) if self.run else None
+        if document and self.run and self.bucket:
+            if self._uploads is None:
+                self._uploads = LatestTexts(self.bucket)
+            self._uploads.put(self.run.keys.status, document)
+
+    def settle(self) -> None:
+        """Ends the background's uploads: what comes next, the worker's own status or a failure, is newer."""
+        if self._uploads:
+            self._uploads.settle()
+
+    def finish(self) -> None:
+        """The record of a boot that went well, into the bucket. A failure of this is logged and no more."""
+        self._tell("the record of this boot", boot_key(self.instance_id, self.started_at), self._record(None))
+
+    def fail(self, error: Exception) -> None:
+        """Tells of a failure wherever it can be told; what cannot be told is logged. Never raises."""
+        message = str(error)
+        if isinstance(error, StepError):
+            logger.error("%s: %s", self._step, message)
+        else:
+            message = f"The boot met something that it was not made for ({type(error).__name__}: {error})."
+            logger.error("%s: %s", self._step, message, exc_info=error)
+        failure = Failure(step=self._step, message=message, log_tail=log_tail(self._lines.text()))
+        self.settle()
+        record = self._record(failure)
+        try:
+            self._save(failure)
+        except OSError as not_saved:
+            logger.warning("the record of this boot was not saved: %s", not_saved)
+        document = self.run.fail(failure) if self.run else None
+        if self.run and document:
+            self._tell("the run's status", self.run.keys.status, document)
+            log_key = self.run.keys.log
+        else:
+            log_key = boot_key(self.instance_id, self.started_at).replace(".json", ".log.txt")
+        self._tell("the record of this boot", boot_key(self.instance_id, self.started_at), record)
+        self._tell("the log", log_key, self._lines.text(), PLAIN)
+
+    def _record(self, failure: Optional[Failure]) -> str:
+        document = {
+            "schema": 1,
+            "instance_id": self.instance_id,
+            "started_at": self.started_at,
+            "phases": self._phases,
+            "error": vars(failure) if failure else None,
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+    def _save(self, failure: Optional[Failure] = None) -> None:
+        path = self._folders.boot_timeline
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(path.name + ".new")
+        new.write_text(self._record(failure), "utf-8")
+        new.replace(path)
+
+    def _tell(self, what: str, key: str, text: str, content_type: str = "application/json") -> None:
+        if self.bucket is None:
+            logger.warning("%s was not uploaded: the bucket is not known yet", what)
+            return
+        try:
+            self.bucket.put(key, text, content_type)
+        except StepError as error:
+            logger.warning("%s was not uploaded: %s", what, error)

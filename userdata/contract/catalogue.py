@@ -1,0 +1,183 @@
+"""The models that can be asked for. Standard library only: the boot fetches weights from it.
+
+A name of `models.json` stands for files that are known beforehand, with their SHA-256. Any other checkpoint is named by
+where it lies: `hf:owner/name/file` or `hf:owner/name@revision/file` on the Hugging Face hub, `s3://bucket/key` in S3.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+CATALOGUE = Path(__file__).parent.parent / "models.json"
+SAFETY_CHECKER = Path(__file__).parent.parent / "safety-checker.json"
+HUB = "https://huggingface.co"
+LONGEST_NAME = 160
+
+# No part begins with a dot: `..` would lead an address out of the repository that it names.
+_PART = r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*"
+_ON_THE_HUB = (
+    rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
+)
+_IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
+_CHECKPOINT = r"\.(?:safetensors|ckpt)"
+HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
+S3_PATTERN = _IN_S3 + _CHECKPOINT
+S3 = "s3://"
+# The value of Precision that means single precision throughout.
+FULL = "full"
+# A file of the results bucket, where a person's own inputs are.
+_AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
+# `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
+LORA_PATTERN = (
+    rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
+)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file to download: its path in the repository, its size in bytes and its SHA-256 in hexadecimal."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model. `files` is empty for weights that are made on the machine, come with the bundle, or are not listed.
+
+    `repository` is the one on the Hugging Face hub, `revision` a commit or a branch of it. `layout` is the folder of
+    `userdata/models/` with the configuration that fits its weights, None for a checkpoint that has to be looked into.
+    `pipeline` is the diffusers class that draws with it. `memory_gib` is what one image of `native_size`, an edge in
+    pixels, takes on the GPU, as `memory_need` computes it, and `full_memory_gib` what it takes with
+    Precision=full; both are None where only the file can tell.
+    `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
+    images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
+    hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are to be
+    looked at: the models in the box can draw nothing that it knows. `bundled_sha256` is set for a model whose files are
+    in the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
+    `userdata.boot.steps.bundled_model.folder_sha256` takes it.
+    """
+
+    name: str
+    title: str
+    layout: Optional[str]
+    pipeline: Optional[str]
+    licence: str
+    native_size: int
+    memory_gib: Optional[float]
+    defaults: Mapping[str, Any]
+    full_memory_gib: Optional[float] = None
+    size_multiple: int = 8
+    samplers: Optional[Tuple[str, ...]] = None
+    repository: Optional[str] = None
+    revision: str = "main"
+    gated: bool = False
+    safety_checker: bool = True
+    files: Tuple[File, ...] = field(default_factory=tuple)
+    bundled_sha256: Optional[str] = None
+
+    @property
+    def page(self) -> Optional[str]:
+        """Where a person reads about it and accepts its licence."""
+        return f"{HUB}/{self.repository}" if self.repository else None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is somebody's own, named by where it lies instead of by the catalogue."""
+        return self.layout is None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether its weights are random, made on the machine."""
+        return not self.is_own and not self.files and self.bundled_sha256 is None
+
+    def memory_need(self, precision: str) -> Optional[float]:
+        """GiB on the GPU in this `Precision` of a job; None where only the file can tell."""
+        return self.full_memory_gib if precision == FULL else self.memory_gib
+
+    @property
+    def bytes(self) -> int:
+        """How much there is to download, as far as it is known beforehand."""
+        return sum(file.bytes for file in self.files)
+
+    def url(self, path: str) -> str:
+        """The address of a file of its repository."""
+        return f"{HUB}/{self.repository}/resolve/{self.revision}/{path}"
+
+
+def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
+    """Every model of the catalogue by its name, in the order of the file."""
+    entries = json.loads(path.read_text("utf-8"))
+    return {name: _listed(name, entry) for name, entry in entries.items()}
+
+
+def safety_checker() -> Model:
+    """The safety checker, as far as it is to be downloaded."""
+    (checker,) = read_catalogue(SAFETY_CHECKER).values()
+    return checker
+
+
+def find_model(name: str, path: Path = CATALOGUE) -> Model:
+    """The model called `name`: one of the catalogue, or somebody's own. Raises `KeyError` when it is neither."""
+    listed = read_catalogue(path)
+    if name in listed:
+        return listed[name]
+    if re.fullmatch(HUB_PATTERN, name):
+        repository, revision, _ = hub_parts(name)
+        return _own(name, listed, repository=repository, revision=revision)
+    if re.fullmatch(S3_PATTERN, name):
+        return _own(name, listed)
+    raise KeyError(name)
+
+
+def usual_model(layout: str, path: Path = CATALOGUE) -> Model:
+    """The model of the catalogue that somebody's own checkpoint of `layout` is taken for: the one of the largest size.
+
+    Raises `ValueError` when the catalogue has none of that layout.
+    """
+    return max((model for model in read_catalogue(path).values() if model.layout == layout), key=_native_size)
+
+
+def hub_parts(reference: str) -> Tuple[str, str, str]:
+    """Repository, revision and path of `hf:owner/name[@revision]/path`."""
+    owner, name, path = reference[len("hf:") :].split("/", 2)
+    name, _, revision = name.partition("@")
+    return f"{owner}/{name}", revision or "main", path
+
+
+def lora_parts(lora: str) -> Tuple[str, float]:
+    """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
+    place, colon, weight = lora.rpartition(":")
+    return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
+
+
+def _native_size(model: Model) -> int:
+    return model.native_size
+
+
+def _listed(name: str, entry: Mapping[str, Any]) -> Model:
+    # What a pin rests on is for people; a program needs the pin alone.
+    known = {key: value for key, value in entry.items() if key != "hashes_stated_by"}
+    if "samplers" in known:
+        known["samplers"] = tuple(known["samplers"])
+    return Model(name=name, **{**known, "files": tuple(File(**file) for file in entry.get("files", []))})
+
+
+def _own(name: str, listed: Mapping[str, Model], **where: Any) -> Model:
+    usual = next(iter(listed.values()))
+    return Model(
+        name=name,
+        title=name,
+        layout=None,
+        pipeline=None,
+        licence="its owner's",
+        native_size=usual.native_size,
+        memory_gib=None,
+        defaults=usual.defaults,
+        **where,
+    )

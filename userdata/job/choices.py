@@ -1,0 +1,47 @@
+"""The words that a parameter may be."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
+    "Sampler",
+    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc", "lcm")},
+    type=str,
+)
+
+
+class Switch(StrEnum):
+    """`on` or `off`, since CloudFormation's parameters have no truth values."""
+
+    on = "on"
+    off = "off"
+
+
+class Engine(StrEnum):
+    """What draws: the worker's own pipelines, or the original scripts in their own environment."""
+
+    diffusers = "diffusers"
+    compvis = "compvis"
+
+
+class SafetyChecker(StrEnum):
+    """What becomes of an image that the safety checker flags; off looks at none."""
+
+    mark = "mark"
+    withhold = "withhold"
+    off = "off"
+
+
+class Watermark(StrEnum):
+    """Whether images get the original's invisible watermark."""
+
+    off = "off"
+    on = "on"
+
+
+class Precision(StrEnum):
+    """The original's --precision: half precision where the device has it, or single precision throughout."""
+
+    autocast = "autocast"
+    full = "full"

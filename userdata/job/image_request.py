@@ -1,0 +1,88 @@
+"""What one image of a job is drawn from, resolved from the job by one pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from userdata.job.choices import Engine, Switch
+from userdata.job.job import SEEDS, Job
+from userdata.job.prompt_file import PromptLine
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Image `index` of a job, counted from 0 over the run; sizes are in pixels, names are the job's own.
+
+    `seed` is the image's own. `line` is its line of the prompt file, counted from 1, None without one. The model, the
+    precision and the initial image are the same for all images of a job.
+    """
+
+    index: int
+    seed: int
+    prompt: str
+    negative_prompt: str
+    H: int
+    W: int
+    ddim_steps: int
+    scale: float
+    sampler: str
+    strength: float
+    ddim_eta: float = 0.0
+    line: int | None = None
+
+    @property
+    def batch_key(self) -> tuple[object, ...]:
+        """What images must share to be drawn in one batch: everything but their noise and their texts."""
+        return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength)
+
+
+def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequest]:
+    """All images of `job`, in the order of their indices.
+
+    Without a prompt file, there are n_iter times n_samples. `lines` are those of the prompt file: as in the original,
+    it is gone through n_iter times, and every line makes one image each time, or as many as its own --batch_size says,
+    in its own --n_iter of these passes. Image k has seed `seed + k`, as `next_seed` counts; the images of a line with a
+    seed of its own count on from that. With fixed_code, the counting begins anew after n_samples images.
+    """
+    if not lines:
+        return [_request(job, index, _seed(job, index)) for index in range(job.n_iter * job.n_samples)]
+    requests: list[ImageRequest] = []
+    for iteration in range(max(line.job.n_iter for line in lines)):
+        for line in lines:
+            if iteration >= line.job.n_iter:
+                continue
+            for sample in range(line.job.n_samples):
+                index = len(requests)
+                of_line = iteration * line.job.n_samples + sample
+                seed = _seed(line.job, of_line) if "seed" in line.given else _seed(job, index)
+                requests.append(_request(line.job, index, seed, line.number))
+    return requests
+
+
+def next_seed(seed: int, count: int) -> int:
+    """The seed that is `count` after `seed`. They go round, so that each can be given again as a job's own."""
+    return (seed + count) % SEEDS
+
+
+def _seed(job: Job, count: int) -> int:
+    if job.engine == Engine.compvis:
+        return job.seed  # the original scripts have one for the whole run
+    return next_seed(job.seed, count % job.n_samples if job.fixed_code == Switch.on else count)
+
+
+def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageRequest:
+    return ImageRequest(
+        index=index,
+        seed=seed,
+        prompt=job.prompt,
+        negative_prompt=job.negative_prompt,
+        H=job.H,
+        W=job.W,
+        ddim_steps=job.ddim_steps,
+        scale=job.scale,
+        sampler=str(job.sampler),
+        ddim_eta=job.ddim_eta,
+        strength=job.strength,
+        line=line,
+    )

@@ -1,0 +1,157 @@
+"""A file of prompts, one on each line, with options of their own.
+
+    a horse under a tree
+    a tree in a forest --seed 7 --steps 30
+    --prompt "a castle" --negative_prompt "people, cars" --sampler_name "Euler a" --width 768 --height 512
+
+The options are spelled as AUTOMATIC1111's script "Prompts from file or textbox" and as the original scripts spell
+them. Empty lines and lines that begin with `#` are passed over. A line that breaks a rule is refused: that script takes
+all of it for a prompt, and draws it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from userdata.job.job import Job
+from userdata.job.refusal import explain
+from userdata.job.sampler_names import sampler_of
+
+MOST_BYTES = 16 * 1024 * 1024
+MOST_TOLD = 5
+
+# Of the job's fields, what each option gives; dashes in an option are underscores.
+OPTIONS = {
+    "prompt": "prompt",
+    "negative_prompt": "negative_prompt",
+    "seed": "seed",
+    "steps": "ddim_steps",
+    "ddim_steps": "ddim_steps",
+    "cfg_scale": "scale",
+    "scale": "scale",
+    "height": "H",
+    "H": "H",
+    "width": "W",
+    "W": "W",
+    "sampler_name": "sampler",
+    "sampler": "sampler",
+    "ddim_eta": "ddim_eta",
+    "n_iter": "n_iter",
+    "batch_size": "n_samples",
+    "n_samples": "n_samples",
+    "strength": "strength",
+}
+FLAGS = {"plms": "plms", "dpm_solver": "dpm_solver"}
+TEXTS = frozenset({"prompt", "negative_prompt"})
+_FIRST_OPTION = re.compile(r"(?:^|(?<=\s))--(?=[A-Za-z])")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class PromptFileError(ValueError):
+    """The file cannot be used. The message names each line that breaks a rule, and the rule."""
+
+
+@dataclass(frozen=True)
+class PromptLine:
+    """One prompt: the number of its line, counted from 1, and what the line gives of the job, by the field's name.
+
+    `job` is the whole of it: the run's job with that in the place of its own.
+    """
+
+    number: int
+    given: Mapping[str, str]
+    job: Job
+
+
+def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
+    """The prompts of a file for the run `job`. Raises `PromptFileError`."""
+    if len(content) > MOST_BYTES:
+        raise PromptFileError(f"It has {len(content):,} bytes, but must have at most {MOST_BYTES:,}.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise PromptFileError(f"Line {number} is not UTF-8. Save the file with that encoding.") from error
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise PromptFileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
+    lines: list[PromptLine] = []
+    refusals: list[str] = []
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            given = parse_line(line)
+            lines.append(PromptLine(number, given, _job_of(job, given, line)))
+        except PromptFileError as error:
+            refusals.append(f"Line {number}: {error}")
+    if refusals:
+        more = f" There are {len(refusals) - MOST_TOLD} more such lines." if len(refusals) > MOST_TOLD else ""
+        raise PromptFileError(" ".join(refusals[:MOST_TOLD]) + more)
+    if not lines:
+        raise PromptFileError("There is no prompt in it. Write one on each line.")
+    return lines
+
+
+def parse_line(line: str) -> dict[str, str]:
+    """What a line gives of the job: fields by name, as text. Raises `PromptFileError` for an option that is none."""
+    first = _FIRST_OPTION.search(line)
+    if not first:
+        return {"prompt": line.strip()}
+    leading = line[: first.start()].strip()
+    try:
+        words = shlex.split(line[first.start() :])
+    except ValueError as error:
+        raise PromptFileError(f"a quote has no end ({str(error).lower()}). Close it, or take it out.") from error
+    given = {"prompt": leading} if leading else {}
+    position = 0
+    while position < len(words):
+        position = _take_option(words, position, given)
+    if "prompt" not in given:
+        raise PromptFileError('it has no prompt. Write it first, or as --prompt "a horse".')
+    return given
+
+
+def _take_option(words: list[str], position: int, given: dict[str, str]) -> int:
+    """Adds the option at `position` to `given`; returns the position of the next one."""
+    word = words[position]
+    name = word[2:].replace("-", "_") if word.startswith("--") else ""
+    if name in FLAGS:
+        _give(given, "sampler", FLAGS[name], word)
+        return position + 1
+    if name not in OPTIONS:
+        what = f"{word} is no option" if name else f"{word!r} is no option, and follows none that takes it"
+        raise PromptFileError(f"{what}; there are {', '.join(f'--{option}' for option in [*OPTIONS, *FLAGS])}.")
+    end = position + 2
+    if name in TEXTS:
+        while end < len(words) and not words[end].startswith("--"):
+            end += 1
+    values = words[position + 1 : end]
+    if not values:
+        raise PromptFileError(f"{word} has no value.")
+    _give(given, OPTIONS[name], " ".join(values), word)
+    return end
+
+
+def _give(given: dict[str, str], field: str, value: str, option: str) -> None:
+    if field in given:
+        raise PromptFileError(f"{option} gives a second {field}. Keep one.")
+    given[field] = value
+
+
+def _job_of(job: Job, given: Mapping[str, str], line: str) -> Job:
+    values = dict(given)
+    if "sampler" in values:
+        values["sampler"] = sampler_of(values["sampler"]) or values["sampler"]
+    try:
+        # A line stands for one image of each pass unless it says otherwise, as in the original.
+        return Job.model_validate({**job.model_dump(), "n_samples": 1, **values})
+    except ValidationError as error:
+        words = set(line.split())
+        spelled = {field: f"--{option}" for option, field in OPTIONS.items() if f"--{option}" in words}
+        raise PromptFileError(" ".join(explain(error, Job, spelled))) from error

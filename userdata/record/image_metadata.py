@@ -1,0 +1,200 @@
+"""What is known about an image, kept with it: a text inside the PNG for the community's tools, and a JSON beside it.
+
+The same JSON is inside the PNG too, so that a PNG alone can be made again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydantic import BaseModel
+
+from userdata.contract.catalogue import find_model
+from userdata.contract.compvis import COMMIT
+from userdata.contract.status import utc_now
+from userdata.job.choices import Engine
+from userdata.job.image_request import ImageRequest
+from userdata.job.job import Job
+from userdata.job.sampler_names import NAMES
+from userdata.record.drawn_with import DrawnWith
+
+# The names of the PNG's text chunks. The first is AUTOMATIC1111's.
+PARAMETERS_CHUNK = "parameters"
+RECORD_CHUNK = "sd-on-ec2"
+SCHEMA = 1
+# As many digits of a checkpoint's SHA-256 as the community names it by.
+MODEL_HASH_DIGITS = 10
+# A line that readers take for the start of another part of the text.
+_FALSE_LINE = re.compile(r"\s*(Negative prompt|Steps):", re.IGNORECASE)
+# Readers look for it anywhere, and one fails when it is there twice.
+_FALSE_MARK = re.compile(r"(Negative prompt):", re.IGNORECASE)
+
+
+class ImageRecord(BaseModel):
+    """The JSON beside an image: enough to make this one image again.
+
+    `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
+    in job.json. `batch` holds what the image and those drawn together with it were drawn from, in their order, and
+    `initial_image_sha256` is that of the file, in hexadecimal, None for text to image. `drawn_with` is None, and
+    `batch` empty, for an image of an earlier version. `flagged` is the safety checker's word,
+    None where it was not asked. `checkpoint` names the file or folder of a model that was given as one, instead of by
+    the job's `model`.
+    """
+
+    schema_: int = SCHEMA
+    run_id: str
+    file: str
+    index: int
+    seed: int
+    seconds: float
+    created_at: str
+    job: dict[str, Any]
+    versions: dict[str, str]
+    drawn_with: DrawnWith | None = None
+    flagged: bool | None = None
+    checkpoint: str | None = None
+    batch: list[ImageRequest] = []
+    initial_image_sha256: str | None = None
+
+    @property
+    def request(self) -> ImageRequest:
+        """What the image was drawn from. Raises `ValueError` for an image of an earlier version."""
+        for request in self.batch:
+            if request.index == self.index:
+                return request
+        raise ValueError(f"the record of image {self.index} does not say what it was drawn from")
+
+    def to_json(self) -> bytes:
+        """The document."""
+        document = {"schema": self.schema_, **self.model_dump(exclude={"schema_"})}
+        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, document: bytes) -> ImageRecord:
+        """Reads what `to_json` wrote. Raises `ValueError` when it is something else."""
+        try:
+            read = json.loads(document)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        if isinstance(read, dict) and read.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is {read.get('schema')}, this version knows {SCHEMA}")
+        return cls.model_validate(read)
+
+
+def describe_image(
+    job: Job,
+    requests: Sequence[ImageRequest],
+    index: int,
+    *,
+    run_id: str,
+    seconds: float,
+    drawn_with: DrawnWith,
+    versions: dict[str, str],
+    initial_image_sha256: str | None = None,
+    flagged: bool | None = None,
+    checkpoint: str | None = None,
+) -> ImageRecord:
+    """The record of image `index`, made just now. `requests` are all images of the job, in their order."""
+    return ImageRecord(
+        run_id=run_id,
+        file=f"{index:05}.png",
+        index=index,
+        seed=requests[index].seed,
+        seconds=round(seconds, 3),
+        created_at=utc_now(),
+        job=job.model_dump(),
+        versions=versions,
+        drawn_with=drawn_with,
+        flagged=flagged,
+        checkpoint=checkpoint,
+        batch=[requests[companion] for companion in drawn_with.indices],
+        initial_image_sha256=initial_image_sha256,
+    )
+
+
+def parameters_text(record: ImageRecord) -> str:
+    """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
+
+    The format is AUTOMATIC1111's. It has no quoting for prompts, so that one with a line of its own that looks like
+    settings would mislead a reader: such a prompt stands here in one line, and behind a space where it begins so. The
+    words that begin a negative prompt have a space before their colon in a text of the person's own. The JSON is exact.
+    """
+    request = record.request
+    job = Job.model_validate(record.job)
+    name = NAMES[request.sampler]
+    settings = {
+        "Steps": request.ddim_steps,
+        "Sampler": name.sampler,
+        "Schedule type": name.schedule_type,
+        "CFG scale": f"{request.scale:g}",
+        "Seed": request.seed,
+        "Size": f"{request.W}x{request.H}",
+        "Model hash": None if record.checkpoint else _model_hash(job.model),
+        "Model": record.checkpoint or job.model,
+        "Denoising strength": f"{request.strength:g}" if job.from_image else None,
+        "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
+        "Version": _version(record, job),
+    }
+    lines = [_without_false_start(_for_readers(request.prompt))]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {_for_readers(request.negative_prompt)}")
+    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
+    return "\n".join(lines)
+
+
+def png_with_record(image: Image.Image, record: ImageRecord) -> bytes:
+    """`image` as PNG with both texts: tEXt where Latin-1 can hold it, iTXt in UTF-8 otherwise."""
+    information = PngInfo()
+    information.add_text(PARAMETERS_CHUNK, parameters_text(record))
+    information.add_text(RECORD_CHUNK, record.to_json().decode())
+    file = io.BytesIO()
+    image.save(file, format="PNG", pnginfo=information)
+    return file.getvalue()
+
+
+def record_in_png(content: bytes) -> ImageRecord:
+    """The record inside a PNG. Raises `ValueError` when there is none, or it is no PNG."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=["PNG"])
+        image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"this is no PNG ({error})") from error
+    texts: dict[str, str] = getattr(image, "text", {})
+    if RECORD_CHUNK not in texts:
+        raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
+    return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _for_readers(prompt: str) -> str:
+    lines = prompt.splitlines()
+    prompt = " ".join(lines) if any(_FALSE_LINE.match(line) for line in lines[1:]) else prompt
+    # A PNG's texts end at a NUL, by their specification.
+    return _FALSE_MARK.sub(r"\1 :", prompt.replace("\0", " "))
+
+
+def _without_false_start(prompt: str) -> str:
+    # Some readers take a text that begins so for one without a prompt; most strip a prompt's ends.
+    return f" {prompt}" if prompt.startswith("Steps:") else prompt
+
+
+def _version(record: ImageRecord, job: Job) -> str:
+    return f"CompVis {COMMIT[:7]}" if job.engine == Engine.compvis else f"diffusers {record.versions['diffusers']}"
+
+
+def _model_hash(name: str) -> str | None:
+    try:
+        files = find_model(name).files
+    except KeyError:
+        return None  # an image of another version, with another catalogue
+    return files[0].sha256[:MODEL_HASH_DIGITS] if len(files) == 1 else None
+
+
+def _quoted(value: str) -> str:
+    """A value of the settings' line, in quotes where it holds what ends a value there."""
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",:\n") else value

@@ -1,0 +1,1 @@
+"""The worker's way to the results bucket."""

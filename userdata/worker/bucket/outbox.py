@@ -1,0 +1,68 @@
+"""Uploads finished files in the background, several at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from userdata.job.run_error import RunError
+from userdata.worker.bucket.bucket import Bucket
+
+logger = logging.getLogger(__name__)
+
+# An image is two requests, one after the other, of some 50 ms each. By itself that is slower than a fast card draws
+# with a distilled model, and the machine would wait for its uploads at the end.
+AT_ONCE = 4
+
+
+class Outbox:
+    """Uploads files of `folder`, which mirrors the bucket: a file's path below it is its key.
+
+    Threads upload while the worker goes on. `sent` hears each key, on one of them, once it is in the bucket. An upload
+    that fails after all its retries ends the uploading: the next call says so, and the files stay in `folder`, from
+    where the next start uploads them.
+    """
+
+    def __init__(self, bucket: Bucket, folder: Path, sent: Callable[[str], None]) -> None:
+        self._bucket = bucket
+        self._folder = folder
+        self._sent = sent
+        self._failure: tuple[str, Exception] | None = None
+        self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="outbox")
+
+    def send(self, *keys: str) -> None:
+        """Hands over files, each to be uploaded after the one before it, beside those of other calls.
+
+        Raises `RunError` once an upload has failed.
+        """
+        self._raise_failure()
+        self._threads.submit(self._upload, keys)
+
+    def finish(self) -> None:
+        """Waits until everything is in the bucket. Raises `RunError` when something is not."""
+        self._threads.shutdown(wait=True)
+        self._raise_failure()
+
+    def _upload(self, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            if self._failure:
+                return
+            try:
+                self._bucket.put(key, (self._folder / key).read_bytes())
+            except (BotoCoreError, ClientError, OSError) as error:
+                logger.error("%s could not be uploaded: %s", key, error)
+                self._failure = (key, error)
+                return
+            self._sent(key)
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            key, error = self._failure
+            raise RunError(
+                f"{key} could not be uploaded to the bucket {self._bucket.name} ({error}). The images made so far stay "
+                "on the instance's disk; correct the cause and start the instance, and they are uploaded."
+            ) from error

@@ -1,0 +1,1 @@
+"""What a person runs on the machine: the original scripts' calls, and a replay."""

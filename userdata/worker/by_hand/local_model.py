@@ -1,0 +1,96 @@
+"""The model for drawing by hand, on an instance or on any other machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+
+from userdata.contract.catalogue import find_model
+from userdata.contract.environment_file import read_environment_file
+from userdata.contract.layout import Folders
+from userdata.contract.parameter_file import read_parameters
+from userdata.job.run_error import RunError
+from userdata.worker.model.checkpoint import SUFFIXES
+from userdata.worker.model.device import choose_device
+from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
+
+MADE_HERE = Path.home() / ".cache" / "sd-on-ec2" / "models"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model on this machine: a folder, or one checkpoint. `name` is the catalogue's, None for any other.
+
+    `layout` is the folder of `userdata/models/` for a checkpoint, None to find out. `safety_checker` is the folder of
+    its weights, None where there are none.
+    """
+
+    place: Path
+    name: str | None
+    layout: str | None
+    safety_checker: Path | None = None
+
+    def load(self, *, from_image: bool, precision: str) -> DiffusionPipeline:
+        """The model, on the GPU if there is one. Raises `RunError`."""
+        device = choose_device(None if torch.cuda.is_available() else "cpu")
+        return load_pipeline(self.place, layout=self.layout, device=device, from_image=from_image, precision=precision)
+
+
+def find_local_model(given: str) -> LocalModel:
+    """The model that `given` names: a checkpoint, a folder, or a model that needs no download by its catalogue's name.
+
+    Empty stands for the one that the boot has put on this instance. Raises `RunError` when there is no such model.
+    """
+    if not given:
+        return _of_this_instance()
+    place = Path(given)
+    try:
+        if place.is_dir() or (place.is_file() and place.suffix in SUFFIXES):
+            return LocalModel(place, None, None)
+    except OSError as error:
+        raise RunError(f"The model {given[:80]} cannot be looked for: {error.strerror}. Name another.") from error
+    try:
+        model = find_model(given)
+    except KeyError:
+        raise RunError(
+            f"There is no model {given}: it must be a folder, a {' or '.join(SUFFIXES)} file, or demo, the model "
+            "in the box."
+        ) from None
+    if model.bundled_sha256:
+        return LocalModel(LAYOUTS / given, given, model.layout)
+    if model.is_noise:
+        from userdata.worker.model.tiny_model import make_tiny_model
+
+        make_tiny_model(MADE_HERE / given)
+        return LocalModel(MADE_HERE / given, given, model.layout)
+    here = Folders().models / given
+    if here.exists():
+        return LocalModel(here, given, model.layout, _safety_checker(_boots_environment()))
+    raise RunError(f"The model {given} is not on this machine. Name the folder or the file with its weights instead.")
+
+
+def _of_this_instance() -> LocalModel:
+    environment = _boots_environment()
+    if "SD_MODEL_FOLDER" not in environment:
+        raise RunError(
+            "This machine has no model of a deploy. Name one: a folder, a checkpoint, or demo, the model in the box."
+        )
+    name = read_parameters(Folders().parameters)["Model"]
+    place = Path(environment["SD_MODEL_FOLDER"])
+    return LocalModel(place, name, find_model(name).layout, _safety_checker(environment))
+
+
+def _boots_environment() -> Mapping[str, str]:
+    """What the boot has told the worker of its model; nothing on a machine that is no instance of ours."""
+    return read_environment_file(Folders().model_environment)
+
+
+def _safety_checker(environment: Mapping[str, str]) -> Path | None:
+    return Path(environment["SD_SAFETY_CHECKER"]) if environment.get("SD_SAFETY_CHECKER") else None

@@ -1,0 +1,163 @@
+"""Makes an image again from its record: the same computation, so that on the same hardware it is the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from pydantic import ValidationError
+
+from userdata.job.choices import SafetyChecker, Watermark
+from userdata.job.image_request import ImageRequest
+from userdata.job.initial_image import InitialImage
+from userdata.job.job import Job
+from userdata.job.refusal import explain
+from userdata.job.run_error import RunError
+from userdata.record.image_metadata import ImageRecord
+from userdata.record.versions import library_versions
+
+if TYPE_CHECKING:
+    import torch
+
+    from userdata.record.drawn_with import DrawnWith, Execution
+    from userdata.worker.by_hand.local_model import LocalModel
+
+
+# What torch's generators take.
+TORCH_SEEDS = range(2**63)
+# What one image of a batch may have of its own: a job's other values are the run's.
+_OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
+
+
+def check_record(record: ImageRecord) -> Job:
+    """The job of `record`. Raises `RunError` when the record is not one that a run has written.
+
+    A PNG comes from anywhere: what a job's rules keep from the model must not reach it from there either.
+    """
+    if record.drawn_with is None or not record.batch:
+        raise RunError("The image's record is of an earlier version: it does not say what was drawn together with it.")
+    try:
+        if "model" not in record.job:
+            raise RunError(_no_record("it names no model"))
+        job = Job.model_validate(record.job)
+        for request in record.batch:
+            _check_request(job, request)
+        _ = record.request
+    except ValidationError as error:
+        raise RunError(_no_record(" ".join(explain(error, Job)).rstrip("."))) from error
+    except ValueError as error:
+        raise RunError(_no_record(str(error))) from error
+    return job
+
+
+def _check_request(job: Job, request: ImageRequest) -> None:
+    given = {name: getattr(request, name) for name in _OF_A_REQUEST}
+    whole = Job.model_validate({**job.model_dump(), **given})
+    if (whole.H, whole.W) != (request.H, request.W):
+        raise ValueError(f"the model draws no images of {request.W} × {request.H}")
+    if request.seed not in TORCH_SEEDS:
+        raise ValueError(f"{request.seed} is no seed")
+
+
+def _no_record(why: str) -> str:
+    return f"The image's record is not one that this version can draw from: {why}. Take the image as a run saved it."
+
+
+def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> None:
+    """Raises `RunError` when `record` cannot be made again with this initial image, before anything is loaded."""
+    job = check_record(record)
+    if any(request.batch_key != record.request.batch_key for request in record.batch):
+        raise RunError(_no_record("the images of its batch differ in more than their texts and their noise"))
+    if "diffusers" not in record.versions:
+        raise RunError(_no_record("it does not say which version of diffusers drew it"))
+    if record.flagged and job.safety_checker == SafetyChecker.withhold:
+        raise RunError("The safety checker had this image withheld: there is no picture in it to make again.")
+    if not job.from_image:
+        return
+    if initial_image is None:
+        raise RunError(
+            f"The image was made from {job.init_img}. Give that file: --init-img FILE, or the bucket where it lies: "
+            "--bucket NAME."
+        )
+    if initial_image.sha256 != record.initial_image_sha256:
+        raise RunError(
+            f"The image was made from another initial image: {job.init_img} had the SHA-256 "
+            f"{record.initial_image_sha256}, this one has {initial_image.sha256}."
+        )
+
+
+def replay(
+    record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, lora: Path | None = None
+) -> tuple[Image.Image, DrawnWith]:
+    """The image again, with the others of its batch drawn beside it, and how it was computed this time.
+
+    Raises `RunError`, as `check_replay` does too.
+    """
+    check_replay(record, initial_image)
+    assert record.drawn_with is not None
+    from userdata.contract.catalogue import lora_parts
+    from userdata.worker.drawing.generate import draw_batch, prepare_sampler
+    from userdata.worker.drawing.watermark import with_watermark
+    from userdata.worker.model.lora import Lora, check_lora, merge_lora
+
+    job = Job.model_validate(record.job)
+    adapter = None
+    if job.lora:
+        if lora is None:
+            raise RunError(f"The image was made with the LoRA {job.lora}. Give that file: --lora-file FILE.")
+        adapter = Lora(lora, lora_parts(job.lora)[1])
+        check_lora(adapter)
+    pipeline = model.load(from_image=job.from_image, precision=str(job.precision))
+    if adapter:
+        merge_lora(pipeline, adapter)
+    prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
+    execution = _execution_here(record.drawn_with.execution, pipeline.device)
+    drawn = draw_batch(
+        pipeline,
+        job,
+        record.batch,
+        initial_image=initial_image.image if initial_image else None,
+        on_step=lambda _share: None,
+        execution=execution,
+        tiled=record.drawn_with.tiled,
+    )
+    again = next(image for image in drawn if image.index == record.index)
+    image = with_watermark(again.image) if job.watermark == Watermark.on else again.image
+    return image, again.drawn_with
+
+
+def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
+    """What is different now from when the image was made, in words: versions, precision, device, kernels."""
+    before = {**record.versions}
+    now = library_versions()
+    if record.drawn_with:
+        before |= {"device": record.drawn_with.device, "precision": record.drawn_with.precision}
+        now |= {"device": drawn_with.device, "precision": drawn_with.precision}
+        if _kernels(record.drawn_with.execution) != _kernels(drawn_with.execution):
+            before["execution"], now["execution"] = record.drawn_with.execution, drawn_with.execution
+    return [
+        _printable(f"{name} was {before[name]}, is {now.get(name)}") for name in before if before[name] != now.get(name)
+    ]
+
+
+def _printable(text: str) -> str:
+    """`text` without what would steer a terminal: it is from a file of anybody's."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _execution_here(execution: Execution, device: torch.device) -> Execution:
+    """The way nearest to `execution` that works on `device`. `differences` tells when its kernels are others.
+
+    Rejected: to refuse where the fused kernels cannot be built, since the picture is the same but for its last bits.
+    """
+    if device.type != "cuda":
+        return "eager"
+    from userdata.worker.kernels.kernel_check import fused_kernels_work
+
+    return "cuda_graph" if execution == "fused" and not fused_kernels_work(device) else execution
+
+
+def _kernels(execution: Execution) -> str:
+    """Whose kernels draw: a graph holds those of the plain way, and rounds as it does."""
+    return "eager" if execution == "cuda_graph" else execution

@@ -1,0 +1,1 @@
+"""Draws with the original scripts, in their own environment."""

@@ -1,0 +1,101 @@
+"""The folder in which the original scripts run: everything that they read by a relative name, and nothing to fetch.
+
+The scripts ask the hub for CLIP and for a safety checker by their repositories' names. A folder of that name, below the
+current one, is taken instead. CLIP's weights are the checkpoint's own. The checker is one that flags nothing: the
+original one replaces what it flags by a joke picture and has no switch, while the worker's own, which looks at every
+image afterwards, marks or withholds it, from an image or not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from safetensors.torch import load_file
+from transformers import CLIPConfig
+
+from userdata.contract.compvis import LAYOUT
+from userdata.job.run_error import RunError
+from userdata.worker.drawing.safety_checker import WRAPPED
+from userdata.worker.model.checkpoint import checkpoint_in, layout_of, open_pickle, shapes_of
+
+MODELS = Path(__file__).parents[2] / "models"
+CLIP = "openai/clip-vit-large-patch14"
+CHECKER = "CompVis/stable-diffusion-safety-checker"
+TEXT_ENCODER = "cond_stage_model.transformer."
+# A cosine is at most 1.
+NEVER = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_folder(folder: Path, model_folder: Path) -> Path:
+    """Makes `folder` from the checkpoint in `model_folder`; returns the checkpoint in the form that the scripts load.
+
+    The scripts unpickle whatever is in their file: they get one that was written here, of nothing but tensors. Raises
+    `RunError` when the checkpoint is none, or not one of Stable Diffusion v1.
+    """
+    source = checkpoint_in(model_folder)
+    if layout_of(source, shapes_of(source)) != LAYOUT:
+        raise RunError(f"{source.name} is no checkpoint of Stable Diffusion v1, which Engine=compvis draws with alone.")
+    checkpoint = folder / "model.ckpt"
+    made_of = folder / "made-of.json"
+    origin = json.dumps([str(source), source.stat().st_size, source.stat().st_mtime])
+    if made_of.exists() and made_of.read_text("utf-8") == origin:
+        return checkpoint
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    logger.info("Preparing %s for the original scripts", source.name)
+    tensors = load_file(source) if source.suffix == ".safetensors" else open_pickle(source)
+    torch.save({"state_dict": dict(tensors)}, checkpoint)
+    _write_clip(folder / CLIP, tensors)
+    _write_checker(folder / CHECKER)
+    made_of.write_text(origin, "utf-8")
+    return checkpoint
+
+
+def _write_clip(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    shutil.copytree(MODELS / LAYOUT / "tokenizer", folder)
+    shutil.copy(MODELS / LAYOUT / "text_encoder/config.json", folder / "config.json")
+    weights = {
+        name.removeprefix(TEXT_ENCODER): tensor.clone()
+        for name, tensor in tensors.items()
+        if name.startswith(TEXT_ENCODER)
+    }
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def _write_checker(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    text = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
+    vision = {**text, "image_size": 224, "patch_size": 224}
+    # The transformers of 2022 read the two with `_dict`, later ones the others.
+    config = {
+        "model_type": "clip",
+        "projection_dim": 8,
+        "text_config": text,
+        "vision_config": vision,
+        "text_config_dict": text,
+        "vision_config_dict": vision,
+    }
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224}), "utf-8"
+    )
+    model = StableDiffusionSafetyChecker(CLIPConfig.from_pretrained(folder))
+    weights = {_as_of_2022(name): tensor for name, tensor in model.state_dict().items()}
+    # Whatever its small network makes of an image.
+    for name in ("concept_embeds_weights", "special_care_embeds_weights"):
+        weights[name] = torch.full_like(weights[name], NEVER)
+    positions = model.config.vision_config.image_size // model.config.vision_config.patch_size
+    weights[f"{WRAPPED}embeddings.position_ids"] = torch.arange(positions**2 + 1)[None]
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def _as_of_2022(name: str) -> str:
+    inner = name.startswith("vision_model.") and not name.startswith(WRAPPED)
+    return WRAPPED + name.removeprefix("vision_model.") if inner else name

@@ -1,0 +1,1 @@
+"""Draws images, batch by batch, and finishes them."""

@@ -1,0 +1,28 @@
+"""Which images are drawn together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from userdata.job.image_request import ImageRequest
+
+
+def kinds_of(requests: Iterable[ImageRequest]) -> list[list[ImageRequest]]:
+    """`requests` by what can be drawn together, in the order in which each kind comes first."""
+    kinds: dict[tuple[object, ...], list[ImageRequest]] = {}
+    for request in requests:
+        kinds.setdefault(request.batch_key, []).append(request)
+    return list(kinds.values())
+
+
+def next_batch(kind: Sequence[ImageRequest], largest: int) -> list[ImageRequest]:
+    """The first images of `kind` to draw at once, at most `largest`; none when `kind` is empty.
+
+    As few batches as possible, and all of one size but for the last: 20 images of which 16 fit are drawn as 10 and 10,
+    since another size costs another preparation of the GPU.
+    """
+    if not kind:
+        return []
+    count = math.ceil(len(kind) / largest)
+    return list(kind[: math.ceil(len(kind) / count)])

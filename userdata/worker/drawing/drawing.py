@@ -1,0 +1,137 @@
+"""Draws the missing images of a job, batch after batch, and hands each one on as soon as it is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from userdata.job.image_request import ImageRequest
+from userdata.job.job import Job
+from userdata.record.drawn_with import Execution
+from userdata.worker.drawing.batch_size import largest_batch
+from userdata.worker.drawing.batches import kinds_of, next_batch
+from userdata.worker.drawing.decoder_tiles import decode_in_tiles
+from userdata.worker.drawing.drawing_hooks import DrawingHooks
+from userdata.worker.drawing.finishing import Finishing
+from userdata.worker.drawing.generate import begin_batch, out_of_memory, prepare_sampler
+from userdata.worker.drawing.pace import Pace
+from userdata.worker.drawing.pending_batch import PendingBatch
+from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.kernels.compiled_here import remember_compiled
+from userdata.worker.kernels.execution import choose_execution, executing
+
+logger = logging.getLogger(__name__)
+
+# A PNG takes a twentieth of a second, for most of which other threads can run, and the machine waits for the last ones.
+AT_ONCE = 4
+
+
+class Drawing:
+    """The drawing of `requests`, the images of `job` that are missing of its `total`, with `pipeline`.
+
+    Images are finished on threads of their own, while the next batch is being drawn. Whatever ends the drawing, the
+    images drawn before have been finished.
+    """
+
+    def __init__(
+        self,
+        pipeline: DiffusionPipeline,
+        job: Job,
+        requests: Sequence[ImageRequest],
+        *,
+        total: int,
+        initial_image: Image.Image | None,
+        hooks: DrawingHooks,
+    ) -> None:
+        self._pipeline = pipeline
+        self._job = job
+        self._requests = requests
+        self._total = total
+        self._initial_image = initial_image
+        self._hooks = hooks
+        self._own_scheduler = pipeline.scheduler.config
+        self._pace = Pace(len(requests))
+        self._finishing = Finishing(self._finish)
+        self._finished = 0
+        self._finished_at = 0.0
+
+    def do(self) -> None:
+        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
+        try:
+            for kind in kinds_of(self._requests):
+                self._draw_kind(kind)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first failure is the one to tell
+                self._finishing.close()
+            raise
+        self._finishing.close()
+
+    def _draw_kind(self, kind: list[ImageRequest]) -> None:
+        one = kind[0]
+        prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=self._initial_image is not None)
+        largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
+        while kind:
+            drawn, largest = self._draw_while_memory_suffices(kind, largest)
+            kind = kind[drawn:]
+
+    def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
+        """Draws `kind`, at most `largest` at once; returns how many were drawn and the largest number to go on with."""
+        execution = choose_execution(self._pipeline, steps=kind[0].ddim_steps, images=len(kind))
+        drawn = 0
+        batch = kind
+        try:
+            with executing(self._pipeline, execution), prompts_remembered(self._pipeline):
+                while batch := next_batch(kind[drawn:], largest):
+                    self._hooks.begin_batch()
+                    self._finishing.hand_over(self._begin(batch, execution))
+                    drawn += len(batch)
+        except torch.OutOfMemoryError as error:
+            largest = max(1, len(batch) // 2)
+            if len(batch) > 1:
+                logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
+            elif decode_in_tiles(self._pipeline, batch[0]):
+                logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
+            else:
+                raise out_of_memory(batch) from error
+        torch.cuda.empty_cache()  # of the recorded graphs, if any
+        return drawn, largest
+
+    def _begin(self, batch: list[ImageRequest], execution: Execution) -> PendingBatch:
+        def step(share: float) -> None:
+            self._hooks.leave_if_asked()
+            self._hooks.estimate(self._pace.remaining_seconds(self._pace.done + share * len(batch)))
+
+        pending = begin_batch(
+            self._pipeline,
+            self._job,
+            batch,
+            initial_image=self._initial_image,
+            on_step=step,
+            execution=execution,
+            flags_of=self._hooks.flags_of,
+        )
+        if execution == "fused":
+            remember_compiled(self._pipeline.device)
+        self._pace.done += len(batch)
+        return pending
+
+    def _finish(self, pending: PendingBatch) -> None:
+        drawn = pending.images(not_before=self._finished_at)
+        self._finished_at = time.monotonic()
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="image") as threads:
+            for finished in [threads.submit(self._hooks.finish, image) for image in drawn]:
+                finished.result()
+        self._finished += len(drawn)
+        logger.info(
+            "%d of %d images are drawn, %.2f s each",
+            self._total - len(self._requests) + self._finished,
+            self._total,
+            drawn[0].seconds,
+        )

@@ -1,0 +1,99 @@
+"""The samplers by their names: which scheduler each one is, made from the checkpoint's own configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+
+from userdata.worker.drawing.compvis_schedulers import OriginalDDIM, OriginalDPMSolver, OriginalPLMS, original_grid
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SamplerDefinition:
+    """A scheduler class, and what is set beyond the checkpoint's own configuration."""
+
+    scheduler: Any
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+# What only the configuration of such a model's scheduler has.
+FLOW = "use_dynamic_shifting"
+# As the original's samplers: the last step's target is the first training step, not the clean image.
+_AS_THE_ORIGINAL = {"set_alpha_to_one": False, "steps_offset": 1}
+
+SAMPLERS = {
+    "ddim": SamplerDefinition(OriginalDDIM, {**_AS_THE_ORIGINAL, "clip_sample": False}),
+    "plms": SamplerDefinition(OriginalPLMS, {**_AS_THE_ORIGINAL, "skip_prk_steps": True}),
+    # The original's --dpm_solver is the multistep DPM-Solver++ of order 2, not the older DPM-Solver.
+    "dpm_solver": SamplerDefinition(OriginalDPMSolver, {"final_sigmas_type": "sigma_min"}),
+    "dpmpp_2m_karras": SamplerDefinition(DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "euler": SamplerDefinition(EulerDiscreteScheduler),
+    "euler_a": SamplerDefinition(EulerAncestralDiscreteScheduler),
+    "unipc": SamplerDefinition(UniPCMultistepScheduler),
+    "lcm": SamplerDefinition(LCMScheduler),
+}
+
+# Where the original's PLMS has no timesteps: the nearest multistep solver of the same equation; with more than 100
+# steps their pictures are the same.
+_PLMS_OF_ANY_STEPS = SamplerDefinition(
+    DPMSolverMultistepScheduler, {"final_sigmas_type": "sigma_min", "timestep_spacing": "trailing"}
+)
+# The steps of the teacher that a latent consistency model was distilled from (arXiv:2310.04378); fewer than the asked
+# number are too few.
+_LCM_TEACHER_STEPS = 50
+
+
+def make_scheduler(sampler: str, configuration: Mapping[str, Any], steps: int, *, strength: float | None = None) -> Any:
+    """The diffusers scheduler of `sampler` for `steps` denoising steps, from 1 to the number of training steps.
+
+    `configuration` is that of the checkpoint's own scheduler; `strength` is that of image to image, None for text to
+    image. The original scripts' samplers take the original's timesteps. The others keep the checkpoint's spacing of
+    the steps where it works. The usual one ("leading") divides 1000 by the number of steps, rounds down and counts
+    from the bottom: 1000 steps leave the range, and 3 or 251 or 501 never reach the noisy end, so that the model is
+    told that pure noise is half a picture. There, the steps are spread from the noisy end ("trailing"). Rejected:
+    "trailing" always, which would change the pictures of the usual numbers of steps.
+    """
+    if FLOW in configuration:
+        # The steps of a model that was trained on straight flows (arXiv:2209.03003) have no noise levels to choose.
+        return FlowMatchEulerDiscreteScheduler.from_config(configuration)
+    definition = SAMPLERS[sampler]
+    if sampler == "lcm":
+        return _make(definition, configuration, original_inference_steps=max(_LCM_TEACHER_STEPS, steps))
+    scheduler = _make(definition, configuration)
+    training_steps = scheduler.config.num_train_timesteps
+    if sampler == "plms" and original_grid(steps, training_steps) is None:
+        logger.info("The original's PLMS cannot do %d steps: a multistep solver of any steps takes its place", steps)
+        return _make(_PLMS_OF_ANY_STEPS, configuration)
+    if sampler in ("ddim", "plms"):
+        scheduler.strength = strength
+        return scheduler
+    if sampler == "dpm_solver" or scheduler.config.get("use_karras_sigmas") or _reaches_the_noise(scheduler, steps):
+        return scheduler
+    logger.info("%d steps do not divide the model's evenly: they are spread over all", steps)
+    return _make(definition, configuration, timestep_spacing="trailing")
+
+
+def _make(definition: SamplerDefinition, configuration: Mapping[str, Any], **more: Any) -> Any:
+    return definition.scheduler.from_config(configuration, **definition.settings, **more)
+
+
+def _reaches_the_noise(scheduler: Any, steps: int) -> bool:
+    training_steps = scheduler.config.num_train_timesteps
+    try:
+        scheduler.set_timesteps(steps)
+    except (IndexError, ValueError, ZeroDivisionError):
+        return False
+    return bool(0.9 * training_steps <= float(scheduler.timesteps.max()) <= training_steps - 1)

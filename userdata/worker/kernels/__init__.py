@@ -1,0 +1,1 @@
+"""Runs the network: eagerly, as a CUDA graph, or with fused kernels."""

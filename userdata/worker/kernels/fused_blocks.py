@@ -1,0 +1,236 @@
+"""Runs the blocks of a U-Net and of a decoder with fused kernels, on pixels that lie channels last.
+
+The blocks compute what diffusers' own do, in fewer passes over memory: biases and the time embedding go into the
+normalisation behind them, activations into the operation before them, the sums of the transformers into the matrix
+products that make a summand. A block with an option that is not among those of Stable Diffusion's networks
+(`fusible_blocks`) keeps its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # its usual name
+from diffusers import DiffusionPipeline
+from diffusers.models.activations import GEGLU
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+
+from userdata.worker.kernels.fusible_blocks import (
+    fits_residual_block,
+    fits_transformer,
+    fits_transformer_block,
+    fits_up_block,
+    fits_upsampling,
+)
+from userdata.worker.kernels.parity_weights import parity_weights
+from userdata.worker.kernels.triton_kernels import kernels
+
+
+@contextmanager
+def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
+    """The U-Net and the decoder of `pipeline` run with fused kernels while this is open."""
+    networks = [pipeline.unet, pipeline.vae.decoder]
+    replaced = [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_fuse(pipeline.vae.decoder)]
+    try:
+        for network in networks:
+            network.to(memory_format=torch.channels_last)
+        yield
+    finally:
+        for module in replaced:
+            del module.forward
+        for network in networks:
+            network.to(memory_format=torch.contiguous_format)
+
+
+def _fuse(network: Any) -> Iterator[nn.Module]:
+    """Gives each block of `network` that fits another `forward`; yields what has one now."""
+    for block in network.modules():
+        forward_of_block = _forward_of(block)
+        if forward_of_block:
+            block.forward = partial(forward_of_block, block)
+            yield block
+    last: tuple[Any, Any] = network.conv_norm_out, network.conv_act
+    if isinstance(last[0], nn.GroupNorm) and isinstance(last[1], nn.SiLU):
+        for module, forward in zip(last, (_norm_with_silu, _unchanged), strict=True):
+            module.forward = partial(forward, module)
+            yield module
+
+
+def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
+    """As `_fuse`, for what doubles the pixels.
+
+    Not for the decoder: on its large maps cuDNN does convolutions of 2 × 2 so slowly that decoding takes three times
+    as long.
+    """
+    for block in network.modules():
+        if isinstance(block, Upsample2D) and fits_upsampling(block):
+            block.forward = partial(_upsampling, block, parity_weights(block.conv.weight))
+            yield block
+
+
+def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
+    for kind, fits, forward in (
+        (ResnetBlock2D, fits_residual_block, _residual_block),
+        (Transformer2DModel, fits_transformer, _transformer),
+        (BasicTransformerBlock, fits_transformer_block, _transformer_block),
+        (GEGLU, lambda _: True, _gated),
+        (UpBlock2D, fits_up_block, _up_block),
+        (CrossAttnUpBlock2D, fits_up_block, _up_block),
+    ):
+        if type(module) is kind and fits(module):
+            return forward
+    return None
+
+
+def _upsampling(block: Any, weights: Tensor, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any) -> Tensor:
+    """Doubles the pixels and convolves them, with 4 products for a pixel in place of 9."""
+    if output_size is not None and tuple(output_size) != (2 * x.shape[2], 2 * x.shape[3]):
+        own: Tensor = type(block).forward(block, x, output_size)
+        return own
+    four = F.conv2d(x, weights, None, padding=1).contiguous(memory_format=torch.channels_last)
+    return kernels().interleaved(four, block.conv.bias)
+
+
+def _norm_with_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    return kernels().group_norm(x, norm, silu=True)
+
+
+def _unchanged(_module: nn.Module, x: Tensor) -> Tensor:
+    return x
+
+
+def _up_block(
+    block: Any,
+    hidden_states: Tensor,
+    res_hidden_states_tuple: Sequence[Tensor],
+    temb: Tensor | None = None,
+    encoder_hidden_states: Tensor | None = None,
+    upsample_size: Any = None,
+    **options: Any,
+) -> Tensor:
+    """The maps from the way down are joined by the operations that read them, and are not copied for it."""
+    if any(option is not None for option in options.values()):
+        own: Tensor = type(block).forward(
+            block,
+            hidden_states,
+            res_hidden_states_tuple,
+            temb,
+            encoder_hidden_states=encoder_hidden_states,
+            upsample_size=upsample_size,
+            **options,
+        )
+        return own
+    x = hidden_states
+    attentions = getattr(block, "attentions", [None] * len(block.resnets))
+    for resnet, attention, joined in zip(block.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
+        x = _residual_block(resnet, x, temb, joined=joined)
+        if attention is not None:
+            (x,) = attention(x, encoder_hidden_states=encoder_hidden_states, return_dict=False)
+    for upsampler in block.upsamplers or ():
+        x = upsampler(x, upsample_size)
+    return x
+
+
+def _residual_block(
+    block: Any, x: Tensor, temb: Tensor | None = None, *_args: Any, joined: Tensor | None = None, **_kwargs: Any
+) -> Tensor:
+    group_norm, sum_of = kernels().group_norm, kernels().sum_of
+    inner = _without_bias(block.conv1, group_norm(x, block.norm1, silu=True, joined=joined))
+    added = block.conv1.bias.expand(len(x), -1)
+    if temb is not None and block.time_emb_proj is not None:
+        added = added + block.time_emb_proj(F.silu(temb))
+    inner = _without_bias(block.conv2, group_norm(inner, block.norm2, silu=True, added=added))
+    if block.conv_shortcut is None:
+        return sum_of(inner, x.contiguous(memory_format=torch.channels_last), block.conv2.bias)
+    bias = block.conv2.bias if block.conv_shortcut.bias is None else block.conv2.bias + block.conv_shortcut.bias
+    shortcut = _without_bias(block.conv_shortcut, x) if joined is None else _joined(block.conv_shortcut, x, joined)
+    return sum_of(inner, shortcut, bias)
+
+
+def _joined(convolution: nn.Conv2d, x: Tensor, joined: Tensor) -> Tensor:
+    """The convolution of 1 × 1, without its bias, of the channels of `x` and then of `joined`."""
+    count, own, height, width = x.shape
+    weight = convolution.weight.flatten(1)
+    pixels, others = (part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]) for part in (x, joined))
+    product = F.linear(pixels, weight[:, :own]).addmm_(others, weight[:, own:].t())
+    return product.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _without_bias(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    result = F.conv2d(x, convolution.weight, None, convolution.stride, convolution.padding, convolution.dilation)
+    return result.contiguous(memory_format=torch.channels_last)
+
+
+def _transformer(
+    transformer: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **options: Any
+) -> Any:
+    """The pixels in between are a matrix, with which a convolution of 1 × 1 is a product."""
+    return_dict = options.pop("return_dict", True)
+    if any(option is not None for option in options.values()):
+        return type(transformer).forward(
+            transformer, hidden_states, encoder_hidden_states, return_dict=return_dict, **options
+        )
+    x = hidden_states.contiguous(memory_format=torch.channels_last)
+    count, channels, height, width = x.shape
+    tokens = kernels().group_norm(x, transformer.norm, silu=False).permute(0, 2, 3, 1).flatten(1, 2)
+    tokens = _product(transformer.proj_in, tokens)
+    for block in transformer.transformer_blocks:
+        tokens = block(tokens, encoder_hidden_states=encoder_hidden_states)
+    tokens = _product(transformer.proj_out, tokens)
+    output = kernels().sum_of(tokens.view(count, height, width, channels).permute(0, 3, 1, 2), x)
+    return Transformer2DModelOutput(sample=output) if return_dict else (output,)
+
+
+def _product(layer: nn.Conv2d | nn.Linear, tokens: Tensor) -> Tensor:
+    return F.linear(tokens, layer.weight.flatten(1), layer.bias)
+
+
+def _transformer_block(
+    block: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None, **options: Any
+) -> Tensor:
+    """Each product adds to `hidden_states` where they lie, which nobody else needs, without its bias.
+
+    What is still to be added of the biases goes into the normalisations; the last one puts all of it in its place.
+    """
+    if attention_mask is not None or any(option is not None for option in options.values()):
+        own: Tensor = type(block).forward(block, hidden_states, attention_mask, encoder_hidden_states, **options)
+        return own
+    layer_norm, x = kernels().layer_norm, hidden_states.contiguous()
+    self_attention, cross_attention, products = block.attn1, block.attn2, block.ff.net
+    bias = self_attention.to_out[0].bias
+    _add_product(x, _attended(self_attention, layer_norm(x, block.norm1), None), self_attention.to_out[0])
+    normed = layer_norm(x, block.norm2, added=bias)
+    _add_product(x, _attended(cross_attention, normed, encoder_hidden_states), cross_attention.to_out[0])
+    bias = bias + cross_attention.to_out[0].bias
+    normed = layer_norm(x, block.norm3, added=bias, kept=bias + products[2].bias)
+    return _add_product(x, products[0](normed), products[2])
+
+
+def _add_product(x: Tensor, tokens: Tensor, layer: nn.Linear) -> Tensor:
+    """Adds to `x`, in its place, the product of `tokens` and the weights of `layer`, without its bias."""
+    x.flatten(0, 1).addmm_(tokens.flatten(0, 1), layer.weight.t())
+    return x
+
+
+def _attended(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor:
+    context = x if context is None else context
+    queries, keys, values = (
+        layer(source).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+        for layer, source in ((attention.to_q, x), (attention.to_k, context), (attention.to_v, context))
+    )
+    return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+
+
+def _gated(block: Any, x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return kernels().geglu(x, block.proj)

@@ -1,0 +1,1 @@
+"""Loads a checkpoint onto the device."""

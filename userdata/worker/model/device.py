@@ -1,0 +1,33 @@
+"""What a model is on: the device, and the type of its numbers there. Does without diffusers, which takes seconds."""
+
+from __future__ import annotations
+
+import torch
+
+from userdata.contract.catalogue import FULL
+from userdata.job.run_error import RunError
+
+# Trained in bfloat16: in float16, whose range is smaller, their activations overflow.
+IN_BFLOAT16 = frozenset({"FluxPipeline"})
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The device named, or the GPU. Raises `RunError` when a GPU is wanted and none can be used.
+
+    Falling back to the CPU by itself would keep a GPU instance busy, and billed, for hours: the CPU must be asked for.
+    """
+    if device == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    raise RunError(
+        "No GPU can be used by PyTorch on this machine. Choose an InstanceType with an NVIDIA GPU, for example "
+        "g5.xlarge, or write SD_DEVICE=cpu into /etc/sd-on-ec2/machine.env to draw on the CPU."
+    )
+
+
+def choose_dtype(device: torch.device, precision: str, *, pipeline: str = "") -> torch.dtype:
+    """Half precision on a GPU, unless `precision`, the job's, is `full`. `pipeline` is diffusers' class, if known."""
+    if device.type == "cpu" or precision == FULL:
+        return torch.float32
+    return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16

@@ -1,0 +1,1 @@
+"""Does one run: takes stock, draws, uploads, reports."""

@@ -1,0 +1,55 @@
+"""Keeps the account of one attempt at a run: what it has cost so far, and what earlier attempts did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from userdata.bill.cost import Cost, Receipt, attempt_receipt, earlier_receipts, run_cost
+from userdata.bill.prices import HourlyPrice
+from userdata.contract.layout import RunKeys
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.process.settings import Settings
+
+
+class Ledger:
+    """The account of the attempt that `settings` describe; `bucket` counts its requests.
+
+    `parameters` are the deployed ones: VolumeSize is the disk's size in GiB, UsdPerHour a price that goes before the
+    table's. Reads the run's report of before, and
+    raises botocore's error when the bucket cannot be read.
+    """
+
+    def __init__(self, settings: Settings, bucket: Bucket, keys: RunKeys, parameters: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._disk_gb = float(parameters.get("VolumeSize") or 0)
+        self._price = _given_price(parameters)
+        self._earlier: list[Receipt] = earlier_receipts(bucket.get(keys.report))
+
+    def cost(self, *, images: int, in_seconds: float = 0) -> Cost | None:
+        """The run's cost up to now, or up to so many seconds from now, for `images` images that are there.
+
+        None where no price is known; and, unless one was given, on a machine without a GPU, which is not billed as
+        what it calls itself.
+        """
+        settings = self._settings
+        if settings.device == "cpu" and self._price is None:
+            return None
+        receipt = attempt_receipt(
+            instance_id=settings.instance_id,
+            instance_type=settings.instance_type,
+            region=settings.region,
+            life_cycle=settings.life_cycle,
+            began=settings.boot_started_at,
+            ended=datetime.now(UTC) + timedelta(seconds=in_seconds),
+            disk_gb=self._disk_gb,
+            requests=self._bucket.requests,
+            price=self._price,
+        )
+        return run_cost(self._earlier, receipt, images=images) if receipt else None
+
+
+def _given_price(parameters: Mapping[str, str]) -> HourlyPrice | None:
+    usd = float(parameters.get("UsdPerHour") or 0)
+    return HourlyPrice(usd=usd, source="the parameter UsdPerHour") if usd else None

@@ -1,0 +1,76 @@
+"""MaxSpend: ends the work before the images that would take the run past it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from userdata.job.run_error import MaxSpendReached, RunError
+from userdata.worker.run.ledger import Ledger
+
+
+class Spending:
+    """Watches what the run will have cost by the time its machine stops.
+
+    `cost_in` tells what the run will have cost so many seconds from now, in US dollars; `idle_seconds` are those that
+    the machine stays up after its work. How long a batch takes is measured from one to the next; the longest so far
+    counts, so that only the first one is begun without knowing.
+    """
+
+    def __init__(
+        self,
+        cost_in: Callable[[float], float],
+        *,
+        max_usd: float,
+        idle_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cost_in = cost_in
+        self._max_usd = max_usd
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._began: float | None = None
+        self._longest = 0.0
+
+    def check(self) -> None:
+        """Raises `MaxSpendReached` when another batch, and the idle time after it, would cost more than MaxSpend."""
+        usd = self._cost_in(self._longest + self._idle_seconds)
+        if usd > self._max_usd:
+            raise MaxSpendReached(self._max_usd, self._cost_in(0), next_usd=usd)
+
+    def check_before_batch(self) -> None:
+        """The same, and takes the time since the last call for that of a batch."""
+        now = self._clock()
+        if self._began is not None:
+            self._longest = max(self._longest, now - self._began)
+        self._began = now
+        self.check()
+
+
+def read_spending(parameters: Mapping[str, str], ledger: Ledger, *, idle_seconds: float) -> Spending | None:
+    """What the deployed parameters say about spending; None when they set no limit.
+
+    Raises `RunError` when there is a limit and no price to count with: it must not be passed unnoticed.
+    """
+    max_usd = _dollars(parameters)
+    if max_usd == 0:
+        return None
+    if ledger.cost(images=0) is None:
+        raise RunError(
+            f"MaxSpend is {max_usd:g}, but what this instance costs an hour is not known here. Deploy with the price: "
+            "UsdPerHour, for example 1.006; or without MaxSpend."
+        )
+
+    def cost_in(seconds: float) -> float:
+        cost = ledger.cost(images=0, in_seconds=seconds)
+        return cost.usd if cost else 0.0
+
+    return Spending(cost_in, max_usd=max_usd, idle_seconds=idle_seconds)
+
+
+def _dollars(parameters: Mapping[str, str]) -> float:
+    text = parameters.get("MaxSpend", "0")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise RunError(f"MaxSpend is {text!r}, but must be a number of US dollars, for example 2.5.") from None

@@ -1,0 +1,83 @@
+"""Begins with what a model needs of the disk and the GPU, while the libraries that make it are still imported."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from userdata.job.image_request import ImageRequest
+from userdata.job.job import Job
+from userdata.worker.drawing.batches import kinds_of
+from userdata.worker.process.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from userdata.worker.model.checkpoint_tensors import Tensors
+
+
+class ModelAhead:
+    """The tensors of the run's checkpoint, if it is one, and a GPU whose libraries are loaded and kernels checked.
+
+    Both are begun by being made, beside each other, and use nothing of diffusers and transformers. What goes wrong is
+    left to who draws: the usual way meets it again, where it can be told.
+    """
+
+    def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest]) -> None:
+        self._settings = settings
+        self._precision = str(job.precision)
+        self._in_one_file = not (settings.model_folder / "model_index.json").exists()
+        self._work = [(kind[0].ddim_steps, len(kind)) for kind in kinds_of(requests)]
+        self._tensors: Tensors | None = None
+        self._threads = [self._begin(self._read), self._begin(self._warm_up)]
+
+    def tensors(self) -> Tensors | None:
+        """Waits for all of it: while diffusers loads a model it changes how all threads make PyTorch's modules.
+
+        The tensors are handed out once, since nobody may hold them any longer than needed.
+        """
+        for thread in self._threads:
+            thread.join()
+        tensors, self._tensors = self._tensors, None
+        return tensors
+
+    def _begin(self, work: Callable[[], None]) -> threading.Thread:
+        def suppressed() -> None:
+            with contextlib.suppress(Exception):
+                work()
+
+        thread = threading.Thread(target=suppressed, name=f"model ahead{work.__name__}", daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self) -> None:
+        if not self._in_one_file:
+            return
+        from userdata.worker.model.checkpoint import checkpoint_in
+        from userdata.worker.model.checkpoint_tensors import read_tensors
+        from userdata.worker.model.device import choose_dtype
+
+        device = self._device()
+        checkpoint = checkpoint_in(self._settings.model_folder)
+        self._tensors = read_tensors(checkpoint, device=device, dtype=choose_dtype(device, self._precision))
+
+    def _warm_up(self) -> None:
+        device = self._device()
+        if device.type == "cuda":
+            from userdata.worker.kernels.fusing_pays import fusing_pays
+            from userdata.worker.kernels.kernel_check import fused_kernels_work
+            from userdata.worker.run.warm_gpu import load_libraries
+
+            load_libraries(device)
+            # Only a U-Net is drawn with them, and what else there is does not come in one file.
+            if self._in_one_file and any(
+                fusing_pays(device, steps=steps, images=images) for steps, images in self._work
+            ):
+                fused_kernels_work(device)
+
+    def _device(self) -> torch.device:
+        from userdata.worker.model.device import choose_device
+
+        return choose_device(self._settings.device)

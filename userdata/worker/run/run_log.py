@@ -1,0 +1,54 @@
+"""The log of one run: a file with its resources in the state folder, uploaded now and then, and at the end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from userdata.contract.status import log_tail
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.publisher import Publisher
+
+UPLOAD_SECONDS = 15.0
+
+logger = logging.getLogger(__name__)
+
+
+def log_format() -> logging.Formatter:
+    """One line: the time in UTC, the level, the message."""
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    return formatter
+
+
+class RunLog(logging.FileHandler):
+    """Everything that is logged between `__init__` and `close_and_upload`, after what the file holds already."""
+
+    def __init__(self, bucket: Bucket, key: str, folder: Path) -> None:
+        self.path = folder / key
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(self.path, mode="a", encoding="utf-8")
+        self.setFormatter(log_format())
+        self._publisher = Publisher(bucket, key, self.path.read_bytes, interval=UPLOAD_SECONDS)
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the record, and has it uploaded."""
+        super().emit(record)
+        self._publisher.changed()
+
+    def tail(self) -> str:
+        """The last lines, as a failed run's status carries them."""
+        return log_tail(self.path.read_text("utf-8", errors="replace"))
+
+    def close_and_upload(self) -> None:
+        """Ends the log. A failing upload is a warning: the log is not the result."""
+        logging.getLogger().removeHandler(self)
+        self.close()
+        try:
+            self._publisher.close()
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("The log was not uploaded: %s", error)

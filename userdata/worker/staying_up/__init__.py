@@ -1,0 +1,1 @@
+"""When the machine may stay up, and when it must go."""
