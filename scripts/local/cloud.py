@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
-from scripts.local.machines.processes.ordinary_user import NoOrdinaryUserError
+from scripts.local.machines.ordinary_user import NoOrdinaryUserError
 
 PATIENCE = 15.0  # seconds for the command to end by itself after a signal
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.machines.processes.machine import Machine
+from scripts.local.machines.machine import Machine
 
 PATIENCE = 60.0  # seconds
 

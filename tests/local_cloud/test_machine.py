@@ -49,7 +49,7 @@ def test_no_command_that_ends_a_machine_is_the_host_s(stack: Stack) -> None:
     )
     commands = until(lambda: stack.lines("commands"), "the commands are listed")
     assert len(commands) == 6
-    assert all("/scripts/local/machines/processes/bin/" in command for command in commands)
+    assert all("/scripts/local/machines/bin/" in command for command in commands)
 
 
 def test_a_transient_timer_runs_its_command(stack: Stack) -> None:
@@ -67,7 +67,7 @@ def test_a_transient_timer_runs_its_command(stack: Stack) -> None:
 def test_a_machine_that_cannot_start_fails_the_stack_and_says_why(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.local.machines.processes.machine.SHIMS", "/usr/games")
+    monkeypatch.setattr("scripts.local.machines.machine.SHIMS", "/usr/games")
     assert "and not the machine's own" in stack.fail_to_create(machine_template("true"))
 
 

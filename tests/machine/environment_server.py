@@ -8,7 +8,7 @@ import io
 import sysconfig
 import zipfile
 
-from scripts.local.machines.booted.shared_python import interpreter
+from tests.machine.booted.shared_python import interpreter
 from tests.machine.bundles import environment_pinned
 from tests.machine.launch import ADDRESS, URL
 from userdata.boot.steps.conda import VERSION

@@ -15,9 +15,9 @@ from typing import Any
 from scripts.local.aws.metadata_service import MetadataService
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.machines.booted.alone import alone
-from scripts.local.machines.booted.booted_machine import BootedMachine, Build
 from tests import terminal
+from tests.machine.booted.alone import alone
+from tests.machine.booted.booted_machine import BootedMachine, Build
 from tests.machine.instance import Instance
 from tests.machine.rights import Rights
 

@@ -20,13 +20,13 @@ from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, 
 
 from scripts.local.aws.metadata_service import InstanceView, MetadataService
 from scripts.local.aws.replaced import replaced
+from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines.instance_view import view_of
-from scripts.local.machines.processes.machine import Machine, Surroundings
-from scripts.local.machines.processes.ordinary_user import ordinary_user
+from scripts.local.machines.machine import Machine, Surroundings
+from scripts.local.machines.ordinary_user import ordinary_user
 
 log = logging.getLogger(__name__)
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 STOP_DEADLINE = 120.0  # seconds; EC2 too ends an instance by force when it does not go down
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 

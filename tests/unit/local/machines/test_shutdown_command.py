@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from scripts.local.machines.processes.shutdown_command import Request, parse_power_command, parse_shutdown
+from scripts.local.machines.shutdown_command import Request, parse_power_command, parse_shutdown
 
 NOW = datetime(2026, 1, 2, 22, 30, 0)
 

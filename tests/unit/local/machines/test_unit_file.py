@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.local.machines.processes.unit_file import (
+from scripts.local.machines.unit_file import (
     Command,
     EnvironmentFile,
     below_prefix,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.local.machines.processes.user_data import Runs, Script, scripts_in
+from scripts.local.machines.user_data import Runs, Script, scripts_in
 
 HEADER = b"MIME-Version: 1.0\nContent-Type: text/x-shellscript-per-boot\n\n"
 

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from scripts.local.machines.processes.user_data import Runs, Script, scripts_in
+from scripts.local.machines.user_data import Runs, Script, scripts_in
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from scripts.local.machines.booted.alone import alone
-from scripts.local.machines.booted.package_source import PackageSource, host_package_source
+from tests.machine.booted.alone import alone
+from tests.machine.booted.package_source import PackageSource, host_package_source
 
-CACHE = Path(__file__).resolve().parents[4] / ".cache/machines"
+CACHE = Path(__file__).resolve().parents[3] / ".cache/machines"
 PACKAGES = "systemd,systemd-sysv,dbus,cloud-init,iproute2,python3,curl,ca-certificates,udev"
 MAKING = 900  # seconds
 

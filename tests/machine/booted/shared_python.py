@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from scripts.local.machines.booted.disk import Disk
+from tests.machine.booted.disk import Disk
 
 SYSTEM = Path("/usr")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scripts.local.machines.booted.cgroup import ControlGroup
+from tests.machine.booted.cgroup import ControlGroup
 
 POWER_OFF = signal.SIGRTMIN + 4  # systemd(1): starts poweroff.target, as the power button does
 ASKING = 2.0  # seconds between two presses

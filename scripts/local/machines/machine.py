@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.local.aws.metadata_service import MetadataService
-from scripts.local.machines.processes.ordinary_user import OrdinaryUser
-from scripts.local.machines.processes.processes import alive_below, kill_session, signal_all
+from scripts.local.command_environment import CHECKOUT
+from scripts.local.machines.ordinary_user import OrdinaryUser
+from scripts.local.machines.processes import alive_below, kill_session, signal_all
 
 log = logging.getLogger(__name__)
 
-CHECKOUT = Path(__file__).resolve().parents[4]
 SHIMS = Path(__file__).resolve().parent / "bin"
 KILL_DEADLINE = 5.0  # seconds
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -105,7 +105,7 @@ class Machine:
                         *self._surroundings.user.command_prefix,
                         sys.executable,
                         "-m",
-                        "scripts.local.machines.processes.init",
+                        "scripts.local.machines.init",
                     ],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

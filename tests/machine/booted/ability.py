@@ -7,11 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from scripts.local.machines.booted.shared_python import shared_folders
+from tests.machine.booted.shared_python import shared_folders
 
 PROGRAMS = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2", "mount": "mount"}
 # The worker's unit has DynamicUser=, which gives it a /tmp and a /var/tmp of its own.
-HIDDEN = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # nothing is written there
+HIDDEN = (Path("/tmp"), Path("/var/tmp"))  # nothing is written there
 
 
 def reason_against() -> str | None:

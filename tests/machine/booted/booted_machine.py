@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.local.aws.metadata_service import MetadataService
-from scripts.local.machines.booted import shared_python
-from scripts.local.machines.booted.cgroup import ControlGroup
-from scripts.local.machines.booted.container import Container
-from scripts.local.machines.booted.disk import Disk
-from scripts.local.machines.booted.gateway import Gateway
-from scripts.local.machines.booted.leftovers import machine_name
-from scripts.local.machines.booted.network import Network
+from tests.machine.booted import shared_python
+from tests.machine.booted.cgroup import ControlGroup
+from tests.machine.booted.container import Container
+from tests.machine.booted.disk import Disk
+from tests.machine.booted.gateway import Gateway
+from tests.machine.booted.leftovers import machine_name
+from tests.machine.booted.network import Network
 
 log = logging.getLogger(__name__)
 

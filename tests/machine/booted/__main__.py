@@ -1,4 +1,4 @@
-"""`python -m scripts.local.machines.booted`: prepares the machine tests' root file system, or says why none can boot.
+"""`python -m tests.machine.booted`: prepares the machine tests' root file system, or says why none can boot.
 
 Standard library only, so that it can run while the environment is still being set up.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from scripts.local.machines.booted.ability import reason_against
-from scripts.local.machines.booted.package_source import NoPackageSourceError
-from scripts.local.machines.booted.root_file_system import RootFileSystemError, root_file_system
+from tests.machine.booted.ability import reason_against
+from tests.machine.booted.package_source import NoPackageSourceError
+from tests.machine.booted.root_file_system import RootFileSystemError, root_file_system
 
 
 def main() -> int:

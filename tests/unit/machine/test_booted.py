@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from scripts.local.machines.booted import __main__ as preparation
-from scripts.local.machines.booted.ability import reason_against
-from scripts.local.machines.booted.root_file_system import RootFileSystemError
+from tests.machine.booted import __main__ as preparation
+from tests.machine.booted.ability import reason_against
+from tests.machine.booted.root_file_system import RootFileSystemError
 
 
 def test_where_no_machine_can_boot_it_is_said_and_no_error(

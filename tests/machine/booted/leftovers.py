@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from scripts.local.machines.booted.cgroup import parents_of_groups, remove_group
-from scripts.local.machines.booted.disk import delete_disk
-from scripts.local.machines.booted.network import NAMESPACES, remove_network
+from tests.machine.booted.cgroup import parents_of_groups, remove_group
+from tests.machine.booted.disk import delete_disk
+from tests.machine.booted.network import NAMESPACES, remove_network
 
 PREFIX = "sd-on-ec2-"
 _OWNED = re.compile(re.escape(PREFIX) + r"(\d+)-.+")

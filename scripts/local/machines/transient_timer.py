@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from scripts.local.machines.processes.unit_file import parse_seconds
+from scripts.local.machines.unit_file import parse_seconds
 
 PASSED_OVER = ("--quiet", "-q", "--property", "--timer-property", "--collect", "-G")
 

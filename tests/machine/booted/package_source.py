@@ -35,6 +35,6 @@ def host_package_source() -> PackageSource:
 
 
 def _suite() -> str:
-    with open("/etc/os-release", encoding="utf-8") as file:  # noqa: PTH123  # a fixed path of the system
+    with open("/etc/os-release", encoding="utf-8") as file:  # a fixed path of the system
         values = dict(line.strip().split("=", 1) for line in file if "=" in line)
     return values.get("VERSION_CODENAME", "").strip('"')

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.local.machines.processes.service import Service
-from scripts.local.machines.processes.unit_file import parse_unit
+from scripts.local.machines.service import Service
+from scripts.local.machines.unit_file import parse_unit
 
 QUIET_OPTIONS = ("--quiet", "-q", "--no-block", "--no-pager", "--system", "--full", "-l", "--no-ask-password")
 INACTIVE = 3

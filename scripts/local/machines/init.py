@@ -20,11 +20,11 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from scripts.local.machines.processes.boot_scripts import BootScripts
-from scripts.local.machines.processes.processes import adopt_orphans, alive_below, kill_below, signal_all
-from scripts.local.machines.processes.service_manager import INACTIVE, Answer, ServiceManager
-from scripts.local.machines.processes.shutdown_command import Request, parse_power_command, parse_shutdown
-from scripts.local.machines.processes.transient_timer import TransientTimer, parse_systemd_run
+from scripts.local.machines.boot_scripts import BootScripts
+from scripts.local.machines.processes import adopt_orphans, alive_below, kill_below, signal_all
+from scripts.local.machines.service_manager import INACTIVE, Answer, ServiceManager
+from scripts.local.machines.shutdown_command import Request, parse_power_command, parse_shutdown
+from scripts.local.machines.transient_timer import TransientTimer, parse_systemd_run
 
 log = logging.getLogger(__name__)
 

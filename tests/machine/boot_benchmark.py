@@ -1,4 +1,4 @@
-"""`python -m benchmarks.boot`: boots a machine cold and warm, and prints the seconds of each phase.
+"""`python -m tests.machine.boot_benchmark`: boots a machine cold and warm, and prints the seconds of each phase.
 
 Cold is a first boot: bundle, weights and worker are not there yet. Warm is a second one with another prompt: all of it
 is on the disk. The machine shares the host's Python, so nothing is downloaded and all time is our own, but for what is
@@ -22,9 +22,9 @@ from pathlib import Path
 from rich.console import Console
 
 from scripts.command_line.results.timeline import Timeline, read_timelines, show_timelines
-from scripts.local.machines.booted.ability import reason_against
-from scripts.local.machines.booted.leftovers import remove_leftovers
-from scripts.local.machines.booted.root_file_system import root_file_system
+from tests.machine.booted.ability import reason_against
+from tests.machine.booted.leftovers import remove_leftovers
+from tests.machine.booted.root_file_system import root_file_system
 from tests.machine.instance import Instance
 from tests.machine.site import QUICK, Site
 

@@ -7,8 +7,8 @@ import logging
 import signal
 from pathlib import Path
 
-from scripts.local.machines.processes.processes import alive_of, signal_all
-from scripts.local.machines.processes.unit_file import Command, Unit, expand, parse_environment_file
+from scripts.local.machines.processes import alive_of, signal_all
+from scripts.local.machines.unit_file import Command, Unit, expand, parse_environment_file
 
 log = logging.getLogger(__name__)
 
