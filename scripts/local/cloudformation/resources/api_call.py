@@ -1,21 +1,23 @@
-"""Turns a template's properties into parameters of an API call."""
+"""Calls the emulated API with a template's properties."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from botocore import xform_name
+
 TRUE, FALSE = ("true", "True"), ("false", "False")
 
 
-def api_parameters(client: Any, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters with the types that the operation's model asks for.
+def call(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
+    """The answer of an operation, whose name is the API's, for example RunInstances.
 
-    A template may write numbers and booleans as text, and everything that comes from a template's parameter is text.
-    `operation` has the API's name, for example RunInstances.
+    The parameters get the types that the operation's model asks for: a template may write numbers and booleans as text,
+    and everything that comes from a template's parameter is text.
     """
     shape = client.meta.service_model.operation_model(operation).input_shape
-    converted: dict[str, Any] = _convert(parameters, shape)
-    return converted
+    answer: dict[str, Any] = getattr(client, xform_name(operation))(**_convert(parameters, shape))
+    return answer
 
 
 def _convert(value: Any, shape: Any) -> Any:
