@@ -101,7 +101,3 @@ def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())

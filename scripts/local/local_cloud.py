@@ -17,7 +17,6 @@ from scripts.local.aws.account import Account
 from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.bucket_permissions import conditions_passed_over
 from scripts.local.aws.permissions import permissions_enforced
-from scripts.local.aws.price_list import prices_of_the_table
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas
@@ -128,7 +127,6 @@ class LocalCloud:
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(ec2_quotas())
         self._context.enter_context(spot_prices_of_the_table())
-        self._context.enter_context(prices_of_the_table())
         self.clock = AlarmClock(self.account)
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())

@@ -191,7 +191,7 @@ class Site:
             instance.end()
 
     def _make(
-        self, disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[str], None]
+        self, disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[], None]
     ) -> BootedMachine:
         machine = BootedMachine(disk, metadata, aws_endpoint, on_end, self._build)
         if self._prepare:

@@ -1,9 +1,9 @@
 """The first process of an emulated machine: boots it, runs its services, and takes it down as a whole.
 
 Started by the cloud with a clean environment, in a session of its own. Its standard input is a pipe from the cloud:
-`power-off` and `reboot` on it are the power button, and its end means that the cloud is gone, and the machine with
-it. Its standard output tells the cloud one JSON object a line: `{"event": "booted"}` and, last,
-`{"event": "ended", "how": "power-off" | "reboot" | "abandoned"}`.
+`power-off` on it is the power button, and its end means that the cloud is gone, and the machine with it. Its standard
+output tells the cloud one JSON object a line: `{"event": "booted"}` and, last,
+`{"event": "ended", "how": "power-off" | "abandoned"}`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import shutil
 import signal
 import socket
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from scripts.local.machines.boot_scripts import BootScripts
 from scripts.local.machines.processes import adopt_orphans, alive_below, kill_below, signal_all
-from scripts.local.machines.service_manager import INACTIVE, Answer, ServiceManager
-from scripts.local.machines.shutdown_command import Request, parse_power_command, parse_shutdown
-from scripts.local.machines.transient_timer import TransientTimer, parse_systemd_run
+from scripts.local.machines.service_manager import INACTIVE, VERBS, Answer, ServiceManager
+from scripts.local.machines.unit_file import parse_seconds
 
 log = logging.getLogger(__name__)
 
 SOCKET = "run/init"
 OWN_FOLDER = Path(__file__).resolve().parent / "bin"
 OWN_COMMANDS = ("systemctl", "systemd-run", "shutdown", "poweroff", "reboot", "halt")
+# What powers the machine off. All else that these commands could do is refused.
+ENDING = (["shutdown", "-P", "now"], ["systemctl", "poweroff"], ["systemctl", "poweroff", "-ff"])
 GRACE = 2.0  # seconds between TERM and KILL for what no unit owns
 
 
@@ -43,29 +43,25 @@ class Init:
         self.services = ServiceManager(prefix, environment)
         self.boot_scripts = BootScripts(prefix, environment)
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._planned: asyncio.TimerHandle | None = None
         self._timers: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> str:
-        """Runs the machine until it ends, and says how: `power-off`, `reboot` or `abandoned`."""
+        """Runs the machine until it ends, and says how: `power-off` or `abandoned`."""
         server = await asyncio.start_unix_server(self._answer, sock=self._listen())
-        buttons = asyncio.create_task(self._watch_power_buttons())
+        button = asyncio.create_task(self._watch_power_button())
         tell({"event": "booted"})
         boot = asyncio.create_task(self._boot())
         how = await self._end
-        if self._planned:
-            self._planned.cancel()
         if how != "abandoned":
             await self._stop_everything()
         server.close()
-        for task in (boot, buttons, *self._timers.values()):
+        for task in (boot, button, *self._timers.values()):
             task.cancel()
         kill_below()
         return how
 
     async def _boot(self) -> None:
         try:
-            await self.services.start_enabled()
             await self.boot_scripts.run()
         except Exception:
             log.exception("The boot failed.")
@@ -89,18 +85,16 @@ class Init:
         os.chdir(self.prefix)
         return listener
 
-    async def _watch_power_buttons(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _watch_power_button(self) -> None:
         reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
             self._finish(line.decode().strip())
         self._finish("abandoned")
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            name, *arguments = json.loads(await reader.readline())
-            answer = await self._obey(name, arguments)
+            answer = await self._obey(json.loads(await reader.readline()))
         except Exception as error:
             log.exception("A command failed.")
             answer = Answer(1, err=f"{error}\n")
@@ -109,52 +103,38 @@ class Init:
             await writer.drain()
             writer.close()
 
-    async def _obey(self, name: str, arguments: list[str]) -> Answer:
-        if name == "systemd-run":
-            return self._start_timer(arguments)
-        if name == "systemctl" and arguments[:1] == ["is-active"] and arguments[-1] in self._timers:
-            return Answer(0 if not self._timers[arguments[-1]].done() else INACTIVE)
-        if name == "systemctl" and arguments[:1] not in (["poweroff"], ["reboot"], ["halt"]):
-            return await self.services.systemctl(arguments)
-        if name == "systemctl":
-            name, *arguments = arguments
-        try:
-            if name == "shutdown":
-                request = parse_shutdown(arguments, datetime.now())
-            else:
-                request = parse_power_command(name, arguments)
-        except ValueError as error:
-            return Answer(1, err=f"{error}\n")
-        self._plan(request)
-        return Answer()
+    async def _obey(self, words: list[str]) -> Answer:
+        """Does what a command on the machine asks for; refuses what the product never asks for."""
+        if words in ENDING:
+            self._finish("power-off")
+            return Answer()
+        match [word for word in words if word != "--quiet"]:
+            case ["systemctl", "is-active", name] if name in self._timers:
+                return Answer(INACTIVE if self._timers[name].done() else 0)
+            case ["systemctl", verb, *units] if verb in VERBS:
+                return await self.services.obey(verb, units)
+            case ["systemd-run", *arguments]:
+                return self._start_timer(arguments)
+        return Answer(1, err=f"{' '.join(words)}: not emulated on this machine; nothing was done\n")
 
     def _start_timer(self, arguments: list[str]) -> Answer:
-        try:
-            timer = parse_systemd_run(arguments)
-        except ValueError as error:
-            return Answer(1, err=f"{error}\n")
-        name = f"{timer.unit}.timer"
+        """Runs one command later, by a transient timer: systemd-run --unit=NAME --on-active=TIME COMMAND."""
+        count = next((index for index, word in enumerate(arguments) if not word.startswith("--")), len(arguments))
+        options = dict(word.split("=", 1) for word in arguments[:count])
+        if options.keys() - {"--property"} != {"--unit", "--on-active"} or count == len(arguments):
+            return Answer(1, err="systemd-run: only --unit=NAME --on-active=TIME COMMAND is emulated\n")
+        name = f"{options['--unit']}.timer"
         if name in self._timers:
             return Answer(1, err=f"Failed to start transient timer unit: Unit {name} was already loaded.\n")
-        self._timers[name] = asyncio.create_task(self._run_later(timer), name=name)
+        delay = parse_seconds(options["--on-active"])
+        self._timers[name] = asyncio.create_task(self._run_later(name, delay, arguments[count:]), name=name)
         return Answer()
 
-    async def _run_later(self, timer: TransientTimer) -> None:
-        await asyncio.sleep(timer.delay)
-        log.info("The timer %s has elapsed.", timer.unit)
-        process = await asyncio.create_subprocess_exec(*timer.command, env=self._environment, process_group=0)
+    async def _run_later(self, name: str, delay: float, command: list[str]) -> None:
+        await asyncio.sleep(delay)
+        log.info("The timer %s has elapsed.", name)
+        process = await asyncio.create_subprocess_exec(*command, env=self._environment, process_group=0)
         await process.wait()
-
-    def _plan(self, request: Request) -> None:
-        if self._planned:
-            self._planned.cancel()
-            self._planned = None
-        if request.action == "cancel":
-            log.info("The planned shutdown is cancelled.")
-            return
-        log.info("%s in %.0f s", request.action, request.delay)
-        loop = asyncio.get_running_loop()
-        self._planned = loop.call_later(request.delay, self._finish, request.action)
 
     def _finish(self, how: str) -> None:
         if not self._end.done():

@@ -39,8 +39,8 @@ class Surroundings:
 class Machine:
     """A machine below `disk`.
 
-    `on_end` is called from a thread of its own with how the machine ended by itself: `power-off`, `reboot` or
-    `crash`. An end that the cloud asked for is not reported.
+    `on_end` is called from a thread of its own when the machine has ended by itself. An end that the cloud asked for is
+    not reported.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Machine:
         disk: Path,
         metadata: MetadataService,
         surroundings: Surroundings,
-        on_end: Callable[[str], None],
+        on_end: Callable[[], None],
     ) -> None:
         self.disk = disk
         self.metadata = metadata
@@ -180,12 +180,8 @@ class Machine:
         self._surroundings.user.own(file)
 
     def _watch(self, init: subprocess.Popen[str]) -> None:
-        how = "crash"
         assert init.stdout is not None
-        for line in init.stdout:
-            event = json.loads(line)
-            if event["event"] == "ended":
-                how = event["how"]
+        crashed = not any(json.loads(line)["event"] == "ended" for line in init.stdout)
         init.wait()
         kill_session(init.pid)
         for pipe in (init.stdin, init.stdout):
@@ -195,9 +191,9 @@ class Machine:
         with self._lock:
             asked = self._asked_to_end
         if not asked:
-            if how == "crash":
+            if crashed:
                 log.error("The machine below %s ended unexpectedly: %s", self.disk, self._errors())
-            threading.Thread(target=self._on_end, args=(how,), daemon=True).start()
+            threading.Thread(target=self._on_end, daemon=True).start()
 
     def _errors(self) -> str:
         file = self.disk.parent / f"{self.disk.name}.init-errors"

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from scripts.local.machines.processes import alive_of, signal_all
-from scripts.local.machines.unit_file import Command, Unit, expand, parse_environment_file
+from scripts.local.machines.unit_file import Unit, parse_environment_file
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,13 @@ class Service:
     def __init__(self, name: str, prefix: Path, environment: dict[str, str]) -> None:
         self.name = name
         self.state = "inactive"
-        self.result = "success"
-        self.exit_status = 0
         self.journal = prefix / "var/log/units" / f"{name}.log"
         self._prefix = prefix
         self._machine_environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._unit = Unit(name)
+        self._unit = Unit()
         self._timed_out = False
-
-    @property
-    def main_pid(self) -> int:
-        """The process id of ExecStart, 0 while there is none."""
-        return self._process.pid if self._process and self._process.returncode is None else 0
 
     async def start(self, unit: Unit) -> None:
         """Starts ExecStart and returns. Raises `OSError` or `ValueError` when it cannot be started."""
@@ -48,14 +41,13 @@ class Service:
             await self._watch
         self._unit = unit
         self._timed_out = False
-        assert unit.start is not None
         try:
             environment = self._environment(unit)
             self._process = await self._spawn(unit.start, environment)
         except OSError:
-            self.state, self.result = "failed", "resources"
+            self.state = "failed"
             raise
-        self.state, self.result = "active", "success"
+        self.state = "active"
         self._watch = asyncio.create_task(self._supervise(self._process, environment), name=self.name)
 
     async def stop(self) -> None:
@@ -65,51 +57,39 @@ class Service:
         if self.state == "active":
             self.state = "deactivating"
             self._signal(signal.SIGTERM)
-            done, _ = await asyncio.wait([self._watch], timeout=min(self._unit.timeout_stop, 3600.0))
+            done, _ = await asyncio.wait([self._watch], timeout=self._unit.timeout_stop)
             if not done:
                 self._timed_out = True
                 self._signal(signal.SIGKILL)
         await self._watch
 
-    def reset_failed(self) -> None:
-        """Forgets a failure."""
-        if self.state == "failed":
-            self.state, self.result = "inactive", "success"
-
     async def _supervise(self, process: asyncio.subprocess.Process, environment: dict[str, str]) -> None:
         code = await process.wait()
         self._signal(signal.SIGKILL)  # what the main process left behind, as KillMode=control-group does
-        self.exit_status = code if code >= 0 else -code
-        self.result = self._result(code)
+        result = self._result(code)
         how = {
-            "SERVICE_RESULT": self.result,
+            "SERVICE_RESULT": result,
             "EXIT_CODE": "exited" if code >= 0 else "killed",
             "EXIT_STATUS": str(code) if code >= 0 else signal.Signals(-code).name.removeprefix("SIG"),
         }
         self.state = "deactivating"
         for command in self._unit.stop_post:
-            await self._run_after(command, {**environment, **how})
-        self.state = "inactive" if self.result == "success" else "failed"
-        log.info("%s ended: %s (%s %s)", self.name, self.result, how["EXIT_CODE"], how["EXIT_STATUS"])
-
-    async def _run_after(self, command: Command, environment: dict[str, str]) -> None:
-        try:
-            process = await self._spawn(command, environment)
-            code = await process.wait()
-        except OSError as error:
-            log.error("%s: %s could not be started: %s", self.name, command.words[0], error)
-            return
-        if code and not command.may_fail:
-            log.error("%s: %s of ExecStopPost ended with %s", self.name, " ".join(command.words), code)
+            try:
+                after = await self._spawn(command, {**environment, **how})
+            except OSError as error:
+                log.error("%s: %s could not be started: %s", self.name, command[0], error)
+                continue
+            if code := await after.wait():
+                log.error("%s: %s of ExecStopPost ended with %s", self.name, " ".join(command), code)
+        self.state = "inactive" if result == "success" else "failed"
+        log.info("%s ended: %s (%s %s)", self.name, result, how["EXIT_CODE"], how["EXIT_STATUS"])
 
     def _result(self, code: int) -> str:
         if self._timed_out:
             return "timeout"
-        if code > 0:
-            return "exit-code"
-        if code < 0 and signal.Signals(-code) not in CLEAN_SIGNALS:
-            return "signal"
-        return "success"
+        if code < 0:
+            return "success" if signal.Signals(-code) in CLEAN_SIGNALS else "signal"
+        return "success" if code in self._unit.success else "exit-code"
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process:
@@ -130,11 +110,11 @@ class Service:
             environment["STATE_DIRECTORY"] = ":".join(map(str, folders))
         return environment
 
-    async def _spawn(self, command: Command, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    async def _spawn(self, words: list[str], environment: dict[str, str]) -> asyncio.subprocess.Process:
         self.journal.parent.mkdir(parents=True, exist_ok=True)
         with self.journal.open("ab") as journal:
             return await asyncio.create_subprocess_exec(
-                *expand(command.words, environment),
+                *words,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=journal,
                 stderr=asyncio.subprocess.STDOUT,

@@ -34,7 +34,7 @@ class Build:
 class BootedMachine:
     """A machine whose disk lies below `folder`, and whose network holds its metadata service and the AWS API only.
 
-    `on_end` is called with how the machine ended by itself: `power-off` or `crash`. A reboot from inside stays inside.
+    `on_end` is called when the machine has ended by itself. A reboot from inside stays inside.
     `metadata` is the service; `to_metadata` and `to_aws` are the machine's ways to it and to the API.
     """
 
@@ -43,7 +43,7 @@ class BootedMachine:
         folder: Path,
         metadata: MetadataService,
         aws_endpoint: str,
-        on_end: Callable[[str], None],
+        on_end: Callable[[], None],
         build: Build,
     ) -> None:
         self.metadata = metadata
@@ -146,7 +146,7 @@ class BootedMachine:
                 return
         if not cleanly:
             log.error("%s ended unexpectedly; its console is %s.", self.name, self.console_file)
-        self._on_end("power-off" if cleanly else "crash")
+        self._on_end()
 
     def _write_settings(self, build: Build, aws_endpoint: str) -> None:
         shared_python.make_room(self.disk)

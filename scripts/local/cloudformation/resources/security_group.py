@@ -59,9 +59,9 @@ def _bare(rule: dict[str, Any]) -> dict[str, Any]:
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
     """A rule of a template as EC2's API wants it."""
-    note = {"Description": rule["Description"]} if "Description" in rule else {}
-    ports = {port: int(rule[port]) for port in ("FromPort", "ToPort") if port in rule}
-    return {"IpProtocol": str(rule["IpProtocol"]), **ports, "IpRanges": [{"CidrIp": rule["CidrIp"], **note}]}
+    ports = {name: int(rule[name]) for name in rule if name in ("FromPort", "ToPort")}
+    where = {name: rule[name] for name in rule if name in ("CidrIp", "Description")}
+    return {"IpProtocol": str(rule["IpProtocol"]), **ports, "IpRanges": [where]}
 
 
 TYPES = {
