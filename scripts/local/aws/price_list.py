@@ -23,6 +23,7 @@ class PriceList:
         self._api = api
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """The answer to one request."""
         if environ.get("HTTP_X_AMZ_TARGET") != TARGET:
             answer: Iterable[bytes] = self._api(environ, start_response)
             return answer

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.machine.booted.shared_python import shared_folders
+from tests.machine.booted.shared_python import base_folder
 
 PROGRAMS = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2", "mount": "mount"}
 # The worker's unit has DynamicUser=, which gives it a /tmp and a /var/tmp of its own.
@@ -23,7 +23,7 @@ def reason_against() -> str | None:
     missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
     if missing:
         return f"machines need {', '.join(missing)}; apt-get install {' '.join(missing)}"
-    hidden = [str(folder) for folder in shared_folders() if any(folder.is_relative_to(one) for one in HIDDEN)]
-    if hidden:
-        return f"the worker has a /tmp of its own and would not see {hidden[0]}; move the checkout elsewhere"
+    base = base_folder()
+    if base and any(base.is_relative_to(folder) for folder in HIDDEN):
+        return f"the worker has a /tmp of its own and would not see {base}; make .venv with a Python elsewhere"
     return None

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.machine.booted.cgroup import ControlGroup
@@ -26,7 +26,7 @@ class Container:
         name: str,
         root: Path,
         network: Path,
-        shared: Sequence[Path],
+        shared: Mapping[Path, Path],
         console: Path,
         group: ControlGroup,
         ended: Callable[[bool], None],
@@ -34,7 +34,7 @@ class Container:
         command = [
             *("systemd-nspawn", "--quiet", "--boot", "--directory", str(root), "--machine", name),
             *("--register=no", "--keep-unit", f"--network-namespace-path={network}", "--console=read-only"),
-            *(f"--bind-ro={folder}" for folder in shared),
+            *(f"--bind-ro={folder}:{place}" for folder, place in shared.items()),
         ]
         with console.open("ab") as output:
             self._process = subprocess.Popen(

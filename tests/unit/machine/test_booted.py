@@ -29,15 +29,15 @@ def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch
     assert reason_against() == "machines need systemd-container; apt-get install systemd-container"
 
 
-def test_a_checkout_that_the_worker_would_not_see_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_the_worker_would_not_see_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(shutil, "which", lambda program: program)
-    monkeypatch.setattr(sys, "prefix", "/tmp/sd-on-ec2/.venv")
+    monkeypatch.setattr(sys, "base_prefix", "/tmp/python3.11")
     assert reason_against() == (
-        "the worker has a /tmp of its own and would not see /tmp/sd-on-ec2/.venv; move the checkout elsewhere"
+        "the worker has a /tmp of its own and would not see /tmp/python3.11; make .venv with a Python elsewhere"
     )
-    monkeypatch.setattr(sys, "prefix", "/tmpfs/sd-on-ec2/.venv")
+    monkeypatch.setattr(sys, "base_prefix", "/tmpfs/python3.11")
     assert reason_against() is None
 
 
