@@ -75,10 +75,15 @@ class Machine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the machine's processes begin with: no keys, and nothing of the caller's."""
+        """What the machine's processes begin with: no keys, and of the caller's only how many threads torch may use.
+
+        On a busy computer, two threads may need ten times as long as one, because each waits for the other.
+        """
         python = Path(sys.executable)
         no_settings = str(self.disk / "etc/aws-is-not-configured")
+        threads = {"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]} if "OMP_NUM_THREADS" in os.environ else {}
         return {
+            **threads,
             "PATH": f"{SHIMS}:{python.parent}:{SYSTEM_PATH}",
             "HOME": str(self.disk / "home"),
             "TMPDIR": str(self.disk / "tmp"),

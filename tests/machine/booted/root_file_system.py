@@ -44,7 +44,7 @@ FILES = {
     "etc/systemd/system.conf.d/10-quick.conf": SYSTEMD,
     "etc/machine-id": "",
 }
-# Nobody logs in here, and nothing is to happen by itself. logind stays: `shutdown +N` is its timer.
+# Nobody logs in here, and no timer of the image may interfere. logind stays, as `systemctl poweroff` asks it first.
 MASKED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
