@@ -1,28 +1,49 @@
-"""The README's table of parameters, made from the schemas: `python -m scripts.parameter_table`."""
+"""The tables of parameters, made from their schemas."""
 
 from __future__ import annotations
 
-import sys
+from stacks.parameters import GROUPS, Parameter, parameters_of
 
-from stacks.parameters import GROUPS, parameters_of
-
-
-def parameter_table() -> str:
-    """One table for each group of parameters, in Markdown."""
-    return "\n\n".join(_table(title) for title in GROUPS)
+# What a description ends with where an empty value means the model's own; its value for the default model follows.
+MODELS_OWN = "Empty: the model's own, for Stable Diffusion v1 "
+# What the README keeps: the parameters that people change. Each row may hold several.
+CHANGED_OFTEN = (("Prompt",), ("Model",), ("Height", "Width"), ("Steps",), ("InstanceType",))
 
 
-def _table(title: str) -> str:
+def parameter_table(title: str) -> str:
+    """All parameters of one group: a row each, with what a second sentence of the description adds in a list below."""
+    parameters = list(parameters_of(GROUPS[title]))
     rows = [
-        f"| `{p.name}` | {_code(p.properties['default'])} | {p.description} Must be {p.rule}. |".replace("\n", " ")
-        for p in parameters_of(GROUPS[title])
+        f"| `{one.name}` | {_default(one)} | {_meaning(one)} | {one.rule} |".replace("\n", " ") for one in parameters
     ]
-    return "\n".join([f"**{title}**", "", "| parameter | default | meaning |", "| --- | --- | --- |", *rows])
+    notes = [f"- `{one.name}`: {_notes(one)}" for one in parameters if _notes(one)]
+    head = ["| name | default | meaning | allowed values |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, "", *notes])
 
 
-def _code(default: str) -> str:
-    return f"`{default}`" if default else "(empty)"
+def common_parameters() -> str:
+    """The parameters that people change most, as a table, and the one setting."""
+    parameters = {one.name: one for title in GROUPS for one in parameters_of(GROUPS[title])}
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in names)} | {', '.join(_default(parameters[name]) for name in names)} "
+        f"| {_meaning(parameters[names[0]])} |"
+        for names in CHANGED_OFTEN
+    ]
+    spot = "| `-c spot=true` | `false` | A spot instance: about half the price, and EC2 may take it back. |"
+    return "\n".join(["| name | default | meaning |", "| --- | --- | --- |", *rows, spot])
 
 
-if __name__ == "__main__":
-    sys.stdout.write(parameter_table() + "\n")
+def _default(parameter: Parameter) -> str:
+    default = parameter.properties["default"]
+    if default:
+        return f"`{default}`"
+    models_own = parameter.description.partition(MODELS_OWN)[2].removesuffix(".")
+    return f"the model's, here {models_own}" if models_own else "(empty)"
+
+
+def _meaning(parameter: Parameter) -> str:
+    return parameter.description.partition(". ")[0].removesuffix(".") + "."
+
+
+def _notes(parameter: Parameter) -> str:
+    return parameter.description.partition(MODELS_OWN)[0].partition(". ")[2].strip()

@@ -1,0 +1,18 @@
+"""The pages show what the commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.docs.captures import captures
+from scripts.docs.places import CAPTURES
+from scripts.local.local_cloud import LocalCloud
+
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+
+
+def test_every_capture_is_what_the_command_prints_today(cloud: LocalCloud, tmp_path: Path) -> None:
+    shown = {file.stem: file.read_text("utf-8") for file in CAPTURES.glob("*.txt")}
+    assert dict(captures(cloud, tmp_path)) == shown, "`python -m scripts.docs --captures` takes them anew"
