@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from userdata.job.job import parameter
+from userdata.job.choices import Switch
+from userdata.job.parameter import parameter
 
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09.
 GPU_FAMILIES = "g4dn|g5|g6|g6e|g7|p4d|p4de|p5|p5e|p5en|p6-b200"
@@ -34,13 +35,6 @@ class OnFailure(StrEnum):
     keep = "keep"
 
 
-class Cache(StrEnum):
-    """Whether the environment and the weights are kept in the results bucket for the next instance."""
-
-    on = "on"
-    off = "off"
-
-
 class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
@@ -59,7 +53,6 @@ class MachineParameters(BaseModel):
         name="VolumeSize",
         description="Size of the encrypted gp3 root volume in GiB; the image itself needs 75. Another size replaces "
         "the instance.",
-        rule="a whole number from 80 to 16384, for example 100",
         ge=80,
         le=16384,
     )
@@ -76,19 +69,16 @@ class MachineParameters(BaseModel):
         name="AfterRun",
         description="What the instance does when the run is over and the idle time has passed. stop keeps its disk "
         "for the next prompt, terminate deletes it, keep leaves the instance running until MaxHours.",
-        rule="one of stop, terminate, keep",
     )
     on_failure: OnFailure = parameter(
         "stop",
         name="OnFailure",
         description="What the instance does when a step fails. keep leaves it running for a look until MaxHours.",
-        rule="one of stop, keep",
     )
     idle_minutes: int = parameter(
         2,
         name="IdleMinutes",
         description="How long the instance stays up after its last image, in minutes.",
-        rule="a whole number from 0 to 1440, for example 2",
         ge=0,
         le=1440,
     )
@@ -96,7 +86,6 @@ class MachineParameters(BaseModel):
         12,
         name="MaxHours",
         description="Hard limit of one uptime in hours. A timer in the guest and an alarm outside it end the instance.",
-        rule="a whole number from 1 to 24, for example 12",
         ge=1,
         le=LONGEST_HOURS,
     )
@@ -105,7 +94,7 @@ class MachineParameters(BaseModel):
         name="MaxSpend",
         description="What the run may cost in US dollars, from the boot to the end of the idle time. The work ends "
         "before an image that would pass the limit, and finished images stay. 0 sets no limit.",
-        rule="a number from 0 to 10000, for example 2.5",
+        example=2.5,
         ge=0,
         le=10000,
         allow_inf_nan=False,
@@ -115,7 +104,7 @@ class MachineParameters(BaseModel):
         name="UsdPerHour",
         description="What an hour of the instance costs in US dollars, for MaxSpend and the report. 0 takes the price "
         "from userdata/prices.json.",
-        rule="a number from 0 to 1000, for example 1.006",
+        example=1.006,
         ge=0,
         le=1000,
         allow_inf_nan=False,
@@ -135,10 +124,9 @@ class MachineParameters(BaseModel):
         max_length=64,
         pattern=r"^$|^(?:/[A-Za-z0-9_.-]+)+$",
     )
-    cache: Cache = parameter(
+    cache: Switch = parameter(
         "on",
         name="Cache",
         description="Whether the first success keeps environment and weights in the results bucket. They stay for 30 "
         "days, so that the next new instance starts sooner. off keeps and takes nothing.",
-        rule="one of on, off",
     )
