@@ -19,7 +19,7 @@ from typing import Any
 from scripts.docs.places import CAPTURES, ROOT
 from scripts.local.local_cloud import LocalCloud
 
-WIDTH = 100
+WIDTH = 110
 COMMAND_SECONDS = 300
 CUT = "[...]"
 # As scripts/demo does it, which opens a local cloud of its own around it.
@@ -94,7 +94,7 @@ def captures(cloud: LocalCloud, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _run(cloud: LocalCloud, folder: Path, capture: Capture) -> str:
-    """The command behind a prompt, its output, and its exit status where that is not 0."""
+    """The command behind a prompt, its output as a terminal breaks it, and its exit status where that is not 0."""
     # Only what the checkout and the system bring: `sd doctor` looks for a program on the path.
     path = f"{ROOT}/.venv/bin:{ROOT}/node_modules/.bin:/usr/bin:/bin"
     # Without an activated environment there is no `sd` on the path, and what is there may be another checkout's.
@@ -111,17 +111,15 @@ def _run(cloud: LocalCloud, folder: Path, capture: Capture) -> str:
         check=False,
     )
     status = ["$ echo $?", str(done.returncode)] if done.returncode else []
-    return "\n".join([f"$ {capture.command}", *_lines(done.stdout, capture.shown), *status]) + "\n"
-
-
-def _lines(printed: str, shown: str) -> list[str]:
-    """The lines to show, broken as a terminal breaks them, without what differs from run to run."""
+    printed = done.stdout
     for pattern, fixed in MADE_UP:
         printed = re.sub(pattern, fixed, printed)
-    lines: list[str] = []
-    for line in printed.splitlines():
-        if re.search(shown, line):
-            lines += [part.rstrip() for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]]
-        elif lines[-1:] != [CUT]:
-            lines.append(CUT)
-    return lines
+    lines = picked(printed.splitlines(), capture.shown)
+    broken = [part.rstrip() for line in lines for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]]
+    return "\n".join([f"$ {capture.command}", *broken, *status]) + "\n"
+
+
+def picked(lines: list[str], shown: str) -> list[str]:
+    """The lines that match a pattern, with one `[...]` in the place of the others between them."""
+    marked = [line if re.search(shown, line) else CUT for line in lines]
+    return [line for before, line in zip([None, *marked], marked, strict=False) if not line == before == CUT]

@@ -1,36 +1,35 @@
-"""What the pages can show: cog runs the lines between `[[[cog` and `]]]` of a page with these names."""
+"""What the pages can show: cog runs the line between `[[[cog` and `]]]` of a page with these names."""
 
 from __future__ import annotations
 
-import ast
 import sys
-import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 from demo_model.measuring.report import report
 from demo_model.world.vocabulary import vocabulary
+from scripts.docs.captures import picked
 from scripts.docs.help_texts import help_texts
 from scripts.docs.parameters import common_parameters, parameter_table
 from scripts.docs.places import CAPTURES, ROOT
-from stacks.facts.card_speeds import CARD_SPEEDS
+from scripts.docs.prices import card_speeds, price_in_short, prices
+from scripts.docs.tree import tree
+from userdata.contract.status import PHASES
 
 __all__ = [
     "captured",
     "card_speeds",
     "common_parameters",
+    "fenced",
     "help_texts",
     "measured",
     "parameter_table",
+    "phases",
+    "price_in_short",
+    "prices",
     "show",
     "tree",
     "verbatim",
     "vocabulary",
 ]
-
-TREE = ("stacks", "userdata", "scripts", "demo_model", "benchmarks", "tests")
-TREE_WIDTH = 120
-TREE_COLUMN = 26
 
 
 def show(text: str) -> None:
@@ -38,42 +37,27 @@ def show(text: str) -> None:
     sys.stdout.write(f"\n{text}\n\n")
 
 
-def captured(name: str) -> str:
-    """The terminal capture docs/captures/NAME.txt."""
-    return _fenced((CAPTURES / f"{name}.txt").read_text("utf-8"))
+def fenced(text: str) -> str:
+    """A text to be shown as it is."""
+    return f"```\n{text.strip()}\n```"
+
+
+def captured(name: str, shown: str = "") -> str:
+    """The terminal capture docs/captures/NAME.txt, or its command and the lines that match `shown`."""
+    command, *lines = (CAPTURES / f"{name}.txt").read_text("utf-8").splitlines()
+    return fenced("\n".join([command, *picked(lines, shown)]))
+
+
+def phases() -> str:
+    """The phases that a run goes through, in their order."""
+    return f"`phase` is one of {', '.join(PHASES)}."
 
 
 def verbatim(path: str) -> str:
     """A file of the checkout as it is."""
-    return _fenced((ROOT / path).read_text("utf-8"))
+    return fenced((ROOT / path).read_text("utf-8"))
 
 
 def measured() -> str:
     """The tables of what the model in the box draws."""
     return report(ROOT / "docs/demo-model")
-
-
-def card_speeds() -> str:
-    """How fast each card draws the article's image, and what the figure rests on."""
-    rows = [f"| {card} | {speed.seconds:g} | {speed.basis}: {speed.origin} |" for card, speed in CARD_SPEEDS.items()]
-    return "\n".join(["| card | s for the article's image | rests on |", "| --- | --- | --- |", *rows])
-
-
-def tree() -> str:
-    """Every room of the code with the sentence of its `__init__.py`; `tests/unit` mirrors them, so it stands alone."""
-    return _fenced("\n".join(line for top in TREE for line in _branch(ROOT / top, depth=0)))
-
-
-def _branch(folder: Path, *, depth: int) -> Iterator[str]:
-    sentence = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
-    name = f"{'  ' * depth}{folder.name}/"
-    yield from textwrap.wrap(
-        sentence, TREE_WIDTH, initial_indent=name.ljust(TREE_COLUMN), subsequent_indent=" " * TREE_COLUMN
-    )
-    if folder != ROOT / "tests/unit":
-        for room in sorted(path.parent for path in folder.glob("*/__init__.py")):
-            yield from _branch(room, depth=depth + 1)
-
-
-def _fenced(text: str) -> str:
-    return f"```\n{text.strip()}\n```"
