@@ -47,14 +47,13 @@ class Capture:
 
 
 BEFORE_THE_DEPLOY = (
-    Capture("doctor", "sd doctor"),
     Capture("doctor-problems", "sd doctor --instance-type p5.4xlarge -c spot=true -c max_price=9 --max-spend 1"),
     Capture("cost", "sd cost"),
     Capture("quota-status", "sd quota status"),
     Capture("zones", "sd zones --instance-type g6e.xlarge"),
 )
 DEPLOY = Capture("demo", './scripts/demo "A horse standing under a tree"', r"deploying\.\.\.|✅|->", DEMO)
-AFTER_THE_DEPLOY = (Capture("status", "sd status"), Capture("results", "sd results"), Capture("start", "sd start"))
+AFTER_THE_DEPLOY = (Capture("status", "sd status"), Capture("results", "sd results"))
 # Not the CDK's line for each event.
 TEARDOWN = Capture("teardown", "sd teardown --yes", r"^(?!.* \| )")
 TEARDOWN_AGAIN = Capture("teardown-again", "sd teardown --yes")
