@@ -23,7 +23,7 @@ WIDTH = 110
 COMMAND_SECONDS = 300
 CUT = "[...]"
 # As scripts/demo does it, which opens a local cloud of its own around it.
-DEMO = 'sd deploy "A horse standing under a tree" --wait --model demo --idle-minutes 0'
+DEMO = 'sd deploy --wait --model demo --idle-minutes 0 "A horse standing under a tree"'
 MADE_UP = (
     (r"\b(i|vol|sg)-[0-9a-f]{17}\b", r"\1-0123456789abcdef0"),
     (r"(resultsbucket[0-9a-f]{8})-[a-z0-9]{12}\b", r"\1-0123456789ab"),

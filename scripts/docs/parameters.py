@@ -26,7 +26,7 @@ def common_parameters() -> str:
     parameters = {one.name: one for title in GROUPS for one in parameters_of(GROUPS[title])}
     rows = [
         f"| {', '.join(f'`{name}`' for name in names)} | {', '.join(_default(parameters[name]) for name in names)} "
-        f"| {_meaning(parameters[names[0]])} |"
+        f"| {' '.join(_meaning(parameters[name]) for name in names)} |"
         for names in CHANGED_OFTEN
     ]
     spot = "| `-c spot=true` | `false` | A spot instance: about half the price, and EC2 may take it back. |"
@@ -38,7 +38,7 @@ def _default(parameter: Parameter) -> str:
     if default:
         return f"`{default}`"
     models_own = parameter.description.partition(MODELS_OWN)[2].removesuffix(".")
-    return f"the model's, here {models_own}" if models_own else "(empty)"
+    return f"{models_own} (the model's)" if models_own else "(empty)"
 
 
 def _meaning(parameter: Parameter) -> str:

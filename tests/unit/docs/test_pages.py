@@ -10,6 +10,7 @@ import pytest
 
 from scripts.command_line.before.doctor import CHECKS
 from scripts.docs.__main__ import write_pages
+from scripts.docs.captures import DEMO
 from scripts.docs.parts import tree
 from scripts.docs.places import CAPTURES, ROOT
 from stacks.facts.card_speeds import ARTICLE_TFLOP, WORK_PER_PIXEL
@@ -28,6 +29,12 @@ def test_every_capture_is_shown() -> None:
     pages = "".join(page.read_text("utf-8") for page in PAGES)
     for capture in CAPTURES.glob("*.txt"):
         assert f'captured("{capture.stem}")' in pages
+
+
+def test_the_captured_demo_is_what_the_demo_runs() -> None:
+    script = re.sub(r"\\\n\s*", "", (ROOT / "scripts/demo").read_text("utf-8"))
+    options = DEMO.removeprefix("sd ").partition(' "')[0]
+    assert f'scripts/sd" {options} "$@"' in script
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
