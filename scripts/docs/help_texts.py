@@ -1,4 +1,4 @@
-"""What `sd --help` and `sd COMMAND --help` print."""
+"""What the commands print with `--help`."""
 
 from __future__ import annotations
 
