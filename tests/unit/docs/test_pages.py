@@ -17,6 +17,7 @@ from stacks.facts.card_speeds import ARTICLE_TFLOP, WORK_PER_PIXEL
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = "(?:benchmarks|demo_model|docs|scripts|stacks|tests|userdata)"
 LONGEST_LINE = 120
 LONGEST_CELL = 300
 
@@ -63,8 +64,14 @@ def test_no_cell_of_a_table_is_a_paragraph(page: Path) -> None:
             assert max(map(len, re.split(r"(?<!\\)\|", line))) <= LONGEST_CELL, line
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    for path in re.findall(rf"`({FOLDERS}/[\w./-]*)`", page.read_text("utf-8")):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
 def test_every_script_that_is_named_can_be_run() -> None:
-    for script in set(re.findall(r"\./(scripts/[a-z/]+)", README)):
+    for script in set(re.findall(r"\./(scripts/[a-z/-]+)", "".join(page.read_text("utf-8") for page in PAGES))):
         listed = subprocess.run(
             ["git", "ls-files", "--stage", script], cwd=ROOT, capture_output=True, text=True, check=True
         )
