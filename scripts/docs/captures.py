@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def captures(cloud: LocalCloud, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _run(cloud: LocalCloud, folder: Path, capture: Capture) -> str:
-    """The command behind a prompt, its output as a terminal breaks it, and its exit status where that is not 0."""
+    """The command behind a prompt, its output, and its exit status where that is not 0."""
     # Only what the checkout and the system bring: `sd doctor` looks for a program on the path.
     path = f"{ROOT}/.venv/bin:{ROOT}/node_modules/.bin:/usr/bin:/bin"
     # Without an activated environment there is no `sd` on the path, and what is there may be another checkout's.
@@ -113,9 +112,8 @@ def _run(cloud: LocalCloud, folder: Path, capture: Capture) -> str:
     printed = done.stdout
     for pattern, fixed in MADE_UP:
         printed = re.sub(pattern, fixed, printed)
-    lines = picked(printed.splitlines(), capture.shown)
-    broken = [part.rstrip() for line in lines for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]]
-    return "\n".join([f"$ {capture.command}", *broken, *status]) + "\n"
+    lines = [line.rstrip() for line in printed.splitlines()]
+    return "\n".join([f"$ {capture.command}", *picked(lines, capture.shown), *status]) + "\n"
 
 
 def picked(lines: list[str], shown: str) -> list[str]:

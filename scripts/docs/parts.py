@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 from demo_model.measuring.report import report
 from demo_model.world.vocabulary import vocabulary
-from scripts.docs.captures import picked
+from scripts.docs.captures import WIDTH, picked
 from scripts.docs.help_texts import help_texts
 from scripts.docs.parameters import common_parameters, parameter_table
 from scripts.docs.places import CAPTURES, ROOT
@@ -43,9 +44,13 @@ def fenced(text: str) -> str:
 
 
 def captured(name: str, shown: str = "") -> str:
-    """The terminal capture docs/captures/NAME.txt, or its command and the lines that match `shown`."""
+    """The terminal capture docs/captures/NAME.txt, or its command and the lines that match `shown`.
+
+    Long lines are broken as a terminal breaks them.
+    """
     command, *lines = (CAPTURES / f"{name}.txt").read_text("utf-8").splitlines()
-    return fenced("\n".join([command, *picked(lines, shown)]))
+    broken = (textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""] for line in picked(lines, shown))
+    return fenced("\n".join([command, *(part for line in broken for part in line)]))
 
 
 def phases() -> str:
