@@ -1,1 +1,1 @@
-"""What an image says of itself, and the versions of what drew it."""
+"""What an image says of itself: its record."""

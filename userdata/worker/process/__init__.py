@@ -1,1 +1,1 @@
-"""The worker's process: its settings, its environment, and what it imports and when."""
+"""The worker's process: its settings, its environment, its imports and its memory."""
