@@ -1,1 +1,1 @@
-"""Instances that really boot: systemd, cloud-init and the rendered user data in a container on this host."""
+"""Machines that really boot on this host: systemd-nspawn with systemd, cloud-init and the rendered user data."""
