@@ -11,6 +11,8 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.ssm.responses import SimpleSystemManagerResponse
 
+from scripts.local.aws.replaced import replaced
+
 
 @contextlib.contextmanager
 def permissions_enforced() -> Iterator[None]:
@@ -22,11 +24,10 @@ def permissions_enforced() -> Iterator[None]:
     before = settings.INITIAL_NO_AUTH_ACTION_COUNT
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     ActionAuthenticatorMixin.request_count = 0
-    SimpleSystemManagerResponse._determine_resource = _parameter_arn
     try:
-        yield
+        with replaced({(SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn}):
+            yield
     finally:
-        del SimpleSystemManagerResponse._determine_resource
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
 
 

@@ -163,16 +163,16 @@ class Machines:
         return terminate
 
     def _launch(self, instance: Any) -> None:
-        metadata = MetadataService(functools.partial(self._view_of, instance))
+        def view() -> InstanceView:
+            return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
+
+        metadata = MetadataService(view)
         ended = functools.partial(self._ended_by_itself, instance)
         machine = self._make(self._folder / instance.id, metadata, self._aws_endpoint, ended)
         with self._lock:
             self._machines[instance.id] = machine
             self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
         self._begin(instance, "pending", self._boot)
-
-    def _view_of(self, instance: Any) -> InstanceView:
-        return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
 
     def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
         _set_state(instance, state)
