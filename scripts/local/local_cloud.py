@@ -34,7 +34,7 @@ _only_one = threading.Lock()
 
 
 class LocalCloudError(RuntimeError):
-    """Why the local cloud could not do what was asked; a sentence for a person."""
+    """The local cloud could not do something. The message is a sentence for a person."""
 
 
 class LocalCloud:
@@ -88,7 +88,7 @@ class LocalCloud:
         return self.account.client(service)
 
     def bootstrap(self, remembered: Path = PLACE) -> None:
-        """Has the account as `cdk bootstrap` leaves it; see `bootstrap_stack`, whose place `remembered` is.
+        """Prepares the account as `cdk bootstrap` does. `remembered` is the folder of `bootstrap_stack`.
 
         Raises `LocalCloudError` with what the command printed when it fails.
         """

@@ -1,4 +1,4 @@
-"""What a bucket's policy says about a request."""
+"""Decides what a bucket's policy allows, without the statements that have conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.local.aws.replaced import replaced
 
 @contextlib.contextmanager
 def conditions_passed_over() -> Iterator[None]:
-    """Leaves statements with conditions out of account while the context lasts.
+    """Ignores a policy's statements with conditions while the context lasts.
 
     moto takes them as if they had none, so that "deny everything that does not come over TLS" denies everything.
     """

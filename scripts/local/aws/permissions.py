@@ -32,7 +32,7 @@ def permissions_enforced() -> Iterator[None]:
 
 
 def _parameter_arn(request: Any) -> str:
-    """What a request to Parameter Store is about, as moto asks its services for it."""
+    """The ARN that a request to Parameter Store names, in the form in which moto asks its services for it."""
     name = json.loads(request.body or "{}").get("Name")
     if not name:
         return "*"

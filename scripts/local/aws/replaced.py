@@ -1,4 +1,4 @@
-"""Puts our own in the place of moto's, for a while."""
+"""Replaces attributes of moto's classes for a while."""
 
 from __future__ import annotations
 

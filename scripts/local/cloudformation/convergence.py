@@ -1,4 +1,4 @@
-"""Brings the resources of a stack from what they are to what a template wants, and back when that fails."""
+"""Changes the resources of a stack to what a template wants, and back when that fails."""
 
 from __future__ import annotations
 

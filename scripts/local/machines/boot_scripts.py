@@ -1,4 +1,4 @@
-"""The part of cloud-init: fetches the user data at every boot and runs the script in it."""
+"""Does what cloud-init does: fetches the user data at every boot and runs the script in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BootScripts:
         self._environment = environment
 
     async def run(self) -> None:
-        """Runs what is to be run at this boot."""
+        """Runs the script, if the user data has one."""
         script = script_in(await asyncio.to_thread(self._fetch))
         if script is None:
             return

@@ -154,7 +154,7 @@ def check_own_commands(path: str) -> None:
 
 
 def tell(event: dict[str, str]) -> None:
-    """Tells the cloud."""
+    """Tells the cloud of an event."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()

@@ -179,7 +179,7 @@ class Machines:
         self._take_turn(instance, action)
 
     def _take_turn(self, instance: Any, action: Callable[[Any, Machine], None]) -> None:
-        """Runs an action in the background, after those that were asked for before."""
+        """Runs an action in the background, after the earlier actions of the same instance."""
         with self._lock:
             if not self._closed and instance.id in self._machines:
                 self._turns[instance.id].submit(self._logged, action, instance, self._machines[instance.id])
