@@ -83,7 +83,7 @@ class BootedMachine:
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
     def limit_memory(self, megabytes: int) -> None:
-        """Limits the memory of the machine's processes from the next start on. Raises `OSError` where the host cannot."""
+        """Limits the memory of the machine's processes from the next start on. Raises `OSError` where that fails."""
         self._group.limit_memory(megabytes)
 
     def serve(self, host: str, port: int, target: tuple[str, int]) -> Gateway:
