@@ -26,11 +26,9 @@ def start_imports() -> None:
 
 
 def _import() -> None:
-    # In the order in which an attempt imports them, so that no two threads wait for each other.
+    # What an attempt imports, by the same one import, so that no two threads wait for each other.
     with collector_at_rest(), contextlib.suppress(Exception):
         import_nothing_distributed()
         import_no_compiler()
         with remember_index():
-            import userdata.worker.compvis.drawing
-            import userdata.worker.drawing.drawing
-            import userdata.worker.run.equipment  # noqa: F401
+            import userdata.worker.run.make_drawing  # noqa: F401

@@ -73,7 +73,7 @@ class _Call:
         from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
         from userdata.worker.drawing.drawing import Drawing
         from userdata.worker.drawing.drawing_hooks import DrawingHooks
-        from userdata.worker.drawing.safety_checker import SafetyChecker
+        from userdata.worker.drawing.safety_classifier import SafetyClassifier
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
         for sentence in rounded_in_words(asked):
@@ -83,7 +83,7 @@ class _Call:
         tell_of_cut_prompts(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
-            flags_of = SafetyChecker(self._model.safety_checker, device=pipeline.device).flags
+            flags_of = SafetyClassifier(self._model.safety_checker, device=pipeline.device).flags
         elif find_model(self._job.model).safety_checker:
             logger.info("No safety checker is on this machine: the images are not looked at")
         Drawing(

@@ -20,7 +20,7 @@ from transformers import CLIPConfig
 
 from userdata.contract.compvis import LAYOUT
 from userdata.job.run_error import RunError
-from userdata.worker.drawing.safety_checker import WRAPPED
+from userdata.worker.drawing.safety_classifier import WRAPPED
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, open_pickle, shapes_of
 
 MODELS = Path(__file__).parents[2] / "models"

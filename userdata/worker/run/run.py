@@ -17,10 +17,12 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.attempt import Attempt
 from userdata.worker.run.ledger import Ledger
+from userdata.worker.run.limits import Limits
 from userdata.worker.run.max_spend import read_spending
-from userdata.worker.run.preparation import prepare_run
 from userdata.worker.run.progress import Progress, continued_status
+from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_log import RunLog
+from userdata.worker.run.run_request import read_run_request
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +55,15 @@ def do_run(
     log = RunLog(bucket, keys.log, settings.state_directory)
     reached: MaxSpendReached | None = None
     try:
-        preparation = prepare_run(bucket, parameters)
+        request = read_run_request(bucket, parameters)
     except RunError as error:
         return _refuse(error, settings, keys, bucket, found, log)
-    progress = _progress(settings, keys, bucket, found, images_total=len(preparation.requests))
+    progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
     try:
         ledger = Ledger(settings, bucket, keys, parameters)
-        spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
-        Attempt(settings, preparation, keys, bucket, progress, ledger, spending, stop).do()
+        limits = Limits(stop, read_spending(parameters, ledger, idle_seconds=idle_seconds))
+        files = RunFiles(keys, bucket, settings.state_directory)
+        Attempt(settings, request, files, progress, ledger, limits).do()
         outcome = Outcome.DONE
     except MaxSpendReached as error:
         logger.info("%s", error)

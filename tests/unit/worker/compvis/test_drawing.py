@@ -183,7 +183,7 @@ def test_at_a_limit_no_further_batch_is_drawn_and_the_last_one_is_kept_whole(mac
             raise MaxSpendReached(1, 0.9, next_usd=1.1)
 
     job = Job(engine="compvis", prompt="wait before 3", H=256, W=256, n_iter=2, n_samples=3)
-    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), before_batch=[not_a_second_one])
+    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), begin_batch=not_a_second_one)
     with pytest.raises(MaxSpendReached):
         draw(machine, job, hooks)
     assert saved == [0, 1, 2]

@@ -22,7 +22,7 @@ from userdata.worker.model.checkpoint import open_pickle
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.process.settings import Settings
-from userdata.worker.run.equipment import load_model
+from userdata.worker.run.make_drawing import load_model
 from userdata.worker.run.model_ahead import ModelAhead
 
 from .original_layout import original_layout

@@ -282,7 +282,7 @@ def test_report_carries_the_boot_and_the_cost(
     timeline.parent.mkdir(parents=True)
     phases = [{"phase": "driver", "started_at": "2026-01-01T00:00:01.000Z", "seconds": 2.5}]
     timeline.write_text(json.dumps({"schema": 1, "phases": phases}))
-    monkeypatch.setattr("userdata.worker.run.equipment.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
     deployed = parameters(Iterations="1", Samples="1", Steps="1", VolumeSize="100")
     do_run(settings.model_copy(update={"device": None}), deployed, threading.Event())
     report = _json(bucket, RunKeys(run_name(deployed)).report)
@@ -300,7 +300,7 @@ def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two attempts in one boot, the second cut short as the first was; then another machine does the rest."""
-    monkeypatch.setattr("userdata.worker.run.equipment.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
     deployed = parameters(Iterations="2", Samples="1", Steps="2", VolumeSize="100")
     keys = RunKeys(run_name(deployed))
     first = settings.model_copy(update={"device": None})
