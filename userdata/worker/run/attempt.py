@@ -88,7 +88,7 @@ class Attempt:
         for index in self._stock.on_disk:
             self._pictures.send(index)
         if self._stock.resumed:
-            logger.info("%d images are there from before, %d are missing", done, missing)
+            logger.info("%d images exist from an earlier attempt, %d are missing", done, missing)
 
     def _job_document(self) -> bytes:
         document = {"schema": 1, **self._request.job.model_dump()}

@@ -1,4 +1,4 @@
-"""The log of one run: a file with its resources in the state folder, uploaded now and then, and at the end."""
+"""Writes the log of one run to the state folder, and uploads it periodically and at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def log_format() -> logging.Formatter:
 
 
 class RunLog(logging.FileHandler):
-    """Everything that is logged between `__init__` and `close_and_upload`, after what the file holds already."""
+    """Writes all that is logged until `close_and_upload`, behind what earlier attempts logged."""
 
     def __init__(self, bucket: Bucket, key: str, folder: Path) -> None:
         self.path = folder / key
@@ -36,16 +36,16 @@ class RunLog(logging.FileHandler):
         logging.getLogger().addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record, and has it uploaded."""
+        """Writes `record`, and asks for an upload."""
         super().emit(record)
         self._publisher.changed()
 
     def tail(self) -> str:
-        """The last lines, as a failed run's status carries them."""
+        """The last lines, for the status of a failed run."""
         return log_tail(self.path.read_text("utf-8", errors="replace"))
 
     def close_and_upload(self) -> None:
-        """Ends the log. A failing upload is a warning: the log is not the result."""
+        """Ends the log. An upload that fails is a warning only, because the images do not depend on the log."""
         logging.getLogger().removeHandler(self)
         self.close()
         try:

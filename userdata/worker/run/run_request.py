@@ -62,7 +62,7 @@ def read_job(parameters: Mapping[str, Any]) -> Job:
 
 
 def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
-    """The image at `key`. Raises `RunError` when there is no such image, or when the object is no image."""
+    """The image at `key` in `bucket`. Raises `RunError` when there is no such object, or when it is no image."""
     try:
         content = bucket.get(key)
     except (BotoCoreError, ClientError) as error:
