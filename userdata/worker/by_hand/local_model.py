@@ -1,4 +1,4 @@
-"""The model for drawing by hand, on an instance or on any other machine."""
+"""Finds the model for drawing by hand, on an instance or on any other machine."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model on this machine: a folder, or one checkpoint. `name` is the catalogue's, None for any other.
+    """A model on this machine: a folder, or one checkpoint. `name` is the catalogue's, None for any other model.
 
-    `layout` is the folder of `userdata/models/` for a checkpoint, None to find out. `safety_checker` is the folder of
-    its weights, None where there are none.
+    `layout` is the folder of `userdata/models/` for a checkpoint, None to find out. `safety_checker` is the file of the
+    safety checker's weights, None when this machine has none.
     """
 
     place: Path
@@ -38,7 +38,7 @@ class LocalModel:
     safety_checker: Path | None = None
 
     def load(self, *, from_image: bool, precision: str) -> DiffusionPipeline:
-        """The model, on the GPU if there is one. Raises `RunError`."""
+        """The loaded model, on the GPU if this machine has one. Raises `RunError`."""
         device = choose_device(None if torch.cuda.is_available() else "cpu")
         return load_pipeline(self.place, layout=self.layout, device=device, from_image=from_image, precision=precision)
 
@@ -46,7 +46,7 @@ class LocalModel:
 def find_local_model(given: str) -> LocalModel:
     """The model that `given` names: a checkpoint, a folder, or a model that needs no download by its catalogue's name.
 
-    Empty stands for the one that the boot has put on this instance. Raises `RunError` when there is no such model.
+    Empty names the model that the boot has put on this instance. Raises `RunError` when there is no such model.
     """
     if not given:
         return _of_this_instance()
@@ -88,7 +88,7 @@ def _of_this_instance() -> LocalModel:
 
 
 def _boots_environment() -> Mapping[str, str]:
-    """What the boot has told the worker of its model; nothing on a machine that is no instance of ours."""
+    """What the boot has told the worker about its model; nothing on a machine that is no instance of ours."""
     return read_environment_file(Folders().model_environment)
 
 
