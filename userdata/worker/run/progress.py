@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
+from collections.abc import Callable
 
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status, utc_now
@@ -21,12 +23,15 @@ ESTIMATE_SECONDS = 5.0
 class Progress:
     """The status of one run. Any thread may change it."""
 
-    def __init__(self, bucket: Bucket, keys: RunKeys, status: Status) -> None:
+    def __init__(
+        self, bucket: Bucket, keys: RunKeys, status: Status, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._status = status
+        self._clock = clock
         self._lock = threading.Lock()
         self._finished: list[PhaseTime] = []
         self._began: tuple[str, str, float] | None = None
-        self._estimated_at = 0.0
+        self._estimated_at = -math.inf
         self._publisher = Publisher(bucket, keys.status, self._render, interval=STATUS_SECONDS)
 
     @property
@@ -38,7 +43,7 @@ class Progress:
         """Ends the phase under way, and begins the next one."""
         with self._lock:
             self._finished.extend(self._under_way())
-            self._began = (phase, utc_now(), time.monotonic())
+            self._began = (phase, utc_now(), self._clock())
             self._status.phase = phase
             self._status.eta_seconds = None
             self._status.error = None
@@ -72,8 +77,8 @@ class Progress:
         """Tells in how many seconds the last image is expected."""
         with self._lock:
             self._status.eta_seconds = round(eta_seconds, 1)
-        if time.monotonic() - self._estimated_at >= ESTIMATE_SECONDS:
-            self._estimated_at = time.monotonic()
+        if self._clock() - self._estimated_at >= ESTIMATE_SECONDS:
+            self._estimated_at = self._clock()
             self._publisher.changed()
 
     def fail(self, failure: Failure) -> None:
@@ -109,7 +114,7 @@ class Progress:
         if self._began is None:
             return []
         phase, started_at, began = self._began
-        return [PhaseTime(phase=phase, started_at=started_at, seconds=round(time.monotonic() - began, 3))]
+        return [PhaseTime(phase=phase, started_at=started_at, seconds=round(self._clock() - began, 3))]
 
 
 def continued_status(found: bytes | None, *, run_id: str, instance_id: str, images_total: int) -> Status:
