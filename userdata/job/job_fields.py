@@ -48,7 +48,7 @@ class JobFields(BaseModel):
         512,
         name="Height",
         models_own=True,
-        description="Height of the images in pixels; with InitImage and no Width either, the image's own.",
+        description="Height of the images in pixels. With InitImage and no Width either: the image's own.",
         note=ROUNDED,
         ge=SHORTEST_EDGE,
         le=LONGEST_EDGE,
@@ -57,7 +57,7 @@ class JobFields(BaseModel):
         640,
         name="Width",
         models_own=True,
-        description="Width of the images in pixels; with InitImage and no Height either, the image's own.",
+        description="Width of the images in pixels. With InitImage and no Height either: the image's own.",
         example=512,
         note=ROUNDED,
         ge=SHORTEST_EDGE,
@@ -97,7 +97,8 @@ class JobFields(BaseModel):
     seed: int = parameter(
         42,
         name="Seed",
-        description="Seed of the first image; image k has seed Seed + k (with Engine=compvis: of the whole run).",
+        description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
+        "whole run.",
         ge=0,
         le=SEEDS - 1,
     )
@@ -119,20 +120,21 @@ class JobFields(BaseModel):
     fixed_code: Switch = parameter(
         "off",
         name="FixedCode",
-        description="Whether every batch of Samples images starts from the same noise: image k has seed Seed + k "
+        description="Whether every batch of Samples images starts from the same noise. Image k then has seed Seed + k "
         "modulo Samples.",
         flag=True,
     )
     precision: Precision = parameter(
         "autocast",
         name="Precision",
-        description="autocast computes in half precision on a GPU, full in single precision, which is slower.",
+        description="autocast computes in half precision on a GPU, full in single, which is slower.",
     )
     model: str = parameter(
         "stable-diffusion-v1-5",
         name="Model",
-        description="The model: a name of userdata/models.json, or a checkpoint by where it lies, on the Hugging Face "
-        "hub or in S3 (docs/models.md); an XL checkpoint of your own wants Height and Width 1024.",
+        description="The model: a name of the catalogue, or the place of a checkpoint of your own. The catalogue is "
+        "userdata/models.json; the place is on the Hugging Face hub or in S3 (docs/models.md). An XL checkpoint of "
+        "your own wants Height and Width 1024.",
         rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors or .ckpt file as hf:owner/name/file or "
         "s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
         max_length=LONGEST_NAME,
@@ -141,7 +143,7 @@ class JobFields(BaseModel):
     init_img: str = parameter(
         "",
         name="InitImage",
-        description="Key of an image in the results bucket to start from (image to image); empty for text to image.",
+        description="Key of an image in the results bucket to start from. Empty: text to image.",
         rule="empty, or the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png",
         max_length=LONGEST_KEY,
         pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
@@ -149,8 +151,8 @@ class JobFields(BaseModel):
     from_file: str = parameter(
         "",
         name="PromptFile",
-        description="Key of a text file in the results bucket with a prompt on each line, which may have options of "
-        "its own (docs/options.md); it takes the place of Prompt, and each line is drawn Iterations times.",
+        description="Key of a text file in the results bucket with a prompt on each line. A line may have options of "
+        "its own (docs/options.md). The file takes the place of Prompt, and each line is drawn Iterations times.",
         rule="empty, or the key of a .txt file in the results bucket, for example inputs/prompts.txt",
         max_length=LONGEST_KEY,
         pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.[tT][xX][tT]$",
@@ -180,7 +182,7 @@ class JobFields(BaseModel):
     engine: Engine = parameter(
         "diffusers",
         name="Engine",
-        description="What draws: diffusers, or compvis for the original txt2img.py and img2img.py (docs/models.md).",
+        description="What draws: diffusers, or compvis for the original scripts (docs/models.md).",
     )
     lora: str = parameter(
         "",
@@ -194,13 +196,13 @@ class JobFields(BaseModel):
     safety_checker: SafetyChecker = parameter(
         "mark",
         name="SafetyChecker",
-        description="What becomes of an image that the safety checker flags: mark keeps it and says so, withhold puts "
-        "a grey picture in its place and says so; off looks at none.",
+        description="What becomes of an image that the safety checker flags. mark keeps the image and says so; "
+        "withhold puts a grey picture in its place and says so; off looks at no image.",
     )
     watermark: Switch = parameter(
         "off",
         name="Watermark",
-        description="Whether images get the original scripts' invisible watermark, the text StableDiffusionV1.",
+        description="Whether images get the original scripts' invisible watermark. Its text is StableDiffusionV1.",
     )
     run_id: str = parameter(
         "",
