@@ -44,13 +44,10 @@ def load_pipeline(
     _quieten_libraries()
     index = folder / "model_index.json"
     checkpoint = None if index.exists() else checkpoint_in(folder)
-    if checkpoint:
-        found = layout_of(checkpoint, shapes_of(checkpoint))
-        layout = layout or found
     try:
         pipeline = (
             _load_checkpoint(checkpoint, layout, device, precision, tensors)
-            if checkpoint and layout
+            if checkpoint
             else _load_folder(folder, index, device, precision)
         )
     except RunError:
@@ -80,12 +77,13 @@ def load_pipeline(
 
 
 def _load_checkpoint(
-    checkpoint: Path, layout: str, device: torch.device, precision: str, tensors: Tensors | None
+    checkpoint: Path, layout: str | None, device: torch.device, precision: str, tensors: Tensors | None
 ) -> DiffusionPipeline:
+    found = layout_of(checkpoint, shapes_of(checkpoint))  # refuses what is no checkpoint, with a known layout too
     dtype = choose_dtype(device, precision)
     return load_single_file(
         tensors or read_tensors(checkpoint, device=device, dtype=dtype),
-        configuration=LAYOUTS / layout,
+        configuration=LAYOUTS / (layout or found),
         tokenizer=TOKENIZER,
         dtype=dtype,
         device=device,

@@ -61,7 +61,8 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            self._files.bucket.put(keys.job, self._job_document())
+            document = {"schema": 1, **self._request.job.model_dump()}
+            self._files.bucket.put(keys.job, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
             if self._stock.missing:
                 self._draw(self._stock.missing)
             self._progress.enter("uploading")
@@ -82,17 +83,13 @@ class Attempt:
 
     def _take_stock(self) -> None:
         """Counts the images in the bucket, and sends those that are on the disk only."""
-        self._stock = take_stock(self._files, self._request.images)
-        done, missing = len(self._request.images) - len(self._stock.missing), len(self._stock.missing)
-        self._progress.count(done=len(self._stock.in_bucket))
-        for index in self._stock.on_disk:
+        self._stock = stock = take_stock(self._files, self._request.images)
+        self._progress.count(done=len(stock.in_bucket))
+        for index in stock.on_disk:
             self._pictures.send(index)
-        if self._stock.resumed:
-            logger.info("%d images exist from an earlier attempt, %d are missing", done, missing)
-
-    def _job_document(self) -> bytes:
-        document = {"schema": 1, **self._request.job.model_dump()}
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+        if stock.resumed:
+            done = len(stock.in_bucket) + len(stock.on_disk)
+            logger.info("%d images exist from an earlier attempt, %d are missing", done, len(stock.missing))
 
     def _draw(self, missing: Sequence[ImageRequest]) -> None:
         self._limits.before_model()
