@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-CATALOGUE = Path(__file__).parent.parent / "models.json"
-SAFETY_CHECKER = Path(__file__).parent.parent / "safety-checker.json"
+from userdata.contract.bundle import BUNDLE
+
 HUB = "https://huggingface.co"
 LONGEST_NAME = 160
 
@@ -110,7 +110,7 @@ class Model:
         return f"{HUB}/{self.repository}/resolve/{self.revision}/{path}"
 
 
-def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
+def read_catalogue(path: Path = BUNDLE.catalogue) -> Dict[str, Model]:
     """Every model of the catalogue by its name, in the order of the file."""
     entries = json.loads(path.read_text("utf-8"))
     return {name: _listed(name, entry) for name, entry in entries.items()}
@@ -118,11 +118,11 @@ def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
 
 def safety_checker() -> Model:
     """The safety checker, as far as it is to be downloaded."""
-    (checker,) = read_catalogue(SAFETY_CHECKER).values()
+    (checker,) = read_catalogue(BUNDLE.safety_checker).values()
     return checker
 
 
-def find_model(name: str, path: Path = CATALOGUE) -> Model:
+def find_model(name: str, path: Path = BUNDLE.catalogue) -> Model:
     """The model called `name`: one of the catalogue, or somebody's own. Raises `KeyError` when it is neither."""
     listed = read_catalogue(path)
     if name in listed:
@@ -135,7 +135,7 @@ def find_model(name: str, path: Path = CATALOGUE) -> Model:
     raise KeyError(name)
 
 
-def usual_model(layout: str, path: Path = CATALOGUE) -> Model:
+def usual_model(layout: str, path: Path = BUNDLE.catalogue) -> Model:
     """The model of the catalogue that somebody's own checkpoint of `layout` is taken for: the one of the largest size.
 
     Raises `ValueError` when the catalogue has none of that layout.

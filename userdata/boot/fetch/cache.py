@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.download import put_in_place
 from userdata.boot.fetch.packed_folder import MANIFEST, folder_fingerprint, pack_folder, unpack_folder
 from userdata.boot.machine.file_hash import sha256_of
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.atomic_file import put_in_place, write_atomically
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,4 @@ def read_notes(notes: Path) -> List[Entry]:
 
 def write_notes(notes: Path, entries: List[Entry]) -> None:
     """Replaces the notes, in one step."""
-    notes.parent.mkdir(parents=True, exist_ok=True)
-    new = notes.with_name(notes.name + ".new")
-    new.write_text(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n", "utf-8")
-    new.replace(notes)
+    write_atomically(notes, (json.dumps([asdict(entry) for entry in entries], indent=2) + "\n").encode())

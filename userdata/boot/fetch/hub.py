@@ -15,6 +15,7 @@ from typing import IO, Any, Mapping, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.download import Manner, Pinned, refused, request_headers
+from userdata.boot.fetch.passing_error import PassingError, code_passes
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import HUB
 
@@ -24,10 +25,6 @@ MOST_REDIRECTS = 5
 
 class UnreachableError(StepError):
     """The hub did not answer, so that nothing is known."""
-
-
-class _PassingError(Exception):
-    """Something that passes: the network, or a busy server."""
 
 
 def pin_hub_file(
@@ -42,8 +39,8 @@ def pin_hub_file(
     page = f"{HUB}/{repository}"
     url = f"{hub}/{repository}/resolve/{revision}/{path}"
     try:
-        final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=_PassingError)
-    except _PassingError as error:
+        final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=PassingError)
+    except PassingError as error:
         raise UnreachableError(
             f"The hub could not be asked about {url}: {error}. Check the network, then start the instance again."
         ) from error
@@ -74,7 +71,7 @@ def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple
                 return url, dict(error.headers.items())
             url = moved
         except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(str(getattr(error, "reason", None) or error)) from error
+            raise PassingError(str(getattr(error, "reason", None) or error)) from error
     raise StepError(f"{url} leads round in circles. Check the name of the repository.")
 
 
@@ -88,8 +85,8 @@ def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: 
         return location
     if error.code in (401, 403):
         raise StepError(refused(url, error.code, page=page, token=token))
-    if error.code in (408, 425, 429) or error.code >= 500:
-        raise _PassingError(f"it answered {error.code}")
+    if code_passes(error.code):
+        raise PassingError(f"it answered {error.code}")
     raise StepError(f"{url} answered {error.code} ({error.reason}): there is no such file. See {page}.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import logging
 import os
 import signal
 import subprocess
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Deque, Mapping, Optional, Sequence
 
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.log_lines import log_output
 
-logger = logging.getLogger(__name__)
 LAST_LINES = 5
 
 
@@ -76,8 +75,9 @@ def run_logged(
     out_of_time = threading.Event()
     timer = threading.Timer(seconds, _end_group, (process, out_of_time))
     timer.start()
+    last: Deque[str] = collections.deque(maxlen=LAST_LINES)
     try:
-        last = _log_lines(process)
+        log_output(process.stdout or (), last)
         process.wait()
     finally:
         timer.cancel()
@@ -85,17 +85,6 @@ def run_logged(
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
-
-
-def _log_lines(process: subprocess.Popen[bytes]) -> Deque[str]:
-    last: Deque[str] = collections.deque(maxlen=LAST_LINES)
-    # As bytes: text mode would take every step of a progress bar for a line. What it showed last is what a log needs.
-    for line in process.stdout or ():
-        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
-        if shown:
-            last.append(shown)
-            logger.info("  %s", shown)
-    return last
 
 
 def _end_group(process: subprocess.Popen[bytes], out_of_time: threading.Event) -> None:

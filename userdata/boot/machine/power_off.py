@@ -7,7 +7,6 @@ import logging
 from userdata.boot.machine.commands import CommandError, answer_of
 
 logger = logging.getLogger(__name__)
-KEEP = "keep"
 
 
 def power_off(why: str) -> None:

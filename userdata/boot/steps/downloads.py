@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
-from userdata.boot.fetch.cache import Cache
 from userdata.boot.fetch.download import Manner, Pinned, download, part_of, write_stamp
+from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.own_file import provide_own_file
 from userdata.boot.steps.secret import read_secret
 from userdata.contract.catalogue import HUB, File, Model
@@ -16,22 +16,15 @@ from userdata.contract.layout import CACHE
 class Downloads:
     """Where weights come from: the hub or the mirror in its place, with the rights of a token, and the cache.
 
-    `settings` are the machine's; `SD_WEIGHTS_URL` names a mirror. `hub_token` is the name of a parameter of Parameter
-    Store, or empty; it is read when a file is fetched, once, and never kept.
+    The machine's setting `SD_WEIGHTS_URL` names a mirror. The parameter `HubToken` is the name of a parameter of
+    Parameter Store, or empty; the token is read when a file is fetched, once, and never kept.
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, str],
-        *,
-        hub_token: str = "",
-        cache: Optional[Cache] = None,
-        manner: Optional[Manner] = None,
-    ) -> None:
-        self.hub = (settings.get("SD_WEIGHTS_URL") or HUB).rstrip("/")
-        self._token_name = hub_token
+    def __init__(self, machine: Machine, *, manner: Optional[Manner] = None) -> None:
+        self.hub = (machine.settings.get("SD_WEIGHTS_URL") or HUB).rstrip("/")
+        self._token_name = machine.parameters.get("HubToken", "")
         self._token: Optional[str] = None
-        self._cache = cache
+        self._cache = machine.cache
         self._manner = manner
 
     def token(self) -> Optional[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import numpy
 import torch
 from PIL import Image
 
+from userdata.contract.log_lines import log_output
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import fit_image
 from userdata.job.job import Job
@@ -29,9 +29,6 @@ from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.process.settings import Settings
-
-# The progress bars lie one above the other in a terminal, and move its cursor up.
-CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -75,26 +72,22 @@ class CompvisDrawing:
             raise RunError("The original scripts were not fetched by the boot. Start the instance again.")
         checkpoint = prepare_folder(self._folder, settings.model_folder)
         shutil.rmtree(self._outdir, ignore_errors=True)
+        initial_image = self._folder / "initial-image.png" if self._initial_image else None
+        if self._initial_image and initial_image:
+            # The original takes the image's own size, and knows no other.
+            fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(initial_image)
         words = command(
             self._job,
             python=settings.compvis_python,
             repository=settings.compvis_repository,
             checkpoint=checkpoint,
             outdir=self._outdir,
-            initial_image=self._write_initial_image(),
+            initial_image=initial_image,
         )
         self._hooks.begin_batch()
         self._last_at = time.monotonic()
         self._run(words, settings.compvis_repository)
         shutil.rmtree(self._outdir, ignore_errors=True)
-
-    def _write_initial_image(self) -> Path | None:
-        if self._initial_image is None:
-            return None
-        file = self._folder / "initial-image.png"
-        # The original takes the image's own size, and knows no other.
-        fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(file)
-        return file
 
     def _run(self, words: Sequence[str], repository: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(repository), "TRANSFORMERS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
@@ -108,7 +101,7 @@ class CompvisDrawing:
             start_new_session=True,
         )
         said: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-        reader = threading.Thread(target=_log_lines, args=(process, said), name="compvis", daemon=True)
+        reader = threading.Thread(target=log_output, args=(process.stdout, said), name="compvis", daemon=True)
         reader.start()
         try:
             while process.poll() is None:
@@ -162,14 +155,6 @@ def _is_whole(file: Path) -> bool:
     except (OSError, SyntaxError):  # Pillow's words for a chunk that is cut off
         return False
     return True
-
-
-def _log_lines(process: subprocess.Popen[bytes], said: collections.deque[str]) -> None:
-    for line in process.stdout or ():
-        shown = CURSOR.sub("", line.decode("utf-8", "replace")).rstrip().rsplit("\r", 1)[-1]
-        if shown:
-            said.append(shown)
-            logger.info("  %s", shown)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -18,12 +18,12 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from safetensors.torch import load_file
 from transformers import CLIPConfig
 
+from userdata.contract.bundle import BUNDLE
 from userdata.contract.compvis import LAYOUT
 from userdata.job.run_error import RunError
 from userdata.worker.drawing.safety_checker import WRAPPED
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, open_pickle, shapes_of
 
-MODELS = Path(__file__).parents[2] / "models"
 CLIP = "openai/clip-vit-large-patch14"
 CHECKER = "CompVis/stable-diffusion-safety-checker"
 TEXT_ENCODER = "cond_stage_model.transformer."
@@ -59,8 +59,8 @@ def prepare_folder(folder: Path, model_folder: Path) -> Path:
 
 
 def _write_clip(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    shutil.copytree(MODELS / LAYOUT / "tokenizer", folder)
-    shutil.copy(MODELS / LAYOUT / "text_encoder/config.json", folder / "config.json")
+    shutil.copytree(BUNDLE.tokenizer, folder)
+    shutil.copy(BUNDLE.models / LAYOUT / "text_encoder/config.json", folder / "config.json")
     weights = {
         name.removeprefix(TEXT_ENCODER): tensor.clone()
         for name, tensor in tensors.items()

@@ -2,14 +2,10 @@
 
 The library of that name copies its tensors one by one. Each of a thousand copies then waits for Python's interpreter,
 with which another thread imports meanwhile, and for its turn on the device: twice as long as the bytes take.
-
-The format (https://github.com/huggingface/safetensors#format): 8 bytes with the header's length, little end first; the
-header, a JSON object of each tensor's type, shape, and place among what follows; and that, the tensors' bytes.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +13,10 @@ from typing import Any
 
 import torch
 
+from userdata.contract.safetensors_header import read_header
+
 # As much memory of the device is needed beside the tensors.
 PIECE_BYTES = 2**28
-# The library's own limit.
-LONGEST_HEADER = 100_000_000
 DTYPES = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -54,14 +50,9 @@ def read_safetensors(
     They are parts of larger ones: who keeps one, keeps up to `PIECE_BYTES`, or on the CPU the mapped file. Raises
     `OSError`, and `ValueError`, `KeyError`, `TypeError` or `RuntimeError` for a file that is broken.
     """
-    with file.open("rb") as content:
-        length = int.from_bytes(content.read(8), "little")
-        if length > LONGEST_HEADER:
-            raise ValueError("the header is too long")
-        header: dict[str, Any] = json.loads(content.read(length))
-        begin = content.tell()
+    header, begin = read_header(file)
     mapped = torch.from_file(str(file), shared=False, size=file.stat().st_size, dtype=torch.uint8)[begin:]
-    entries = [_entry(name, told) for name, told in header.items() if name != "__metadata__" and wanted(name)]
+    entries = [_entry(name, told) for name, told in header.items() if wanted(name)]
     for piece in _pieces(sorted(entries, key=lambda entry: entry.begin)):
         first = piece[0].begin
         there = mapped[first : piece[-1].end].to(device)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps import compvis
 from userdata.boot.steps.compvis import provide_compvis
-from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
 ONCE = Patience(attempts=1)
@@ -38,7 +38,7 @@ def original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def provide(tmp_path: Path, url: str) -> compvis.Original:
     settings = {"SD_COMPVIS_URL": url, "SD_COMPVIS_PYTHON": sys.executable}
-    return provide_compvis(Folders(str(tmp_path / "machine")), settings, patience=ONCE)
+    return provide_compvis(given_machine(tmp_path / "machine", settings), patience=ONCE)
 
 
 def test_the_pinned_commit_is_fetched_and_only_once(tmp_path: Path, original: Path) -> None:
