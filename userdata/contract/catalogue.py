@@ -140,7 +140,8 @@ def usual_model(layout: str, path: Path = BUNDLE.catalogue) -> Model:
 
     Raises `ValueError` when the catalogue has none of that layout.
     """
-    return max((model for model in read_catalogue(path).values() if model.layout == layout), key=_native_size)
+    listed = read_catalogue(path).values()
+    return max((model for model in listed if model.layout == layout), key=lambda model: model.native_size)
 
 
 def hub_parts(reference: str) -> Tuple[str, str, str]:
@@ -154,10 +155,6 @@ def lora_parts(lora: str) -> Tuple[str, float]:
     """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
     place, colon, weight = lora.rpartition(":")
     return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
-
-
-def _native_size(model: Model) -> int:
-    return model.native_size
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:
