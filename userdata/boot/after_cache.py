@@ -1,4 +1,4 @@
-"""Runs when sd-cache.service has ended, however it ended: powers the machine off, which waited for the cache."""
+"""Runs when sd-cache.service has ended, however it ended: powers off the machine, which has waited for the cache."""
 
 from __future__ import annotations
 

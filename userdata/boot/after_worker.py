@@ -1,4 +1,4 @@
-"""`python3 -m userdata.boot.after_worker`: decides what becomes of the machine when its worker has ended.
+"""`python3 -m userdata.boot.after_worker`: decides whether the machine powers off when its worker has ended.
 
 systemd runs it as the unit's `ExecStopPost` and says how the worker ended in `SERVICE_RESULT`, `EXIT_CODE` and
 `EXIT_STATUS` (systemd.exec(5)).
@@ -27,8 +27,8 @@ from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
-# systemd ends this after the unit's TimeoutStopSec, and with it the power-off that is still to come: a bucket that does
-# not answer must not use that time up.
+# systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not use
+# that time up.
 GOING_DOWN_SECONDS = 20
 TELLING_SECONDS = 60.0
 
@@ -44,7 +44,7 @@ class Ending(Enum):
 def ending_of(variables: Mapping[str, str], *, going_down: bool = False) -> Ending:
     """How the worker ended, by systemd's variables; `going_down` says that the machine is being shut down.
 
-    A worker that needed longer than systemd waits at a shutdown was interrupted; it did not fail.
+    A worker that systemd killed at a shutdown, because the worker needed longer than systemd waits, did not fail.
     """
     result = variables.get("SERVICE_RESULT", "")
     code = variables.get("EXIT_CODE", "")

@@ -1,4 +1,4 @@
-"""Keeps what this machine had to fetch and build for the next one: the main process of sd-cache.service."""
+"""Writes what this machine had to fetch and build to the cache: the main process of sd-cache.service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def save_cache(folders: Folders, bucket: Bucket) -> None:
-    """Writes every entry that the bucket may lack; one that cannot be written is tried again after the next run."""
+    """Writes every entry that the bucket may lack. What cannot be written is tried again after the next run."""
     entries = read_notes(folders.cache_notes)
     for entry in entries:
         if not entry.wanted:

@@ -1,4 +1,4 @@
-"""The boot, step by step. Every step finds out by itself whether there is anything to do."""
+"""The boot, step by step. Each step finds out by itself whether anything is to be done."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _find_run(phases: Phases, machine: Machine) -> None:
 
 
 def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Optional[Path]) -> Path:
-    """Provides what the worker needs and hands it over; gives the worker's interpreter, which `found` may be."""
+    """Provides what the worker draws with and hands it over. Returns the worker's interpreter."""
     with phases.phase("driver"):
         wait_for_driver(machine)
     with phases.phase("environment", machine.cache):

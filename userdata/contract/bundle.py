@@ -29,5 +29,5 @@ class Bundle:
         return self.root / f"{name}.service"
 
 
-# The one that this code is a part of.
+# The bundle that this module belongs to.
 BUNDLE = Bundle(Path(__file__).parents[1])

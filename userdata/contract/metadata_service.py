@@ -1,4 +1,4 @@
-"""Asks the instance's metadata service, by its version 2 alone: with a token.
+"""Asks the instance's metadata service, always with a token (version 2).
 
 Rejected, for the worker: botocore's `IMDSFetcher`. It asks for a path other than the credentials' and the region's only
 by private methods (`_fetch_metadata_token`, `_get_request`). It asks without a token, as version 1, when the token does
@@ -20,7 +20,7 @@ UNAUTHORIZED = 401
 
 
 class NoAnswerError(Exception):
-    """The service did not answer, or has nothing at that path."""
+    """The metadata service did not answer, or has nothing at that path."""
 
 
 class MetadataService:

@@ -1,4 +1,4 @@
-"""How often and after which pauses something is tried again."""
+"""Repeats an action that fails, with growing pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `status.json` says: one document, rewritten as a run goes on. Standard library only: the boot writes it too."""
+"""The document `status.json`, which boot and worker rewrite as a run goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the boot tells the worker: each variable's name, its writer and its reader stand here once.
+"""The variables that the boot tells the worker: name, writer and reader of each stand here once.
 
 The boot writes two files. `worker.env` holds what is known when the worker is started, ahead of its model; `model.env`
 follows when everything that the worker draws with is ready.

@@ -1,7 +1,7 @@
-"""The results bucket, as far as a boot needs it: texts and files, through the `aws` command.
+"""Texts and files of a bucket, through the `aws` command.
 
-The command knows credentials, signing, endpoints and their errors, and moves a large file in parallel ranges, each of
-which it tries again; the standard library knows none of that, and the environment with boto3 does not exist yet.
+The command knows credentials, signing, endpoints and their errors. It moves a large file in parallel ranges and tries
+each of them again. The standard library does none of that, and the environment with boto3 does not exist yet.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None)
 
 
 def part_of(destination: Path) -> Path:
-    """Where a download of `destination` keeps what it has of it."""
+    """The file in which a download of `destination` collects its bytes."""
     return destination.with_name(destination.name + ".part")
 
 
@@ -130,7 +130,7 @@ class _Download:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _fetch_whole(self) -> None:
-        """Fetches until the part is complete; only attempts without progress count, so that any loop ends."""
+        """Fetches until the part is complete. Only attempts without progress count, so that every loop ends."""
         pauses = self.manner.patience.pauses()
         furthest = self._size()
         while True:
@@ -258,7 +258,7 @@ def request_headers(token: Optional[str]) -> Dict[str, str]:
 
 
 def refused(url: str, code: int, *, page: Optional[str], token: Optional[str]) -> str:
-    """What to do about an answer of 401 or 403, which the hub also gives for a repository that is not there."""
+    """What to do about an answer of 401 or 403. The hub also gives that answer for a repository that does not exist."""
     account = (
         "with the account of HubToken's token" if token else "and give the name of that account's token as HubToken"
     )

@@ -1,4 +1,4 @@
-"""Asks the Hugging Face hub what a file is before it is fetched: for the files that nothing else vouches for.
+"""Asks the Hugging Face hub for the hash and the size of a file that the catalogue does not know.
 
 The hub keeps large files by their SHA-256 and states it, with the size, in the answer to a request for the headers:
 `X-Linked-Etag` and `X-Linked-Size`, and the commit in `X-Repo-Commit`. `huggingface_hub` relies on the same three.
@@ -57,7 +57,7 @@ def pin_hub_file(
 
 
 def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Mapping[str, str]]:
-    """The address and the headers of the answer that describes the file; what renamed repositories say is followed."""
+    """The address and the headers of the answer that describes the file; a renamed repository is followed."""
     opener = urllib.request.build_opener(_StaysHere)
     for _ in range(MOST_REDIRECTS):
         request = urllib.request.Request(url, headers=request_headers(token), method="HEAD")  # noqa: S310
@@ -91,7 +91,7 @@ def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: 
 
 
 class _StaysHere(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: the answer that redirects is the one that says what the file is."""
+    """Follows no redirect, because the answer that redirects is the one that describes the file."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str

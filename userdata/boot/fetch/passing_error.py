@@ -1,4 +1,4 @@
-"""What passes by itself when a file is fetched: the network, or a busy server."""
+"""Errors that pass by themselves while a file is fetched: the network is away, or the server is busy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Optional
 
 
 class PassingError(Exception):
-    """Something that passes. `after_seconds` is when the server said to come back, None where it did not say."""
+    """An error that passes by itself. `after_seconds` is when the server says to come back, None if it says nothing."""
 
     def __init__(self, message: str, after_seconds: Optional[float] = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Runs other programs: each has a time-out, and what it says reaches the log or the caller."""
+"""Runs other programs, each with a time-out. Their output reaches the log or the caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAST_LINES = 5
 
 
 class CommandError(StepError):
-    """A program ended with an error or ran out of time. `output` is the last that it said."""
+    """A program ended with an error or ran out of time. `output` is the end of what it printed."""
 
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)

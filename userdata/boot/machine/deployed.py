@@ -1,4 +1,4 @@
-"""What was deployed to this machine, for those who end it."""
+"""The deployed parameters, for the modules that power the machine off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEEP = "keep"
 
 
 def deployed_parameters(folders: Folders) -> Dict[str, str]:
-    """The parameters that the machine runs for; none, and a word in the log, where they cannot be read."""
+    """The deployed parameters; none, and an error in the log, when they cannot be read."""
     try:
         return read_parameters(folders.parameters)
     except (OSError, ValueError) as error:

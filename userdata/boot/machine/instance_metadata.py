@@ -35,7 +35,7 @@ def read_instance(endpoint: Optional[str] = None, *, patience: Optional[Patience
             instance_id=service.get("instance-id"),
             instance_type=service.get("instance-type"),
             region=service.get("placement/region"),
-            # What it is billed as: every other life cycle has the on-demand price, or one that was paid before.
+            # As the instance is billed: every other life cycle has the on-demand price, or was paid before.
             life_cycle="spot" if spot else "on-demand",
         )
 

@@ -9,8 +9,8 @@
 | `SD_COMPVIS_URL` | a mirror of https://github.com/CompVis/stable-diffusion |
 | `SD_COMPVIS_PYTHON` | the interpreter for the original scripts, instead of an environment that the boot builds |
 
-Everything else in it reaches the programs that the boot starts as environment variables, for example `PIP_INDEX_URL`,
-`CONDA_CHANNEL_ALIAS` or `AWS_ENDPOINT_URL`. The hashes of what comes from a mirror are checked all the same.
+Every other line reaches the programs that the boot starts as environment variables, for example `PIP_INDEX_URL`,
+`CONDA_CHANNEL_ALIAS` or `AWS_ENDPOINT_URL`. Files from a mirror are checked against the same hashes.
 """
 
 from __future__ import annotations

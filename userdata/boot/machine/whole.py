@@ -1,4 +1,4 @@
-"""Marks a folder as finished: one that an interrupted boot has left is not taken for whole."""
+"""Marks a folder as finished, so that a folder from an interrupted boot is not taken for whole."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def is_whole(folder: Path, made_of: str) -> bool:
 
 
 def mark_whole(folder: Path, made_of: str) -> None:
-    """Vouches for `folder`."""
+    """Marks `folder` as finished, made of what has the hash `made_of`."""
     (folder / MARK).write_text(made_of + "\n", "ascii")

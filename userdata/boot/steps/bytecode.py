@@ -1,4 +1,4 @@
-"""Keeps for the worker what Python would find out anew at each start: the worker may not write to the bundle itself."""
+"""Writes bytecode and an index for faster starts of the worker, because the worker itself may not write them."""
 
 from __future__ import annotations
 

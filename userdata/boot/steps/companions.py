@@ -1,4 +1,4 @@
-"""Provides what a job draws with beside its model: a LoRA, and the safety checker."""
+"""Provides the files that a job needs beside its model: a LoRA, and the safety checker."""
 
 from __future__ import annotations
 

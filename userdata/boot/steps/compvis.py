@@ -1,7 +1,7 @@
 """Provides the original scripts: CompVis's repository at one commit, and the environment that they run in.
 
-A commit's name is a hash over all its files, which git checks as it receives them: no other pin is needed. The
-environment lies beside the worker's, which has the same name `ldm`; it is not kept in the cache.
+A commit's name is a hash over all its files, and git checks them as it receives them: no other pin is needed. The
+scripts' environment has the name of the worker's, `ldm`, and a folder of its own. The cache does not keep it.
 """
 
 from __future__ import annotations

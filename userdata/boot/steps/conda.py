@@ -23,7 +23,7 @@ VERSION = "26.3.2-3"
 # spack/spack-packages, repos/spack_repo/builtin/packages/miniforge3/package.py (Linux-x86_64).
 SHA256 = "848194851a98903134187fbb4ab50efe87b003e0c0f808f97644b7524a62bf2c"
 INSTALL_SECONDS = 900
-# As an interpreter's words: how packages are installed in the environments, where nobody can answer a question.
+# An interpreter's arguments that install packages without a question to a person.
 PIP_INSTALL = (
     *("-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
     *("--progress-bar", "off", "--retries", "10"),

@@ -1,4 +1,4 @@
-"""Where weights come from: the catalogue's files and other people's, with the rights and the cache that a boot has."""
+"""Fetches weights, the catalogue's and a person's own, from the cache or from their source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from userdata.contract.layout import CACHE
 
 
 class Downloads:
-    """Where weights come from: the hub or the mirror in its place, with the rights of a token, and the cache.
+    """Fetches weights with the machine's cache, its mirror of the hub, and the rights of the hub's token.
 
     The machine's setting `SD_WEIGHTS_URL` names a mirror. The parameter `HubToken` is the name of a parameter of
     Parameter Store, or empty; the token is read when a file is fetched, once, and never kept.
@@ -37,7 +37,7 @@ class Downloads:
         """One of the catalogue's files, in its place below `folder`. Raises `StepError`."""
         place = folder / file.path
         key = f"{CACHE}weights/{file.sha256}/{place.name}"
-        # What has been fetched of it goes on being fetched.
+        # A download that has begun goes on.
         untouched = not place.exists() and not part_of(place).exists()
         if self._cache and untouched and self._cache.take_file(key, place, sha256=file.sha256):
             write_stamp(place, file.sha256)
@@ -51,7 +51,7 @@ class Downloads:
         return place
 
     def own(self, reference: str, folder: Path) -> Path:
-        """A file by where it lies, in `folder`; see `provide_own_file`. Raises `StepError`."""
+        """The file that `reference` names, in `folder`; see `provide_own_file`. Raises `StepError`."""
         return provide_own_file(
             reference, folder, hub=self.hub, token=self.token, cache=self._cache, manner=self._manner
         )

@@ -35,7 +35,7 @@ _GPU = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_avail
 
 
 def find_interpreter(machine: Machine) -> Optional[Path]:
-    """The worker's interpreter, where it is there already and serves; if not, `provide_interpreter` says why."""
+    """The worker's interpreter, if this machine has one that serves; if not, `provide_interpreter` says why."""
     named = machine.settings.get("SD_PYTHON")
     if not named:
         return find_environment(machine.folders)
@@ -46,7 +46,7 @@ def find_interpreter(machine: Machine) -> Optional[Path]:
 
 
 def provide_interpreter(machine: Machine, *, found: Optional[Path]) -> Path:
-    """The worker's interpreter, which can use the GPU; `found` is what `find_interpreter` has found.
+    """The worker's interpreter, which can use the GPU; `found` is the answer of `find_interpreter`.
 
     Raises `StepError`.
     """

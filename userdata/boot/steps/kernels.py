@@ -1,4 +1,4 @@
-"""The kernels that torch has compiled on an earlier machine of the same kind."""
+"""Takes the kernels that an earlier machine of the same kind has compiled from the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the boot has found out about its machine, and gives to each step."""
+"""The machine as the boot gives it to each step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from userdata.contract.layout import Folders
 
 @dataclass(frozen=True)
 class Machine:
-    """`settings` are the image's (machine.env), `parameters` the deployed ones; `cache` is None where it is off."""
+    """The machine that boots. `settings` are the image's (machine.env), `parameters` the deployed ones.
+
+    `cache` is None where Cache is off.
+    """
 
     folders: Folders
     settings: Mapping[str, str]

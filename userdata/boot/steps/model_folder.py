@@ -1,4 +1,4 @@
-"""Makes a folder of downloaded weights one that diffusers loads: with configuration, tokenizer and indices of parts."""
+"""Completes a folder of downloaded weights, so that diffusers loads it: configuration, tokenizer, indices of parts."""
 
 from __future__ import annotations
 

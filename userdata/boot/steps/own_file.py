@@ -1,7 +1,7 @@
-"""Provides a file that is named by where it lies: on the Hugging Face hub, or in S3.
+"""Provides a file that the job names by its place: on the Hugging Face hub, or in S3.
 
-What was fetched is noted beside it. A file of the hub stays what it was first, so that a later prompt neither needs the
-hub nor draws with another model; an object of S3 is its owner's, who may replace it, and is then fetched again.
+A note beside the file says what was fetched. A file of the hub is fetched once, so that a later prompt neither needs
+the hub nor draws with another model. An object of S3 belongs to a person, who may replace it: it is then fetched again.
 """
 
 from __future__ import annotations

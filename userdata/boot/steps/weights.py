@@ -29,8 +29,8 @@ def provide_weights(
 ) -> Path:
     """The folder with the weights of the model that the job asks for.
 
-    They are fetched or made where they are missing. A model of the bundle is used where it lies. `python` is the
-    worker's interpreter, which makes the weights of a model without files. Raises `StepError`.
+    Missing weights are fetched or made. A model of the bundle stays there. `python` is the worker's interpreter, which
+    makes the weights of a model without files. Raises `StepError`.
     """
     folders, name = machine.folders, machine.parameters["Model"]
     try:
@@ -45,7 +45,7 @@ def provide_weights(
         check_bundled_model(bundled, model.bundled_sha256)
         return bundled
     if model.is_own:
-        # A name that follows from the whole of where it lies.
+        # Two references never share a folder.
         folder = folders.models / ("own-" + hashlib.sha256(name.encode()).hexdigest()[:16])
         downloads.own(name, folder)
         return folder

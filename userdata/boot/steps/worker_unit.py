@@ -61,14 +61,14 @@ class WorkerUnit:
             logger.warning("the worker was not started ahead of its model: %s", error)
 
     def hand_over(self, model: ModelEnvironment) -> None:
-        """Gives the worker what it draws with; starts it where it does not run. Raises `StepError`."""
+        """Tells the worker what to draw with, and starts a worker that does not run. Raises `StepError`."""
         if not self._started:
             self._start()
         write_atomically(self._folders.model_environment, model.to_text().encode())
         self._systemctl("start", UNIT)
 
     def stop(self) -> None:
-        """Stops a worker that would wait for ever; where that fails, it is logged."""
+        """Stops a worker that would wait for ever. A failure is logged."""
         if not self._started:
             return
         try:
@@ -79,7 +79,7 @@ class WorkerUnit:
     def _start(self) -> None:
         folders = self._folders
         folders.logs.mkdir(parents=True, exist_ok=True)
-        folders.model_environment.unlink(missing_ok=True)  # an earlier boot's
+        folders.model_environment.unlink(missing_ok=True)  # from an earlier boot
         write_atomically(folders.worker_environment, self._text.encode())
         changed = False
         for unit in (UNIT, CACHE_UNIT):

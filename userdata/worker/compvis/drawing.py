@@ -37,10 +37,10 @@ LAST_LINES = 20
 
 
 class CompvisDrawing:
-    """One run of the original script, for all images of `job`; those that are not in `requests` are drawn and dropped.
+    """Draws all images of `job` with the original script, and drops those that are not in `requests`.
 
     The script has one stream of random numbers for the whole run, so that a later image cannot be made without those
-    before it. It cannot be held up: where no further batch may be begun, it is ended in its next one.
+    before it. The script cannot be paused: where no further batch may begin, the script is ended within the next one.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CompvisDrawing:
         self._last_at = time.monotonic()
 
     def do(self) -> None:
-        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
+        """Draws the images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         settings = self._settings
         if settings.compvis_repository is None or settings.compvis_python is None:
             raise RunError("The original scripts were not fetched by the boot. Start the instance again.")
@@ -116,7 +116,7 @@ class CompvisDrawing:
             raise RunError(_explain(process.returncode, "\n".join(said)))
 
     def _hand_on(self) -> None:
-        """Hands on the images whose files are whole; at a batch's end raises what forbids the next one."""
+        """Hands on the images whose files are whole. At a batch's end raises what forbids the next batch."""
         while _is_whole(self._file(self._next)):
             index, now = self._next, time.monotonic()
             self._next += 1
@@ -148,7 +148,7 @@ class CompvisDrawing:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether the PNG is there to its last chunk: the script writes into the file while this looks."""
+    """Whether the PNG is complete: the script may still be writing the file."""
     try:
         with Image.open(file) as image:
             image.verify()

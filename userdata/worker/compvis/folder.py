@@ -1,9 +1,9 @@
-"""The folder in which the original scripts run: everything that they read by a relative name, and nothing to fetch.
+"""Makes the folder in which the original scripts run, so that they read every file there and fetch nothing.
 
-The scripts ask the hub for CLIP and for a safety checker by their repositories' names. A folder of that name, below the
-current one, is taken instead. CLIP's weights are the checkpoint's own. The checker is one that flags nothing: the
-original one replaces what it flags by a joke picture and has no switch, while the worker's own, which looks at every
-image afterwards, marks or withholds it, from an image or not.
+The scripts ask the hub for CLIP and for a safety checker by their repositories' names, and take a folder of that name
+below the current one instead. CLIP's weights come from the checkpoint. The checker in this folder flags nothing,
+because the original checker has no switch and replaces flagged images by a joke picture. The worker's own checker looks
+at every image afterwards, and marks or withholds it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 def prepare_folder(folder: Path, model_folder: Path) -> Path:
     """Makes `folder` from the checkpoint in `model_folder`; returns the checkpoint in the form that the scripts load.
 
-    The scripts unpickle whatever is in their file: they get one that was written here, of nothing but tensors. Raises
-    `RunError` when the checkpoint is none, or not one of Stable Diffusion v1.
+    The scripts unpickle their checkpoint, so they get one that is written here, of nothing but tensors. Raises
+    `RunError` when the file is no checkpoint, or not one of Stable Diffusion v1.
     """
     source = checkpoint_in(model_folder)
     if layout_of(source, shapes_of(source)) != LAYOUT:

@@ -1,4 +1,4 @@
-"""What the machine tells the worker: the boot's `worker.env` and `model.env`, and systemd's own variable."""
+"""The settings of the worker: the variables of the boot's `worker.env` and `model.env`, and one of systemd's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wait_for_settings(folders: Folders, environment: Mapping[str, str], stop: th
     """The settings, once the boot has handed over what the worker draws with.
 
     There is no deadline: a download may take long, and a boot that fails stops the worker. A worker that is told its
-    model in `environment`, as by hand, waits for nobody. Raises `Stopped` once `stop` is set, and `RunError` that names
+    model in `environment`, as by hand, does not wait. Raises `Stopped` once `stop` is set, and `RunError` that names
     each variable that is missing or wrong.
     """
     told = dict(environment)
