@@ -27,8 +27,8 @@ from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
-# systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not use
-# that time up.
+# systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not
+# use that time up.
 GOING_DOWN_SECONDS = 20
 TELLING_SECONDS = 60.0
 

@@ -58,8 +58,8 @@ class Model:
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
     images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
     hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are looked at:
-    the models in the box can draw nothing that the checker knows. `bundled_sha256` is set for a model whose files are in
-    the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
+    the models in the box can draw nothing that the checker knows. `bundled_sha256` is set for a model whose files are
+    in the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
     `userdata.boot.steps.bundled_model.folder_sha256` takes it.
     """
 

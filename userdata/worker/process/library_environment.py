@@ -1,8 +1,8 @@
 """Environment variables that the libraries read while they are imported."""
 
 LIBRARY_ENVIRONMENT = {
-    # Nothing may be looked up, because the worker may have no network. The libraries' hints about optional packages would
-    # be the first lines of every log.
+    # Nothing may be looked up, because the worker may have no network. The libraries' hints about optional packages
+    # would be the first lines of every log.
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
