@@ -56,6 +56,14 @@ def test_of_several_states_only_the_latest_is_uploaded(bucket: SlowBucket) -> No
     assert bucket.taken == ["1", "4"]
 
 
+def test_what_has_not_changed_is_not_uploaded_again(bucket: SlowBucket) -> None:
+    bucket.let.release(2)
+    change(uploads_to(bucket), bucket, "1")
+    assert bucket.begun.acquire(timeout=10)
+    assert not bucket.begun.acquire(timeout=0.05)
+    assert bucket.taken == ["1"]
+
+
 def test_an_upload_that_fails_is_told_and_does_not_stop_the_next(
     bucket: SlowBucket, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +112,7 @@ def test_many_changes_within_the_interval_are_few_uploads_and_the_last_one_arriv
     change(uploads, bucket, ["first"])
     assert bucket.begun.acquire(timeout=10)
     change(uploads, bucket, [str(number) for number in range(1000)])
+    assert not bucket.begun.acquire(timeout=0.05)
     uploads.close()
     assert bucket.taken[-1] == "999"
     assert len(bucket.taken) == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import logging
 import re
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +25,17 @@ def test_of_progress_bars_the_last_step_is_shown_and_nothing_moves_the_cursor(ca
     assert list(last) == ["100%", "\N{REPLACEMENT CHARACTER} ends"]
 
 
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process's clock is nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
 def test_a_line_begins_with_the_time_in_utc() -> None:
     record = logging.LogRecord("name", logging.WARNING, "file", 1, "%s is full", ("the disk",), None)
     record.created = 0.0
