@@ -47,7 +47,7 @@ def boot(folders: Folders) -> int:
         with phases.phase("boot"):
             machine = _find_out(folders, phases)
             python = find_interpreter(machine)
-            if python:
+            if python:  # before the run is looked up, since importing takes the worker longest
                 worker.start_ahead(machine, python, boot_started_at=phases.started_at)
             _find_run(phases, machine)
         python = _prepare(machine, phases, worker, python)
@@ -64,6 +64,7 @@ def boot(folders: Folders) -> int:
 
 
 def _find_out(folders: Folders, phases: Phases) -> Machine:
+    """Reads the image's settings and the deployed parameters, and asks which instance this is."""
     settings = read_machine_settings(folders.machine_settings)
     os.environ.update(settings)
     try:
