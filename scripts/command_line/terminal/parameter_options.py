@@ -14,6 +14,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.machine_parameters import MachineParameters
 from userdata.job.choices import Switch
 from userdata.job.job import Job
+from userdata.job.parameter import is_flag, is_models_own, rule_of
 from userdata.job.refusal import explain
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -43,19 +44,17 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(model: type[BaseModel], field_name: str) -> inspect.Parameter:
     field = model.model_fields[field_name]
-    extra = field.json_schema_extra
-    rule = extra["rule"] if isinstance(extra, dict) else ""
-    shown = field.default != "" and not (isinstance(extra, dict) and extra["models_own"])
+    shown = field.default != "" and not is_models_own(field)
     default = f" Default: {field.default}." if shown else ""
-    text = f"{field.description} Must be {rule}.{default}"
+    text = f"{field.description} Must be {rule_of(field)}.{default}"
     info = (
         typer.Argument(help=text, show_default=False)
         if field_name == "prompt"
         else typer.Option(*_switch_spellings(field_name), help=field.description, show_default=False)
-        if field.annotation is Switch
+        if is_flag(field)
         else typer.Option(*_spellings(field_name), help=text, metavar=_alias(field_name), show_default=False)
     )
-    kind: Any = bool if field.annotation is Switch else str
+    kind: Any = bool if is_flag(field) else str
     return inspect.Parameter(
         field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
     )
