@@ -3,7 +3,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
+from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.worker_unit import WorkerUnit
 
 
 def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
@@ -27,3 +32,11 @@ def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path
         ["bash", str(BUNDLE / "worker.sh")], env=environment, cwd="/", capture_output=True, text=True, check=True
     )
     assert done.stdout == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n"
+
+
+def test_a_setting_that_no_unit_can_have_is_told(tmp_path: Path) -> None:
+    machine = given_machine(tmp_path, {"PIP_INDEX_URL": "a\0b"}, {"ResultsBucket": "results", "Region": "us-east-1"})
+    unit = WorkerUnit(machine.folders)
+    with pytest.raises(StepError, match="PIP_INDEX_URL has a line break.*Correct machine.env"):
+        unit.start_ahead(machine, Path("/opt/python"), boot_started_at="2026-01-01T00:00:00.000Z")
+    assert not machine.folders.worker_environment.exists()
