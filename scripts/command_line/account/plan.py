@@ -10,7 +10,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.settings import Settings, settings_from_context
-from userdata.bill.prices import LifeCycle
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 # What replaces the instance in an existing stack, with the parameter or the output that tells what is there.

@@ -12,8 +12,9 @@ from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
 from userdata.bill.cost import HOUR, MONTH
-from userdata.bill.prices import HourlyPrice, LifeCycle, Rates
+from userdata.bill.prices import HourlyPrice, Rates
 from userdata.contract.catalogue import find_model
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 Preparation = Literal["install", "cache", "disk"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from userdata.bill.prices import LifeCycle, Rates, read_prices
+from userdata.bill.prices import Rates, read_prices
+from userdata.contract.worker_environment import LifeCycle
 
 HOURS_PER_MONTH = 730  # as AWS's own calculator counts
 BYTES_PER_GB = 2**30  # as AWS bills them
