@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
+from benchmarks.original_layout import original_layout
 from userdata.boot.steps.model_folder import complete_model_folder
 from userdata.contract.bundle import Bundle
 from userdata.contract.catalogue import read_catalogue
@@ -27,8 +28,6 @@ from userdata.worker.drawing.generate import begin_batch, prepare_sampler
 from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
-
-from .original_layout import original_layout
 
 CPU = torch.device("cpu")
 NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from benchmarks.original_layout import original_layout
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
@@ -25,8 +26,6 @@ from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.make_drawing import load_model
 from userdata.worker.run.model_ahead import ModelAhead
-
-from .original_layout import original_layout
 
 CPU = torch.device("cpu")
 
