@@ -145,7 +145,7 @@ def check_weights(session: boto3.Session, plan: Plan) -> Check:
     try:
         check_model(session, plan.job, plan.machine)
     except CommandError as error:
-        return Check("model", "problem", f"{found}; {error}", "as the sentence says", blocks=True)
+        return Check("model", "problem", f"{found}; {error}", blocks=True)
     return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,13 +37,10 @@ BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def explain_capacity(
-    session: boto3.Session, *, stack: str, since: datetime, plan: Plan, given: Mapping[str, str]
-) -> str | None:
-    """Why the stack's instance could not be had, with the next command to try; None for another failure.
+def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: datetime) -> str | None:
+    """Why AWS had no instance for the stack, with the next command to try; None for another failure.
 
-    `since` is when the deploy of `plan` began, and `given` the parameters that it was given. Raises `CommandError`
-    when AWS does not say.
+    `since` is when the deploy of `plan` began. Raises `CommandError` when AWS does not say.
     """
     reason = next(filter(_meaning, _reasons(session, stack, since)), None)
     meaning = _meaning(reason) if reason else None
@@ -56,7 +52,7 @@ def explain_capacity(
             f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
         )
         return f"{said}\nAsk for more: {request}; see `sd doctor`."
-    return "\n".join([said, *_what_next(session, plan, given, plan.settings.az or _zone_in(reason))])
+    return "\n".join([said, *_what_next(session, plan, plan.settings.az or _zone_in(reason))])
 
 
 def _meaning(reason: str) -> str | None:
@@ -85,8 +81,8 @@ def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
     return []
 
 
-def _what_next(session: boto3.Session, plan: Plan, given: Mapping[str, str], zone: str | None) -> list[str]:
-    instance_type, settings = plan.machine.instance_type, plan.settings.given()
+def _what_next(session: boto3.Session, plan: Plan, zone: str | None) -> list[str]:
+    instance_type, given, settings = plan.machine.instance_type, plan.changes, plan.settings.given()
     lines = []
     try:
         offering = zones_offering(session, instance_type)
