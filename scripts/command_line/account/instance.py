@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 
+# EC2's words for an instance that is terminated, or about to be.
+GONE = ("terminated", "shutting-down")
+
+
 @dataclass(frozen=True)
 class Start:
     """What `start_for_job` did: whether it started the instance, and a sentence about it."""
@@ -55,7 +59,7 @@ class InstanceState:
     @property
     def is_gone(self) -> bool:
         """Whether it is terminated, or about to be."""
-        return self.name in ("terminated", "shutting-down")
+        return self.name in GONE
 
 
 def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
