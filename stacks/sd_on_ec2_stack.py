@@ -76,9 +76,9 @@ class SdOnEc2Stack(Stack):
                 "--with-decryption --query Parameter.Value --output text > sd-on-ec2.pem && chmod 600 sd-on-ec2.pem"
             ),
             Shell=f"aws ssm start-session --region {Aws.REGION} --target {gpu.instance.ref}",
-            Status="./scripts/sd status",
-            Images="./scripts/sd results",
-            Start="./scripts/sd start",
+            Status="sd status",
+            Images="sd results",
+            Start="sd start",
             Destroy="cdk destroy",
             Settings=json.dumps(settings.given(), sort_keys=True),
             Zones=",".join(self._zones) if isinstance(self._zones, list) else str(self._zones),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.zones import alternatives, zones_offering
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from scripts.command_line.terminal.repeat_command import deploy_command
+from scripts.command_line.terminal.parameter_options import as_option
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -94,10 +96,23 @@ def _what_next(session: boto3.Session, plan: Plan, zone: str | None) -> list[str
     except CommandError as error:
         return [str(error)]
     if offering:
-        lines.append(f"Try the next zone: {deploy_command(given, {**settings, 'az': offering[0]})}")
+        lines.append(f"Try the next zone: {_deploy_command(given, {**settings, 'az': offering[0]})}")
     if other:
-        lines.append(f"Or the next type: {deploy_command({**given, 'InstanceType': other[0]}, settings)}")
+        lines.append(f"Or the next type: {_deploy_command({**given, 'InstanceType': other[0]}, settings)}")
     if plan.settings.spot:
         on_demand = {name: value for name, value in settings.items() if name != "max_price"} | {"spot": "false"}
-        lines.append(f"Or on demand, at the full price: {deploy_command(given, on_demand)}")
+        lines.append(f"Or on demand, at the full price: {_deploy_command(given, on_demand)}")
     return lines
+
+
+def _deploy_command(given: Mapping[str, str], context: Mapping[str, str]) -> str:
+    """`sd deploy` with these parameters, by their CloudFormation names, and settings; quoted for a shell.
+
+    The command repeats everything that was given, because a stack whose creation failed keeps nothing.
+    """
+    options = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
+    options += [as_option(name, value) for name, value in given.items() if name != "Prompt"]
+    prompt = given.get("Prompt", "")
+    # After "--" because else a prompt that begins with a dash would be taken for an option.
+    words = [*options, "--", prompt] if prompt.startswith("-") else [prompt, *options] if prompt else options
+    return shlex.join(["sd", "deploy", *words])
