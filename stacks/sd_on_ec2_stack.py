@@ -31,11 +31,7 @@ class SdOnEc2Stack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         self._zones = settings.network_zones
-        super().__init__(
-            scope,
-            construct_id,
-            description="sd-on-ec2: from a prompt to images in a bucket",
-        )
+        super().__init__(scope, construct_id, description="sd-on-ec2: from a prompt to images in a bucket")
         parameters = Parameters(self)
         network = Network(self, "Network")
         access = Access(self, "Access", vpc=network.vpc, ssh_cidr=parameters.text("SshCidr"))

@@ -75,23 +75,11 @@ def train(folder: Path, recipe: Recipe, other_sizes: dict[tuple[int, int], int] 
         logger.info("%s: %d parameters", name, count_parameters(part))
     compiling = None
     if device.type == "cuda":
-        command = [
-            sys.executable,
-            "-m",
-            "demo_model.training.warm_up_compiler",
-            str(folder / "tokenizer"),
-            str(recipe.batch),
-        ]
-        compiling = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        warm_up = ("-m", "demo_model.training.warm_up_compiler", folder / "tokenizer", str(recipe.batch))
+        compiling = subprocess.Popen([sys.executable, *warm_up], stderr=subprocess.DEVNULL)
     renderer = Renderer(device)
-    train_vae(
-        vae,
-        renderer,
-        _joined(pool.chunks(SQUARE, VAE_CHUNKS)),
-        batch=recipe.vae_batch,
-        steps=recipe.vae_steps,
-        seconds=recipe.vae_seconds,
-    )
+    first = _joined(pool.chunks(SQUARE, VAE_CHUNKS))
+    train_vae(vae, renderer, first, batch=recipe.vae_batch, steps=recipe.vae_steps, seconds=recipe.vae_seconds)
     logger.info("autoencoder after %.0f s", time.monotonic() - started)
     factor = vae.config.scaling_factor
     pools = []

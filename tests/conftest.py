@@ -1,0 +1,26 @@
+"""What CI samples, and what `--long` runs whole: the tests marked `long`, and more examples of each property."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# CI draws the same examples each time, so that it is red because of the change and not because of the draw.
+settings.register_profile("sample", derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=2000, deadline=None, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the long forms too: soaks, and more examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("long") else "sample")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
