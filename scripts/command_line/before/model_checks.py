@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import boto3
@@ -29,7 +30,9 @@ HUB = "hf:"
 SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
 
 
-def check_model(session: boto3.Session, job: Job, machine: MachineParameters) -> None:
+def check_model(
+    session: boto3.Session, job: Job, machine: MachineParameters, *, pin: Callable[..., object] = pin_hub_file
+) -> None:
     """Raises `CommandError` for a model or a LoRA that does not fit `machine`, is not there or may not be fetched.
 
     What only the instance can tell passes: the hub may not answer here, and its role is not the one asked here.
@@ -53,10 +56,10 @@ def check_model(session: boto3.Session, job: Job, machine: MachineParameters) ->
                 "/sd-on-ec2/hugging-face --value file://token.txt`, and --hub-token /sd-on-ec2/hugging-face."
             )
         assert model.repository
-        _check_hub(model.repository, model.revision, model.files[0].path, token)
+        _check_hub(pin, model.repository, model.revision, model.files[0].path, token)
     for place in (job.model, lora_parts(job.lora)[0]):
         if place.startswith(HUB):
-            _check_hub(*hub_parts(place), token)
+            _check_hub(pin, *hub_parts(place), token)
         elif place.startswith(S3):
             _check_object(session, place)
 
@@ -78,9 +81,9 @@ def _token(session: boto3.Session, name: str) -> str:
     return found["Value"].strip()
 
 
-def _check_hub(repository: str, revision: str, path: str, token: str | None) -> None:
+def _check_hub(pin: Callable[..., object], repository: str, revision: str, path: str, token: str | None) -> None:
     try:
-        pin_hub_file(repository=repository, revision=revision, path=path, token=token, manner=SOON)
+        pin(repository=repository, revision=revision, path=path, token=token, manner=SOON)
     except UnreachableError as error:
         logger.info("%s", error)
     except StepError as error:

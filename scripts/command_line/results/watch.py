@@ -39,13 +39,20 @@ OUT_OF_REACH_SECONDS = 300
 
 
 def watch_run(
-    session: boto3.Session, deployment: Deployment, run_id: str, console: Console, *, every_seconds: float, hours: float
+    session: boto3.Session,
+    deployment: Deployment,
+    run_id: str,
+    console: Console,
+    *,
+    every_seconds: float,
+    hours: float,
+    out_of_reach_seconds: float = OUT_OF_REACH_SECONDS,
 ) -> Status:
     """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
     Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
     was told before the instance was last started is an earlier attempt's. The run does not need the watcher: a network
-    that is away for less than `OUT_OF_REACH_SECONDS` ends nothing.
+    that is away for less than `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -63,7 +70,7 @@ def watch_run(
             try:
                 state, status = _look(session, s3, deployment, run_id)
             except CommandError as error:
-                if not passes(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
+                if not passes(error.__cause__) or time.monotonic() - reached_at > out_of_reach_seconds:
                     raise
                 progress.update(task, description=OUT_OF_REACH)
                 time.sleep(every_seconds)
