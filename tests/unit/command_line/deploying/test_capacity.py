@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying import capacity
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.common_options import Context
+from scripts.command_line.terminal.parameter_options import with_parameter_options
 from tests.unit.command_line.conftest import Account, answer
 from tests.unit.command_line.deploying.test_deploy import run
 
@@ -99,6 +104,26 @@ def test_on_demand_is_offered_to_who_wanted_spot(account: Account) -> None:
     assert said is not None
     assert "-c spot=true -c max_price=0.5 -c az=" in said
     assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --instance-type=g5.xlarge""")
+
+
+def test_the_named_command_takes_every_value_back(account: Account) -> None:
+    given = {"Prompt": "-1 horse", "NegativePrompt": "--people", "SkipGrid": "on", "FixedCode": "off", "Seed": "7"}
+    tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY), BEGUN)
+    said = explain_capacity(account.session, make_plan(None, given, {}), stack="SdOnEc2", since=NOON)
+    assert said is not None
+    taken = []
+    probe = typer.Typer()
+
+    @probe.command()
+    @with_parameter_options
+    def deploy(parameters: dict[str, str], context: Context = []) -> None:  # noqa: B006
+        taken.append((parameters, context))
+
+    for line in said.splitlines()[1:]:
+        words = shlex.split(line.partition(": ")[2])
+        assert words[:2] == ["sd", "deploy"]
+        assert CliRunner().invoke(probe, words[2:]).exit_code == 0, words
+    assert taken == [(given, ["az=us-east-1c"]), ({**given, "InstanceType": "g4dn.xlarge"}, [])]
 
 
 def test_another_failure_is_left_to_cloudformation(account: Account) -> None:
