@@ -1,4 +1,4 @@
-"""What can be known about a model before a deploy: whether it fits the machine, and whether it may be fetched."""
+"""What `sd doctor` checks about the model: whether it fits the machine, and whether it may be fetched."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import refusal
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 HUB = "hf:"
-# Somebody waits: what does not answer soon is left to the instance.
+# A person waits, so a check that gets no quick answer is left to the instance.
 SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
 
 
@@ -35,7 +37,7 @@ def check_model(
 ) -> None:
     """Raises `CommandError` for a model or a LoRA that does not fit `machine`, is not there or may not be fetched.
 
-    What only the instance can tell passes: the hub may not answer here, and its role is not the one asked here.
+    What only the instance can tell passes: the hub may not answer here, and the instance has a role of its own.
     """
     model = find_model(job.model)
     why_not = refusal(
@@ -62,6 +64,17 @@ def check_model(
             _check_hub(pin, *hub_parts(place), token)
         elif place.startswith(S3):
             _check_object(session, place)
+
+
+def check_weights(session: boto3.Session, plan: Plan) -> Check:
+    """Whether the model's weights may be fetched, and under which licence."""
+    model = find_model(plan.job.model)
+    found = f"{plan.job.model}: {model.licence}"
+    try:
+        check_model(session, plan.job, plan.machine)
+    except CommandError as error:
+        return Check("model", "problem", f"{found}; {error}", blocks=True)
+    return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
 
 
 def _token(session: boto3.Session, name: str) -> str:

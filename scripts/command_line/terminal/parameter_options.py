@@ -1,4 +1,4 @@
-"""The prompt parameters as options, made from their schemas, and checked before anything is touched."""
+"""The parameters as options of a command, made from their schemas, and the check of their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SWITCHES = [field.alias for field in Job.model_fields.values() if field.annotati
 
 
 def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each parameter; it receives those that were given, as `parameters`.
+    """Gives a command an option for each parameter. The command receives those that were typed, as `parameters`.
 
     Each option has the CloudFormation parameter's name and the original scripts' spelling: `--steps`, `--ddim_steps`.
     The prompt is an argument. `parameters` maps CloudFormation names to text.

@@ -1,4 +1,4 @@
-"""What leftovers cost a month, in US dollars: by the bundle's dated table, and for what is not in it by AWS's pages."""
+"""What leftovers cost a month, in US dollars, by the bundle's dated table or else by AWS's pages."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class MonthlyRates:
     region: str
 
     def instance(self, instance_type: str, life_cycle: LifeCycle = "on-demand") -> float | None:
-        """An instance that runs on and on, None where no price is known."""
+        """An instance that runs all the time, None where no price is known."""
         price = read_prices().hourly(self.region, instance_type, life_cycle)
         return None if price is None else price.usd * HOURS_PER_MONTH
 
     def volume(self, kind: str, gib: int) -> float:
-        """A disk; one of a type that is not known here as the dearest."""
+        """A disk; a disk of an unknown type costs as much as the dearest type."""
         rate = self._table.disk_gb_month if kind == "gp3" else OTHER_VOLUMES.get(kind, max(OTHER_VOLUMES.values()))
         return gib * rate
 
@@ -43,11 +43,11 @@ class MonthlyRates:
         return self._table.alarm_month
 
     def logs(self, stored_bytes: int) -> float:
-        """A log group that stores so much."""
+        """A log group that stores that many bytes."""
         return stored_bytes / GB * LOG_GB
 
     def bucket(self, stored_bytes: int) -> float:
-        """A bucket that stores so much."""
+        """A bucket that stores that many bytes."""
         return stored_bytes / GB * self._table.bucket_gb_month
 
     @property

@@ -16,12 +16,11 @@ from scripts.command_line.before.account_checks import (
     BOOTSTRAP_VERSION,
     check_bootstrap,
     check_bucket,
-    check_price,
     check_zones,
 )
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
-from scripts.command_line.before.max_spend_check import check_spend
+from scripts.command_line.before.price_checks import check_price, check_spend
 from scripts.command_line.cost.estimate import boot_usd
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
