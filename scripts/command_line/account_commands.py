@@ -80,7 +80,7 @@ def status(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show the quota, how much is in use, and what became of each request for more."""
+    """Show the quota, its use, and what became of each request for more."""
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     used = sum(vcpus_in_use(session, kind).values())

@@ -65,7 +65,8 @@ def deploy(
 @app.command()
 def results(
     run: Annotated[
-        list[str] | None, typer.Argument(help="Runs, by their names or beginnings of them; default: all.")
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs, by their names or beginnings of them; default: all."),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the runs, and download nothing.")] = False,
     to: To = Path("results"),
@@ -130,7 +131,9 @@ def stop(
 
 @app.command()
 def hold(
-    length: Annotated[str | None, typer.Argument(help="2h, 90m, 1h30m, or off; default: show the hold.")] = None,
+    length: Annotated[
+        str | None, typer.Argument(metavar="LENGTH", help="2h, 90m, 1h30m, or off; default: show the hold.")
+    ] = None,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
