@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from userdata.job.choices import Engine, Switch
-from userdata.job.job import SEEDS, Job
+from userdata.job.job import Job
+from userdata.job.job_fields import SEEDS
 from userdata.job.prompt_file import PromptLine
 
 

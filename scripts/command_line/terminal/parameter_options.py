@@ -15,12 +15,13 @@ from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.machine_parameters import MachineParameters
 from userdata.job.choices import Switch
 from userdata.job.job import Job
+from userdata.job.parameter import is_flag, is_models_own, rule_of
 from userdata.job.refusal import explain
 
 Schema = TypeVar("Schema", bound=BaseModel)
 FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fields}
-# The parameters that are on or off, and take no value on the command line.
-SWITCHES = {str(field.alias) for field in FIELDS.values() if field.annotation is Switch}
+# The parameters that take no value on the command line.
+FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
 
 
 def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,7 +36,7 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
     def wrapper(**values: Any) -> None:
         typed = {str(field.alias): values.pop(name) for name, field in FIELDS.items()}
         given = {alias: value for alias, value in typed.items() if value is not None}
-        switched = {alias: Switch.on if given[alias] else Switch.off for alias in SWITCHES & given.keys()}
+        switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
         command(parameters={**given, **switched}, **values)
 
     wrapper.__doc__ = command.__doc__
@@ -47,15 +48,14 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _option(field_name: str, field: FieldInfo) -> inspect.Parameter:
-    extra, alias = field.json_schema_extra, str(field.alias)
-    assert isinstance(extra, dict)
-    default = "" if field.default == "" or extra["models_own"] else f" Default: {field.default}."
-    text = f"{field.description} Must be {extra['rule']}.{default}"
+    alias = str(field.alias)
+    default = "" if field.default == "" or is_models_own(field) else f" Default: {field.default}."
+    text = f"{field.description} Must be {rule_of(field)}.{default}"
     first, *others = dict.fromkeys([f"--{_kebab(alias)}", f"--{field_name.replace('_', '-')}", f"--{field_name}"])
     kind: Any = str
     if field_name == "prompt":
         info = typer.Argument(help=text, metavar="PROMPT", show_default=False)
-    elif alias in SWITCHES:
+    elif is_flag(field):
         kind = bool
         info = typer.Option(f"{first}/--no-{first[2:]}", *others, help=field.description, show_default=False)
     else:
@@ -67,7 +67,7 @@ def _option(field_name: str, field: FieldInfo) -> inspect.Parameter:
 
 def as_option(name: str, value: str) -> str:
     """The CloudFormation parameter `name` with `value`, as one word of a command: `--max-hours=2`, `--no-skip-grid`."""
-    if name in SWITCHES:
+    if name in FLAGS:
         return f"--{_kebab(name)}" if value == Switch.on else f"--no-{_kebab(name)}"
     # With "=" because a value may begin with a dash.
     return f"--{_kebab(name)}={value}"

@@ -1,1 +1,1 @@
-"""The steps of the boot, one file each."""
+"""The steps of the boot, one file for each. A step is idempotent: it does only what is missing."""

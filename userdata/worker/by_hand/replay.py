@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from pydantic import ValidationError
 
-from userdata.job.choices import SafetyChecker, Watermark
+from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
@@ -123,7 +123,7 @@ def replay(
         tiled=record.drawn_with.tiled,
     )
     again = next(image for image in drawn if image.index == record.index)
-    image = with_watermark(again.image) if job.watermark == Watermark.on else again.image
+    image = with_watermark(again.image) if job.watermark == Switch.on else again.image
     return image, again.drawn_with
 
 

@@ -11,12 +11,10 @@ from PIL import Image
 
 TEXT = b"StableDiffusionV1"
 METHOD = "dwtDct"
-# Below that the library refuses: there is not enough image for the bits.
-FEWEST_PIXELS = 256 * 256
 
 
 def with_watermark(image: Image.Image) -> Image.Image:
-    """A copy of `image`, RGB, with the watermark. Raises `RuntimeError` for one of fewer than `FEWEST_PIXELS`."""
+    """A copy of `image`, RGB, with the watermark. Raises `RuntimeError` for fewer than 256 × 256 pixels."""
     encoder = WatermarkEncoder()
     encoder.set_watermark("bytes", TEXT)
     blue_first = numpy.ascontiguousarray(numpy.asarray(image)[:, :, ::-1])

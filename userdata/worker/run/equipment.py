@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from userdata.contract.catalogue import find_model, lora_parts
-from userdata.job.choices import Engine, SafetyChecker, Watermark
+from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.drawing.drawing_hooks import ImageStep
@@ -88,7 +88,7 @@ def _image_steps(job: Job) -> Sequence[ImageStep]:
     steps: list[ImageStep] = []
     # The original txt2img.py has put it in already; img2img.py never does.
     has_one = job.engine == Engine.compvis and not job.from_image
-    if job.watermark == Watermark.on and not has_one:
+    if job.watermark == Switch.on and not has_one:
         # Imported here, since its libraries take a second that only runs with a watermark should wait for.
         from userdata.worker.drawing.watermark import with_watermark
 

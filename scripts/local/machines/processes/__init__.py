@@ -1,1 +1,1 @@
-"""One emulated instance: its disk, its init process and the commands that stand in for the host's."""
+"""One emulated instance as a group of processes: its disk, its init, and stand-ins for systemd's commands."""
