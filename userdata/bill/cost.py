@@ -10,13 +10,11 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from userdata.bill.prices import HourlyPrice, Rates, read_prices
+from userdata.bill.units import HOUR, MONTH
 from userdata.contract.worker_environment import LifeCycle
 
 logger = logging.getLogger(__name__)
 
-HOUR = 3600.0
-# A month of AWS's bills for what is paid by the month: 730 hours, the twelfth part of a year.
-MONTH = 730 * HOUR
 # EC2 bills Linux instances by the second, a minute at the least.
 # Source: https://aws.amazon.com/ec2/pricing/on-demand/
 SHORTEST_BILLED = 60.0
