@@ -18,25 +18,21 @@ from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from scripts.local.aws.replaced import replaced
+from stacks.facts.vcpu_quotas import QUOTAS
 
-QUOTAS = {
-    "L-DB2E81BA": ("Running On-Demand G and VT instances", 8.0),
-    "L-3819A6DF": ("All G and VT Spot Instance Requests", 8.0),
-    "L-417A185B": ("Running On-Demand P instances", 0.0),
-    "L-7212CCBC": ("All P4, P3 and P2 Spot Instance Requests", 0.0),
-    "L-C4BD4855": ("All P5 Spot Instance Requests", 0.0),
-}
+# The names of the quotas and the account's vCPUs, by code.
+LIMITS = {kind.code: (kind.name, 8.0 if kind.counts("g5.xlarge", spot=kind.spot) else 0.0) for kind in QUOTAS}
 MOTO_S_OWN: Callable[[ServiceQuotasResponse], str] = ServiceQuotasResponse.get_service_quota
 
 
 @contextlib.contextmanager
 def ec2_quotas(values: dict[str, float] | None = None) -> Iterator[None]:
     """Answers for EC2's quotas while the context lasts; `values` are vCPUs by code, in place of the small account's."""
-    limits = {code: (values or {}).get(code, value) for code, (_, value) in QUOTAS.items()}
-    asked: dict[str, list[dict[str, Any]]] = {code: [] for code in QUOTAS}
+    limits = {code: (values or {}).get(code, value) for code, (_, value) in LIMITS.items()}
+    asked: dict[str, list[dict[str, Any]]] = {code: [] for code in LIMITS}
     actions = {
         "get_service_quota": partialmethod(_get, limits),
-        "get_aws_default_service_quota": partialmethod(_get, dict.fromkeys(QUOTAS, 0.0)),
+        "get_aws_default_service_quota": partialmethod(_get, dict.fromkeys(LIMITS, 0.0)),
         "request_service_quota_increase": partialmethod(_request, asked),
         "list_requested_service_quota_change_history_by_quota": partialmethod(_list, asked),
     }
@@ -69,6 +65,6 @@ def _list(response: ServiceQuotasResponse, asked: dict[str, list[dict[str, Any]]
 
 def _named(given: dict[str, Any]) -> dict[str, Any]:
     code = given["QuotaCode"]
-    if code not in QUOTAS:
+    if code not in LIMITS:
         raise NoSuchResource
-    return {"ServiceCode": "ec2", "QuotaCode": code, "QuotaName": QUOTAS[code][0]}
+    return {"ServiceCode": "ec2", "QuotaCode": code, "QuotaName": LIMITS[code][0]}

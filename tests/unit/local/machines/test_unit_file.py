@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines.unit_file import EnvironmentFile, below_prefix, parse_environment_file, parse_unit
-from userdata.boot.steps.worker_unit import environment_file
+from userdata.contract.environment_file import environment_text
 
 PREFIX = Path("/disk")
 
@@ -52,4 +52,4 @@ def test_only_a_machine_s_own_folders_get_the_prefix() -> None:
 
 @given(st.dictionaries(st.sampled_from("ABC"), st.text(st.characters(codec="ascii", min_codepoint=32), max_size=50)))
 def test_what_the_boot_writes_arrives_unchanged(environment: dict[str, str]) -> None:
-    assert parse_environment_file("# no\n; no\n\n" + environment_file(environment)) == environment
+    assert parse_environment_file("# no\n; no\n\n" + environment_text(environment)) == environment

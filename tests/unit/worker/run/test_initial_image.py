@@ -8,7 +8,7 @@ from PIL import Image
 from userdata.job.initial_image import fit_image, read_image, size_from
 from userdata.job.run_error import RunError
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.run.preparation import fetch_initial_image
+from userdata.worker.run.run_request import fetch_initial_image
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -58,7 +58,7 @@ def test_missing_image_is_named_with_how_to_upload_one(bucket: Bucket) -> None:
     assert str(refusal.value) == (
         "InitImage is 'inputs/horse.png', but must be the key of a PNG, JPEG or WebP image in the results bucket, "
         "for example inputs/horse.png; the bucket results has no such object, so upload it first: "
-        "aws s3 cp FILE 's3://results/inputs/horse.png'."
+        "`aws s3 cp FILE 's3://results/inputs/horse.png'`."
     )
 
 

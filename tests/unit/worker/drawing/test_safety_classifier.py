@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPImageProcessor
 
 from userdata.job.run_error import RunError
-from userdata.worker.drawing.safety_checker import CONFIGURATION, MEAN, SafetyChecker
+from userdata.worker.drawing.safety_classifier import CONFIGURATION, MEAN, SafetyClassifier
 from userdata.worker.drawing.withheld import GREY, withheld
 
 CPU = torch.device("cpu")
@@ -47,10 +47,10 @@ def weights(configuration: Path, **thresholds: float) -> dict[str, torch.Tensor]
     return named
 
 
-def checker(tmp_path: Path, configuration: Path, named: dict[str, torch.Tensor]) -> SafetyChecker:
+def checker(tmp_path: Path, configuration: Path, named: dict[str, torch.Tensor]) -> SafetyClassifier:
     file = tmp_path / "model.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in named.items()}, file)
-    return SafetyChecker(file, device=CPU, configuration=configuration)
+    return SafetyClassifier(file, device=CPU, configuration=configuration)
 
 
 def pictures(count: int) -> torch.Tensor:
@@ -58,7 +58,7 @@ def pictures(count: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def highest_scores(looks: SafetyChecker, colours: torch.Tensor) -> torch.Tensor:
+def highest_scores(looks: SafetyClassifier, colours: torch.Tensor) -> torch.Tensor:
     model = looks._model
     embeddings = model.visual_projection(model.vision_model(looks._prepare(colours))[1])
     return torch.nn.functional.cosine_similarity(embeddings[:, None], model.concept_embeds[None], dim=-1).amax(1)
@@ -105,7 +105,7 @@ def test_a_broken_file_ends_the_run(tmp_path: Path, configuration: Path, content
     file = tmp_path / "model.safetensors"
     file.write_bytes(content)
     with pytest.raises(RunError, match="safety checker .* cannot be loaded .*SafetyChecker=off"):
-        SafetyChecker(file, device=CPU, configuration=configuration)
+        SafetyClassifier(file, device=CPU, configuration=configuration)
 
 
 def test_a_file_that_lacks_a_tensor_ends_the_run(tmp_path: Path, configuration: Path) -> None:

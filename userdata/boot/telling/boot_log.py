@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from typing import List
+
+from userdata.contract.log_lines import log_format
 
 LONGEST = 20_000
 
 
-class LogLines(logging.Handler):
+class BootLog(logging.Handler):
     """The log of this process, in memory: the latest lines, at most `LONGEST`."""
 
     def __init__(self) -> None:
@@ -27,15 +28,13 @@ class LogLines(logging.Handler):
         return "".join(line + "\n" for line in self._lines)
 
 
-def start_log() -> LogLines:
+def start_log() -> BootLog:
     """Logs to standard output, which boot.sh keeps, and into memory; times are UTC."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    lines = LogLines()
+    lines = BootLog()
     stream = logging.StreamHandler(sys.stdout)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for handler in (lines, stream):
-        handler.setFormatter(formatter)
+        handler.setFormatter(log_format())
         root.addHandler(handler)
     return lines

@@ -1,4 +1,4 @@
-"""Everything that a run is drawn from, read and checked before the model is loaded."""
+"""What a run is drawn from, read and checked before the model is loaded."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ INITIAL_IMAGE_RULE = "the key of a PNG, JPEG or WebP image in the results bucket
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """A run that can be drawn: its job with every value resolved, its images, and the one that they start from."""
+class RunRequest:
+    """A run that can be drawn: its job with every default resolved, its images, and the image that they start from."""
 
     job: Job
-    requests: list[ImageRequest]
+    images: list[ImageRequest]
     initial_image: InitialImage | None
 
 
-def prepare_run(bucket: Bucket, parameters: Mapping[str, str]) -> Preparation:
+def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunRequest:
     """Reads the job in `parameters`, and its initial image and prompt file from `bucket`.
 
     Raises `RunError`, with a sentence for a person, for anything that breaks a rule.
@@ -49,11 +49,11 @@ def prepare_run(bucket: Bucket, parameters: Mapping[str, str]) -> Preparation:
         )
         job = read_job({**job.model_dump(by_alias=True), "Height": height, "Width": width})
     lines = _fetch_prompt_file(bucket, job) if job.from_file else []
-    return Preparation(job, image_requests(job, lines), initial_image)
+    return RunRequest(job, image_requests(job, lines), initial_image)
 
 
 def read_job(parameters: Mapping[str, Any]) -> Job:
-    """The job in `parameters`, among which are the machine's. Raises `RunError`."""
+    """The job in `parameters`, which hold the machine's too. Raises `RunError`."""
     names = {str(field.alias) for field in Job.model_fields.values()}
     try:
         return Job.model_validate({name: value for name, value in parameters.items() if name in names})
@@ -62,7 +62,7 @@ def read_job(parameters: Mapping[str, Any]) -> Job:
 
 
 def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
-    """The image at `key`. Raises `RunError` when there is no such image or it cannot be read."""
+    """The image at `key` in `bucket`. Raises `RunError` when there is no such object, or when it is no image."""
     try:
         content = bucket.get(key)
     except (BotoCoreError, ClientError) as error:
@@ -72,7 +72,7 @@ def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
     if content is None:
         raise RunError(
             f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} has no such object, "
-            f"so upload it first: aws s3 cp FILE 's3://{bucket.name}/{key}'."
+            f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
         )
     try:
         return read_image(content)
@@ -93,7 +93,7 @@ def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:
     if content is None:
         raise RunError(
             f"PromptFile is {job.from_file!r}, but the bucket {bucket.name} has no such object. Upload it first: "
-            f"aws s3 cp FILE 's3://{bucket.name}/{job.from_file}'."
+            f"`aws s3 cp FILE 's3://{bucket.name}/{job.from_file}'`."
         )
     try:
         return read_prompt_file(content, job)

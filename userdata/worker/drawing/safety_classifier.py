@@ -1,8 +1,8 @@
-"""Looks at images with the safety checker that the original scripts use, and says which ones it flags.
+"""Classifies images with the safety checker that the original scripts use: flagged, or not.
 
 The weights and the rule are the original's: an image is flagged when CLIP finds it closer to one of 17 concepts than
 that concept's threshold allows, which is stricter where one of three further concepts is near (arXiv:2210.04610
-describes them). What is done about a flagged image is not decided here, and nothing here changes one.
+describes them). The caller decides what becomes of a flagged image; nothing here changes one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPConfig
 
+from userdata.contract.bundle import BUNDLE
 from userdata.job.run_error import RunError
 
-CONFIGURATION = Path(__file__).parents[2] / "models" / "safety-checker"
+CONFIGURATION = BUNDLE.models / "safety-checker"
 # CLIP's own preparation of an image (arXiv:2103.00020).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -25,8 +26,10 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 WRAPPED = "vision_model.vision_model."
 
 
-class SafetyChecker:
-    """The checker with the weights of `file`, on `device`: in half precision on a GPU, in single precision elsewhere.
+class SafetyClassifier:
+    """The safety checker's network with the weights of `file`, on `device`.
+
+    It computes in half precision on a GPU, in single precision elsewhere.
 
     `configuration` is the folder with its config.json. Raises `RunError` when the file cannot be loaded: a run that
     asks for the checker is never drawn without it.
@@ -39,31 +42,31 @@ class SafetyChecker:
         with torch.device("meta"):
             model = StableDiffusionSafetyChecker(config)
         try:
-            weights = load_file(file, device=str(device))
-            model.load_state_dict(_as_named_by(model, weights), assign=True)
+            model.load_state_dict(_named_for(model, load_file(file, device=str(device))), assign=True)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise RunError(
                 f"The safety checker {file} cannot be loaded ({type(error).__name__}: {error}). Delete that file on "
                 "the machine and start the instance again, or deploy with SafetyChecker=off."
             ) from error
-        # What is no weight was not in the file, and is still to be made.
-        positions = model.vision_model.get_submodule(_embeddings(model))
+        # The positions are no weights, so they were not in the file.
+        embeddings = "vision_model.embeddings" if hasattr(model.vision_model, "vision_model") else "embeddings"
+        positions = model.vision_model.get_submodule(embeddings)
         positions.position_ids = torch.arange(positions.num_positions, device=device).expand((1, -1))
         self._model = model.to(self._dtype).eval()
 
     @torch.no_grad()
     def flags(self, colours: torch.Tensor) -> torch.Tensor:
-        """Which images it flags, as n booleans on their device; nothing here waits for that device.
+        """Which images the checker flags, as n booleans on their device, without waiting for that device.
 
         `colours` are n × 3 × H × W numbers from 0 to 1.
         """
-        # It would blacken flagged images: it gets others to blacken.
+        # The network blackens flagged images: it gets others to blacken.
         scapegoats = torch.zeros(len(colours), device=colours.device)
         flagged: torch.Tensor = self._model.forward_onnx(self._prepare(colours), scapegoats)[1]
         return flagged
 
     def _prepare(self, colours: torch.Tensor) -> torch.Tensor:
-        """What CLIPImageProcessor does, on the device: the shorter edge to the model's, the middle, CLIP's scale."""
+        """Does on the device what CLIPImageProcessor does: scales to the model's edge, crops the middle, normalises."""
         height, width = colours.shape[-2:]
         shorter = min(height, width)
         size = (self._edge * height // shorter, self._edge * width // shorter)
@@ -74,11 +77,7 @@ class SafetyChecker:
         return ((middle - mean) / deviation).to(self._dtype)
 
 
-def _embeddings(model: StableDiffusionSafetyChecker) -> str:
-    return "vision_model.embeddings" if hasattr(model.vision_model, "vision_model") else "embeddings"
-
-
-def _as_named_by(model: StableDiffusionSafetyChecker, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _named_for(model: StableDiffusionSafetyChecker, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     wrapped = any(name.startswith(WRAPPED) for name in model.state_dict())
     return {
         name if wrapped else name.replace(WRAPPED, "vision_model.", 1): tensor
