@@ -15,8 +15,7 @@ from typing import Any
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.alarm_clock import AlarmClock
-from scripts.local.aws.bucket_permissions import conditions_passed_over
-from scripts.local.aws.permissions import permissions_enforced
+from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas

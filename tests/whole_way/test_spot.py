@@ -6,7 +6,8 @@ import pytest
 
 from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
 
-IMAGES = 20  # half a minute of drawing: a worker looks for the notice every five seconds, and must be in its work then
+# A worker looks for the notice every five seconds, and must be in its work then: this many take one thread 17 seconds.
+IMAGES = 20
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(900)]
 
