@@ -17,7 +17,7 @@ def main() -> int:
     """Returns 0 also where no machine can boot, because the tests themselves say so."""
     reason = reason_against()
     if reason:
-        _say(f"are passed over: {reason}")
+        _say(f"are skipped: {reason}")
         return 0
     _say("prepare their root file system (a minute or two the first time)")
     try:
