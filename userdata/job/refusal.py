@@ -1,4 +1,4 @@
-"""Turns what pydantic found into sentences for a person: the parameter, the value, the rule and a valid example."""
+"""Turns pydantic's errors into sentences for a person: the parameter, the value, the rule and a valid example."""
 
 from __future__ import annotations
 

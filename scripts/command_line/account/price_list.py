@@ -13,7 +13,8 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from userdata.bill.prices import HourlyPrice, LifeCycle, read_prices
+from userdata.bill.prices import HourlyPrice, read_prices
+from userdata.contract.worker_environment import LifeCycle
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -11,9 +11,10 @@ from scripts.command_line.account.price_list import Prices
 from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
-from userdata.bill.prices import HourlyPrice, LifeCycle, Rates
+from userdata.bill.prices import HourlyPrice, Rates
 from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.catalogue import find_model
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 Preparation = Literal["install", "cache", "disk"]

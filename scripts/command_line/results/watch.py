@@ -26,6 +26,7 @@ DOING = {
     "driver": "The GPU driver is checked",
     "environment": "The environment is prepared",
     "weights": "The model weights are fetched",
+    "worker": "The worker starts",
     "model": "The model is loaded",
     "generating": "Images are generated",
     "uploading": "The last images are uploaded",

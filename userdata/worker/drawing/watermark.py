@@ -1,6 +1,6 @@
 """The original scripts' invisible watermark: the text `StableDiffusionV1`, in the wavelets of an image.
 
-Made by the library that the originals use, with their method, so that their decoders read it: 136 bits, method dwtDct.
+The library and the method are those of the original scripts (136 bits, dwtDct), so that their decoders read the text.
 """
 
 from __future__ import annotations

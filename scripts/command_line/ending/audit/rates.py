@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from userdata.bill.prices import LifeCycle, Rates, read_prices
+from userdata.bill.prices import Rates, read_prices
 from userdata.bill.units import GB, HOURS_PER_MONTH
+from userdata.contract.worker_environment import LifeCycle
 
 # https://aws.amazon.com/ebs/pricing/ for us-east-1, per GB and month; io1 and io2 without their operations.
 OTHER_VOLUMES = {"gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015, "standard": 0.05}
