@@ -72,7 +72,9 @@ def test_a_role_without_rights(site: Site) -> None:
 
 
 def test_a_worker_that_is_killed(site: Site) -> None:
-    with site.launched({"Iterations": "3", "Steps": "10"}) as instance:
+    # Slow enough for a busy host: the failure is told in the phase that the bucket knows of.
+    with site.launched({"Iterations": "3", "Steps": "300"}) as instance:
+        wait_for(lambda: instance.phase == "generating", "the drawing")
         instance.wait_for_line("1 of 3 images are drawn", file=WORKER_LOG)
         instance.kill_worker()
         assert_failed(instance, step="generating", message="was killed by signal KILL")
