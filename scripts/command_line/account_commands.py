@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.quota import QuotaKind, ask_for, quota_kind, quota_limit, quota_requests, vcpus_in_use
+from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
 app = typer.Typer(no_args_is_help=True, help="The vCPU quota that a GPU instance needs.")
 

@@ -108,7 +108,7 @@ class LocalCloud:
                 check=False,
             )
         if done.returncode:
-            raise LocalCloudError(f"cdk bootstrap failed in the local cloud:\n{done.stdout}")
+            raise LocalCloudError(f"`cdk bootstrap` failed in the local cloud:\n{done.stdout}")
         remember(self.account, remembered)
 
     def _start(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local.aws.seeds import DEEP_LEARNING_AMI, publish
+from scripts.local.aws.seeds import publish
 from scripts.local.local_cloud import LocalCloud
+from stacks.facts.machine_image import DEEP_LEARNING_AMI
 from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, until
 
 pytestmark = pytest.mark.local_cloud

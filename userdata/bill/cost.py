@@ -10,12 +10,10 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from userdata.bill.prices import PRICES, HourlyPrice, LifeCycle, Rates, read_prices
+from userdata.bill.units import HOUR, MONTH
 
 logger = logging.getLogger(__name__)
 
-HOUR = 3600.0
-# A month of AWS's bills for what is paid by the month: 730 hours, the twelfth part of a year.
-MONTH = 730 * HOUR
 # EC2 bills Linux instances by the second, a minute at the least.
 # Source: https://aws.amazon.com/ec2/pricing/on-demand/
 SHORTEST_BILLED = 60.0

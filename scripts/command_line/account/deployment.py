@@ -41,7 +41,7 @@ class Deployment:
             raise CommandError(
                 f"The stack {self.stack} is in state {self.state} and has no output {name}. Deploy it again: "
                 "`cdk deploy`; if that fails, look at its events: "
-                f"aws cloudformation describe-stack-events --stack-name {self.stack}"
+                f"`aws cloudformation describe-stack-events --stack-name {self.stack}`."
             )
         return self.outputs[name]
 

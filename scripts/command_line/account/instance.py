@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
@@ -19,6 +19,10 @@ from userdata.job.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+
+# EC2's words for an instance that is terminated, or about to be.
+GONE = ("terminated", "shutting-down")
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class InstanceState:
     @property
     def is_gone(self) -> bool:
         """Whether it is terminated, or about to be."""
-        return self.name in ("terminated", "shutting-down")
+        return self.name in GONE
 
 
 def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
@@ -84,18 +88,19 @@ def check_not_terminated(instance_id: str, state: InstanceState) -> None:
         )
 
 
-def needs_new_instance(session: boto3.Session, deployment: Deployment, run_id: str, given: Mapping[str, str]) -> bool:
-    """Whether a deploy of that run with the parameters `given` has to make an instance for one that is gone.
+def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
+    """The id of the deployment's instance where that is gone and the plan has work for one. Raises `CommandError`.
 
-    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. Where
-    nothing is to be done, none is made, since it would cost a boot for nothing.
+    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. A plan
+    without work replaces nothing, because a new instance would cost a boot for nothing.
     """
-    if "Replaces" in given or not instance_state(session, deployment).is_gone:
-        return False
+    deployment = plan.deployment
+    if deployment is None or "Replaces" in plan.changes or not instance_state(session, deployment).is_gone:
+        return None
     before = deployment.parameters
-    changes = any(before.get(name) != value for name, value in given.items() if name != "SshCidr")
-    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
-    return changes or status is None or status.phase != "done"
+    changed = any(before.get(name) != value for name, value in plan.changes.items() if name != "SshCidr")
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, plan.run_id)
+    return None if status and status.phase == "done" and not changed else deployment.instance_id
 
 
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:

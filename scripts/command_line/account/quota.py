@@ -6,7 +6,6 @@ A new account often has 0 of them, and a replacement starts the new instance bef
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import boto3
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.vcpu_quotas import QuotaKind
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -24,36 +24,6 @@ if TYPE_CHECKING:
 
 SERVICE = "ec2"
 PENDING = ("PENDING", "CASE_OPENED")
-
-
-@dataclass(frozen=True)
-class QuotaKind:
-    """One quota, counted in vCPUs: its code and name in Service Quotas, and the families that count against it."""
-
-    code: str
-    name: str
-    families: str
-    spot: bool
-
-    def counts(self, instance_type: str, *, spot: bool) -> bool:
-        """Whether an instance of that type counts against it."""
-        return spot is self.spot and bool(re.match(rf"(?:{self.families})[a-z0-9-]*\.", instance_type))
-
-
-# Codes and names: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html. It has no spot quota
-# for P6, so none is claimed here.
-QUOTAS = (
-    QuotaKind("L-DB2E81BA", "Running On-Demand G and VT instances", r"gr?\d|vt\d", spot=False),
-    QuotaKind("L-3819A6DF", "All G and VT Spot Instance Requests", r"gr?\d|vt\d", spot=True),
-    QuotaKind("L-417A185B", "Running On-Demand P instances", r"p\d", spot=False),
-    QuotaKind("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests", "p[234]", spot=True),
-    QuotaKind("L-C4BD4855", "All P5 Spot Instance Requests", "p5", spot=True),
-)
-
-
-def quota_kind(instance_type: str, *, spot: bool) -> QuotaKind | None:
-    """The quota that an instance of that type counts against, or None where none is known."""
-    return next((kind for kind in QUOTAS if kind.counts(instance_type, spot=spot)), None)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> st
     if left:
         raise CommandError(
             f"There is no stack {stack}, and several buckets of earlier ones: {', '.join(left)}. "
-            f"Name one: sd results --bucket {left[0]}"
+            f"Name one: `sd results --bucket {left[0]}`."
         )
     raise CommandError(
         f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one. "
-        "Deploy first, or name the bucket: sd results --bucket NAME"
+        "Deploy first, or name the bucket: `sd results --bucket NAME`."
     )
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import botocore.exceptions
 from pydantic import TypeAdapter, ValidationError
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.contract.layout import RUNS, RunKeys
 from userdata.contract.status import Status
@@ -34,15 +34,9 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    with aws_errors_in_words(f"read the status of {run_id} in {bucket}"):
-        try:
-            body = s3.get_object(Bucket=bucket, Key=RunKeys(run_id).status)["Body"].read()
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+    body = read(s3, bucket, RunKeys(run_id).status)
     try:
-        return STATUS.validate_json(body)
+        return STATUS.validate_json(body) if body else None
     except ValidationError:
         return None
 

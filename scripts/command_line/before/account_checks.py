@@ -12,12 +12,13 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import find_prices
-from scripts.command_line.account.quota import QuotaUse, quota_kind, quota_limit, quota_requests, vcpus_in_use
+from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.model_checks import check_model
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.vcpu_quotas import quota_kind
 from userdata.contract.catalogue import find_model
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def check_credentials(session: boto3.Session, plan: Plan) -> Check:
             client: STSClient = session.client("sts", config=RETRIES)
             account = client.get_caller_identity()["Account"]
     except CommandError as error:
-        return Check(name, "problem", str(error), "aws configure, or aws sso login", blocks=True)
+        return Check(name, "problem", str(error), "`aws configure` or `aws sso login`", blocks=True)
     if not session.region_name:
         return Check(name, "problem", f"account {account}, but no region", "--region us-east-1", blocks=True)
     return Check(name, "ok", f"account {account}, region {session.region_name}")
@@ -112,7 +113,7 @@ def check_quota_requests(session: boto3.Session, plan: Plan) -> Check:
     if not pending:
         return Check(name, "ok", "none is pending")
     asked = ", ".join(f"{request.vcpus:g} vCPUs ({request.status}, {request.asked_at[:10]})" for request in pending)
-    return Check(name, "ok", f"pending: {asked}", "sd quota status follows it")
+    return Check(name, "ok", f"pending: {asked}", "`sd quota status` follows it")
 
 
 def check_zones(session: boto3.Session, plan: Plan) -> Check:
@@ -145,7 +146,7 @@ def check_weights(session: boto3.Session, plan: Plan) -> Check:
     try:
         check_model(session, plan.job, plan.machine)
     except CommandError as error:
-        return Check("model", "problem", f"{found}; {error}", "as the sentence says", blocks=True)
+        return Check("model", "problem", f"{found}; {error}", blocks=True)
     return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
 
 
@@ -162,7 +163,7 @@ def check_bucket(session: boto3.Session, plan: Plan) -> Check:
         except botocore.exceptions.ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status == 404:
-                mend = f"aws s3 mb s3://{wanted}, or leave output_bucket out"
+                mend = f"`aws s3 mb s3://{wanted}`, or leave output_bucket out"
                 return Check("bucket", "problem", f"there is no bucket {wanted}; its name is free", mend, blocks=True)
             if status in (301, 403):
                 found = f"{wanted} is somebody else's" if status == 403 else f"{wanted} is in another region"

@@ -45,8 +45,8 @@ CHECKS: dict[str, CheckFunction] = {
     "price": check_price,
     "spending": check_spend,
 }
-# What a deploy cannot do without, and cannot find out for itself before it has created things.
-NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "bucket", "price", "spending")
+# What a deploy needs, and would miss only after it has created things.
+NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "model", "bucket", "price", "spending")
 
 
 def examine(session: boto3.Session, plan: Plan, names: Sequence[str] = tuple(CHECKS)) -> list[Check]:
@@ -71,7 +71,10 @@ def refuse_what_blocks(session: boto3.Session, plan: Plan) -> None:
     """Raises `CommandError` with each problem because of which a deploy of `plan` would fail."""
     blocking = [check for check in examine(session, plan, NEEDED) if check.blocks and check.state == "problem"]
     if blocking:
-        lines = [f"{check.name}: {check.found.rstrip('.')}. To mend it: {check.mend}" for check in blocking]
+        lines = [
+            f"{check.name}: {check.found.rstrip('.')}." + (f" To mend it: {check.mend}" if check.mend else "")
+            for check in blocking
+        ]
         raise CommandError("\n".join(["Nothing was deployed.", *lines, "`sd doctor` shows everything."]))
 
 

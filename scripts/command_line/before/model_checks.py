@@ -49,8 +49,8 @@ def check_model(session: boto3.Session, job: Job, machine: MachineParameters) ->
         if token is None:
             raise CommandError(
                 f"Model {job.model} wants a token: accept the licence at {model.page}, then store a token of that "
-                "account and name it, for example: aws ssm put-parameter --type SecureString --name "
-                "/sd-on-ec2/hugging-face --value file://token.txt, and --hub-token /sd-on-ec2/hugging-face."
+                "account and name it, for example: `aws ssm put-parameter --type SecureString --name "
+                "/sd-on-ec2/hugging-face --value file://token.txt`, and --hub-token /sd-on-ec2/hugging-face."
             )
         assert model.repository
         _check_hub(model.repository, model.revision, model.files[0].path, token)
@@ -69,7 +69,7 @@ def _token(session: boto3.Session, name: str) -> str:
         except ssm.exceptions.ParameterNotFound as error:
             raise CommandError(
                 f"HubToken is {name!r}, but Parameter Store has no such parameter in {session.region_name}. Store it: "
-                f"aws ssm put-parameter --type SecureString --name {name} --value file://token.txt"
+                f"`aws ssm put-parameter --type SecureString --name {name} --value file://token.txt`."
             ) from error
     if found["Type"] != "SecureString":
         raise CommandError(

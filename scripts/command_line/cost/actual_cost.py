@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import botocore.exceptions
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.account.runs import Run
-from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RunKeys
@@ -37,19 +36,14 @@ class RunCost:
 
 def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
     """The receipts of those runs. Raises `CommandError` when the bucket cannot be read."""
-    with aws_errors_in_words(f"read the reports in {bucket}"), ThreadPoolExecutor(8) as pool:
-        costs = list(pool.map(lambda run: _read(s3, bucket, run), runs))
-    return [RunCost(run, cost) for run, cost in zip(runs, costs, strict=True)]
+    with ThreadPoolExecutor(8) as pool:
+        reports = list(pool.map(lambda run: read(s3, bucket, RunKeys(run.run_id).report), runs))
+    return [RunCost(run, _receipt(report)) for run, report in zip(runs, reports, strict=True)]
 
 
-def _read(s3: S3Client, bucket: str, run: Run) -> Cost | None:
+def _receipt(report: bytes | None) -> Cost | None:
     try:
-        body = s3.get_object(Bucket=bucket, Key=RunKeys(run.run_id).report)["Body"].read()
-        return Cost.model_validate(json.loads(body)["cost"])
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
+        return Cost.model_validate(json.loads(report)["cost"]) if report else None
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 

@@ -11,8 +11,8 @@ from scripts.command_line.account.price_list import Prices
 from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
-from userdata.bill.cost import HOUR, MONTH
 from userdata.bill.prices import HourlyPrice, LifeCycle, Rates
+from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.catalogue import find_model
 from userdata.job.job import Job
 
@@ -151,5 +151,5 @@ def _is_projected(job: Job, instance_type: InstanceType) -> bool:
 
 def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:
     """The instance, its address and its disk for so many minutes."""
-    disk = plan.machine.volume_size * rates.disk_gb_month * HOUR / MONTH
+    disk = plan.machine.volume_size * rates.disk_gb_month / HOURS_PER_MONTH
     return minutes / 60 * (price.usd + rates.address_hour + disk)

@@ -73,7 +73,7 @@ def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
     deployment = plan.deployment
     if deployment is None or "InstanceId" not in deployment.outputs:
         return "install"
-    gone = instance_state(session, deployment).name in ("terminated", "shutting-down")
+    gone = instance_state(session, deployment).is_gone
     s3 = session.client("s3", config=RETRIES)
     if not (gone or plan.replaces):
         booted = s3.list_objects_v2(Bucket=deployment.bucket, Prefix=f"{BOOTS}{deployment.instance_id}/", MaxKeys=1)

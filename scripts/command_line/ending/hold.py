@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import instance_state
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.contract.hold import Hold
 from userdata.contract.layout import hold_key
@@ -44,7 +44,7 @@ def hold_instance(session: boto3.Session, deployment: Deployment, text: str | No
     s3: S3Client = session.client("s3", config=RETRIES)
     key = hold_key(deployment.instance_id)
     if text is None:
-        return _tell(_read(s3, deployment.bucket, key), deployment.instance_id, now)
+        return _tell(_hold_in(read(s3, deployment.bucket, key)), deployment.instance_id, now)
     if text == OFF:
         with aws_errors_in_words(f"take away {key} in {deployment.bucket}"):
             s3.delete_object(Bucket=deployment.bucket, Key=key)
@@ -66,16 +66,11 @@ def hold_instance(session: boto3.Session, deployment: Deployment, text: str | No
     return _tell(hold, deployment.instance_id, now)
 
 
-def _read(s3: S3Client, bucket: str, key: str) -> Hold | None:
-    with aws_errors_in_words(f"read {key} in {bucket}"):
-        try:
-            return Hold.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        except ValueError:
-            return None
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+def _hold_in(content: bytes | None) -> Hold | None:
+    try:
+        return Hold.from_json(content) if content else None
+    except ValueError:
+        return None
 
 
 def _tell(hold: Hold | None, instance_id: str, now: datetime) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.contract.layout import BOOTS
 from userdata.contract.status import Failure
@@ -31,10 +32,9 @@ def find_boot_failure(s3: S3Client, bucket: str, instance_id: str, since: dateti
             for entry in page.get("Contents", [])
             if entry["LastModified"] >= since and entry["Key"].endswith(".json")
         ]
-        records = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in sorted(keys)]
-    for record in reversed(records):
+    for key in sorted(keys, reverse=True):
         try:
-            return FAILURE.validate_python(json.loads(record)["error"])
+            return FAILURE.validate_python(json.loads(read(s3, bucket, key) or b"{}")["error"])
         except (KeyError, TypeError, ValueError, ValidationError):
             continue
     return None

@@ -6,15 +6,14 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
-from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.account.objects import read
+from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest, next_seed
@@ -22,9 +21,6 @@ from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 LARGEST_BATCH = 16
 
@@ -61,7 +57,10 @@ def find_initial_image(
     if not key or not (given or bucket):
         return None
     try:
-        return read_image(given.read_bytes() if given else _fetch(session(), str(bucket), key))
+        content = given.read_bytes() if given else read(session().client("s3", config=RETRIES), str(bucket), key)
+        if content is None:
+            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.")
+        return read_image(content)
     except (OSError, ValueError) as error:
         raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
 
@@ -162,14 +161,3 @@ def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
             return image.size, image.convert("RGB").tobytes()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CommandError(f"{file} cannot be read as an image: {error}. Download it again: `sd results`.") from error
-
-
-def _fetch(session: boto3.Session, bucket: str, key: str) -> bytes:
-    s3: S3Client = session.client("s3", config=RETRIES)
-    with aws_errors_in_words(f"fetch {key} from {bucket}"):
-        try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-                raise
-            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.") from error

@@ -17,6 +17,8 @@ from userdata.job.job import Job
 from userdata.job.refusal import explain
 
 Schema = TypeVar("Schema", bound=BaseModel)
+# The parameters that are on or off, and take no value on the command line.
+SWITCHES = [field.alias for field in Job.model_fields.values() if field.annotation is Switch]
 
 
 def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,9 +77,22 @@ def _alias(field_name: str) -> str:
     raise KeyError(field_name)
 
 
+def as_option(name: str, value: str) -> str:
+    """The CloudFormation parameter `name` with `value`, as one word of a command: `--max-hours=2`, `--no-skip-grid`."""
+    if name in SWITCHES:
+        return f"--{_kebab(name)}" if value == Switch.on else f"--no-{_kebab(name)}"
+    # With "=" because a value may begin with a dash.
+    return f"--{_kebab(name)}={value}"
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
 def _spellings(field_name: str) -> list[str]:
-    kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", _alias(field_name)).lower()
-    return list(dict.fromkeys([f"--{kebab}", f"--{field_name.replace('_', '-')}", f"--{field_name}"]))
+    return list(
+        dict.fromkeys([f"--{_kebab(_alias(field_name))}", f"--{field_name.replace('_', '-')}", f"--{field_name}"])
+    )
 
 
 def _switch_spellings(field_name: str) -> list[str]:

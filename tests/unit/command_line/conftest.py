@@ -72,6 +72,12 @@ class Account:
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
 
+    def replace_instance(self) -> None:
+        """A new instance for the stack that stands."""
+        self.instance_id = ""
+        self.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+        self.deploy()
+
     def launch_spot(self) -> None:
         """The instance, to be deployed next, as a spot instance."""
         market = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}

@@ -8,7 +8,8 @@ sides of a convolution). For Stable Diffusion v1 at 512 x 512 that is 0.5 GiB. T
 
 from __future__ import annotations
 
-GIB = 1 << 30
+from userdata.bill.units import GIB
+
 CONTEXT_GIB = 0.5
 CHANNELS = 256
 MAPS = 4

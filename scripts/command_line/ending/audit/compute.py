@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from scripts.command_line.account.instance import GONE
 from scripts.command_line.ending.audit.leftover import OURS, Leftover, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-GONE = ("terminated", "shutting-down")
 
 
 def instances(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from userdata.bill.prices import LifeCycle, Rates, read_prices
-
-HOURS_PER_MONTH = 730  # as AWS's own calculator counts
-BYTES_PER_GB = 2**30  # as AWS bills them
+from userdata.bill.units import GB, HOURS_PER_MONTH
 
 # https://aws.amazon.com/ebs/pricing/ for us-east-1, per GB and month; io1 and io2 without their operations.
 OTHER_VOLUMES = {"gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015, "standard": 0.05}
@@ -46,11 +44,11 @@ class MonthlyRates:
 
     def logs(self, stored_bytes: int) -> float:
         """A log group that stores so much."""
-        return stored_bytes / BYTES_PER_GB * LOG_GB
+        return stored_bytes / GB * LOG_GB
 
     def bucket(self, stored_bytes: int) -> float:
         """A bucket that stores so much."""
-        return stored_bytes / BYTES_PER_GB * self._table.bucket_gb_month
+        return stored_bytes / GB * self._table.bucket_gb_month
 
     @property
     def _table(self) -> Rates:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
+
 from scripts.command_line.ending.audit.leftover import Leftover, is_ours, stack_of, tags_of
-from scripts.command_line.ending.audit.rates import BYTES_PER_GB, MonthlyRates
+from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -40,7 +42,7 @@ def log_groups(logs: CloudWatchLogsClient, rates: MonthlyRates) -> Iterator[Left
                 yield Leftover(
                     "log group",
                     group["logGroupName"],
-                    f"{stored / BYTES_PER_GB:.3f} GB",
+                    decimal(stored),
                     rates.logs(stored),
                     f"aws logs delete-log-group --log-group-name {group['logGroupName']}",
                     stack_of(tags),

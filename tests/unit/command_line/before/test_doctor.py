@@ -189,6 +189,13 @@ def run(*arguments: str) -> tuple[int, str]:
     return outcome.exit_code, outcome.stdout
 
 
+def test_the_deployment_s_settings_count_as_they_do_for_a_deploy(account: Account) -> None:
+    account.deploy(settings='{"spot": "true", "max_price": "99"}')
+    _, printed = run("doctor", "--json")
+    [price] = [check for check in json.loads(printed)["checks"] if check["name"] == "price"]
+    assert (price["state"], price["mend"]) == ("problem", "-c max_price=1.006 or less, or leave it out")
+
+
 def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     status, printed = run("doctor", "--json")
     document = json.loads(printed)

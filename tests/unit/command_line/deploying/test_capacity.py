@@ -11,7 +11,6 @@ from botocore.stub import Stubber
 
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying import capacity
-from scripts.command_line.deploying import deploy as deploy_module
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account
@@ -35,7 +34,7 @@ def explain(
     given = {"Prompt": "a horse's tail", "InstanceType": instance_type}
     context = {"spot": "true", "max_price": "0.5"} if spot else {}
     plan = make_plan(None, given, {**context, **({"az": zone} if zone else {})})
-    return explain_capacity(account.session, stack="SdOnEc2", since=datetime.now(UTC), plan=plan, given=given)
+    return explain_capacity(account.session, plan, stack="SdOnEc2", since=datetime.now(UTC))
 
 
 def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +133,6 @@ def test_a_deploy_that_fails_for_capacity_says_so(account: Account, monkeypatch:
         raise CommandError("`cdk deploy` failed; the lines above say why.")
 
     account.deploy()
-    monkeypatch.setattr(deploy_module, "cdk_deploy", fails)
     monkeypatch.setattr(capacity, "_reasons", lambda *_: [NO_CAPACITY])
     with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy 'a tree' -c az=us-east-1c$|Or"):
-        run(account, {"Prompt": "a tree"})
+        run(account, fails, {"Prompt": "a tree"})

@@ -280,7 +280,7 @@ def test_the_stack_is_destroyed_and_images_alone_are_no_error(
     security_group(field, TAGS)
     shown = run(field)
     assert cdk.destroyed == ["SdOnEc2"]
-    assert "1 images, 1.0 MB; cache 2.0 MB" in shown
+    assert "1 images, 1.0 MB; cache 2.1 MB" in shown
     assert "aws s3 rb --force s3://left-bucket   # deletes your images" in shown
     assert "Nothing of this project that costs money is left in us-east-1, your images aside" in capsys.readouterr().out
     assert field.account.s3.list_objects_v2(Bucket="left-bucket")["KeyCount"] == 2

@@ -188,7 +188,7 @@ def test_every_line_of_a_prompt_file_is_drawn(bucket: Bucket, settings: Settings
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "has no such object. Upload it first: aws s3 cp FILE 's3://results/inputs/prompts.txt'"),
+        (None, "has no such object. Upload it first: `aws s3 cp FILE 's3://results/inputs/prompts.txt'`"),
         (b"a horse\na tree --steps none\n", "Line 2: --steps is 'none', but must be a whole number from 1 to 1000"),
     ],
 )
