@@ -82,7 +82,7 @@ def need_deployment(session: boto3.Session, stack: str) -> Deployment:
 
 
 def deployed_settings(deployment: Deployment | None) -> dict[str, str]:
-    """The settings (`-c`) that the stack was deployed with, but for `zones`; none while there is no stack.
+    """The settings (`-c`) that the stack was deployed with, none while there is no stack.
 
     CDK keeps parameters from one deploy to the next, and no settings: one that was left out would silently change back.
     """
