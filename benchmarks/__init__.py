@@ -1,1 +1,1 @@
-"""Figures: each program prints its machine, its versions and its sizes."""
+"""Programs that measure speed. Each prints its machine, its versions and its sizes with the figures."""

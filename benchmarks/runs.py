@@ -108,7 +108,7 @@ def draw(
         requests,
         total=len(requests),
         initial_image=None,
-        hooks=DrawingHooks(save, before_batch=[stop_after_the_last], leave_if_asked=step),
+        hooks=DrawingHooks(save, begin_batch=stop_after_the_last, leave_if_asked=step),
     )
     with contextlib.suppress(Stopped):
         drawing.do()

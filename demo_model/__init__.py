@@ -1,1 +1,1 @@
-"""The model in the box: its training data, its training and its measurement. None of it runs on the instance."""
+"""How the model in the box is made: its data, its training, its measurement. Nothing here runs on the instance."""

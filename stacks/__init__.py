@@ -1,1 +1,1 @@
-"""What is deployed: one construct per concern, and one stack that wires them and grants."""
+"""What is deployed: one construct for each concern, and one stack that wires the constructs and grants rights."""

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from stacks.integer_pattern import decimal_pattern, integer_pattern
 from userdata.job.job import Job
+from userdata.job.parameter import is_models_own, rule_of
 
 GROUPS: dict[str, type[BaseModel]] = {"The images": Job, "The machine": MachineParameters}
 
@@ -36,14 +37,12 @@ class Parameter:
 def parameters_of(model: type[BaseModel]) -> Iterator[Parameter]:
     """The parameters of one schema, in the order of its fields."""
     for field in model.model_fields.values():
-        extra = field.json_schema_extra
-        assert isinstance(field.alias, str) and isinstance(extra, dict)
-        yield Parameter(field.alias, field.description or "", str(extra["rule"]), _properties(field))
+        assert isinstance(field.alias, str)
+        yield Parameter(field.alias, field.description or "", rule_of(field), _properties(field))
 
 
 def _properties(field: FieldInfo) -> dict[str, Any]:
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and extra["models_own"]:
+    if is_models_own(field):
         return {**_or_empty(_constraints(field), field), "default": ""}
     return {**_constraints(field), "default": _as_text(field.default)}
 

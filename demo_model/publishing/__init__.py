@@ -1,1 +1,1 @@
-"""Publishes the demo model and its page."""
+"""Puts a trained demo model into the bundle, and draws the pictures of its page."""

@@ -1,1 +1,1 @@
-"""Trains the demo model."""
+"""The demo model's architecture, and the programs that train it."""

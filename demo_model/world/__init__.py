@@ -1,1 +1,1 @@
-"""The scenes that the demo model learns."""
+"""The scenes that the demo model learns: sprites, backdrops, arrangements, and their captions."""

@@ -1,1 +1,1 @@
-"""The `sd` command line: what a person says to a deployment, on AWS or in the local cloud alike."""
+"""The command line `sd`. It talks to a deployment in AWS and in the local cloud alike."""

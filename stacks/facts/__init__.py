@@ -1,1 +1,1 @@
-"""What the stack and the command line both go by. No aws_cdk here: the command line starts quickly."""
+"""Facts that the stack and the command line share. Nothing here imports the CDK, so that `sd` starts quickly."""

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from userdata.job.job import parameter
+from userdata.job.choices import Switch
+from userdata.job.parameter import parameter
 
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09.
 GPU_FAMILIES = "g4dn|g5|g6|g6e|g7|p4d|p4de|p5|p5e|p5en|p6-b200"
@@ -34,13 +35,6 @@ class OnFailure(StrEnum):
     keep = "keep"
 
 
-class Cache(StrEnum):
-    """Whether the environment and the weights are kept in the results bucket for the next instance."""
-
-    on = "on"
-    off = "off"
-
-
 class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
@@ -59,14 +53,13 @@ class MachineParameters(BaseModel):
         name="VolumeSize",
         description="Size of the encrypted gp3 root volume in GiB; the image itself needs 75. Another size replaces "
         "the instance.",
-        rule="a whole number from 80 to 16384, for example 100",
         ge=80,
         le=16384,
     )
     ssh_cidr: str = parameter(
         "",
         name="SshCidr",
-        description="IPv4 range that may reach port 22; empty opens no port, and Session Manager gives a shell.",
+        description="IPv4 range that may reach port 22. Empty: no port is open, and Session Manager gives a shell.",
         rule="empty, or an IPv4 range no wider than /8, for example 203.0.113.7/32",
         pattern=r"^$|^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}"
         r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/(?:[89]|[12][0-9]|3[0-2])$",
@@ -74,38 +67,34 @@ class MachineParameters(BaseModel):
     after_run: AfterRun = parameter(
         "stop",
         name="AfterRun",
-        description="What the instance does when the images are in the bucket and the idle time is over: stop keeps "
-        "its disk for the next prompt, terminate deletes it, keep leaves the instance running until MaxHours.",
-        rule="one of stop, terminate, keep",
+        description="What the instance does when the run is over and the idle time has passed. stop keeps its disk "
+        "for the next prompt, terminate deletes it, keep leaves the instance running until MaxHours.",
     )
     on_failure: OnFailure = parameter(
         "stop",
         name="OnFailure",
-        description="What the instance does when a step fails; keep leaves it running for a look until MaxHours.",
-        rule="one of stop, keep",
+        description="What the instance does when a step fails. keep leaves it running for a look until MaxHours.",
     )
     idle_minutes: int = parameter(
         2,
         name="IdleMinutes",
         description="How long the instance stays up after its last image, in minutes.",
-        rule="a whole number from 0 to 1440, for example 2",
         ge=0,
         le=1440,
     )
     max_hours: int = parameter(
         12,
         name="MaxHours",
-        description="Hard limit of one uptime in hours: a timer in the guest and an alarm outside it end it.",
-        rule="a whole number from 1 to 24, for example 12",
+        description="Hard limit of one uptime in hours. A timer in the guest and an alarm outside it end the instance.",
         ge=1,
         le=LONGEST_HOURS,
     )
     max_spend: float = parameter(
         0,
         name="MaxSpend",
-        description="What the run may cost in US dollars, from the boot to the end of the idle time: before an image "
-        "that would pass it the work ends, and what is there stays. 0 sets no limit.",
-        rule="a number from 0 to 10000, for example 2.5",
+        description="What the run may cost in US dollars, from the boot to the end of the idle time. The work ends "
+        "before an image that would pass the limit, and finished images stay. 0 sets no limit.",
+        example=2.5,
         ge=0,
         le=10000,
         allow_inf_nan=False,
@@ -113,9 +102,9 @@ class MachineParameters(BaseModel):
     usd_per_hour: float = parameter(
         0,
         name="UsdPerHour",
-        description="What an hour of the instance costs in US dollars, for MaxSpend and the report; 0 takes the price "
+        description="What an hour of the instance costs in US dollars, for MaxSpend and the report. 0 takes the price "
         "from userdata/prices.json.",
-        rule="a number from 0 to 1000, for example 1.006",
+        example=1.006,
         ge=0,
         le=1000,
         allow_inf_nan=False,
@@ -123,22 +112,21 @@ class MachineParameters(BaseModel):
     replaces: str = parameter(
         "",
         name="Replaces",
-        description="The id of an instance that is gone: another value makes a new instance in its place.",
+        description="The id of an instance that is gone. Another value makes a new instance in its place.",
         rule="empty, or the id of an instance, for example i-0123456789abcdef0",
         pattern=r"^$|^i-(?:[0-9a-f]{8}|[0-9a-f]{17})$",
     )
     hub_token: str = parameter(
         "",
         name="HubToken",
-        description="Name of a SecureString in Parameter Store with a Hugging Face token, for models that ask for one.",
+        description="Name of a SecureString in Parameter Store with a Hugging Face token. Some models ask for one.",
         rule="empty, or the name of a parameter that begins with a slash, for example /sd-on-ec2/hugging-face",
         max_length=64,
         pattern=r"^$|^(?:/[A-Za-z0-9_.-]+)+$",
     )
-    cache: Cache = parameter(
+    cache: Switch = parameter(
         "on",
         name="Cache",
-        description="Whether the first success keeps the environment and the weights in the results bucket, for "
-        "30 days, so that the next new instance starts sooner; off keeps and takes nothing.",
-        rule="one of on, off",
+        description="Whether the first success keeps environment and weights in the results bucket. They stay for 30 "
+        "days, so that the next new instance starts sooner. off keeps and takes nothing.",
     )

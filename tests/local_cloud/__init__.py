@@ -1,0 +1,1 @@
+"""The real CDK CLI and the commands against the local cloud."""

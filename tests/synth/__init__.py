@@ -1,0 +1,1 @@
+"""The synthesized template: what would hurt if it said otherwise, cfn-lint, and identical syntheses."""

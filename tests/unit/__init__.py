@@ -1,0 +1,1 @@
+"""Each part alone, without a network, in seconds."""

@@ -20,7 +20,7 @@ def test_the_run_goes_on_on_demand_and_the_teardown_leaves_only_the_images(perso
     wait_for(lambda: len(person.images(bucket, run_id)) >= 1, "an image")
 
     person.cloud.machines.announce_spot_interruption(first, "terminate", "2026-01-02T03:04:05Z")
-    wait_for(lambda: "Asked to stop: what is saved" in log_of(person, bucket, run_id), "the worker to leave")
+    wait_for(lambda: "Asked to stop: the saved images" in log_of(person, bucket, run_id), "the worker to leave")
     before = {key: person.objects(bucket)[key]["LastModified"] for key in person.images(bucket, run_id)}
     assert 0 < len(before) < IMAGES
     person.cloud.client("ec2").terminate_instances(InstanceIds=[first])

@@ -1,1 +1,1 @@
-"""Makes a booted machine ready for the worker. Runs under the system's Python: standard library only, 3.9 or newer."""
+"""Makes the machine ready for the worker. Standard library only, because the system's Python (3.9 or newer) runs it."""

@@ -1,1 +1,1 @@
-"""What boot, worker, stack and command line have agreed on. Standard library only: the boot runs under Python 3.9."""
+"""What boot, worker, stack and commands agree on. Standard library only, because the boot runs under Python 3.9."""

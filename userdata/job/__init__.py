@@ -1,1 +1,1 @@
-"""What a person asks for, checked: the job, its prompt file and its initial image."""
+"""What a person asks for, checked: the job, its file of prompts, and its initial image."""

@@ -26,18 +26,11 @@ class Engine(StrEnum):
 
 
 class SafetyChecker(StrEnum):
-    """What becomes of an image that the safety checker flags; off looks at none."""
+    """What becomes of an image that the safety checker flags; with off, no image is checked."""
 
     mark = "mark"
     withhold = "withhold"
     off = "off"
-
-
-class Watermark(StrEnum):
-    """Whether images get the original's invisible watermark."""
-
-    off = "off"
-    on = "on"
 
 
 class Precision(StrEnum):

@@ -1,4 +1,4 @@
-"""What one image of a job is drawn from, resolved from the job by one pure function."""
+"""What each image of a job is drawn from. One pure function makes all of it from the job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from userdata.job.choices import Engine, Switch
-from userdata.job.job import SEEDS, Job
+from userdata.job.job import Job
+from userdata.job.job_fields import SEEDS
 from userdata.job.prompt_file import PromptLine
 
 
@@ -33,7 +34,7 @@ class ImageRequest:
 
     @property
     def batch_key(self) -> tuple[object, ...]:
-        """What images must share to be drawn in one batch: everything but their noise and their texts."""
+        """What the images of a batch must share: everything but their noise and their texts."""
         return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength)
 
 
@@ -41,8 +42,8 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
     """All images of `job`, in the order of their indices.
 
     Without a prompt file, there are n_iter times n_samples. `lines` are those of the prompt file: as in the original,
-    it is gone through n_iter times, and every line makes one image each time, or as many as its own --batch_size says,
-    in its own --n_iter of these passes. Image k has seed `seed + k`, as `next_seed` counts; the images of a line with a
+    it is read n_iter times, and every line makes one image each time, or as many as its own --batch_size says, in its
+    own --n_iter of these passes. Image k has seed `seed + k`, as `next_seed` counts; the images of a line with a
     seed of its own count on from that. With fixed_code, the counting begins anew after n_samples images.
     """
     if not lines:
@@ -61,7 +62,7 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
 
 
 def next_seed(seed: int, count: int) -> int:
-    """The seed that is `count` after `seed`. They go round, so that each can be given again as a job's own."""
+    """The seed that is `count` after `seed`. The seeds go round, so that each of them can be a job's Seed."""
     return (seed + count) % SEEDS
 
 

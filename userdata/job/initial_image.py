@@ -1,4 +1,4 @@
-"""The image that image to image starts from: read, turned upright, fitted to the images' size."""
+"""The image that image to image starts from: reads it, turns it upright, and fits it to the images' size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ class InitialImage:
 def read_image(content: bytes) -> InitialImage:
     """The image in a file. Raises `ValueError` when it cannot be read."""
     try:
-        image = _as_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS)))
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=FORMATS))
+        if image.mode.startswith("I"):
+            # Grey of 16 bits. Pillow cuts it off at 255, so that nearly all of it would be white.
+            image = image.convert("I").point(lambda grey: grey / 256).convert("L")
+        image = image.convert("RGB")
     except UnidentifiedImageError as error:
         raise ValueError("it is no PNG, JPEG or WebP") from error
     except Image.DecompressionBombError as error:
@@ -35,17 +39,10 @@ def read_image(content: bytes) -> InitialImage:
     return InitialImage(image, hashlib.sha256(content).hexdigest())
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Grey of 16 bits. Pillow cuts it off at 255, so that nearly all of it would be white.
-        image = image.convert("I").point(lambda grey: grey / 256).convert("L")
-    return image.convert("RGB")
-
-
 def size_from(image: Image.Image, name: str) -> tuple[int, int]:
     """Width and height for images that are as large as `image`, in pixels: rounded down as img2img.py does.
 
-    Raises `RunError`, which calls it `name`, when that is no size for a job.
+    Raises `RunError`, which calls the image `name`, when that is no size for a job.
     """
     width, height = (edge - edge % INITIAL_IMAGE_MULTIPLE for edge in image.size)
     if not all(SHORTEST_EDGE <= edge <= LONGEST_EDGE for edge in (width, height)):
@@ -60,7 +57,7 @@ def size_from(image: Image.Image, name: str) -> tuple[int, int]:
 def fit_image(image: Image.Image, *, width: int, height: int) -> Image.Image:
     """`image` in `width` × `height` pixels.
 
-    It is scaled until it covers that size, and what stands out at two opposite sides is cut off evenly. Rejected:
+    The image is scaled until it covers that size, and cut evenly at the two sides that stand out. Rejected:
     stretching, which turns a portrait into a caricature.
     """
     return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)

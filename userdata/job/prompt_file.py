@@ -5,8 +5,8 @@
     --prompt "a castle" --negative_prompt "people, cars" --sampler_name "Euler a" --width 768 --height 512
 
 The options are spelled as AUTOMATIC1111's script "Prompts from file or textbox" and as the original scripts spell
-them. Empty lines and lines that begin with `#` are passed over. A line that breaks a rule is refused: that script takes
-all of it for a prompt, and draws it.
+them. Empty lines and lines that begin with `#` are passed over. A line that breaks a rule is refused, whereas the web
+interface's script takes the whole line for a prompt, and draws it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from userdata.job.sampler_names import sampler_of
 MOST_BYTES = 16 * 1024 * 1024
 MOST_TOLD = 5
 
-# Of the job's fields, what each option gives; dashes in an option are underscores.
+# The field of the job that each option gives. Dashes in an option are underscores here.
 OPTIONS = {
     "prompt": "prompt",
     "negative_prompt": "negative_prompt",
@@ -60,7 +60,7 @@ class PromptFileError(ValueError):
 class PromptLine:
     """One prompt: the number of its line, counted from 1, and what the line gives of the job, by the field's name.
 
-    `job` is the whole of it: the run's job with that in the place of its own.
+    `job` is the run's job with the line's own values.
     """
 
     number: int
@@ -99,7 +99,7 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
 
 
 def parse_line(line: str) -> dict[str, str]:
-    """What a line gives of the job: fields by name, as text. Raises `PromptFileError` for an option that is none."""
+    """The fields of the job that a line gives, by name, as text. Raises `PromptFileError` for an unknown option."""
     first = _FIRST_OPTION.search(line)
     if not first:
         return {"prompt": line.strip()}

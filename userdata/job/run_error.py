@@ -19,4 +19,4 @@ class MaxSpendReached(Exception):  # noqa: N818  # nothing went wrong: the run e
 
 
 class Stopped(Exception):  # noqa: N818  # nothing went wrong: the machine goes down and the next boot goes on
-    """The worker was asked to stop; what is saved is kept, and the next start goes on."""
+    """The worker was asked to stop. The saved images are kept, and the next start goes on."""

@@ -1,4 +1,4 @@
-"""What the community calls the samplers: the names of AUTOMATIC1111's web interface, which its readers look for."""
+"""The community's names of the samplers: those of AUTOMATIC1111's web interface, which readers of images look for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def sampler_of(name: str) -> str | None:
-    """Our name of the sampler that is called `name` here or there, capitals aside; None when there is none.
+    """Our name of the sampler that we or the interface call `name`, capitals aside; None when there is none.
 
     "DPM++ 2M Karras" is how the interface called a sampler with its spacing before it told them apart.
     """

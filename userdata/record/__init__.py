@@ -1,1 +1,1 @@
-"""What an image says about itself."""
+"""What an image says of itself: its record."""

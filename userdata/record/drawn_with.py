@@ -1,4 +1,4 @@
-"""How an image was computed, beyond what it was drawn from: what a replay must repeat to get the same bits."""
+"""How an image was computed, which a replay must repeat to get the same bits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is known about an image, kept with it: a text inside the PNG for the community's tools, and a JSON beside it.
+"""The record of an image: a JSON beside the PNG and inside it, so that a PNG alone can be made again.
 
-The same JSON is inside the PNG too, so that a PNG alone can be made again.
+The PNG holds another text too, for the community's tools.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from userdata.record.drawn_with import DrawnWith
 PARAMETERS_CHUNK = "parameters"
 RECORD_CHUNK = "sd-on-ec2"
 SCHEMA = 1
-# As many digits of a checkpoint's SHA-256 as the community names it by.
+# As many digits of a checkpoint's SHA-256 as the community uses to name the checkpoint.
 MODEL_HASH_DIGITS = 10
-# A line that readers take for the start of another part of the text.
+# A line of a prompt that readers would take for the start of another part of the text.
 _FALSE_LINE = re.compile(r"\s*(Negative prompt|Steps):", re.IGNORECASE)
-# Readers look for it anywhere, and one fails when it is there twice.
+# Readers look for these words anywhere, and one reader fails when they occur twice.
 _FALSE_MARK = re.compile(r"(Negative prompt):", re.IGNORECASE)
 
 
@@ -42,9 +42,9 @@ class ImageRecord(BaseModel):
     `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
     in job.json. `batch` holds what the image and those drawn together with it were drawn from, in their order, and
     `initial_image_sha256` is that of the file, in hexadecimal, None for text to image. `drawn_with` is None, and
-    `batch` empty, for an image of an earlier version. `flagged` is the safety checker's word,
-    None where it was not asked. `checkpoint` names the file or folder of a model that was given as one, instead of by
-    the job's `model`.
+    `batch` empty, for an image of an earlier version. `flagged` is the safety checker's answer, None for an image that
+    was not checked. `checkpoint` names the file or folder of a model that was given as one, instead of by the job's
+    `model`.
     """
 
     schema_: int = SCHEMA
@@ -77,7 +77,7 @@ class ImageRecord(BaseModel):
 
     @classmethod
     def from_json(cls, document: bytes) -> ImageRecord:
-        """Reads what `to_json` wrote. Raises `ValueError` when it is something else."""
+        """Reads a document that `to_json` wrote. Raises `ValueError` for any other."""
         try:
             read = json.loads(document)
         except RecursionError as error:
@@ -121,13 +121,15 @@ def describe_image(
 def parameters_text(record: ImageRecord) -> str:
     """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
 
-    The format is AUTOMATIC1111's. It has no quoting for prompts, so that one with a line of its own that looks like
-    settings would mislead a reader: such a prompt stands here in one line, and behind a space where it begins so. The
-    words that begin a negative prompt have a space before their colon in a text of the person's own. The JSON is exact.
+    The format is AUTOMATIC1111's. It has no quoting for prompts, so that a prompt with a line that looks like settings
+    would mislead a reader: such a prompt is written in one line, and behind a space when it begins so. The words that
+    begin a negative prompt get a space before their colon within a prompt. The JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
     name = NAMES[request.sampler]
+    original = job.engine == Engine.compvis
+    drawn_by = f"CompVis {COMMIT[:7]}" if original else f"diffusers {record.versions['diffusers']}"
     settings = {
         "Steps": request.ddim_steps,
         "Sampler": name.sampler,
@@ -139,9 +141,11 @@ def parameters_text(record: ImageRecord) -> str:
         "Model": record.checkpoint or job.model,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
-        "Version": _version(record, job),
+        "Version": drawn_by,
     }
-    lines = [_without_false_start(_for_readers(request.prompt))]
+    prompt = _for_readers(request.prompt)
+    # Some readers take a text that begins so for one without a prompt; most strip a prompt's ends.
+    lines = [f" {prompt}" if prompt.startswith("Steps:") else prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {_for_readers(request.negative_prompt)}")
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value is not None))
@@ -159,7 +163,7 @@ def png_with_record(image: Image.Image, record: ImageRecord) -> bytes:
 
 
 def record_in_png(content: bytes) -> ImageRecord:
-    """The record inside a PNG. Raises `ValueError` when there is none, or it is no PNG."""
+    """The record inside a PNG. Raises `ValueError` when there is no record, or when `content` is no PNG."""
     try:
         image = Image.open(io.BytesIO(content), formats=["PNG"])
         image.load()
@@ -178,20 +182,11 @@ def _for_readers(prompt: str) -> str:
     return _FALSE_MARK.sub(r"\1 :", prompt.replace("\0", " "))
 
 
-def _without_false_start(prompt: str) -> str:
-    # Some readers take a text that begins so for one without a prompt; most strip a prompt's ends.
-    return f" {prompt}" if prompt.startswith("Steps:") else prompt
-
-
-def _version(record: ImageRecord, job: Job) -> str:
-    return f"CompVis {COMMIT[:7]}" if job.engine == Engine.compvis else f"diffusers {record.versions['diffusers']}"
-
-
 def _model_hash(name: str) -> str | None:
     try:
         files = find_model(name).files
     except KeyError:
-        return None  # an image of another version, with another catalogue
+        return None  # an image of another version, whose catalogue had other models
     return files[0].sha256[:MODEL_HASH_DIGITS] if len(files) == 1 else None
 
 

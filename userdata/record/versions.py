@@ -1,4 +1,4 @@
-"""Which versions of the libraries drew the images; read from their metadata, so that nothing heavy is imported."""
+"""The versions of the libraries that draw the images, read from their metadata, so that nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of every library that has a say in the pixels."""
+    """The versions of Python and of every library that may change a pixel."""
     return {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}}

@@ -1,1 +1,1 @@
-"""Turns one job into images in the bucket. What boot, stack and command line share with it: `userdata.contract`."""
+"""The process that turns jobs into images in the bucket. What it shares with others is in `userdata.contract`."""

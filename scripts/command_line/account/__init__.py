@@ -1,1 +1,1 @@
-"""What the account has, and would get."""
+"""Reads what the account has: the deployment, the instance, runs, quotas, zones, prices."""

@@ -1,4 +1,4 @@
-"""The instance of a deployment: its state, and starting it for a job that is not done."""
+"""The instance of a deployment: its state, and how it is started for a job that is not done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def deployed_run_id(deployment: Deployment) -> str:
 class InstanceState:
     """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it.
 
-    `is_spot` says that it can be terminated, but not stopped.
+    `is_spot` says that the instance can be terminated, but not stopped.
     """
 
     name: str
@@ -58,7 +58,7 @@ class InstanceState:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is terminated, or about to be."""
+        """Whether the instance is terminated, or about to be."""
         return self.name in GONE
 
 
@@ -78,16 +78,6 @@ def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceSt
     )
 
 
-def check_not_terminated(instance_id: str, state: InstanceState) -> None:
-    """Raises `CommandError`, with the way out, when the instance is gone for good."""
-    if state.is_gone:
-        raise CommandError(
-            f"The instance {instance_id} was terminated: it can neither be started nor changed. `sd deploy` makes a "
-            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`; what is in the "
-            "bucket stays, and the run goes on from there."
-        )
-
-
 def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
     """The id of the deployment's instance where that is gone and the plan has work for one. Raises `CommandError`.
 
@@ -104,9 +94,9 @@ def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
 
 
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
-    """Starts the instance if it is stopped and its deployed job is not done.
+    """Starts the instance if it is stopped and the deployed job is not done.
 
-    CloudFormation is not documented to start a stopped instance whose user data it changes, so nothing may count on
+    CloudFormation is not documented to start a stopped instance whose user data it changes, so no command relies on
     that. Raises `CommandError` when the instance is gone or cannot be started.
     """
     run_id = deployed_run_id(deployment)
@@ -114,8 +104,8 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
     if status and status.phase == "done":
         return Start(
             False,
-            f"Nothing to do: run {run_id} is done, see `sd results`. For new images deploy another prompt, or the "
-            "same one under a new RunId.",
+            f"Nothing to do: run {run_id} is done; see `sd results`. For new images, deploy another prompt, or the "
+            "same prompt under a new RunId.",
         )
     limit = float(deployment.parameters.get("MaxSpend", "0"))
     if status and status.phase == "capped" and 0 < limit <= (status.max_spend or 0):
@@ -124,12 +114,17 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
         )
     instance_id = deployment.instance_id
     state = instance_state(session, deployment)
-    check_not_terminated(instance_id, state)
+    if state.is_gone:
+        raise CommandError(
+            f"The instance {instance_id} was terminated, so it can neither be started nor changed. `sd deploy` makes a "
+            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`. The bucket keeps the "
+            "images, and the run goes on from there."
+        )
     if state.name in ("pending", "running"):
         return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"start the instance {instance_id}"):
-        # It may still be on its way down: a start is refused until it has stopped.
+        # EC2 refuses to start an instance that is still stopping.
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
         ec2.start_instances(InstanceIds=[instance_id])
     return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")

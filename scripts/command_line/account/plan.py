@@ -11,8 +11,8 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.settings import Settings, settings_from_context
-from userdata.bill.prices import LifeCycle
 from userdata.contract.run_name import run_name
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 # A change of one of these replaces the instance of a deployment.

@@ -21,7 +21,7 @@ STATUS = TypeAdapter(Status)
 
 @dataclass(frozen=True)
 class Run:
-    """One run; `status` is None while its status was never written or cannot be read."""
+    """One run; `status` is None before the first status is written, and when it cannot be read."""
 
     run_id: str
     status: Status | None
@@ -54,9 +54,9 @@ def list_runs(s3: S3Client, bucket: str) -> list[Run]:
 
 
 def choose_runs(runs: list[Run], wanted: list[str]) -> list[Run]:
-    """The runs that were named, by their whole names or by beginnings that only one has; all of them for no name.
+    """The runs that were named, by whole names or by beginnings that one run alone has; all runs for no name.
 
-    Raises `CommandError` for a name that no run has, or more than one.
+    Raises `CommandError` for a name that fits no run, or more than one.
     """
     if not wanted:
         return runs

@@ -1,4 +1,4 @@
-"""The zones of a region, and which of them offer an instance type: not every one has every GPU."""
+"""The zones of a region, and which of them offer an instance type: no zone has every GPU."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def choose_zone(session: boto3.Session, instance_type: str) -> str | None:
 
 
 def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:
-    """Raises `CommandError`, naming zones that do, when `zone` does not offer the type."""
+    """Raises `CommandError`, with zones that do, when `zone` does not offer the type."""
     offering = zones_offering(session, instance_type)
     if zone in offering:
         return
@@ -68,13 +68,13 @@ def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:
 
 
 def not_offered(session: boto3.Session, instance_type: str) -> str:
-    """The sentence for a type that the region does not offer, with types that it does. Raises `CommandError`."""
+    """The sentence for a type that the region does not offer, with types that it offers. Raises `CommandError`."""
     region = session.region_name or "this region"
     offered = alternatives(session, instance_type)
     rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
     if offered:
         return f"{rule} ({', '.join(offered)}), for example --instance-type {offered[0]}."
-    return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
+    return f"{rule}, and {region} offers no supported GPU type. Choose another region, for example --region us-east-1."
 
 
 def alternatives(session: boto3.Session, instance_type: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""What is checked before a deploy."""
+"""The checks before a deploy, and `sd doctor`, which runs them all."""

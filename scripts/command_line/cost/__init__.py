@@ -1,1 +1,1 @@
-"""What a run will cost, and has cost."""
+"""What a run will cost on each instance type, and what past runs did cost."""

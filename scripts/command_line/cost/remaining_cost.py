@@ -17,7 +17,7 @@ from userdata.contract.layout import CACHE
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs about half.
+# An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs take about half.
 PNG_BYTES_PER_PIXEL = 2
 # An estimate: the environment `ldm` packed, beside which the weights lie in the cache.
 CACHED_ENVIRONMENT_BYTES = 4_000_000_000
@@ -34,7 +34,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Remaining:
-    """One thing that remains: when, what, and US dollars a month."""
+    """One thing that goes on costing money: when, what, and US dollars a month."""
 
     when: str
     what: str
@@ -60,7 +60,7 @@ def bucket_contents(s3: S3Client, bucket: str) -> Contents:
 
 
 def remaining(plan: Plan, rates: Rates, contents: Contents) -> list[Remaining]:
-    """Everything that remains. A public address is given back when the instance stops, so it is not among it."""
+    """Everything that goes on costing money. The public address does not, because a stopped instance has none."""
     disk = plan.machine.volume_size
     about = "about " if contents.estimated else ""
     bucket_byte = rates.bucket_gb_month / GB

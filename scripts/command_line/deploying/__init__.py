@@ -1,1 +1,1 @@
-"""The deploy itself."""
+"""The deploy: uploads files, calls the CDK CLI, and explains a lack of capacity."""

@@ -1,4 +1,4 @@
-"""When AWS has no instance to give: what that means, and where to try next."""
+"""What a deploy says when AWS has no instance to give: why, and which command to try next."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MEANINGS = {
     r"InsufficientInstanceCapacity|sufficient [a-z0-9.-]+ capacity|UnfulfillableCapacity|no Spot capacity available": (
         "AWS has no such instance to give in this zone at the moment"
     ),
-    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances does not suffice",
-    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs does not suffice",
+    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances is too small",
+    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs is too small",
     r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
     r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
 }
@@ -48,26 +48,22 @@ def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: d
     meaning = _meaning(reason) if reason else None
     if not reason or not meaning:
         return None
-    said = f"The instance could not be had: {meaning}. AWS says: {reason}"
+    said = f"AWS did not give the instance: {meaning}. AWS says: {reason}"
     if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
         request = (
             f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
         )
         return f"{said}\nAsk for more: {request}; see `sd doctor`."
-    return "\n".join([said, *_what_next(session, plan, plan.settings.az or _zone_in(reason))])
+    zone = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
+    return "\n".join([said, *_what_next(session, plan, plan.settings.az or (zone[1] if zone else None))])
 
 
 def _meaning(reason: str) -> str | None:
     return next((meaning for pattern, meaning in MEANINGS.items() if re.search(pattern, reason)), None)
 
 
-def _zone_in(reason: str) -> str | None:
-    found = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
-    return found[1] if found else None
-
-
 def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
-    """Why resources failed in the stack's latest operation, the latest first; none where it is an earlier deploy's."""
+    """Why resources failed in the stack's latest operation, the latest first; none if an earlier deploy began it."""
     client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
     reasons: list[str] = []
     with aws_errors_in_words(f"read the events of the stack {stack}"):

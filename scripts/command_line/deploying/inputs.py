@@ -1,4 +1,4 @@
-"""What a job reads beside its parameters, an initial image or a prompt file: found, checked, and uploaded."""
+"""The inputs of a job, an initial image or a prompt file: finds, checks and uploads them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stopping, holding, tearing down."""
+"""Ends what costs money: stop, hold, teardown."""

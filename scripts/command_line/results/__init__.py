@@ -1,1 +1,1 @@
-"""What comes out of runs: watched, downloaded, replayed."""
+"""Watches a run, downloads its images, draws an image again."""

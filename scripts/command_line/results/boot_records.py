@@ -1,4 +1,4 @@
-"""What an instance's boots have told, below `boots/<instance-id>/`: a boot can fail before its run has a status."""
+"""The records of an instance's boots, below `boots/<instance-id>/`: a boot can fail before its run has a status."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FAILURE = TypeAdapter(Failure)
 
 
 def find_boot_failure(s3: S3Client, bucket: str, instance_id: str, since: datetime) -> Failure | None:
-    """Why the instance's boot failed, if one since that time did. Raises `CommandError` when the bucket cannot be read.
+    """Why a boot of the instance failed after `since`; None if none did. Raises `CommandError` for other errors.
 
-    A record is written at the end of a boot, so it is its writing that must be later.
+    A record is written at the end of a boot, so the record's own time must be later.
     """
     with aws_errors_in_words(f"read the boots of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")

@@ -26,9 +26,9 @@ LARGEST_BATCH = 16
 
 
 def read_record(file: Path) -> ImageRecord:
-    """The record of an image, from the PNG or, where that has none any more, from the JSON beside it.
+    """The record of an image, from the PNG or, where the PNG has lost it, from the JSON beside it.
 
-    Raises `CommandError` when there is neither.
+    Raises `CommandError` when neither has a record.
     """
     try:
         content = file.read_bytes()
@@ -52,14 +52,14 @@ def read_record(file: Path) -> ImageRecord:
 def find_initial_image(
     record: ImageRecord, given: Path | None, bucket: str | None, session: Callable[[], boto3.Session]
 ) -> InitialImage | None:
-    """The initial image of `record`: the file given, or the object of the bucket. Raises `CommandError`."""
+    """The initial image of `record`: the file `given`, or the object in the bucket. Raises `CommandError`."""
     key = str(record.job.get("init_img", ""))
     if not key or not (given or bucket):
         return None
     try:
         content = given.read_bytes() if given else read(session().client("s3", config=RETRIES), str(bucket), key)
         if content is None:
-            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.")
+            raise CommandError(f"{bucket} no longer has {key}. Give that file: --init-img FILE.")
         return read_image(content)
     except (OSError, ValueError) as error:
         raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
@@ -75,7 +75,7 @@ def replay_here(
     to: Path,
     console: Console,
 ) -> bool:
-    """Draws the image of `file` again, saves it as `to`, and says whether the pixels are the same.
+    """Draws the image of `file` again, saves it as `to`, and returns whether the pixels are the same.
 
     Raises `CommandError`.
     """
@@ -101,22 +101,25 @@ def replay_here(
 
 
 def _check_target(to: Path, file: Path) -> None:
-    """Raises `CommandError` when the image could not be written, or would take the place of the one it is made from."""
+    """Raises `CommandError` when the image could not be written, or would overwrite the image that it repeats."""
     try:
         if to.exists() and to.samefile(file):
-            raise CommandError(f"{to} is the image itself, which would be overwritten. Give another file: --to FILE.")
+            raise CommandError(f"{to} is the image itself, which must stay. Give another file: --to FILE.")
         to.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{to} cannot be written: {error}. Give another file: --to FILE.") from error
     if to.is_dir() or not os.access(to.parent, os.W_OK):
-        raise CommandError(f"{to} cannot be written: it is a folder, or in one that is not yours. Give --to FILE.")
+        raise CommandError(
+            f"{to} cannot be written: it is a folder, or in a folder that is not yours. Give another file: --to FILE."
+        )
 
 
 def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
-    """The parameters of a deploy that makes the image again, and which image of that run it is.
+    """The parameters of a deploy that makes the image again, and the number of the image in that run.
 
-    The whole batch is asked for where its images differ in their seeds only, since a GPU's rounding depends on it;
-    else this image alone. Raises `CommandError` for a record that no run has written, or an earlier version has.
+    The deploy asks for the whole batch where its images differ in their seeds only, because a GPU's rounding depends on
+    the batch; else for this image alone. Raises `CommandError` for a record that no run has written, or an earlier
+    version has.
     """
     try:
         job = check_record(record)

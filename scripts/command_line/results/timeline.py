@@ -1,4 +1,4 @@
-"""Where the time of a boot and of its run goes: phases, read from the bucket, drawn as bars."""
+"""Where the time of a boot and of its run went: phases, read from the bucket, drawn as bars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BAR = 40  # characters for the whole time
 class Phase(BaseModel):
     """One phase, as the records in the bucket have it: its beginning in UTC, its length in seconds.
 
-    `source` is `cache` where something of it came from the cache.
+    `source` is `cache` where the phase took something from the cache.
     """
 
     phase: str
@@ -36,7 +36,7 @@ class Phase(BaseModel):
 
     @property
     def title(self) -> str:
-        """The phase's name, with where it came from."""
+        """The phase's name, with its source."""
         return f"{self.phase} (from the {self.source})" if self.source else self.phase
 
 
@@ -76,7 +76,7 @@ class Timeline:
 def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) -> list[Timeline]:
     """Every boot of the instance, the oldest first; the last attempt at the run belongs to the boot before it.
 
-    Records that cannot be read are passed over. Raises `CommandError` when the bucket cannot be read.
+    Records that cannot be read are left out. Raises `CommandError` when the bucket cannot be read.
     """
     with aws_errors_in_words(f"read the records of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")
@@ -91,7 +91,7 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
 
 
 def show_timelines(timelines: list[Timeline], console: Console) -> None:
-    """A table for each boot. Raises `CommandError` when there is none."""
+    """Prints a table for each boot. Raises `CommandError` when there is no boot."""
     if not timelines:
         raise CommandError("No boot of this instance has been recorded yet. Try again in a minute.")
     for timeline in timelines:

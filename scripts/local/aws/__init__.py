@@ -1,1 +1,1 @@
-"""What the emulated account adds to moto."""
+"""The emulated account: moto's server, and what moto lacks."""

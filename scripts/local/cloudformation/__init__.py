@@ -1,1 +1,1 @@
-"""CloudFormation as the real service behaves, behind moto's API: checked parameters, updates, deletions, rollbacks."""
+"""CloudFormation as AWS documents it, behind moto's API: checked parameters, updates, deletions, rollbacks."""

@@ -1,1 +1,1 @@
-"""Fetches files: from the web, from the hub, from the bucket's cache."""
+"""Fetches files: from the web, from the Hugging Face hub, from the bucket's cache."""

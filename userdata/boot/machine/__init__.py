@@ -1,1 +1,1 @@
-"""The machine under the boot: commands, metadata, disk, power."""
+"""The machine as the boot sees it: its commands, metadata, disk and power."""

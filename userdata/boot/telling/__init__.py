@@ -1,1 +1,1 @@
-"""Tells how the boot goes: phases, status, log."""
+"""Tells how the boot goes: its phases, the run's status, and the log."""

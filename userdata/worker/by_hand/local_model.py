@@ -1,9 +1,8 @@
-"""The model for drawing by hand, on an instance or on any other machine."""
+"""Finds the model for drawing by hand, on an instance or on any other machine."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.environment_file import read_environment_file
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
+from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import SUFFIXES
 from userdata.worker.model.device import choose_device
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model on this machine: a folder, or one checkpoint. `name` is the catalogue's, None for any other.
+    """A model on this machine: a folder, or one checkpoint. `name` is the catalogue's, None for any other model.
 
-    `layout` is the folder of `userdata/models/` for a checkpoint, None to find out. `safety_checker` is the folder of
-    its weights, None where there are none.
+    `layout` is the folder of `userdata/models/` for a checkpoint, None to find out. `safety_checker` is the file of the
+    safety checker's weights, None when this machine has none.
     """
 
     place: Path
@@ -38,7 +38,7 @@ class LocalModel:
     safety_checker: Path | None = None
 
     def load(self, *, from_image: bool, precision: str) -> DiffusionPipeline:
-        """The model, on the GPU if there is one. Raises `RunError`."""
+        """The loaded model, on the GPU if this machine has one. Raises `RunError`."""
         device = choose_device(None if torch.cuda.is_available() else "cpu")
         return load_pipeline(self.place, layout=self.layout, device=device, from_image=from_image, precision=precision)
 
@@ -46,7 +46,7 @@ class LocalModel:
 def find_local_model(given: str) -> LocalModel:
     """The model that `given` names: a checkpoint, a folder, or a model that needs no download by its catalogue's name.
 
-    Empty stands for the one that the boot has put on this instance. Raises `RunError` when there is no such model.
+    Empty names the model that the boot has put on this instance. Raises `RunError` when there is no such model.
     """
     if not given:
         return _of_this_instance()
@@ -72,25 +72,24 @@ def find_local_model(given: str) -> LocalModel:
         return LocalModel(MADE_HERE / given, given, model.layout)
     here = Folders().models / given
     if here.exists():
-        return LocalModel(here, given, model.layout, _safety_checker(_boots_environment()))
+        boots = _boots_model()
+        return LocalModel(here, given, model.layout, boots.safety_checker if boots else None)
     raise RunError(f"The model {given} is not on this machine. Name the folder or the file with its weights instead.")
 
 
 def _of_this_instance() -> LocalModel:
-    environment = _boots_environment()
-    if "SD_MODEL_FOLDER" not in environment:
+    boots = _boots_model()
+    if boots is None:
         raise RunError(
             "This machine has no model of a deploy. Name one: a folder, a checkpoint, or demo, the model in the box."
         )
     name = read_parameters(Folders().parameters)["Model"]
-    place = Path(environment["SD_MODEL_FOLDER"])
-    return LocalModel(place, name, find_model(name).layout, _safety_checker(environment))
+    return LocalModel(boots.model_folder, name, find_model(name).layout, boots.safety_checker)
 
 
-def _boots_environment() -> Mapping[str, str]:
-    """What the boot has told the worker of its model; nothing on a machine that is no instance of ours."""
-    return read_environment_file(Folders().model_environment)
-
-
-def _safety_checker(environment: Mapping[str, str]) -> Path | None:
-    return Path(environment["SD_SAFETY_CHECKER"]) if environment.get("SD_SAFETY_CHECKER") else None
+def _boots_model() -> ModelEnvironment | None:
+    """What the boot has handed over to the worker; None on a machine that is no instance of ours."""
+    try:
+        return ModelEnvironment.read(read_environment_file(Folders().model_environment))
+    except ValueError:
+        return None

@@ -12,8 +12,8 @@ from userdata.job.run_error import RunError
 class OutputFolder:
     """Where one call of an original script saves its images.
 
-    The numbers go on after the highest one that is there. Rejected: the number of entries in the folder, as the
-    original counts, which overwrites images once one before them was deleted.
+    The numbers go on after the highest number in the folder. Rejected: the number of entries in the folder, as the
+    original counts, which overwrites images once an earlier image was deleted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,7 +23,7 @@ class OutputFolder:
         self._grid = _after_the_highest(folder, r"grid-(\d{4,})\.png")
 
     def check(self) -> None:
-        """Raises `RunError` when nothing can be saved there. Makes nothing: the model may yet be refused."""
+        """Raises `RunError` when nothing can be saved in the folder. Makes no folder, because the call may yet fail."""
         there = next(place for place in (self.samples, *self.samples.parents) if place.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
             raise RunError(

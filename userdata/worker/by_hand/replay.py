@@ -1,4 +1,4 @@
-"""Makes an image again from its record: the same computation, so that on the same hardware it is the same bits."""
+"""Makes an image again from its record, by the same computation: on the same hardware the bits are the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from pydantic import ValidationError
 
-from userdata.job.choices import SafetyChecker, Watermark
+from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from userdata.worker.by_hand.local_model import LocalModel
 
 
-# What torch's generators take.
+# The seeds that torch's generators take.
 TORCH_SEEDS = range(2**63)
-# What one image of a batch may have of its own: a job's other values are the run's.
+# The fields of a job that one image of a batch may have of its own. The other fields are the run's.
 _OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
 
 
 def check_record(record: ImageRecord) -> Job:
     """The job of `record`. Raises `RunError` when the record is not one that a run has written.
 
-    A PNG comes from anywhere: what a job's rules keep from the model must not reach it from there either.
+    A PNG comes from anywhere, so the values in its record must keep the rules that a job's values keep.
     """
     if record.drawn_with is None or not record.batch:
         raise RunError("The image's record is of an earlier version: it does not say what was drawn together with it.")
@@ -90,9 +90,9 @@ def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> Non
 def replay(
     record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, lora: Path | None = None
 ) -> tuple[Image.Image, DrawnWith]:
-    """The image again, with the others of its batch drawn beside it, and how it was computed this time.
+    """The image again, drawn together with the rest of its batch, and how it was computed this time.
 
-    Raises `RunError`, as `check_replay` does too.
+    Raises `RunError`, also for what `check_replay` refuses.
     """
     check_replay(record, initial_image)
     assert record.drawn_with is not None
@@ -123,12 +123,12 @@ def replay(
         tiled=record.drawn_with.tiled,
     )
     again = next(image for image in drawn if image.index == record.index)
-    image = with_watermark(again.image) if job.watermark == Watermark.on else again.image
+    image = with_watermark(again.image) if job.watermark == Switch.on else again.image
     return image, again.drawn_with
 
 
 def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
-    """What is different now from when the image was made, in words: versions, precision, device, kernels."""
+    """What has changed since the image was made, in words: versions, precision, device, kernels."""
     before = {**record.versions}
     now = library_versions()
     if record.drawn_with:
@@ -142,14 +142,14 @@ def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """`text` without what would steer a terminal: it is from a file of anybody's."""
+    """`text` without characters that steer a terminal, because the text may come from a stranger's file."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _execution_here(execution: Execution, device: torch.device) -> Execution:
-    """The way nearest to `execution` that works on `device`. `differences` tells when its kernels are others.
+    """The execution nearest to `execution` that works on `device`. `differences` tells when the kernels differ.
 
-    Rejected: to refuse where the fused kernels cannot be built, since the picture is the same but for its last bits.
+    Rejected: refusing when the fused kernels cannot be built, because the picture is the same but for its last bits.
     """
     if device.type != "cuda":
         return "eager"
@@ -159,5 +159,5 @@ def _execution_here(execution: Execution, device: torch.device) -> Execution:
 
 
 def _kernels(execution: Execution) -> str:
-    """Whose kernels draw: a graph holds those of the plain way, and rounds as it does."""
+    """Whose kernels draw. A CUDA graph holds the kernels of plain execution, and rounds as that does."""
     return "eager" if execution == "cuda_graph" else execution

@@ -1,4 +1,4 @@
-"""What `python -m userdata.worker.txt2img` and `img2img` do: the original scripts' call, on this machine's model."""
+"""Does what the original scripts do, with this machine's model: `python -m userdata.worker.txt2img` and `img2img`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
+from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.initial_image import InitialImage, read_image, size_from
 from userdata.job.job import Job
@@ -26,12 +27,11 @@ from userdata.worker.by_hand.output_folder import OutputFolder
 from userdata.worker.by_hand.script_options import Script, job_of, read_options
 from userdata.worker.drawing.grid import MOST_PIXELS, grid_layout, grid_size, write_grid
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.run.run_log import log_format
 
 if TYPE_CHECKING:
     from userdata.worker.drawing.pending_batch import DrawnImage
 
-# For a model that no catalogue knows: the usual rules of a job.
+# The model whose rules a job keeps when the catalogue does not know its own model.
 USUAL_MODEL = "stable-diffusion-v1-5"
 
 logger = logging.getLogger(__name__)
@@ -61,19 +61,21 @@ class _Call:
         self._options = options
         self._model = find_local_model(options.ckpt)
         self._initial_image = _read_initial_image(options.init_img) if script == "img2img" else None
-        name = self._model.name or USUAL_MODEL
-        self._job = job_of(script, options, model=name, size=_own_size(options, self._initial_image))
+        size = None
+        if self._initial_image and options.H is None and options.W is None:
+            size = size_from(self._initial_image.image, options.init_img)
+        self._job = job_of(script, options, model=self._model.name or USUAL_MODEL, size=size)
         self._requests = _requests(options, self._job)
         self._folder = OutputFolder(Path(options.outdir))
         self._images: dict[int, Image.Image] = {}
         self._check_that_something_is_saved()
 
     def do(self) -> None:
-        """Draws and saves. Raises `RunError`."""
+        """Draws and saves all images. Raises `RunError`."""
         from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
         from userdata.worker.drawing.drawing import Drawing
         from userdata.worker.drawing.drawing_hooks import DrawingHooks
-        from userdata.worker.drawing.safety_checker import SafetyChecker
+        from userdata.worker.drawing.safety_classifier import SafetyClassifier
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
         for sentence in rounded_in_words(asked):
@@ -83,9 +85,9 @@ class _Call:
         tell_of_cut_prompts(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
-            flags_of = SafetyChecker(self._model.safety_checker, device=pipeline.device).flags
+            flags_of = SafetyClassifier(self._model.safety_checker, device=pipeline.device).flags
         elif find_model(self._job.model).safety_checker:
-            logger.info("No safety checker is on this machine: the images are not looked at")
+            logger.info("No safety checker is on this machine: the images are not checked")
         Drawing(
             pipeline,
             self._job,
@@ -94,7 +96,9 @@ class _Call:
             initial_image=self._initial_image.image if self._initial_image else None,
             hooks=DrawingHooks(self._save, flags_of=flags_of),
         ).do()
-        self._save_grid()
+        if not self._options.skip_grid:
+            images = [self._images[index] for index in range(len(self._requests))]
+            write_grid(self._folder.grid, images, self._job, self._requests)
         sys.stdout.write(f"{len(self._requests)} images -> {self._folder.folder}\n")
 
     def _check_that_something_is_saved(self) -> None:
@@ -126,23 +130,12 @@ class _Call:
         )
         write_atomically(self._folder.sample(drawn.index), png_with_record(drawn.image, record))
 
-    def _save_grid(self) -> None:
-        if self._options.skip_grid:
-            return
-        images = [self._images[index] for index in range(len(self._requests))]
-        write_grid(self._folder.grid, images, self._job, self._requests)
-
 
 def _read_initial_image(file: str) -> InitialImage:
     try:
         return read_image(Path(file).read_bytes())
     except (OSError, ValueError) as error:
         raise RunError(f"--init-img is {file!r}, but must be a PNG, JPEG or WebP image ({error}).") from error
-
-
-def _own_size(options: argparse.Namespace, image: InitialImage | None) -> tuple[int, int] | None:
-    given = getattr(options, "H", None) is not None or getattr(options, "W", None) is not None
-    return None if image is None or given else size_from(image.image, options.init_img)
 
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:

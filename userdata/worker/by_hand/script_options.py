@@ -14,9 +14,9 @@ from userdata.job.refusal import explain
 
 Script = Literal["txt2img", "img2img"]
 
-# Options of the original that say what the checkpoint says itself: taken with their only meaning, to no effect.
+# Options of the original that repeat what the checkpoint says. They are accepted with this one value, to no effect.
 FIXED = {"C": "4", "f": "8", "config": "configs/stable-diffusion/v1-inference.yaml"}
-# The job's fields by the original's options.
+# The original's options, and the job's fields that they give.
 FIELDS = {
     "prompt": "prompt",
     "negative_prompt": "negative_prompt",
@@ -81,7 +81,7 @@ def parser(script: Script) -> argparse.ArgumentParser:
 
 
 def read_options(script: Script, words: Sequence[str]) -> argparse.Namespace:
-    """What was asked for; exits with status 2, and a sentence, for what `script` does not know."""
+    """The options that `words` give. Exits with status 2, and a sentence, for words that `script` does not know."""
     made = parser(script)
     options = made.parse_args(words)
     if getattr(options, "laion400m", False):
@@ -94,7 +94,7 @@ def read_options(script: Script, words: Sequence[str]) -> argparse.Namespace:
 def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tuple[int, int] | None) -> Job:
     """The job that `options` ask for, with the catalogue's `model`; `size` is the initial image's, width and height.
 
-    Exits with status 2, and a sentence for each, when values break a rule.
+    Exits with status 2, and a sentence for each value that breaks a rule.
     """
     values: dict[str, Any] = {
         field: getattr(options, option)
@@ -104,7 +104,7 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
     if size and "H" not in values and "W" not in values:
         values["W"], values["H"] = size
     sampler = "plms" if options.plms else "dpm_solver" if options.dpm_solver else options.sampler or "ddim"
-    # What a file and an image are is settled here; a job names them by their keys in a bucket.
+    # The call reads its image itself. A job names an image by its key in a bucket, so any key will do.
     init_img = {"init_img": "init-img.png"} if script == "img2img" else {}
     try:
         return Job.model_validate(

@@ -1,1 +1,1 @@
-"""Draws with the original scripts, in their own environment."""
+"""Draws with the original scripts, in an environment of their own."""

@@ -1,1 +1,1 @@
-"""Draws images, batch by batch, and finishes them."""
+"""Draws batches of images and finishes each image."""

@@ -1,4 +1,4 @@
-"""How many images are drawn at once."""
+"""Chooses how many images are drawn at once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 # and one of 6 takes 4 % longer for an image. Smaller GPUs were not measured.
 MULTIPROCESSORS_PER_IMAGE = 6
 LARGEST = 20
-# Of a batch, beside the weights: the U-Net's own for both halves of the guidance, and the pixels, in bytes. Measured
-# there: 440 with fused kernels, 610 without.
+# What an image of a batch takes beside the weights: the U-Net's maps for both halves of the guidance, and the pixels.
+# Measured there: 440 with fused kernels, 610 without.
 BYTES_PER_PIXEL = 700
-# For one image through the decoder, whatever the batch. Measured there: 1,540 in half precision; some models decode in
-# single precision.
+# What one image takes in the decoder, whatever the batch. Measured there: 1,540 in half precision; some models decode
+# in single precision.
 BYTES_PER_PIXEL_OF_THE_DECODER = 3200
 
 
 def largest_batch(device: torch.device, *, pixels: int, asked: int) -> int:
     """The number of images of `pixels` pixels each to draw at once on `device`, at least 1.
 
-    On a GPU, what its multiprocessors are filled with and its free memory holds; `asked`, the job's n_samples, does not
-    limit it, since an image does not depend on its neighbours. On the CPU, which larger batches do not make faster,
-    `asked`: the images come earlier.
+    On a GPU, as many as fill its multiprocessors and fit into its free memory. `asked`, the job's n_samples, is no
+    limit there, because an image does not depend on the others of its batch. On the CPU, `asked`: larger batches would
+    not be faster, and the images would come later.
     """
     if device.type != "cuda":
         return asked

@@ -1,4 +1,4 @@
-"""Which images are drawn together."""
+"""Groups the images of a run into batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from userdata.job.image_request import ImageRequest
 
 
 def kinds_of(requests: Iterable[ImageRequest]) -> list[list[ImageRequest]]:
-    """`requests` by what can be drawn together, in the order in which each kind comes first."""
+    """`requests` in groups that can be drawn together, in the order of each group's first image."""
     kinds: dict[tuple[object, ...], list[ImageRequest]] = {}
     for request in requests:
         kinds.setdefault(request.batch_key, []).append(request)
@@ -19,8 +19,8 @@ def kinds_of(requests: Iterable[ImageRequest]) -> list[list[ImageRequest]]:
 def next_batch(kind: Sequence[ImageRequest], largest: int) -> list[ImageRequest]:
     """The first images of `kind` to draw at once, at most `largest`; none when `kind` is empty.
 
-    As few batches as possible, and all of one size but for the last: 20 images of which 16 fit are drawn as 10 and 10,
-    since another size costs another preparation of the GPU.
+    Makes as few batches as possible, and all of one size but for the last, because another size costs another
+    preparation of the GPU: 20 images of which 16 fit are drawn as 10 and 10.
     """
     if not kind:
         return []

@@ -1,10 +1,10 @@
 """The original scripts' three samplers as diffusers schedulers: the same timesteps, and the same numbers.
 
-diffusers has their formulas, but spaces the steps otherwise. The original's grid (`make_ddim_timesteps`) counts
+diffusers has the same formulas, but spaces the steps otherwise. The original's grid (`make_ddim_timesteps`) counts
 upwards from 0 in strides of 1000 // steps for as long as it stays below 1000, then adds 1: 75 steps are 77, the first
 of them at 989; diffusers' "leading" spacing stops after 75, at 963, and so takes pure noise for something less. The
 original's DPM-Solver walks evenly from 999 to 0 and asks the model for moments between the training steps; diffusers
-rounds them. tests/unit/worker/test_parity.py holds all three against the `ldm` package.
+rounds them. tests/unit/worker/parity compares all three with the `ldm` package.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 
 Grid = NDArray[numpy.int64]
 
-# Below this share of the training steps, the first step would take pure noise for half a picture: 1 and 2 steps.
+# With a first step below this share of the training steps, as 1 and 2 steps have, the model would take pure noise for
+# half a picture.
 NOISY_END = 0.75
 
 
 def original_grid(steps: int, training_steps: int) -> Grid | None:
     """The timesteps at which the original's DDIM and PLMS stop, from noise to picture.
 
-    There may be more of them than `steps`. None where the original crashes, since one lies beyond the last training
-    step, and where its first one lies below `NOISY_END`.
+    There may be more of them than `steps`. None where the original crashes, because a timestep lies beyond the last
+    training step, and where the first timestep lies below `NOISY_END`.
     """
     grid = numpy.arange(0, training_steps, training_steps // steps)[::-1] + 1
     return grid if NOISY_END * training_steps <= grid[0] < training_steps else None
@@ -42,7 +43,7 @@ def even_grid(steps: int, training_steps: int) -> Grid:
 
 
 class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no types
-    """DDIM (arXiv:2010.02502) on the original's timesteps; on even ones where the original has none.
+    """DDIM (arXiv:2010.02502) on the original's timesteps, or on even timesteps where the original has none.
 
     `strength` is that of image to image, None for text to image: the original then walks the last
     `int(steps * strength)` timesteps of its grid, from an image with the noise of the timestep before them.
@@ -56,7 +57,7 @@ class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no typ
         original = original_grid(num_inference_steps, training_steps)
         grid = even_grid(num_inference_steps, training_steps) if original is None else original
         if self.strength is not None:
-            # The pipeline leaves out the first `steps - int(steps * strength)`; what stays are the original's.
+            # The pipeline leaves out the first `steps - int(steps * strength)`; the original's timesteps stay.
             grid = grid[-num_inference_steps:]
         self.num_inference_steps: int | Fraction = num_inference_steps
         self.timesteps = torch.from_numpy(grid.copy()).to(device)
@@ -67,11 +68,11 @@ class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no typ
     def step(  # the pipelines look for `eta` and `generator` in this signature
         self, model_output: Any, timestep: Any, sample: Any, eta: float = 0.0, *, generator: Any = None, **more: Any
     ) -> Any:
-        """One step, to the next timestep of the grid. diffusers' own goes to `timestep` less one width for all."""
-        # Counted, since asking a GPU for the number in `timestep` at every step would wait for it.
+        """One step, to the next timestep of the grid. diffusers' own step goes to `timestep` less one fixed width."""
+        # Counted, because reading the number in `timestep` from a GPU at every step would wait for the GPU.
         self._position = self._grid.index(int(timestep)) if self._position is None else self._position + 1
         here, there = self._grid[self._position : self._position + 2]
-        # Its formula for the width is num_train_timesteps // num_inference_steps, which can thus be any whole number.
+        # diffusers computes the width as num_train_timesteps // num_inference_steps: so it can be any whole number.
         self.num_inference_steps = Fraction(self.config.num_train_timesteps, here - there)
         return super().step(model_output, here, sample, eta, generator=generator, **more)
 
@@ -83,14 +84,14 @@ class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no typ
 class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no types
     """PLMS (arXiv:2202.09778) on the original's timesteps; `strength` as for `OriginalDDIM`.
 
-    The original has no image to image with PLMS; here it begins on the way as the original does at its beginning.
+    The original has no image to image with PLMS. Here, image to image begins as the original begins text to image.
     Raises `ValueError` for a number of steps for which the original has no timesteps: its formula needs equal widths.
     """
 
     strength: float | None = None
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
-        """Sets the timesteps. The second one comes twice, since the first step is done in two evaluations."""
+        """Sets the timesteps. The second timestep comes twice, because the first step is two evaluations."""
         super().set_timesteps(num_inference_steps, device)
         grid = original_grid(num_inference_steps, self.config.num_train_timesteps)
         if grid is None:
@@ -100,7 +101,7 @@ class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no typ
             remaining = min(int(num_inference_steps * self.strength), num_inference_steps)
             left_out = num_inference_steps - remaining
             grid = grid[-remaining:]
-        # The pipeline leaves out the first `left_out`: what they are does not matter.
+        # The pipeline leaves out the first `left_out` timesteps, so their values do not matter.
         walk = [grid[0]] * left_out + [*grid[:2], *grid[1:]]
         self._noisier_by = self.config.num_train_timesteps // num_inference_steps
         self.plms_timesteps = numpy.array(walk, numpy.int64)
@@ -114,8 +115,8 @@ class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no typ
 class OriginalDPMSolver(DPMSolverMultistepScheduler):  # type: ignore[misc]  # diffusers has no types
     """The multistep DPM-Solver++ of order 2 (arXiv:2211.01095) on the original's timesteps.
 
-    They are even from the last training step to the first, fractions included, with the logarithm of alpha
-    interpolated between training steps; the last step ends at the first training step's noise.
+    The timesteps are even from the last training step to the first, fractions included. The logarithm of alpha is
+    interpolated between training steps. The last step ends at the first training step's noise.
     """
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Warns of the words of a prompt that the model does not read."""
+"""Warns of the words of a prompt that the model does not read, because the prompt is too long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tell_of_cut_prompts(pipeline: DiffusionPipeline, requests: Sequence[ImageReq
 
 
 def tell_what_is_cut(pipeline: DiffusionPipeline, name: str, prompt: str) -> None:
-    """Warns in the log when the text encoder cannot take all of `prompt`, and says which words it will not see."""
+    """Warns in the log when the text encoder cannot take all of `prompt`, and names the words that are cut off."""
     tokenizer, limit = pipeline.tokenizer, pipeline.tokenizer.model_max_length
     if "transformer" in pipeline.components:
         tokenizer, limit = pipeline.tokenizer_2, FLUX_TOKENS

@@ -8,10 +8,10 @@ from userdata.job.image_request import ImageRequest
 
 
 def decode_in_tiles(pipeline: DiffusionPipeline, request: ImageRequest) -> bool:
-    """Has `pipeline` decode in tiles from now on; False when it does already, or one tile holds an image of `request`.
+    """Makes `pipeline` decode in tiles. False when it does already, or when one tile holds the image of `request`.
 
-    Each tile is normalised by itself, so that colours differ slightly from those of the whole: a way for images that
-    could not be made otherwise. The seams are blended.
+    The decoder normalises each tile by itself, so that colours differ slightly from those of the whole. The seams are
+    blended. This is for images that could not be made otherwise.
     """
     vae = pipeline.vae
     if vae.use_tiling or max(request.H, request.W) <= vae.tile_sample_min_size:

@@ -1,4 +1,4 @@
-"""Draws the missing images of a job, batch after batch, and hands each one on as soon as it is finished."""
+"""Draws the missing images of a job, batch after batch, and hands each image on as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from userdata.worker.kernels.execution import choose_execution, executing
 
 logger = logging.getLogger(__name__)
 
-# A PNG takes a twentieth of a second, for most of which other threads can run, and the machine waits for the last ones.
+# PNGs that are written at once. One takes a twentieth of a second, for most of which other threads can run, and the
+# machine waits for the last ones.
 AT_ONCE = 4
 
 
 class Drawing:
-    """The drawing of `requests`, the images of `job` that are missing of its `total`, with `pipeline`.
+    """Draws `requests`, which are missing of the `total` images of `job`, with `pipeline`.
 
-    Images are finished on threads of their own, while the next batch is being drawn. Whatever ends the drawing, the
-    images drawn before have been finished.
+    Other threads finish the images of a batch while the next batch is being drawn. Whatever ends the drawing, the
+    images that are drawn are finished first.
     """
 
     def __init__(
@@ -63,26 +64,27 @@ class Drawing:
         self._finished_at = 0.0
 
     def do(self) -> None:
-        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
+        """Draws all images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
+        from_image = self._initial_image is not None
         try:
             for kind in kinds_of(self._requests):
-                self._draw_kind(kind)
+                one, left = kind[0], kind
+                prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=from_image)
+                largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
+                while left:
+                    drawn, largest = self._draw_while_memory_suffices(left, largest)
+                    left = left[drawn:]
         except BaseException:
             with contextlib.suppress(Exception):  # the first failure is the one to tell
                 self._finishing.close()
             raise
         self._finishing.close()
 
-    def _draw_kind(self, kind: list[ImageRequest]) -> None:
-        one = kind[0]
-        prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=self._initial_image is not None)
-        largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
-        while kind:
-            drawn, largest = self._draw_while_memory_suffices(kind, largest)
-            kind = kind[drawn:]
-
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
-        """Draws `kind`, at most `largest` at once; returns how many were drawn and the largest number to go on with."""
+        """Draws images of one kind, at most `largest` at once, until all are drawn or the memory is full.
+
+        Returns how many are drawn, and the largest number to go on with.
+        """
         execution = choose_execution(self._pipeline, steps=kind[0].ddim_steps, images=len(kind))
         drawn = 0
         batch = kind
@@ -100,7 +102,7 @@ class Drawing:
                 logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
             else:
                 raise out_of_memory(batch) from error
-        torch.cuda.empty_cache()  # of the recorded graphs, if any
+        torch.cuda.empty_cache()  # gives back the memory of the recorded graphs
         return drawn, largest
 
     def _begin(self, batch: list[ImageRequest], execution: Execution) -> PendingBatch:

@@ -1,4 +1,4 @@
-"""What a drawing calls while it goes on, whichever engine draws."""
+"""What a drawing calls while it goes on, with either engine."""
 
 from __future__ import annotations
 
@@ -13,28 +13,23 @@ ImageStep = Callable[[DrawnImage], DrawnImage]
 
 @dataclass(frozen=True)
 class DrawingHooks:
-    """`save` gets each image once it is finished, after `image_steps` have changed or marked it, in their order.
+    """The functions that a drawing calls.
 
-    Both are called on other threads, for several images at once. `before_batch` are called before each batch: what one
-    of these checks raises ends the drawing, and no batch is begun. `leave_if_asked` is called after every denoising
-    step, or as often as the engine can; what it raises ends the drawing. `estimate` hears the seconds that are left.
-    `flags_of` says which images of a batch are flagged; without it none is looked at.
+    `image_steps` change or mark a drawn image, in their order, and `save` gets the finished image. The drawing calls
+    both on other threads, for several images at once. It calls `begin_batch` before each batch, and `leave_if_asked`
+    after every denoising step, or as often as the engine can. What either raises ends the drawing. `estimate` hears the
+    seconds that are left. `flags_of` says which images of a batch are flagged; without `flags_of`, no image is checked.
     """
 
     save: Callable[[DrawnImage], None]
     image_steps: Sequence[ImageStep] = ()
-    before_batch: Sequence[Callable[[], None]] = ()
+    begin_batch: Callable[[], None] = lambda: None
     leave_if_asked: Callable[[], None] = lambda: None
     estimate: Callable[[float], None] = lambda _seconds: None
     flags_of: FlagsOf | None = None
 
-    def begin_batch(self) -> None:
-        """Raises what a check raises because of which no batch is to be begun."""
-        for check in self.before_batch:
-            check()
-
     def finish(self, drawn: DrawnImage) -> None:
-        """Does the steps to an image and saves it."""
+        """Does the steps to an image, and saves the image."""
         for step in self.image_steps:
             drawn = step(drawn)
         self.save(drawn)

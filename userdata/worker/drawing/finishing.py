@@ -1,4 +1,4 @@
-"""Finishes drawn batches in the background, while the next one is being drawn."""
+"""Finishes drawn batches in the background, while the next batch is being drawn."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from userdata.worker.drawing.pending_batch import PendingBatch
 
-# More would only gather pixels in memory: one batch is finished while another is drawn.
+# Batches that are handed over and not finished. More would only gather pixels in memory: one batch is finished while
+# another is drawn.
 AHEAD = 2
 
 
 class Finishing:
     """Calls `finish` with each batch, on one thread and in their order.
 
-    What `finish` raises is raised by the next call here; the batches after it are not finished.
+    The next call here raises what `finish` has raised. The batches after a failure are not finished.
     """
 
     def __init__(self, finish: Callable[[PendingBatch], None]) -> None:
@@ -25,17 +26,17 @@ class Finishing:
         self._failed = False
 
     def hand_over(self, batch: PendingBatch) -> None:
-        """Takes `batch`; waits while too many are waiting already."""
+        """Takes `batch`; waits while `AHEAD` batches are unfinished."""
         self._under_way.append(self._thread.submit(self._finish_unless_failed, batch))
         self.wait(leave=AHEAD - 1)
 
     def wait(self, *, leave: int = 0) -> None:
-        """Waits until at most `leave` batches are left."""
+        """Waits until at most `leave` batches are unfinished."""
         while len(self._under_way) > leave:
             self._under_way.popleft().result()
 
     def close(self) -> None:
-        """Waits for all batches and ends the thread. Call it whatever happens: drawn images must not be lost."""
+        """Waits for all batches and ends the thread. Must be called whatever happens, or drawn images are lost."""
         try:
             self.wait()
         finally:

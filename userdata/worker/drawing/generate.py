@@ -1,8 +1,15 @@
-"""Draws the images of a job, batch by batch. Image k depends on the job and on k, and on nothing else."""
+"""From texts to pictures. Image k depends on the job and on k, and on nothing else.
+
+job = Job(prompt="a horse under a tree")
+batch = image_requests(job)[:1]
+pipeline = load_pipeline(folder, layout=None, device=torch.device("cuda"), from_image=False)
+prepare_sampler(pipeline, batch[0], pipeline.scheduler.config)
+[drawn] = draw_batch(pipeline, job, batch, initial_image=None, on_step=print)
+drawn.image.save("horse.png")
+"""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,8 +27,7 @@ from userdata.worker.drawing.pending_batch import DrawnImage, PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
 from userdata.worker.kernels.execution import executing
-
-logger = logging.getLogger(__name__)
+from userdata.worker.model.device import device_name
 
 # As many as FLUX.1 schnell was trained with, by its model card; more are refused by the published code.
 FLUX_TOKENS = 256
@@ -32,13 +38,60 @@ FlagsOf = Callable[[torch.Tensor], torch.Tensor]
 def prepare_sampler(
     pipeline: DiffusionPipeline, request: ImageRequest, configuration: Mapping[str, Any], *, from_image: bool = False
 ) -> None:
-    """Gives `pipeline` the sampler of `request`; `configuration` is that of the checkpoint's own scheduler.
+    """Gives `pipeline` the sampler of `request`; `from_image` says that this is image to image.
 
-    It is not the configuration of the scheduler that `pipeline` has by now: what an earlier request needed would stick.
-    `from_image` says that this is image to image.
+    `configuration` is that of the checkpoint's own scheduler. The scheduler that `pipeline` has by now would not do: it
+    keeps what an earlier request needed.
     """
     strength = request.strength if from_image else None
     pipeline.scheduler = make_scheduler(request.sampler, configuration, request.ddim_steps, strength=strength)
+
+
+def begin_batch(
+    pipeline: DiffusionPipeline,
+    job: Job,
+    batch: Sequence[ImageRequest],
+    *,
+    initial_image: Image.Image | None,
+    on_step: Callable[[float], None],
+    execution: Execution,
+    flags_of: FlagsOf | None = None,
+) -> PendingBatch:
+    """Draws the images of `batch`, which have one `batch_key`, at once; the last kernels may still run on return.
+
+    `pipeline` must have the sampler of `batch`, and run as `execution` says. `on_step` hears the finished share of the
+    batch, from 0 to 1, after every denoising step; what `on_step` raises ends the batch. `flags_of` gets the finished
+    colours on the device, so that its answer too comes in the background. Raises torch's `OutOfMemoryError`.
+    """
+    one, steps = batch[0], StepsInFlight(pipeline.device)
+    options = _options_for(pipeline, one, initial_image, count=len(batch))
+
+    def tell(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        steps.one_more()
+        on_step(min(1.0, (step + 1) / max(1, pipeline.num_timesteps)))
+        return tensors
+
+    began = time.monotonic()
+    colours = pipeline(
+        prompt=[request.prompt for request in batch],
+        negative_prompt=[request.negative_prompt for request in batch],
+        num_inference_steps=one.ddim_steps,
+        guidance_scale=one.scale,  # 0 and 1 switch guidance off
+        # One for each image, on the CPU: neither the other images nor the kind of GPU change an image's noise.
+        generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
+        output_type="pt",
+        callback_on_step_end=tell,
+        **options,
+    ).images
+    drawn_with = DrawnWith(
+        indices=[request.index for request in batch],
+        execution=execution,
+        precision=str(pipeline.dtype).removeprefix("torch."),
+        device=device_name(pipeline.device),
+        tiled=bool(pipeline.vae.use_tiling),
+    )
+    flags = flags_of(colours) if flags_of else None
+    return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)
 
 
 def draw_batch(
@@ -59,76 +112,11 @@ def draw_batch(
         pipeline.vae.enable_tiling()
     try:
         with executing(pipeline, execution):
-            pending = begin_batch(
+            return begin_batch(
                 pipeline, job, batch, initial_image=initial_image, on_step=on_step, execution=execution
-            )
-            return pending.images()
+            ).images()
     except torch.OutOfMemoryError as error:
         raise out_of_memory(batch) from error
-
-
-def begin_batch(
-    pipeline: DiffusionPipeline,
-    job: Job,
-    batch: Sequence[ImageRequest],
-    *,
-    initial_image: Image.Image | None,
-    on_step: Callable[[float], None],
-    execution: Execution,
-    flags_of: FlagsOf | None = None,
-) -> PendingBatch:
-    """Draws the images of `batch`, which have one `batch_key`, at once; the last kernels may still run on return.
-
-    `pipeline` must have been given their sampler, and run as `execution` says. `on_step` hears the finished share of
-    the batch, from 0 to 1, after every denoising step; what it raises ends the batch. Raises torch's
-    `OutOfMemoryError`.
-
-    `flags_of` is asked on the device about the finished colours, so that its answer too comes in the background.
-
-    Every image has a random generator of its own, on the CPU, so that neither its neighbours in the batch nor the kind
-    of GPU change its noise. Guidance is off for a scale of 0 or 1, as diffusers has it.
-    """
-    steps = StepsInFlight(pipeline.device)
-
-    def tell(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        steps.one_more()
-        on_step(min(1.0, (step + 1) / max(1, pipeline.num_timesteps)))
-        return tensors
-
-    one = batch[0]
-    flow = "transformer" in pipeline.components
-    # From an image, the others take its size and know no such option.
-    size = {"height": one.H, "width": one.W} if initial_image is None or flow else {}
-    text = {"max_sequence_length": FLUX_TOKENS} if flow else {}
-    start: dict[str, Any] = {}
-    if initial_image is not None:
-        fitted = fit_image(initial_image, width=one.W, height=one.H)
-        start = {"image": [fitted] * len(batch), "strength": one.strength}
-    # Not every pipeline knows it: those of flow models have no such sampler.
-    noise = {"eta": one.ddim_eta} if one.ddim_eta else {}
-    began = time.monotonic()
-    colours = pipeline(
-        prompt=[request.prompt for request in batch],
-        negative_prompt=[request.negative_prompt for request in batch],
-        num_inference_steps=one.ddim_steps,
-        guidance_scale=one.scale,
-        generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
-        output_type="pt",
-        callback_on_step_end=tell,
-        **size,
-        **start,
-        **text,
-        **noise,
-    ).images
-    drawn_with = DrawnWith(
-        indices=[request.index for request in batch],
-        execution=execution,
-        precision=str(pipeline.dtype).removeprefix("torch."),
-        device=_name_of(pipeline.device),
-        tiled=bool(pipeline.vae.use_tiling),
-    )
-    flags = flags_of(colours) if flags_of else None
-    return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)
 
 
 def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
@@ -140,5 +128,19 @@ def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
     )
 
 
-def _name_of(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def _options_for(
+    pipeline: DiffusionPipeline, one: ImageRequest, initial_image: Image.Image | None, *, count: int
+) -> dict[str, Any]:
+    """The options that not every pipeline knows, for `count` images like `one`."""
+    options: dict[str, Any] = {}
+    flow = "transformer" in pipeline.components
+    if flow:
+        options["max_sequence_length"] = FLUX_TOKENS
+    if flow or initial_image is None:  # the other pipelines take the size of the initial image
+        options.update(height=one.H, width=one.W)
+    if initial_image is not None:
+        fitted = fit_image(initial_image, width=one.W, height=one.H)
+        options.update(image=[fitted] * count, strength=one.strength)
+    if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
+        options["eta"] = one.ddim_eta
+    return options

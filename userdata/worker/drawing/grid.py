@@ -1,10 +1,11 @@
-"""The overview of a run: its images in one picture, laid out as the original scripts' torchvision.utils.make_grid."""
+"""The grid of a run: all its images in one picture, laid out as by torchvision.utils.make_grid in the original."""
 
 from __future__ import annotations
 
 import io
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,14 +16,14 @@ from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 
 PADDING = 2
-# Beyond this, common viewers (Pillow among them) refuse to open a picture, and a machine's memory is at risk.
+# Common viewers, Pillow among them, refuse to open a larger picture, and the machine's memory might not hold it.
 MOST_PIXELS = 178_000_000
 
 logger = logging.getLogger(__name__)
 
 
 class GridLayout(TypedDict):
-    """The number of images, how many are in a row, and the width and height of the largest ones in pixels."""
+    """The number of images, how many are in a row, and the width and height of the largest images in pixels."""
 
     count: int
     columns: int
@@ -49,11 +50,11 @@ def grid_layout(job: Job, requests: Sequence[ImageRequest]) -> GridLayout:
 def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: tuple[int, int]) -> Image.Image | None:
     """The grid of `count` images, `columns` in a row, two black pixels around each.
 
-    `cell` is the width and the height of the largest ones; a smaller image lies in the middle of its cell. Rejected:
-    scaling it, which would show pixels that are in no image.
+    `cell` is the width and the height of the largest images; a smaller image lies in the middle of its cell. Rejected:
+    scaling the smaller image, which would show pixels that are in no image.
 
     A single image is its own grid, without a border, as in torchvision. Returns None, and says so in the log, for a
-    grid of more than `MOST_PIXELS` pixels. `images` is read one at a time.
+    grid of more than `MOST_PIXELS` pixels. Reads one of `images` at a time.
     """
     remaining = iter(images)
     first = next(remaining)
@@ -66,7 +67,7 @@ def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: 
     columns = min(columns, count)
     width, height = cell[0] + PADDING, cell[1] + PADDING
     grid = Image.new("RGB", size)
-    for index, image in enumerate(_with(first, remaining)):
+    for index, image in enumerate(chain([first], remaining)):
         row, column = divmod(index, columns)
         middle = (cell[0] - image.width) // 2, (cell[1] - image.height) // 2
         grid.paste(image, (column * width + PADDING + middle[0], row * height + PADDING + middle[1]))
@@ -74,14 +75,9 @@ def make_grid(images: Iterable[Image.Image], *, count: int, columns: int, cell: 
 
 
 def grid_size(*, count: int, columns: int, cell: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of the grid that `make_grid` makes of the same, in pixels, too large or not."""
+    """Width and height in pixels of the grid that `make_grid` makes, or refuses to make."""
     if count == 1:
         return cell
     columns = min(columns, count)
     rows = -(-count // columns)
     return columns * (cell[0] + PADDING) + PADDING, rows * (cell[1] + PADDING) + PADDING
-
-
-def _with(first: Image.Image, remaining: Iterable[Image.Image]) -> Iterable[Image.Image]:
-    yield first
-    yield from remaining

@@ -1,18 +1,20 @@
-"""How fast images come."""
+"""Estimates how long the rest of the images will take."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Pace:
-    """Measures from its beginning, over all finished parts of images. `done` counts the images finished so far."""
+    """The pace of drawing `total` images, measured from the beginning. `done` counts the images drawn so far."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.done = 0
         self._total = total
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
 
     def remaining_seconds(self, images: float) -> float:
-        """The expected time for what is left after `images` images, fractions included."""
-        return (time.monotonic() - self._began) / images * (self._total - images)
+        """The expected time for the rest after `images` images, more than 0, fractions included. Never negative."""
+        return max(0.0, (self._clock() - self._began) / images * (self._total - images))

@@ -1,4 +1,4 @@
-"""A batch that is computed, or about to be: its pixels are on their way from the device."""
+"""A batch that the device still computes, or whose pixels it still sends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from userdata.record.drawn_with import DrawnWith
 class DrawnImage:
     """An image, its share in seconds of the time that its batch took, and how it was computed.
 
-    `flagged` is the safety checker's word, None where it was not asked.
+    `flagged` is the safety checker's answer, None for an image that was not checked.
     """
 
     index: int
@@ -29,11 +29,10 @@ class DrawnImage:
 
 
 class PendingBatch:
-    """The images of `batch`, of which `colours` are computed on the device: n × 3 × H × W numbers from 0 to 1.
+    """The images of `batch`, whose `colours` the device computes: n × 3 × H × W numbers from 0 to 1.
 
-    Nothing here waits for the device but `images`, so that the next batch can be begun meanwhile. `began` is when the
-    batch was begun, on `time.monotonic`'s clock. `flags` are the safety checker's word on each image, on their way as
-    well, or None.
+    Only `images` waits for the device, so that the next batch can be begun meanwhile. `began` is when the batch was
+    begun, on `time.monotonic`'s clock. `flags` are the safety checker's answers on the device, or None.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class PendingBatch:
         self._began = began
         self._drawn_with = drawn_with
         pixels = (colours.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        # A network that computed something else than numbers shows in its colours, and no longer in pixels.
+        # Asked of the colours, because a pixel made of something that is not a number looks like any other.
         finite = torch.isfinite(colours).all()
         self._pixels = _on_its_way(pixels)
         self._finite = _on_its_way(finite)
@@ -62,7 +61,7 @@ class PendingBatch:
             self._arrival.record()
 
     def images(self, *, not_before: float = 0.0) -> list[DrawnImage]:
-        """Waits for the images. Their time counts from the batch's beginning, or from `not_before` if that is later.
+        """Waits for the images. Their time counts from when the batch began, or from `not_before` if that is later.
 
         Raises `RunError` when the model has computed something that is not a number.
         """
@@ -82,7 +81,7 @@ class PendingBatch:
 
 
 def _on_its_way(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy in the CPU's memory: page-locked, and filled in the background, where `tensor` is on a GPU."""
+    """A copy of `tensor` in the CPU's memory. From a GPU, the copy is page-locked and filled in the background."""
     if not tensor.is_cuda:
         return tensor.contiguous()
     copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

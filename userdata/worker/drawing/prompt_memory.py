@@ -1,4 +1,4 @@
-"""Encodes texts once for all batches of the same texts."""
+"""Encodes texts once for all batches that have the same texts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from diffusers import DiffusionPipeline
 
 @contextmanager
 def prompts_remembered(pipeline: DiffusionPipeline) -> Iterator[None]:
-    """`pipeline` encodes texts that are those of its last call no second time while this is open.
+    """While this is open, `pipeline` does not encode the texts of its last call a second time.
 
-    What it had made of them is given back, so that no image changes. Most runs have one prompt, and encoding it for
-    every batch lets the GPU wait for the processor each time.
+    It gets the result of the last call instead, so that no image changes. Most runs have one prompt, and each time that
+    the prompt is encoded the GPU waits for the processor.
     """
     encode = pipeline.encode_prompt
     last: tuple[Any, Any] | None = None

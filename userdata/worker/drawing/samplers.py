@@ -1,4 +1,4 @@
-"""The samplers by their names: which scheduler each one is, made from the checkpoint's own configuration."""
+"""The samplers by their names, and the diffusers scheduler of each, made from the checkpoint's own configuration."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SamplerDefinition:
-    """A scheduler class, and what is set beyond the checkpoint's own configuration."""
+    """A scheduler class, and the settings that replace those of the checkpoint's own configuration."""
 
     scheduler: Any
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-# What only the configuration of such a model's scheduler has.
+# A setting that only schedulers of flow models have.
 FLOW = "use_dynamic_shifting"
 # As the original's samplers: the last step's target is the first training step, not the clean image.
 _AS_THE_ORIGINAL = {"set_alpha_to_one": False, "steps_offset": 1}
@@ -46,13 +46,13 @@ SAMPLERS = {
     "lcm": SamplerDefinition(LCMScheduler),
 }
 
-# Where the original's PLMS has no timesteps: the nearest multistep solver of the same equation; with more than 100
-# steps their pictures are the same.
+# Takes the place of the original's PLMS where that has no timesteps: the nearest multistep solver of the same equation.
+# With more than 100 steps the pictures of both are the same.
 _PLMS_OF_ANY_STEPS = SamplerDefinition(
     DPMSolverMultistepScheduler, {"final_sigmas_type": "sigma_min", "timestep_spacing": "trailing"}
 )
-# The steps of the teacher that a latent consistency model was distilled from (arXiv:2310.04378); fewer than the asked
-# number are too few.
+# The steps of the teacher that a latent consistency model was distilled from (arXiv:2310.04378). They must not be fewer
+# than the steps that are asked for.
 _LCM_TEACHER_STEPS = 50
 
 
@@ -60,14 +60,14 @@ def make_scheduler(sampler: str, configuration: Mapping[str, Any], steps: int, *
     """The diffusers scheduler of `sampler` for `steps` denoising steps, from 1 to the number of training steps.
 
     `configuration` is that of the checkpoint's own scheduler; `strength` is that of image to image, None for text to
-    image. The original scripts' samplers take the original's timesteps. The others keep the checkpoint's spacing of
-    the steps where it works. The usual one ("leading") divides 1000 by the number of steps, rounds down and counts
-    from the bottom: 1000 steps leave the range, and 3 or 251 or 501 never reach the noisy end, so that the model is
-    told that pure noise is half a picture. There, the steps are spread from the noisy end ("trailing"). Rejected:
-    "trailing" always, which would change the pictures of the usual numbers of steps.
+    image. The original scripts' samplers take the original's timesteps. The other samplers keep the checkpoint's
+    spacing of the steps where that spacing works. The usual spacing ("leading") divides 1000 by the number of steps,
+    rounds down and counts from the bottom: 1000 steps leave the range, and 3 or 251 or 501 never reach the noisy end,
+    so that the model takes pure noise for half a picture. With such numbers, the steps are spread from the noisy end
+    ("trailing"). Rejected: "trailing" always, which would change the pictures of the usual numbers of steps.
     """
     if FLOW in configuration:
-        # The steps of a model that was trained on straight flows (arXiv:2209.03003) have no noise levels to choose.
+        # A model that was trained on straight flows (arXiv:2209.03003) has no noise levels to choose from.
         return FlowMatchEulerDiscreteScheduler.from_config(configuration)
     definition = SAMPLERS[sampler]
     if sampler == "lcm":

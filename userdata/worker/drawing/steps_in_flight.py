@@ -1,4 +1,4 @@
-"""Keeps the CPU close to the GPU, so that progress is true and a stop is obeyed within a step or two."""
+"""Keeps the CPU close to the GPU, so that the progress is right and a stop takes effect within a step or two."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StepsInFlight:
         self._ends: deque[torch.cuda.Event] = deque()
 
     def one_more(self) -> None:
-        """Another step has been handed to the device; waits while too many are under way there."""
+        """Counts a step that was handed to the device; waits while more than `AHEAD` steps are under way there."""
         if self._device.type != "cuda":
             return
         end = torch.cuda.Event()  # type: ignore[no-untyped-call]

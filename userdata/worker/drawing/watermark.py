@@ -1,6 +1,6 @@
 """The original scripts' invisible watermark: the text `StableDiffusionV1`, in the wavelets of an image.
 
-Made by the library that the originals use, with their method, so that their decoders read it: 136 bits, method dwtDct.
+The library and the method are those of the original scripts (136 bits, dwtDct), so that their decoders read the text.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from PIL import Image
 
 TEXT = b"StableDiffusionV1"
 METHOD = "dwtDct"
-# Below that the library refuses: there is not enough image for the bits.
-FEWEST_PIXELS = 256 * 256
 
 
 def with_watermark(image: Image.Image) -> Image.Image:
-    """A copy of `image`, RGB, with the watermark. Raises `RuntimeError` for one of fewer than `FEWEST_PIXELS`."""
+    """A copy of `image`, RGB, with the watermark. Raises `RuntimeError` for fewer than 256 × 256 pixels."""
     encoder = WatermarkEncoder()
     encoder.set_watermark("bytes", TEXT)
     blue_first = numpy.ascontiguousarray(numpy.asarray(image)[:, :, ::-1])

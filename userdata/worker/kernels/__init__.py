@@ -1,1 +1,1 @@
-"""Runs the network: eagerly, as a CUDA graph, or with fused kernels."""
+"""Runs the network: with PyTorch's own operations, as a CUDA graph, or with fused kernels."""

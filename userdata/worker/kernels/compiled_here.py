@@ -1,4 +1,4 @@
-"""Remembers that the fused kernels have been compiled, beside the kernels: loading them is quick then."""
+"""Remembers, beside the compiled kernels, that they are compiled: loading them is quick, compiling is not."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 
 KERNELS = [Path(__file__).with_name(name) for name in ("fused_kernels.py", "gated_product.py")]
-# Where Triton keeps what it has compiled. Without it nothing is remembered.
+# The variable with the folder where Triton keeps compiled kernels. Without the variable nothing is remembered.
 FOLDER = "TRITON_CACHE_DIR"
 
 
 def compiled_here(device: torch.device) -> bool:
-    """Whether a batch was drawn before with these kernels, this version of PyTorch and such a GPU."""
+    """Whether a batch was drawn before with these kernels, this version of PyTorch and this kind of GPU."""
     mark = _mark(device)
     return mark is not None and mark.exists()
 
 
 def remember_compiled(device: torch.device) -> None:
-    """Such a batch has been drawn. Where that cannot be written, the next run reckons with compiling."""
+    """Notes that such a batch was drawn. When the note cannot be written, the next run reckons with compiling."""
     mark = _mark(device)
     if mark is not None:
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-# The first run sets up cuDNN's and cuBLAS's handles and workspaces, which a recording must not do.
+# The first runs set up the handles and workspaces of cuDNN and cuBLAS, which a recording must not do.
 WARM_UP_RUNS = 2
 
 
@@ -17,10 +17,10 @@ class GraphedForward:
 
     Each call with a new signature (shapes and types of the tensors, values of everything else) is recorded; a call with
     the signature of the recording copies its tensors into the recorded ones and replays. The same kernels run on the
-    same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: another signature
-    replaces it, and its memory. A call with tensors outside the GPU runs plainly.
+    same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: a call with
+    another signature replaces it, and its memory. A call with tensors outside the GPU runs plainly.
 
-    Rejected: `torch.cuda.make_graphed_callables`, which takes tensors only, and must be told all of them beforehand.
+    Rejected: `torch.cuda.make_graphed_callables`, which takes tensors only, and needs all of them beforehand.
     """
 
     def __init__(self, forward: Callable[..., Any]) -> None:
@@ -28,7 +28,7 @@ class GraphedForward:
         self._recording: _Recording | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What `forward` returns; tensors in it are the caller's own."""
+        """What `forward` returns. The tensors in the result are the caller's own."""
         tensors: list[torch.Tensor] = []
         signature = _signature((args, kwargs), tensors)
         if not tensors or not all(tensor.is_cuda for tensor in tensors):
@@ -58,7 +58,7 @@ class _Recording:
                 forward(*own_args, **own_kwargs)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads copy pixels and check images meanwhile: only this thread's calls belong to the recording.
+        # Only this thread's calls belong to the recording: other threads copy pixels and check images meanwhile.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._output = forward(*own_args, **own_kwargs)
 
@@ -66,13 +66,13 @@ class _Recording:
         for own, given in zip(self._inputs, tensors, strict=True):
             own.copy_(given, non_blocking=True)
         self._graph.replay()
-        # Cloned, since the next replay overwrites it, and multistep samplers keep earlier outputs.
+        # Cloned, because the next replay overwrites the output, and multistep samplers keep earlier outputs.
         return _map(self._output, torch.clone)
 
 
 @contextmanager
 def graphed(module: torch.nn.Module) -> Iterator[GraphedForward]:
-    """`module` runs as a CUDA graph while this is open."""
+    """While this is open, `module` runs as a CUDA graph."""
     plain = module.forward
     graph = GraphedForward(plain)
     module.forward = graph

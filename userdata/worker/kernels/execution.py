@@ -1,4 +1,4 @@
-"""How the denoising network runs: plainly, or as a CUDA graph, of fused kernels where they work."""
+"""Runs the denoising network plainly, as a CUDA graph, or as a CUDA graph of fused kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from userdata.worker.kernels.fused_blocks import fused
 from userdata.worker.kernels.fusing_pays import fusing_pays
 from userdata.worker.kernels.kernel_check import fused_kernels_work
 
-# Recording costs about three plain steps, and a plain step of a large GPU waits for the CPU that starts its kernels.
+# A recording costs about three plain steps. On a large GPU, a plain step waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8
 
 
@@ -30,7 +30,7 @@ def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) ->
 
 @contextmanager
 def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[None]:
-    """The networks of `pipeline` run as `execution` says while this is open."""
+    """While this is open, the networks of `pipeline` run as `execution` says."""
     network = denoising_network(pipeline)
     with ExitStack() as open_while_drawing:
         if execution == "fused":
@@ -45,10 +45,10 @@ def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[Non
 
 
 def _decoder_stays_where_it_is(pipeline: DiffusionPipeline) -> bool:
-    """Whether a recording of the decoder stays true: it holds the addresses of the weights and the image's shape.
+    """Whether a recording of the decoder stays right, which holds the addresses of the weights and the image's shape.
 
     The XL pipeline puts a decoder of half precision into single precision for each batch, and back. Tiles at the
-    edges have shapes of their own, each of which would be recorded anew.
+    edges have shapes of their own, and each shape would need another recording.
     """
     vae = pipeline.vae
     return not vae.use_tiling and not (hasattr(pipeline, "upcast_vae") and vae.dtype == torch.float16)
@@ -56,11 +56,11 @@ def _decoder_stays_where_it_is(pipeline: DiffusionPipeline) -> bool:
 
 @contextmanager
 def _attention_ready_made() -> Iterator[None]:
-    """Attention is computed by PyTorch's own kernels while this is open.
+    """While this is open, PyTorch's own kernels compute attention.
 
-    What PyTorch prefers from Hopper on, cuDNN's, is half again as fast, but is compiled in every process for each shape
-    of a U-Net, of which there are eight: that takes three seconds (docs/performance.md). The networks of newer models
-    have one or two shapes and live by their attention, so they keep it.
+    From Hopper on, PyTorch prefers cuDNN's kernels, which are half again as fast. But every process compiles them for
+    each of a U-Net's eight shapes, which takes three seconds (docs/performance.md). The networks of newer models have
+    one or two shapes and spend most time on attention, so they keep cuDNN's kernels.
     """
     before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
     torch.backends.cuda.enable_cudnn_sdp(False)

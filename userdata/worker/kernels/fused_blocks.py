@@ -1,9 +1,9 @@
 """Runs the blocks of a U-Net and of a decoder with fused kernels, on pixels that lie channels last.
 
-The blocks compute what diffusers' own do, in fewer passes over memory: biases and the time embedding go into the
-normalisation behind them, activations into the operation before them, the sums of the transformers into the matrix
-products that make a summand. A block with an option that is not among those of Stable Diffusion's networks
-(`fusible_blocks`) keeps its own way.
+The blocks compute what diffusers' own blocks compute, in fewer passes over memory. A normalisation adds the biases and
+the time embedding that come before it, each operation computes the activation behind it, and the transformers' matrix
+multiplications add the other summand too. A block with an option that Stable Diffusion's networks do not have
+(`fusible_blocks`) runs as in diffusers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from userdata.worker.kernels.triton_kernels import kernels
 
 @contextmanager
 def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
-    """The U-Net and the decoder of `pipeline` run with fused kernels while this is open."""
+    """While this is open, the U-Net and the decoder of `pipeline` run with fused kernels."""
     networks = [pipeline.unet, pipeline.vae.decoder]
     replaced = [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_fuse(pipeline.vae.decoder)]
     try:
@@ -54,7 +54,7 @@ def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
 
 
 def _fuse(network: Any) -> Iterator[nn.Module]:
-    """Gives each block of `network` that fits another `forward`; yields what has one now."""
+    """Replaces the `forward` of each block of `network` that fits; yields the modules with a new `forward`."""
     for block in network.modules():
         forward_of_block = _forward_of(block)
         if forward_of_block:
@@ -68,10 +68,10 @@ def _fuse(network: Any) -> Iterator[nn.Module]:
 
 
 def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
-    """As `_fuse`, for what doubles the pixels.
+    """Does what `_fuse` does for the blocks that double the pixels.
 
-    Not for the decoder: on its large maps cuDNN does convolutions of 2 × 2 so slowly that decoding takes three times
-    as long.
+    Not for the decoder: on its large maps cuDNN computes convolutions of 2 × 2 so slowly that decoding takes three
+    times as long.
     """
     for block in network.modules():
         if isinstance(block, Upsample2D) and fits_upsampling(block):
@@ -94,7 +94,7 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
 
 
 def _upsampling(block: Any, weights: Tensor, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any) -> Tensor:
-    """Doubles the pixels and convolves them, with 4 products for a pixel in place of 9."""
+    """Doubles the pixels and convolves them, with 4 products for a pixel instead of 9."""
     if output_size is not None and tuple(output_size) != (2 * x.shape[2], 2 * x.shape[3]):
         own: Tensor = type(block).forward(block, x, output_size)
         return own
@@ -119,7 +119,7 @@ def _up_block(
     upsample_size: Any = None,
     **options: Any,
 ) -> Tensor:
-    """The maps from the way down are joined by the operations that read them, and are not copied for it."""
+    """An up block whose operations read the maps from the way down where they lie, instead of a joined copy."""
     if any(option is not None for option in options.values()):
         own: Tensor = type(block).forward(
             block,
@@ -159,7 +159,7 @@ def _residual_block(
 
 
 def _joined(convolution: nn.Conv2d, x: Tensor, joined: Tensor) -> Tensor:
-    """The convolution of 1 × 1, without its bias, of the channels of `x` and then of `joined`."""
+    """The 1 × 1 `convolution`, without its bias, of the channels of `x` and then of `joined`."""
     count, own, height, width = x.shape
     weight = convolution.weight.flatten(1)
     pixels, others = (part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]) for part in (x, joined))
@@ -175,7 +175,7 @@ def _without_bias(convolution: nn.Conv2d, x: Tensor) -> Tensor:
 def _transformer(
     transformer: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **options: Any
 ) -> Any:
-    """The pixels in between are a matrix, with which a convolution of 1 × 1 is a product."""
+    """A transformer that takes the pixels as a matrix, with which a 1 × 1 convolution is a matrix product."""
     return_dict = options.pop("return_dict", True)
     if any(option is not None for option in options.values()):
         return type(transformer).forward(
@@ -199,9 +199,10 @@ def _product(layer: nn.Conv2d | nn.Linear, tokens: Tensor) -> Tensor:
 def _transformer_block(
     block: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None, **options: Any
 ) -> Tensor:
-    """Each product adds to `hidden_states` where they lie, which nobody else needs, without its bias.
+    """A transformer block whose products add to `hidden_states` in place, without their biases.
 
-    What is still to be added of the biases goes into the normalisations; the last one puts all of it in its place.
+    That is safe because no other module reads these `hidden_states`. The normalisations add the biases that are missing
+    so far, and the last normalisation writes them all into `hidden_states`.
     """
     if attention_mask is not None or any(option is not None for option in options.values()):
         own: Tensor = type(block).forward(block, hidden_states, attention_mask, encoder_hidden_states, **options)

@@ -1,4 +1,4 @@
-"""Which of diffusers' blocks have only such options as their fused way knows: those of Stable Diffusion's networks."""
+"""Tells which of diffusers' blocks can be fused: those with only the options that Stable Diffusion's networks have."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ from torch import nn
 
 
 def fits_residual_block(block: Any) -> bool:
-    """Whether a `ResnetBlock2D` has no option that its fused way does not know."""
+    """Whether a `ResnetBlock2D` has only options that the fused block knows."""
     return (
         block.upsample is None
         and block.downsample is None
-        and (block.time_embedding_norm == "default" or _knows_no_time(block))
+        # A decoder's blocks name a normalisation of the time although they know no time.
+        and (
+            block.time_embedding_norm == "default"
+            or (block.time_emb_proj is None and block.time_embedding_norm != "scale_shift")
+        )
         and isinstance(block.nonlinearity, nn.SiLU)
         and not block.skip_time_act
         and block.output_scale_factor == 1
     )
 
 
-def _knows_no_time(block: Any) -> bool:
-    """As all blocks of a decoder, which name a normalisation of the time all the same."""
-    return block.time_emb_proj is None and block.time_embedding_norm != "scale_shift"
-
-
 def fits_up_block(block: Any) -> bool:
-    """The same of an `UpBlock2D` or a `CrossAttnUpBlock2D`, with all that is in it."""
+    """Whether an `UpBlock2D` or a `CrossAttnUpBlock2D`, and all blocks in it, have only such options."""
     return (
         all(fits_residual_block(resnet) and resnet.conv_shortcut is not None for resnet in block.resnets)
         and all(map(fits_transformer, getattr(block, "attentions", ())))
-        and getattr(block, "s1", None) is None  # FreeU, which changes what is joined
+        and getattr(block, "s1", None) is None  # FreeU, which changes the joined maps
     )
 
 
 def fits_transformer(transformer: Any) -> bool:
-    """The same of a `Transformer2DModel`, with all that is in it."""
+    """Whether a `Transformer2DModel`, and all blocks in it, have only such options."""
     return bool(transformer.is_input_continuous) and all(map(fits_transformer_block, transformer.transformer_blocks))
 
 
 def fits_transformer_block(block: Any) -> bool:
-    """The same of a `BasicTransformerBlock`."""
+    """Whether a `BasicTransformerBlock` has only such options."""
     return (
         block.norm_type == "layer_norm"
         and block.pos_embed is None
@@ -75,7 +74,7 @@ def _fits_feed_forward(feed_forward: Any) -> bool:
 
 
 def fits_upsampling(block: Any) -> bool:
-    """The same of an `Upsample2D`."""
+    """Whether an `Upsample2D` has only such options."""
     return (
         block.use_conv
         and not block.use_conv_transpose

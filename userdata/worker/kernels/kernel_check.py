@@ -1,4 +1,4 @@
-"""Tries the fused kernels on a device before anything is drawn with them, against PyTorch's own operations."""
+"""Compares the fused kernels on a device with PyTorch's own operations, before anything is drawn with them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from userdata.worker.kernels.triton_kernels import Kernels, kernels
 
 logger = logging.getLogger(__name__)
 
-# Of numbers around 1 in half precision, which has a relative step of 0.001.
+# For numbers around 1 in half precision, which has a relative step of 0.001.
 TOLERANCE = 0.01
 
 
 @cache
 def fused_kernels_work(device: torch.device) -> bool:
-    """Whether the kernels can be built here, which takes a C compiler, and compute on `device` what they should."""
+    """Whether the kernels compile here, which takes a C compiler, and compute on `device` what PyTorch computes."""
     try:
         _try_kernels(kernels(), device)
     except Exception as error:  # noqa: BLE001  # whatever it is, the images can be drawn without them
@@ -40,7 +40,7 @@ def _try_kernels(kernels: Kernels, device: torch.device) -> None:
 
     x, added, rows, layer = drawn(2, 96, 9, 10), drawn(2, 96), drawn(5, 48), nn.Linear(48, 96).to(device).half()
     norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
-    # Not as PyTorch begins them: transformers keeps it from that, for all threads, while one of them loads a model.
+    # Filled here, because transformers keeps PyTorch from filling them, in all threads, while a thread loads a model.
     for module in (layer, norm, row_norm):
         module.weight.copy_(drawn(*module.weight.shape) / len(module.weight) ** 0.5)
         module.bias.copy_(drawn(*module.bias.shape))

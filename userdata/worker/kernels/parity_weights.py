@@ -1,20 +1,20 @@
-"""A convolution of doubled pixels as four of the pixels themselves."""
+"""Replaces a convolution of doubled pixels with four convolutions of the original pixels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Which of the three rows of a kernel fall onto each of two rows of pixels, for the even rows of the doubled ones and
-# for the odd ones.
+# Which of the three rows of a kernel fall onto each of two rows of original pixels, for the even rows of doubled pixels
+# and for the odd rows.
 ROWS_OF_PARITY = [[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]
 
 
 def parity_weights(weight: Tensor) -> Tensor:
-    """The weights of four convolutions of 2 × 2 which together are one of 3 × 3 on doubled pixels.
+    """The weights of four 2 × 2 convolutions which together are one 3 × 3 convolution of doubled pixels.
 
-    Of the three rows under a kernel two are copies of one, which depends on whether the middle one is even or odd; so
-    their weights add up. The same holds for columns.
+    Two of the three rows under a kernel are copies of one original row, so their weights add up. Which two depends on
+    whether the middle row is even or odd. The same holds for columns.
     """
     which = torch.tensor(ROWS_OF_PARITY, dtype=torch.float32, device=weight.device)
     parts = torch.einsum("apy,oiyx,bqx->aboipq", which, weight.float(), which)

@@ -1,4 +1,4 @@
-"""The fused kernels by what they compute, for who can do without Triton."""
+"""The types of the fused kernels, for modules that must be imported without Triton."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 
 class Kernels(Protocol):
-    """What `fused_kernels` has."""
+    """The functions of the module `fused_kernels`."""
 
     def group_norm(
         self, x: Tensor, norm: nn.GroupNorm, *, silu: bool, added: Tensor | None = None, joined: Tensor | None = None
     ) -> Tensor:
-        """The normalisation of `x` with the channels of `joined`, after `added`, and SiLU of it."""
+        """The normalisation of `x` with the channels of `joined`, after `added`, and its SiLU if asked for."""
         ...
 
     def sum_of(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-        """The sum."""
+        """The sum of `x`, `y` and `bias`."""
         ...
 
     def geglu(self, x: Tensor, layer: nn.Linear) -> Tensor:
@@ -36,7 +36,7 @@ class Kernels(Protocol):
 
 
 def kernels() -> Kernels:
-    """The kernels' module, which can only be imported where there is Triton."""
+    """The module `fused_kernels`, whose import needs Triton."""
     from userdata.worker.kernels import fused_kernels
 
     return fused_kernels

@@ -1,6 +1,6 @@
-"""A checkpoint in one file: which layout it has, found out without loading it, or why it is none.
+"""A checkpoint in one file: finds its layout without loading it, or the reason why the file is no checkpoint.
 
-Pickles (`.ckpt`) are opened with weights only, so that nothing in them can run, and mapped instead of read.
+Opens pickles (`.ckpt`) with weights only, so that nothing in them can run, and maps them instead of reading them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STABLE_DIFFUSION_XL = "conditioner.embedders.1.model."
 LATENT_CHANNELS = 4
 CONVOLUTION_DIMENSIONS = 4
 
-# What is downloaded by mistake, by its first bytes: a server's page for an error or a login, and other formats.
+# Files that people download by mistake, by their first bytes: a server's page for an error or a login, other formats.
 MISTAKEN = {
     b"GGUF": "it is a GGUF file, which is a format of other programs",
     b"version https://git-lfs": "it is Git LFS's pointer to the checkpoint, not the checkpoint",
@@ -34,18 +34,18 @@ MISTAKEN = {
 }
 _NAMED_IN_PICKLE = re.compile(r"GLOBAL (\S+)")
 
-# What the trainer of the original checkpoints left in them beside the weights. It stands for nothing here.
+# Classes that the trainer of the original checkpoints left in them beside the weights. Drawing needs none of them.
 TRAINERS_OWN = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 class _StandIn:
-    """Takes the place of a class that is named in a pickle, so that the class itself is not needed, nor imported."""
+    """Takes the place of a class that a pickle names, so that the class itself is neither needed nor imported."""
 
 
 def checkpoint_in(folder: Path) -> Path:
-    """The one checkpoint in `folder`, which may be that file itself. Raises `RunError` when there is none, or more."""
+    """The one checkpoint in `folder`, which may be that file itself. Raises `RunError` for none, or several."""
     if folder.is_file():
         return folder
     found = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
@@ -69,12 +69,12 @@ def shapes_of(checkpoint: Path) -> Shapes:
 
 
 def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.ckpt` file, mapped. Raises `RunError` when it holds anything else, or runs anything.
+    """The tensors of a `.ckpt` file, mapped. Raises `RunError` when the file holds or would run anything else.
 
-    Also when the machine's memory does not suffice, which is no fault of the file.
+    Raises `RunError` too when the machine's memory does not suffice, which is no fault of the file.
     """
     try:
-        # Files of torch before 1.6 are no zip files, and cannot be mapped.
+        # Files that torch before 1.6 wrote are no zip files, and cannot be mapped.
         with torch.serialization.safe_globals([(_StandIn, name) for name in TRAINERS_OWN]):
             content: Any = torch.load(
                 checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint)
@@ -96,7 +96,7 @@ def open_pickle(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def mistaken_for(file: Path) -> str | None:
-    """What a file that is no checkpoint is instead, as the reason of a refusal; None when that cannot be told."""
+    """What a file is instead of a checkpoint, as the reason of a refusal; None when its first bytes do not tell."""
     try:
         with file.open("rb") as content:
             start = content.read(512).lstrip()
@@ -143,14 +143,14 @@ def _first_sentence(error: Exception) -> str:
 
 
 def does_not_load(checkpoint: Path, error: Exception) -> str:
-    """What to tell of a checkpoint that has a known layout, but whose weights are not those of its model."""
+    """The message about a checkpoint of a known layout whose weights are not those of its model."""
     if isinstance(error, NotImplementedError):  # torch's answer where a weight was not given
         return _refusal(checkpoint, "some of its model's weights are missing")
     return _refusal(checkpoint, f"its weights are not those of its model ({_first_sentence(error)})")
 
 
 def _refusal(checkpoint: Path, why: str) -> str:
-    """What to tell of a file that is no checkpoint, and `why` it is none."""
+    """The message about a file that is no checkpoint; `why` is the reason."""
     return (
         f"{checkpoint.name} is no checkpoint that can be used: {why}. Name a whole Stable Diffusion 1 or XL checkpoint "
         "as Model, as .safetensors or .ckpt."

@@ -1,4 +1,4 @@
-"""What a model is on: the device, and the type of its numbers there. Does without diffusers, which takes seconds."""
+"""The device of a model, and the type of its numbers. Does without diffusers, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from userdata.contract.catalogue import FULL
 from userdata.job.run_error import RunError
 
-# Trained in bfloat16: in float16, whose range is smaller, their activations overflow.
+# Pipelines of models trained in bfloat16: in float16, whose range is smaller, their activations overflow.
 IN_BFLOAT16 = frozenset({"FluxPipeline"})
 
 
 def choose_device(device: str | None) -> torch.device:
     """The device named, or the GPU. Raises `RunError` when a GPU is wanted and none can be used.
 
-    Falling back to the CPU by itself would keep a GPU instance busy, and billed, for hours: the CPU must be asked for.
+    A person must ask for the CPU, because falling back to it would keep a GPU instance busy, and billed, for hours.
     """
     if device == "cpu":
         return torch.device("cpu")
@@ -24,6 +24,11 @@ def choose_device(device: str | None) -> torch.device:
         "No GPU can be used by PyTorch on this machine. Choose an InstanceType with an NVIDIA GPU, for example "
         "g5.xlarge, or write SD_DEVICE=cpu into /etc/sd-on-ec2/machine.env to draw on the CPU."
     )
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name by its driver, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def choose_dtype(device: torch.device, precision: str, *, pipeline: str = "") -> torch.dtype:

@@ -1,4 +1,4 @@
-"""LoRA files (arXiv:2106.09685): small changes to a model's weights, merged into it before it draws."""
+"""LoRA files (arXiv:2106.09685): small changes to a model's weights, merged into the model before it draws."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from userdata.worker.model.checkpoint import mistaken_for
 
 logger = logging.getLogger(__name__)
 NAME = "lora"
-# How the trainers name the two small matrices of each changed weight: diffusers and PEFT, kohya, and LyCORIS.
+# The names of the two small matrices of each changed weight, by trainer: diffusers and PEFT, kohya, and LyCORIS.
 MATRICES = (".lora_A.", ".lora_B.", ".lora_up.", ".lora_down.", ".lora.up.", ".lora.down.")
 
 
 @dataclass(frozen=True)
 class Lora:
-    """A file on this machine, and how much of its change is applied: 1 is all of it."""
+    """A file on this machine, and how much of its change is applied: 1 applies all of it."""
 
     file: Path
     weight: float
 
 
 def check_lora(lora: Lora) -> None:
-    """Raises `RunError` when the file is no LoRA. Reads names only, so it can be asked before the model is loaded."""
+    """Raises `RunError` when the file is no LoRA. Quick, because it reads the tensors' names only."""
     try:
         with safe_open(lora.file, framework="pt") as file:
             names = list(file.keys())
@@ -42,9 +42,9 @@ def check_lora(lora: Lora) -> None:
 
 
 def merge_lora(pipeline: DiffusionPipeline, lora: Lora) -> None:
-    """Adds the change to the weights of `pipeline` for good: it then draws as fast as without.
+    """Adds the change to the weights of `pipeline` for good, so that `pipeline` draws as fast as without a LoRA.
 
-    Raises `RunError` when the file is for another kind of model.
+    Raises `RunError` when the LoRA was made for another kind of model.
     """
     try:
         pipeline.load_lora_weights(str(lora.file.parent), weight_name=lora.file.name, adapter_name=NAME)

@@ -1,4 +1,4 @@
-"""Asks, before a model is loaded, whether the GPU has room for it: loading takes minutes, and failing there is dear."""
+"""Checks that a model fits into GPU memory before loading it, because a failure while loading costs minutes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from userdata.worker.model.memory_need import memory_need_gib
 
 HALF_PRECISION_BYTES = 2
 SINGLE_PRECISION_BYTES = 4
-# Their autoencoder overflows in half precision, so that diffusers takes it to single precision to decode.
+# Pipelines whose autoencoder overflows in half precision, so that diffusers decodes in single precision.
 IN_SINGLE_PRECISION = frozenset({"StableDiffusionXLPipeline"})
 AUTOENCODER = "first_stage_model."
 
 
 def check_memory(model: Model, folder: Path, device: torch.device, *, instance_type: str, precision: str) -> None:
-    """Raises `RunError` when `device`, a GPU, has less memory than `model` needs; other devices are not asked.
+    """Raises `RunError` when `device` is a GPU and has less memory than `model` needs.
 
-    `precision` is the job's: `full` takes twice the memory.
-
-    For somebody's own checkpoint the need follows from its tensors, and from the size that their layout is made for.
+    `precision` is the job's: `full` takes twice the memory. For a person's own checkpoint the need follows from its
+    tensors, and from the size that their layout is made for.
     """
     if device.type != "cuda":
         return

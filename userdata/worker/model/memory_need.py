@@ -1,9 +1,10 @@
-"""How much of a GPU's memory a model takes. Standard library only.
+"""Computes how much of a GPU's memory a model takes. Standard library only.
 
-Computed, not measured: the weights in the precision that they are loaded in, and what drawing one image takes beyond
-them. The latter is set by the autoencoder's decoder, whose widest maps, 256 channels at full resolution, are larger
-than any of the denoiser's: four of them are alive at once in a residual block (its input, the shortcut and the two
-sides of a convolution). For Stable Diffusion v1 at 512 x 512 that is 0.5 GiB. The driver's own context is on top.
+The need is computed, not measured. It is the sum of the weights in the precision that they are loaded in, of what
+drawing one image takes, and of the driver's own context. Drawing takes most memory in the autoencoder's decoder, whose
+widest maps, 256 channels at full resolution, are larger than any of the denoiser's. Four of these maps are alive at
+once in a residual block: its input, the shortcut and the two sides of a convolution. For Stable Diffusion v1 at
+512 x 512 that is 0.5 GiB.
 """
 
 from __future__ import annotations

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.contract.bundle import BUNDLE
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
 from userdata.worker.model.checkpoint_tensors import Tensors, read_tensors
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.single_file import load_single_file
 
-LAYOUTS = Path(__file__).parents[2] / "models"
-TOKENIZER = LAYOUTS / "stable-diffusion-v1" / "tokenizer"
+LAYOUTS = BUNDLE.models
 
 
 def load_pipeline(
@@ -35,23 +34,20 @@ def load_pipeline(
     precision: str = "autocast",
     tensors: Tensors | None = None,
 ) -> DiffusionPipeline:
-    """The model in `folder`, on `device`: in half precision on a GPU, in single precision on the CPU.
+    """The model in `folder`, on `device`, with half precision on a GPU and single precision on the CPU.
 
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
-    `layout` names the configuration for a checkpoint in one file; None has the file looked into. `tensors` are that
-    file's, where they have been read already. Raises `RunError` when there is no model, or when its file is broken or
-    no checkpoint.
+    `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `tensors` are
+    those of that file, when they have been read already. Raises `RunError` when there is no model, or when its file is
+    broken or no checkpoint.
     """
     _quieten_libraries()
     index = folder / "model_index.json"
     checkpoint = None if index.exists() else checkpoint_in(folder)
-    if checkpoint:
-        found = layout_of(checkpoint, shapes_of(checkpoint))
-        layout = layout or found
     try:
         pipeline = (
             _load_checkpoint(checkpoint, layout, device, precision, tensors)
-            if checkpoint and layout
+            if checkpoint
             else _load_folder(folder, index, device, precision)
         )
     except RunError:
@@ -63,31 +59,32 @@ def load_pipeline(
         ) from error
     except Exception as error:
         if checkpoint and not isinstance(error, OSError):
-            # To provide the same file anew would end the same way.
+            # Not "start the instance again": the same file, provided anew, would end the same way.
             raise RunError(does_not_load(checkpoint, error)) from error
         raise RunError(
             f"The model in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that folder on the "
             "machine and start the instance again, which provides the model anew."
         ) from error
     if from_image:
-        # Imported here: it imports every kind of pipeline that there is.
+        # Imported here, because it imports every kind of pipeline of diffusers.
         from diffusers import AutoPipelineForImage2Image
 
         pipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
     pipeline.set_progress_bar_config(disable=True)
-    # One image at a time through the decoder: the largest single use of memory, without any gain from batching.
+    # One image at a time through the decoder, because decoding takes most memory and gains nothing from batching.
     pipeline.vae.enable_slicing()
     return pipeline
 
 
 def _load_checkpoint(
-    checkpoint: Path, layout: str, device: torch.device, precision: str, tensors: Tensors | None
+    checkpoint: Path, layout: str | None, device: torch.device, precision: str, tensors: Tensors | None
 ) -> DiffusionPipeline:
+    found = layout_of(checkpoint, shapes_of(checkpoint))  # refuses what is no checkpoint, with a known layout too
     dtype = choose_dtype(device, precision)
     return load_single_file(
         tensors or read_tensors(checkpoint, device=device, dtype=dtype),
-        configuration=LAYOUTS / layout,
-        tokenizer=TOKENIZER,
+        configuration=LAYOUTS / (layout or found),
+        tokenizer=BUNDLE.tokenizer,
         dtype=dtype,
         device=device,
     )
@@ -95,20 +92,17 @@ def _load_checkpoint(
 
 def _load_folder(folder: Path, index: Path, device: torch.device, precision: str) -> DiffusionPipeline:
     described = json.loads(index.read_text("utf-8"))
+    # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
+    without_checker = {"safety_checker": None, "requires_safety_checker": False}
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=choose_dtype(device, precision, pipeline=described["_class_name"]),
-        # Straight to the device: a large model's weights do not fit into the memory of the smallest machine.
+        # Straight to the device, because a large model's weights do not fit into the memory of the smallest machine.
         device_map=device.type,
         use_safetensors=True,
         local_files_only=True,
-        **_no_safety_checker(described),
+        **(without_checker if "safety_checker" in described else {}),
     )
-
-
-def _no_safety_checker(index: dict[str, Any]) -> dict[str, Any]:
-    # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
-    return {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in index else {}
 
 
 def _quieten_libraries() -> None:

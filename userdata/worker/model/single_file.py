@@ -1,6 +1,7 @@
 """Loads a checkpoint in the original layout, one file with everything, into a diffusers pipeline.
 
-The modules are made empty and take its tensors as they are: nothing is held twice, and the processor computes nothing.
+The modules are made empty and take the checkpoint's tensors as they are, so that no tensor is held twice and the
+processor computes nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from transformers import CLIPTokenizer
 
 from userdata.worker.model.checkpoint_tensors import Tensors
 
-# OpenCLIP, the second text encoder of XL, fills up with the token 0; CLIP does with its end of text.
+# The token with which each text encoder fills up a text: the token 0 for OpenCLIP, the second one of XL, and the end of
+# text for CLIP.
 PADDING = {"tokenizer": "<|endoftext|>", "tokenizer_2": "!"}
 
 
@@ -28,7 +30,7 @@ def load_single_file(
     """The model of `tensors`, those of a checkpoint on `device` and of `dtype`.
 
     `configuration` is a folder of `userdata/models/`, `tokenizer` the one of CLIP, whose words both text encoders of
-    XL use. Raises whatever diffusers does for a file that does not fit.
+    XL use. Raises what diffusers raises for a file that does not fit.
     """
     index: dict[str, Any] = json.loads((configuration / "model_index.json").read_text("utf-8"))
     where = {"config": str(configuration), "dtype": dtype, "device": device, "local_files_only": True}
@@ -55,9 +57,5 @@ def load_single_file(
             components[name] = kind.from_pretrained(configuration, subfolder=name)
         else:
             components[name] = None
-    return _pipeline(index, components)
-
-
-def _pipeline(index: dict[str, Any], components: dict[str, Any]) -> DiffusionPipeline:
     options = {name: value for name, value in index.items() if not isinstance(value, list) and name[0] != "_"}
     return getattr(diffusers, index["_class_name"])(**components, **options)

@@ -1,4 +1,4 @@
-"""Says when somebody's own checkpoint is drawn far below the size that its layout was trained for."""
+"""Warns when a person's own checkpoint draws images far smaller than those that its layout was trained for."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from userdata.contract.catalogue import Model, usual_model
 from userdata.job.job import Job
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, shapes_of
 
-# In pixels, as a share of the native square. Half of them still make pictures, and the default size of Stable Diffusion
-# v1, which every own checkpoint has before its file is there, is a third of XL's.
+# A share of the pixels of the native square. Half of the pixels still make good pictures. The default size is that of
+# Stable Diffusion v1, a third of XL's, because a job's defaults are chosen before the checkpoint is looked into.
 FAR_BELOW = 0.5
 
 logger = logging.getLogger(__name__)
 
 
 def warn_of_small_size(model: Model, folder: Path, job: Job) -> None:
-    """Warns in the log when `job` asks the own checkpoint in `folder` for less than half the pixels it is made for.
+    """Warns in the log when `job` asks a person's own checkpoint in `folder` for less than half its native pixels.
 
     Raises `RunError` when the file is no checkpoint.
     """

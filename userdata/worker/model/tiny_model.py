@@ -2,17 +2,17 @@
 
     python -m userdata.worker.model.tiny_model FOLDER
 
-Its text encoder, UNet, VAE, tokenizer and scheduler are the real classes with the real number of levels, only narrow;
-so everything between a prompt and a picture is done for real, in seconds and without a download. The pictures are
-noise. One thing differs from the original: the UNet's two finest levels attend to the prompt only, since attention
-over all of their 5,120 positions would take three quarters of the time on a CPU and draws no better noise.
+Its text encoder, UNet, VAE, tokenizer and scheduler are the real classes with the real number of levels, only narrow:
+every step between a prompt and a picture is the real one, in seconds and without a download. The pictures are noise.
+One thing differs from the original: the UNet's two finest levels attend to the prompt only, because attention over all
+of their 5,120 positions would take three quarters of the time on a CPU and draws no better noise.
 
 The weights are raw output of numpy's PCG64, whose stream is promised not to change, scaled by sums, products and
 square roots, which IEEE 754 defines to the last bit. Rejected: torch's own initialisation, whose numbers have changed
 between releases, and anything that calls the C library's logarithms and sines, which differ between machines.
 
-The shapes of the tensors are listed in a file, which a test compares with the classes: to ask the classes themselves
-would mean to import torch and diffusers, which takes ten times as long as all the rest.
+A file lists the shapes of the tensors, and a test compares the file with the classes. Asking the classes themselves
+would import torch and diffusers, which takes ten times as long as all the rest.
 """
 
 from __future__ import annotations
@@ -31,37 +31,36 @@ import numpy
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-MODELS = Path(__file__).parents[2] / "models"
-CONFIGURATION = MODELS / "tiny"
-TOKENIZER = MODELS / "stable-diffusion-v1" / "tokenizer"
-SHAPES = MODELS / "tiny-shapes.json"
+from userdata.contract.bundle import BUNDLE
+
+CONFIGURATION = BUNDLE.models / "tiny"
 FILES = {
     "text_encoder": "model.safetensors",
     "unet": "diffusion_pytorch_model.safetensors",
     "vae": "diffusion_pytorch_model.safetensors",
 }
 
-# Chosen so that the pictures have full contrast but hardly a pixel at an end of its range; a test holds this.
+# Chosen so that the pictures have full contrast, but hardly a pixel at an end of its range. A test checks both.
 LAST_LAYER_GAIN = {"decoder.conv_out.weight": 0.5}
 
 logger = logging.getLogger(__name__)
 
 
 def make_tiny_model(folder: Path) -> None:
-    """Writes the model into `folder`, whole or not at all; a folder that holds it already is left alone."""
+    """Writes the model into `folder`, whole or not at all. Leaves a folder alone that holds the model already."""
     if (folder / "model_index.json").exists():
-        logger.info("The model is there already: %s", folder)
+        logger.info("The model exists already: %s", folder)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         unfinished = Path(scratch) / folder.name
         shutil.copytree(CONFIGURATION, unfinished)
-        shutil.copytree(TOKENIZER, unfinished / "tokenizer")
+        shutil.copytree(BUNDLE.tokenizer, unfinished / "tokenizer")
         for component, shapes in read_shapes().items():
             weights = {name: _draw(f"{component}.{name}", shape) for name, shape in shapes.items()}
             file = unfinished / component / FILES[component]
             save_file(weights, file, metadata={"format": "pt"})
-            # safetensors writes for the owner only; the worker is another user than the one who makes the model.
+            # safetensors writes for the owner only. The boot makes the model, and the worker is another user.
             file.chmod(0o644)
         if folder.exists():
             shutil.rmtree(folder)
@@ -70,13 +69,13 @@ def make_tiny_model(folder: Path) -> None:
 
 
 def read_shapes() -> dict[str, dict[str, list[int]]]:
-    """Of each component with weights, the shape of every tensor by its name."""
-    shapes: dict[str, dict[str, list[int]]] = json.loads(SHAPES.read_text("utf-8"))
+    """The shape of every tensor by its name, for each component with weights."""
+    shapes: dict[str, dict[str, list[int]]] = json.loads(BUNDLE.tiny_shapes.read_text("utf-8"))
     return shapes
 
 
 def _draw(name: str, shape: Sequence[int]) -> NDArray[numpy.float16]:
-    """The tensor called `name`. Matrices and kernels are uniform with variance 1/inputs; norms are 1, biases 0."""
+    """The tensor called `name`: matrices and kernels uniform with variance 1/inputs, norms 1, biases 0."""
     if len(shape) == 1:
         return numpy.full(tuple(shape), 1 if name.endswith("weight") else 0, numpy.float16)
     count = math.prod(shape)

@@ -1,1 +1,1 @@
-"""What holds for the worker's process: its settings, its environment, what it imports."""
+"""The worker's process: its settings, its environment, its imports and its memory."""

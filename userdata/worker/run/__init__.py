@@ -1,1 +1,1 @@
-"""Does one run: takes stock, draws, uploads, reports."""
+"""Does one run: finds what is missing, draws, uploads, reports."""

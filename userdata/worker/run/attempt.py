@@ -1,245 +1,136 @@
-"""One attempt at a run: takes stock of what is there, draws what is missing, uploads, and reports."""
+"""One attempt at a run: takes stock, says what is drawn, draws what is missing, uploads, and reports."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
-import threading
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from PIL import Image
-
-from userdata.contract.atomic_file import write_atomically
-from userdata.contract.layout import Folders, RunKeys
-from userdata.job.choices import Engine, SafetyChecker, Switch
+from userdata.contract.layout import Folders
+from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
-from userdata.job.run_error import RunError, Stopped
-from userdata.record.image_metadata import ImageRecord, describe_image, png_with_record
+from userdata.job.run_error import RunError
+from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
-from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.bucket.outbox import Outbox
-from userdata.worker.drawing.grid import write_grid
 from userdata.worker.process.garbage_collection import collector_at_rest
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.gpu_samples import GpuSamples
 from userdata.worker.run.ledger import Ledger
-from userdata.worker.run.max_spend import Spending
+from userdata.worker.run.limits import Limits
 from userdata.worker.run.model_ahead import ModelAhead
-from userdata.worker.run.preparation import Preparation
+from userdata.worker.run.pictures import Pictures
 from userdata.worker.run.progress import Progress
 from userdata.worker.run.report import ImageTime, Report, read_boot_phases
-
-if TYPE_CHECKING:
-    from userdata.worker.compvis.drawing import CompvisDrawing
-    from userdata.worker.drawing.drawing import Drawing
-    from userdata.worker.drawing.pending_batch import DrawnImage
+from userdata.worker.run.run_files import RunFiles
+from userdata.worker.run.run_request import RunRequest
+from userdata.worker.run.stock import Stock, take_stock
 
 logger = logging.getLogger(__name__)
 
 
 class Attempt:
-    """One attempt at a run. Sets the phases of `progress` as it goes; `done` is left to the caller.
-
-    `stop`, once set, ends it within a denoising step.
-    """
+    """One attempt at the run that `request` asks for. Updates `progress`; the caller sets the final phase, `done`."""
 
     def __init__(
         self,
         settings: Settings,
-        preparation: Preparation,
-        keys: RunKeys,
-        bucket: Bucket,
+        request: RunRequest,
+        files: RunFiles,
         progress: Progress,
         ledger: Ledger,
-        spending: Spending | None,
-        stop: threading.Event,
+        limits: Limits,
     ) -> None:
         self._settings = settings
-        self._job = preparation.job
-        self._requests = preparation.requests
-        self._initial_image = preparation.initial_image
-        self._keys = keys
-        self._bucket = bucket
+        self._request = request
+        self._files = files
         self._progress = progress
         self._ledger = ledger
-        self._spending = spending
-        self._stop = stop
-        self._folder = settings.state_directory
-        self._versions = library_versions()
-        self._image_keys = {keys.image(index) for index in range(len(preparation.requests))}
-        self._outbox = Outbox(bucket, self._folder, self._sent)
-        self._gpu = GpuSamples(self._folder / keys.gpu)
-        self._there: set[int] = set()
-        self._resumed = False
+        self._limits = limits
+        self._stock = Stock()
+        self._pictures = Pictures(files, request, progress)
+        self._gpu = GpuSamples(files.on_disk(files.keys.gpu))
 
     def do(self) -> None:
-        """The whole run. Whatever ends it, the images that are saved are uploaded first.
+        """The whole run. Whatever ends the attempt, the images that are saved are uploaded first.
 
         Raises `Stopped` when asked to stop, `MaxSpendReached` before that limit would be passed, and `RunError` with a
         sentence for a person.
         """
-        logger.info("The run %s: %d images on %s", self._keys.run_id, len(self._requests), self._settings.instance_id)
+        keys, images = self._files.keys, self._request.images
+        logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
-            missing = self._take_stock()
-            self._bucket.put(self._keys.job, self._job_document())
-            if missing:
-                self._draw(missing)
+            self._take_stock()
+            document = {"schema": 1, **self._request.job.model_dump()}
+            self._files.bucket.put(keys.job, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+            if self._stock.missing:
+                self._draw(self._stock.missing)
             self._progress.enter("uploading")
-            self._save_grid()
-            self._send_gpu_samples()
-            self._outbox.finish()
+            self._pictures.save_grid()
+            self._gpu.stop()
+            if self._gpu.file.exists():
+                self._pictures.send_file(keys.gpu)
+            self._pictures.finish()
         except BaseException:
             with contextlib.suppress(RunError):  # logged already; the first failure is the one to tell
-                self._outbox.finish()
-            self._report_what_is_there()
+                self._pictures.finish()
+            self._report_early_end()
             raise
         finally:
             self._gpu.stop()
-        self._bucket.put(self._keys.report, self._report(range(len(self._requests))))
-        logger.info("The run %s is done", self._keys.run_id)
+        self._files.bucket.put(keys.report, self._report(image.index for image in images))
+        logger.info("The run %s is done", keys.run_id)
 
-    def _report_what_is_there(self) -> None:
-        """An attempt that ends early has cost money too, and the next one may run on another machine."""
-        indices = range(len(self._requests))
-        here = [k for k in indices if (self._folder / self._keys.image_metadata(k)).exists()]
-        try:
-            self._bucket.put(self._keys.report, self._report(here))
-        except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
-            logger.warning("This attempt's receipt could not be written: %s", error)
+    def _take_stock(self) -> None:
+        """Counts the images in the bucket, and sends those that are on the disk only."""
+        self._stock = stock = take_stock(self._files, self._request.images)
+        self._progress.count(done=len(stock.in_bucket))
+        for index in stock.on_disk:
+            self._pictures.send(index)
+        if stock.resumed:
+            done = len(stock.in_bucket) + len(stock.on_disk)
+            logger.info("%d images exist from an earlier attempt, %d are missing", done, len(stock.missing))
 
-    def _take_stock(self) -> list[ImageRequest]:
-        """Sends what lies on the disk but not in the bucket; returns the images that are nowhere."""
-        there = self._bucket.keys(self._keys.samples_folder)
-        self._progress.count(done=len(self._image_keys & there))
-        missing = []
-        for request in self._requests:
-            if self._keys.image(request.index) in there:
-                self._there.add(request.index)
-                self._resumed = True
-            elif (self._folder / self._keys.image(request.index)).exists():
-                self._resumed = True
-                self._send_image(request.index)
-            else:
-                missing.append(request)
-        if self._resumed:
-            logger.info(
-                "%d images are there from before, %d are missing", len(self._requests) - len(missing), len(missing)
-            )
-        return missing
-
-    def _draw(self, missing: list[ImageRequest]) -> None:
-        if self._spending:
-            self._spending.check()  # before the model: a limit that is reached already must not cost its loading
+    def _draw(self, missing: Sequence[ImageRequest]) -> None:
+        self._limits.before_model()
         self._gpu.start()
         self._progress.enter("model")
-        ahead = ModelAhead(self._settings, self._job, missing) if self._job.engine == Engine.diffusers else None
+        job = self._request.job
+        ahead = ModelAhead(self._settings, job, missing) if job.engine == Engine.diffusers else None
         with collector_at_rest():
-            drawing = self._drawing(missing, ahead)
+            # Imported here, because it takes seconds: a run that is done, or refused, does without.
+            from userdata.worker.run.make_drawing import make_drawing
+
+            drawing = make_drawing(
+                self._settings,
+                self._request,
+                missing,
+                ahead,
+                limits=self._limits,
+                save=self._pictures.save,
+                estimate=self._progress.estimate,
+            )
         self._progress.enter("generating")
         drawing.do()
 
-    def _drawing(self, missing: list[ImageRequest], ahead: ModelAhead | None) -> Drawing | CompvisDrawing:
-        # Imported here, since it takes seconds: a run that is done, or refused, does without.
-        from userdata.worker.compvis.drawing import CompvisDrawing
-        from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
-        from userdata.worker.drawing.drawing import Drawing
-        from userdata.worker.drawing.drawing_hooks import DrawingHooks
-        from userdata.worker.run.equipment import equip, load_model
-
-        job, settings = self._job, self._settings
-        equipment = equip(settings, job)
-        initial_image = self._initial_image.image if self._initial_image else None
-        hooks = DrawingHooks(
-            self._save_image,
-            image_steps=equipment.image_steps,
-            before_batch=[self._leave_if_asked, *([self._spending.check_before_batch] if self._spending else [])],
-            leave_if_asked=self._leave_if_asked,
-            estimate=self._progress.estimate,
-            flags_of=equipment.flags_of,
-        )
-        if ahead is None:
-            return CompvisDrawing(
-                settings, job, missing, initial_image=initial_image, device=equipment.device, hooks=hooks
-            )
-        pipeline = load_model(settings, job, equipment.device, ahead)
-        tell_of_cut_prompts(pipeline, missing)
-        return Drawing(pipeline, job, missing, total=len(self._requests), initial_image=initial_image, hooks=hooks)
-
-    def _leave_if_asked(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
-    def _save_image(self, drawn: DrawnImage) -> None:
-        record = describe_image(
-            self._job,
-            self._requests,
-            drawn.index,
-            run_id=self._keys.run_id,
-            seconds=drawn.seconds,
-            drawn_with=drawn.drawn_with,
-            versions=self._versions,
-            initial_image_sha256=self._initial_image.sha256 if self._initial_image else None,
-            flagged=drawn.flagged,
-        )
-        # The PNG comes last, on the disk as in the bucket: where it is, the image is done.
-        write_atomically(self._folder / self._keys.image_metadata(drawn.index), record.to_json())
-        write_atomically(self._folder / self._keys.image(drawn.index), png_with_record(drawn.image, record))
-        if drawn.flagged:
-            self._tell_flagged(drawn.index)
-        self._send_image(drawn.index)
-
-    def _tell_flagged(self, index: int) -> None:
-        done = "withheld" if self._job.safety_checker == SafetyChecker.withhold else "kept, and marked"
-        logger.warning("The safety checker flagged image %d: it is %s", index, done)
-        self._progress.one_more_flagged()
-
-    def _send_image(self, index: int) -> None:
-        self._outbox.send(self._keys.image_metadata(index), self._keys.image(index))
-
-    def _sent(self, key: str) -> None:
-        if key in self._image_keys:
-            self._progress.one_more_image()
-
-    def _save_grid(self) -> None:
-        if self._job.skip_grid == Switch.on:
-            return
-        key = self._keys.grid(0)
-        if write_grid(self._folder / key, self._images(), self._job, self._requests):
-            self._outbox.send(key)
-
-    def _send_gpu_samples(self) -> None:
-        self._gpu.stop()
-        if self._gpu.file.exists():
-            self._outbox.send(self._keys.gpu)
-
-    def _images(self) -> Iterator[Image.Image]:
-        for index in range(len(self._requests)):
-            with Image.open(io.BytesIO(self._content(self._keys.image(index)))) as image:
-                yield image.convert("RGB")
-
-    def _content(self, key: str) -> bytes:
-        """A file of the run, from the disk or, when an earlier attempt made it on another one, from the bucket."""
-        file = self._folder / key
-        content = file.read_bytes() if file.exists() else self._bucket.get(key)
-        if content is None:
-            raise RunError(f"{key} has vanished from the bucket {self._bucket.name} during the run. Deploy again.")
-        return content
-
-    def _job_document(self) -> bytes:
-        document = {"schema": 1, **self._job.model_dump()}
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    def _report_early_end(self) -> None:
+        """Writes a receipt: this attempt has cost money too, and the next one may run on another machine."""
+        metadata = {image.index: self._files.keys.image_metadata(image.index) for image in self._request.images}
+        made_here = [index for index, key in metadata.items() if self._files.on_disk(key).exists()]
+        try:
+            self._files.bucket.put(self._files.keys.report, self._report(made_here))
+        except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
+            logger.warning("This attempt's receipt could not be written: %s", error)
 
     def _report(self, indices: Iterable[int]) -> bytes:
-        records = [ImageRecord.from_json(self._content(self._keys.image_metadata(index))) for index in indices]
+        keys = self._files.keys
+        records = [ImageRecord.from_json(self._files.read(keys.image_metadata(index))) for index in indices]
         settings = self._settings
         return Report(
-            run_id=self._keys.run_id,
+            run_id=keys.run_id,
             instance_id=settings.instance_id,
             instance_type=settings.instance_type,
-            resumed=self._resumed,
+            resumed=self._stock.resumed,
             phases=[*read_boot_phases(Folders().boot_timeline), *self._progress.phases()],
             images=[
                 ImageTime(file=record.file, seed=record.seed, seconds=record.seconds, flagged=record.flagged)
@@ -247,6 +138,6 @@ class Attempt:
             ],
             images_flagged=sum(record.flagged is True for record in records),
             gpu=self._gpu.summary(),
-            versions=self._versions,
-            cost=self._ledger.cost(images=len(self._there | {record.index for record in records})),
+            versions=library_versions(),
+            cost=self._ledger.cost(images=len({*self._stock.in_bucket, *(record.index for record in records)})),
         ).to_json()

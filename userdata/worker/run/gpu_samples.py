@@ -1,4 +1,4 @@
-"""Utilisation of the GPU, sampled once a second by nvidia-smi while a run goes on, and summed up at its end."""
+"""Samples the GPU's utilisation once a second with nvidia-smi while a run goes on, and sums it up at the end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Spread(BaseModel):
 class GpuSummary(BaseModel):
     """The GPU over a run: busy time and time of the memory controller in percent, memory in MiB, power in watts.
 
-    A quantity that this GPU does not tell is None.
+    A quantity that nvidia-smi does not know of this GPU is None.
     """
 
     gpu: Spread | None
@@ -52,9 +52,9 @@ class GpuSummary(BaseModel):
 
 
 class GpuSamples:
-    """Writes samples to `file` between `start` and `stop`, after those that are there.
+    """Writes samples to `file` between `start` and `stop`, behind those of earlier attempts.
 
-    Where there is no nvidia-smi, or it yields nothing, there is no file.
+    Without nvidia-smi, or when nvidia-smi yields nothing, there is no file.
     """
 
     def __init__(self, file: Path) -> None:
@@ -65,7 +65,7 @@ class GpuSamples:
     def start(self) -> None:
         """Begins to sample. Never raises: a run without samples is still a run."""
         try:
-            # Should the worker die without `stop`, the child ends at its next line, for nobody reads it any more.
+            # Should the worker die without `stop`, the child ends at its next line, because its output has no reader.
             self._child = subprocess.Popen(
                 COMMAND, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
@@ -79,7 +79,7 @@ class GpuSamples:
         """Ends the sampling; may be called more than once."""
         if self._child is None or self._reader is None:
             return
-        # It has nothing to put in order, and hears of anything milder only when its next sample is due.
+        # nvidia-smi has nothing to put in order, and would obey a milder signal only when its next sample is due.
         self._child.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(timeout=5)
@@ -87,7 +87,7 @@ class GpuSamples:
         self._child = self._reader = None
 
     def summary(self) -> GpuSummary | None:
-        """All samples of `file` summed up, or None where there are none."""
+        """All samples of `file` summed up, or None when there is no sample."""
         if not self.file.exists():
             return None
         with self.file.open(encoding="utf-8", newline="") as file:
@@ -116,7 +116,7 @@ class GpuSamples:
 
 
 def _number(text: str) -> str:
-    """The number as written, or nothing where nvidia-smi says [N/A] and the like."""
+    """The number as written, or nothing when nvidia-smi says [N/A] and the like."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Keeps the account of one attempt at a run: what it has cost so far, and what earlier attempts did."""
+"""Keeps the account of one attempt at a run: what the attempt has cost so far, and what earlier attempts cost."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from userdata.worker.process.settings import Settings
 
 
 class Ledger:
-    """The account of the attempt that `settings` describe; `bucket` counts its requests.
+    """The account of an attempt on the machine of `settings`; `bucket` counts the attempt's requests.
 
-    `parameters` are the deployed ones: VolumeSize is the disk's size in GiB, UsdPerHour a price that goes before the
-    table's. Reads the run's report of before, and
-    raises botocore's error when the bucket cannot be read.
+    Of the deployed `parameters`, VolumeSize is the disk's size in GiB, and UsdPerHour a price that takes the place of
+    the table's. Reads the report that an earlier attempt left. Raises botocore's error when the bucket cannot be read.
     """
 
     def __init__(self, settings: Settings, bucket: Bucket, keys: RunKeys, parameters: Mapping[str, str]) -> None:
         self._settings = settings
         self._bucket = bucket
         self._disk_gb = float(parameters.get("VolumeSize") or 0)
-        self._price = _given_price(parameters)
+        usd = float(parameters.get("UsdPerHour") or 0)
+        self._price = HourlyPrice(usd=usd, source="the parameter UsdPerHour") if usd else None
         self._earlier: list[Receipt] = earlier_receipts(bucket.get(keys.report))
 
     def cost(self, *, images: int, in_seconds: float = 0) -> Cost | None:
-        """The run's cost up to now, or up to so many seconds from now, for `images` images that are there.
+        """The run's cost up to now, or up to `in_seconds` from now, with `images` images done.
 
-        None where no price is known; and, unless one was given, on a machine without a GPU, which is not billed as
-        what it calls itself.
+        None when no price is known. Without UsdPerHour, None on a machine without a GPU too: it may not be an instance
+        of the type that it calls itself, and is not billed as one.
         """
         settings = self._settings
         if settings.device == "cpu" and self._price is None:
@@ -48,8 +48,3 @@ class Ledger:
             price=self._price,
         )
         return run_cost(self._earlier, receipt, images=images) if receipt else None
-
-
-def _given_price(parameters: Mapping[str, str]) -> HourlyPrice | None:
-    usd = float(parameters.get("UsdPerHour") or 0)
-    return HourlyPrice(usd=usd, source="the parameter UsdPerHour") if usd else None

@@ -1,4 +1,4 @@
-"""MaxSpend: ends the work before the images that would take the run past it."""
+"""MaxSpend: ends the work before the images that would make the run cost more."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from userdata.worker.run.ledger import Ledger
 class Spending:
     """Watches what the run will have cost by the time its machine stops.
 
-    `cost_in` tells what the run will have cost so many seconds from now, in US dollars; `idle_seconds` are those that
-    the machine stays up after its work. How long a batch takes is measured from one to the next; the longest so far
-    counts, so that only the first one is begun without knowing.
+    `cost_in` tells what the run will have cost so many seconds from now, in US dollars. For `idle_seconds` the machine
+    stays up after its work. The length of a batch is the time from one batch to the next. The longest batch so far
+    counts, so that only the first batch is begun without a measure.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Spending:
             raise MaxSpendReached(self._max_usd, self._cost_in(0), next_usd=usd)
 
     def check_before_batch(self) -> None:
-        """The same, and takes the time since the last call for that of a batch."""
+        """Does what `check` does, and takes the time since the last call for the length of a batch."""
         now = self._clock()
         if self._began is not None:
             self._longest = max(self._longest, now - self._began)
@@ -50,9 +50,13 @@ class Spending:
 def read_spending(parameters: Mapping[str, str], ledger: Ledger, *, idle_seconds: float) -> Spending | None:
     """What the deployed parameters say about spending; None when they set no limit.
 
-    Raises `RunError` when there is a limit and no price to count with: it must not be passed unnoticed.
+    Raises `RunError` when there is a limit and no price: the run could then pass the limit unnoticed.
     """
-    max_usd = _dollars(parameters)
+    text = parameters.get("MaxSpend", "0")
+    try:
+        max_usd = max(0.0, float(text))
+    except ValueError:
+        raise RunError(f"MaxSpend is {text!r}, but must be a number of US dollars, for example 2.5.") from None
     if max_usd == 0:
         return None
     if ledger.cost(images=0) is None:
@@ -66,11 +70,3 @@ def read_spending(parameters: Mapping[str, str], ledger: Ledger, *, idle_seconds
         return cost.usd if cost else 0.0
 
     return Spending(cost_in, max_usd=max_usd, idle_seconds=idle_seconds)
-
-
-def _dollars(parameters: Mapping[str, str]) -> float:
-    text = parameters.get("MaxSpend", "0")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        raise RunError(f"MaxSpend is {text!r}, but must be a number of US dollars, for example 2.5.") from None

@@ -1,4 +1,4 @@
-"""Begins with what a model needs of the disk and the GPU, while the libraries that make it are still imported."""
+"""Reads the model's weights and prepares the GPU, while the libraries that make the model are still imported."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ModelAhead:
-    """The tensors of the run's checkpoint, if it is one, and a GPU whose libraries are loaded and kernels checked.
+    """The tensors of a model in one file, and a GPU whose libraries are loaded and whose kernels are checked.
 
-    Both are begun by being made, beside each other, and use nothing of diffusers and transformers. What goes wrong is
-    left to who draws: the usual way meets it again, where it can be told.
+    Two threads begin with both at once, and use neither diffusers nor transformers. An error here is dropped: the
+    drawing meets it again, where a person can be told.
     """
 
     def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest]) -> None:
@@ -34,9 +34,10 @@ class ModelAhead:
         self._threads = [self._begin(self._read), self._begin(self._warm_up)]
 
     def tensors(self) -> Tensors | None:
-        """Waits for all of it: while diffusers loads a model it changes how all threads make PyTorch's modules.
+        """The tensors, if the model is in one file. Hands them out once, so that their memory is free after use.
 
-        The tensors are handed out once, since nobody may hold them any longer than needed.
+        Waits for both threads, because while diffusers loads a model, it changes how all threads make PyTorch's
+        modules.
         """
         for thread in self._threads:
             thread.join()
@@ -71,7 +72,7 @@ class ModelAhead:
             from userdata.worker.run.warm_gpu import load_libraries
 
             load_libraries(device)
-            # Only a U-Net is drawn with them, and what else there is does not come in one file.
+            # Only a U-Net has fused kernels, and only models with a U-Net come in one file.
             if self._in_one_file and any(
                 fusing_pays(device, steps=steps, images=images) for steps, images in self._work
             ):

@@ -1,10 +1,13 @@
-"""Where a run stands: its status in the bucket, kept up to date, and the times of its phases."""
+"""Tells where a run stands: keeps the run's status in the bucket up to date, and the times of its phases."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import threading
 import time
+from collections.abc import Callable
 
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status, utc_now
@@ -12,21 +15,24 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.publisher import Publisher
 from userdata.worker.run.report import PhaseTime
 
-# A request a second while something happens; the estimate alone asks for one every five seconds only, since every
-# request is paid for: at one a second, a long run would pay for its status what an image costs.
+# At most one request a second while something happens. A new estimate alone makes a request every five seconds only,
+# because every request is paid for: at one a second, a long run would pay for its status what an image costs.
 STATUS_SECONDS = 1.0
 ESTIMATE_SECONDS = 5.0
 
 
 class Progress:
-    """The status of one run, safe to be changed from any thread."""
+    """The status of one run. Any thread may change it."""
 
-    def __init__(self, bucket: Bucket, keys: RunKeys, status: Status) -> None:
+    def __init__(
+        self, bucket: Bucket, keys: RunKeys, status: Status, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._status = status
+        self._clock = clock
         self._lock = threading.Lock()
         self._finished: list[PhaseTime] = []
         self._began: tuple[str, str, float] | None = None
-        self._estimated_at = 0.0
+        self._estimated_at = -math.inf
         self._publisher = Publisher(bucket, keys.status, self._render, interval=STATUS_SECONDS)
 
     @property
@@ -35,56 +41,55 @@ class Progress:
         return self._status.phase
 
     def enter(self, phase: str) -> None:
-        """A new phase begins, and the one before it ends."""
+        """Ends the phase under way, and begins the next one."""
         with self._lock:
-            self._end_phase()
-            self._began = (phase, utc_now(), time.monotonic())
-            self._status.phase = phase
-            self._status.eta_seconds = None
-            self._status.error = None
-            self._status.note = self._status.max_spend = None
+            self._finished.extend(self._under_way())
+            self._began = (phase, utc_now(), self._clock())
+            self._status = dataclasses.replace(
+                self._status, phase=phase, eta_seconds=None, error=None, note=None, max_spend=None
+            )
         self._publisher.changed()
 
     def phases(self) -> list[PhaseTime]:
-        """The phases of this attempt so far, the one under way included."""
+        """The phases of this attempt so far, with the phase under way."""
         with self._lock:
             return [*self._finished, *self._under_way()]
 
     def count(self, *, done: int) -> None:
-        """So many images are in the bucket."""
+        """Tells how many images are in the bucket."""
         with self._lock:
             self._status.images_done = done
         self._publisher.changed()
 
     def one_more_image(self) -> None:
-        """Another image is in the bucket."""
+        """Counts another image in the bucket."""
         with self._lock:
             self._status.images_done += 1
         self._publisher.changed()
 
     def one_more_flagged(self) -> None:
-        """The safety checker has flagged another image."""
+        """Counts another image that the safety checker has flagged."""
         with self._lock:
             self._status.images_flagged += 1
         self._publisher.changed()
 
     def estimate(self, eta_seconds: float) -> None:
-        """The last image is expected in so many seconds."""
+        """Tells in how many seconds the last image is expected."""
         with self._lock:
             self._status.eta_seconds = round(eta_seconds, 1)
-        if time.monotonic() - self._estimated_at >= ESTIMATE_SECONDS:
-            self._estimated_at = time.monotonic()
+        if self._clock() - self._estimated_at >= ESTIMATE_SECONDS:
+            self._estimated_at = self._clock()
             self._publisher.changed()
 
     def fail(self, failure: Failure) -> None:
-        """The run has failed."""
+        """Tells that the run has failed."""
         self.enter("failed")
         with self._lock:
             self._status.error = failure
         self._publisher.changed()
 
     def cap(self, note: str, max_spend: float) -> None:
-        """The run ends before its last image, at MaxSpend in US dollars; `note` says so to a person."""
+        """Tells that the run ends before its last image, at MaxSpend in US dollars; `note` says so to a person."""
         self.enter("capped")
         with self._lock:
             self._status.note = note
@@ -92,7 +97,7 @@ class Progress:
         self._publisher.changed()
 
     def pause(self) -> None:
-        """The run stops here for now: the phase stays, the estimate goes."""
+        """Tells that the run stops for now: the phase stays, the estimate goes."""
         with self._lock:
             self._status.eta_seconds = None
         self._publisher.changed()
@@ -105,21 +110,18 @@ class Progress:
         with self._lock:
             return self._status.to_json().encode()
 
-    def _end_phase(self) -> None:
-        self._finished.extend(self._under_way())
-        self._began = None
-
     def _under_way(self) -> list[PhaseTime]:
         if self._began is None:
             return []
         phase, started_at, began = self._began
-        return [PhaseTime(phase=phase, started_at=started_at, seconds=round(time.monotonic() - began, 3))]
+        return [PhaseTime(phase=phase, started_at=started_at, seconds=round(self._clock() - began, 3))]
 
 
 def continued_status(found: bytes | None, *, run_id: str, instance_id: str, images_total: int) -> Status:
-    """The status to begin with: new, or with what the run that `found`, its status.json, tells of keeps.
+    """The status of an attempt at its beginning.
 
-    That is its beginning, and how many of its images were flagged.
+    `found` is the status.json of an earlier attempt at the run, if any: when the run began, and how many images were
+    flagged, stay as they are.
     """
     status = Status(run_id=run_id, instance_id=instance_id, phase="model", images_total=images_total)
     try:
@@ -127,5 +129,5 @@ def continued_status(found: bytes | None, *, run_id: str, instance_id: str, imag
         status.started_at = str(document.get("started_at", status.started_at))
         status.images_flagged = int(document.get("images_flagged", 0))
     except (AttributeError, TypeError, ValueError):
-        return status  # nothing that this worker or the boot wrote: the run begins now
+        return status  # neither the worker nor the boot wrote this: the run begins now
     return status

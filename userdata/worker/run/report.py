@@ -1,4 +1,4 @@
-"""`report.json`: what a run took, in time, images and money."""
+"""`report.json`: what a run has taken, in time, images and money."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PhaseTime(BaseModel):
 
 
 class ImageTime(BaseModel):
-    """One image: its file's name, its seed, its share of its batch's time in seconds, and the safety checker's word.
+    """One image: its file's name, its seed, its share of its batch's time in seconds, and the safety checker's answer.
 
-    `flagged` is None for an image that was not looked at.
+    `flagged` is None for an image that was not checked.
     """
 
     file: str
@@ -35,10 +35,10 @@ class ImageTime(BaseModel):
 
 
 class Report(BaseModel):
-    """The report of one run, written when an attempt at it ends. `gpu` is None without a GPU, `cost` without a price.
+    """The report of one run, written when an attempt ends. `gpu` is None without a GPU, `cost` without a price.
 
-    `resumed` says that an earlier attempt had made some of the images; `phases` are the last attempt's, with those of
-    the boot before it; `images` are all of them, or, when the attempt ended early, those that this machine has made.
+    `resumed` says that an earlier attempt made some of the images. `phases` are the last attempt's, behind those of its
+    boot. `images` are all images, or, when the attempt ended early, those that this machine has made.
     """
 
     schema_: int = 1
@@ -60,7 +60,7 @@ class Report(BaseModel):
 
 
 def read_boot_phases(timeline: Path) -> list[PhaseTime]:
-    """The phases of the boot that started this worker; none, with a word in the log, when they cannot be read."""
+    """The phases of the boot that started this worker; none, and a line in the log, when `timeline` is no timeline."""
     try:
         return [PhaseTime.model_validate(phase) for phase in json.loads(timeline.read_text("utf-8"))["phases"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:

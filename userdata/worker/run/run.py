@@ -1,4 +1,4 @@
-"""Does or resumes the deployed run: from parameters to images, grid, report and status in the bucket."""
+"""Does the deployed run, or what is left of it: from parameters to images, grid, report and status in the bucket."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.attempt import Attempt
 from userdata.worker.run.ledger import Ledger
+from userdata.worker.run.limits import Limits
 from userdata.worker.run.max_spend import read_spending
-from userdata.worker.run.preparation import prepare_run
 from userdata.worker.run.progress import Progress, continued_status
+from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_log import RunLog
+from userdata.worker.run.run_request import read_run_request
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +39,11 @@ class Outcome(Enum):
 def do_run(
     settings: Settings, parameters: Mapping[str, str], stop: threading.Event, *, idle_seconds: float = 0
 ) -> Outcome:
-    """Does the run that `parameters` ask for, or what is left of it; a run that is done is left as it is.
+    """Does the run that `parameters` ask for, or what is left of it. Leaves a run that is done as it is.
 
     `parameters` are the deployed ones by their names, the machine's included. `stop`, once set, ends the work within
-    a denoising step. `idle_seconds`, which the machine stays up afterwards, count for MaxSpend. A failure is told in
-    the run's status and log. Raises botocore's errors when the bucket cannot be read or the status cannot be written,
-    so that nothing can be told there.
+    a denoising step. For `idle_seconds` the machine stays up afterwards, which counts for MaxSpend. The run's status
+    and log tell of a failure. Raises botocore's errors when the bucket cannot be read or the status cannot be written.
     """
     bucket = Bucket(settings.bucket)
     keys = RunKeys(run_name(parameters), from_image=bool(parameters.get("InitImage")))
@@ -53,20 +54,21 @@ def do_run(
     log = RunLog(bucket, keys.log, settings.state_directory)
     reached: MaxSpendReached | None = None
     try:
-        preparation = prepare_run(bucket, parameters)
+        request = read_run_request(bucket, parameters)
     except RunError as error:
         return _refuse(error, settings, keys, bucket, found, log)
-    progress = _progress(settings, keys, bucket, found, images_total=len(preparation.requests))
+    progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
     try:
         ledger = Ledger(settings, bucket, keys, parameters)
-        spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
-        Attempt(settings, preparation, keys, bucket, progress, ledger, spending, stop).do()
+        limits = Limits(stop, read_spending(parameters, ledger, idle_seconds=idle_seconds))
+        files = RunFiles(keys, bucket, settings.state_directory)
+        Attempt(settings, request, files, progress, ledger, limits).do()
         outcome = Outcome.DONE
     except MaxSpendReached as error:
         logger.info("%s", error)
         outcome, reached = Outcome.CAPPED, error
     except Stopped:
-        logger.info("Asked to stop: what is saved is uploaded, the next start goes on")
+        logger.info("Asked to stop: the saved images are uploaded, and the next start goes on")
         progress.pause()
         outcome = Outcome.STOPPED
     except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
@@ -74,7 +76,7 @@ def do_run(
         outcome = Outcome.FAILED
     log.close_and_upload()
     if outcome is Outcome.DONE:
-        progress.enter("done")  # the very last object to be written: who reads it finds everything else
+        progress.enter("done")  # the very last object to be written: when a reader sees it, all others exist
     elif reached:
         progress.cap(str(reached), reached.max_usd)  # for the same reason
     progress.close()

@@ -1,13 +1,13 @@
-"""The log of one run: a file with its resources in the state folder, uploaded now and then, and at the end."""
+"""Writes the log of one run to the state folder, and uploads it periodically and at the end."""
 
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from userdata.contract.log_lines import log_format
 from userdata.contract.status import log_tail
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.publisher import Publisher
@@ -17,15 +17,8 @@ UPLOAD_SECONDS = 15.0
 logger = logging.getLogger(__name__)
 
 
-def log_format() -> logging.Formatter:
-    """One line: the time in UTC, the level, the message."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    return formatter
-
-
 class RunLog(logging.FileHandler):
-    """Everything that is logged between `__init__` and `close_and_upload`, after what the file holds already."""
+    """Writes all that is logged until `close_and_upload`, behind what earlier attempts logged."""
 
     def __init__(self, bucket: Bucket, key: str, folder: Path) -> None:
         self.path = folder / key
@@ -36,16 +29,16 @@ class RunLog(logging.FileHandler):
         logging.getLogger().addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record, and has it uploaded."""
+        """Writes `record`, and asks for an upload."""
         super().emit(record)
         self._publisher.changed()
 
     def tail(self) -> str:
-        """The last lines, as a failed run's status carries them."""
+        """The last lines, for the status of a failed run."""
         return log_tail(self.path.read_text("utf-8", errors="replace"))
 
     def close_and_upload(self) -> None:
-        """Ends the log. A failing upload is a warning: the log is not the result."""
+        """Ends the log. An upload that fails is a warning only, because the images do not depend on the log."""
         logging.getLogger().removeHandler(self)
         self.close()
         try:

@@ -1,4 +1,4 @@
-"""Has what a GPU works with loaded before the first image needs it: nothing here is computed for its result."""
+"""Loads the CUDA libraries before the first image needs them. The computed values are thrown away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn.functional import conv2d, linear
 
 
 def load_libraries(device: torch.device) -> None:
-    """Those of matrix products and convolutions, cuBLAS and cuDNN."""
+    """Loads cuBLAS and cuDNN, which compute matrix products and convolutions, by computing one of each."""
     x = torch.ones(1, 8, 8, 8, device=device, dtype=torch.half)
     linear(x, x[0, 0])
     conv2d(x, x[:, :, :3, :3])

@@ -1,1 +1,1 @@
-"""When the machine may stay up, and when it must go."""
+"""Decides when the machine may stay up and when it must go."""

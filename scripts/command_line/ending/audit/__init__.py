@@ -1,1 +1,1 @@
-"""What is left in an account of everything that this project has made there, and what it costs."""
+"""Looks through an account for everything of this project that is left, and what each costs a month."""

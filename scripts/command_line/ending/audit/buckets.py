@@ -1,4 +1,4 @@
-"""The buckets with results: they outlive a stack on purpose, and cost what they hold."""
+"""The buckets with results. They outlive a stack on purpose, and cost money for what they hold."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _described(s3: S3Client, rates: MonthlyRates, name: str, tags: dict[str, str
             images += "/samples/" in entry["Key"] and entry["Key"].endswith(".png")
     detail = f"{images} images, {decimal(size['results'])}"
     if size["cache"]:
-        detail += f"; cache {decimal(size['cache'])}, gone by itself after 30 days"
+        detail += f"; cache {decimal(size['cache'])}, which S3 deletes after 30 days"
     return Leftover(
         "bucket",
         name,

@@ -1,4 +1,4 @@
-"""What watches: alarms and logs."""
+"""What watches an instance: alarms and logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def alarms(cloudwatch: CloudWatchClient, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Alarms; CloudWatch tells their tags one by one."""
+    """Alarms. CloudWatch gives the tags of one alarm at a time."""
     for page in cloudwatch.get_paginator("describe_alarms").paginate():
         for alarm in page.get("MetricAlarms", []):
             tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])

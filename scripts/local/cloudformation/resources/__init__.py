@@ -1,1 +1,1 @@
-"""The types of resources, each made, changed and deleted through the emulated API."""
+"""The types of resources. Each one is created, updated and deleted through the emulated API."""

@@ -18,10 +18,12 @@ from scripts.command_line.account.plan import Plan, make_plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests
 from scripts.command_line.before.account_checks import check_quota
 from scripts.command_line.before.check import Check
+from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.vcpu_quotas import QUOTAS
 from tests.unit.command_line.conftest import Account
 
 vcpus = st.integers(0, 2000)
+G = QUOTAS[0]
 
 
 @given(limit=st.floats(0, 5000), others=vcpus, own=vcpus, size=st.integers(1, 192), replaces=st.booleans())
@@ -39,10 +41,6 @@ def test_what_suffices_is_what_aws_would_grant(limit: float, others: int, own: i
         assert others + 2 * size <= limit
 
 
-def limits(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    monkeypatch.setattr("scripts.command_line.before.account_checks.quota_limit", lambda *_: value)
-
-
 def plan(account: Account, given: dict[str, str] | None = None, context: dict[str, str] | None = None) -> Plan:
     from scripts.command_line.account.deployment import find_deployment
 
@@ -50,18 +48,16 @@ def plan(account: Account, given: dict[str, str] | None = None, context: dict[st
     return make_plan(deployment, given or {}, context or {})
 
 
-def checked(account: Account, monkeypatch: pytest.MonkeyPatch, limit: float, **given: str) -> Check:
-    limits(monkeypatch, limit)
-    return check_quota(account.session, plan(account, given))
+def checked(account: Account, limit: float, **given: str) -> Check:
+    with ec2_quotas({G.code: limit}):
+        return check_quota(account.session, plan(account, given))
 
 
 @pytest.mark.parametrize(
     ("limit", "state", "blocks"), [(0, "problem", True), (4, "problem", False), (8, "ok", False), (512, "ok", False)]
 )
-def test_a_first_deploy_in_accounts_of_each_size(
-    account: Account, monkeypatch: pytest.MonkeyPatch, limit: float, state: str, blocks: bool
-) -> None:
-    check = checked(account, monkeypatch, limit)
+def test_a_first_deploy_in_accounts_of_each_size(account: Account, limit: float, state: str, blocks: bool) -> None:
+    check = checked(account, limit)
     assert (check.state, check.blocks) == (state, blocks)
     assert f"{limit:g} vCPUs, 0 in use; this deploy takes 4" in check.found
     assert check.mend == ("sd quota request --instance-type g5.xlarge --vcpus 8" if state == "problem" else "")
@@ -71,38 +67,34 @@ def run_instance(account: Account, instance_type: Any, **more: Any) -> None:
     account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType=instance_type, **more)
 
 
-def test_what_runs_counts_and_what_is_stopped_or_of_another_quota_does_not(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_runs_counts_and_what_is_stopped_or_of_another_quota_does_not(account: Account) -> None:
     for name in ("g4dn.2xlarge", "gr6.4xlarge", "t3.micro", "p4d.24xlarge"):
         run_instance(account, name)
     run_instance(account, "g6.xlarge", InstanceMarketOptions={"MarketType": "spot"})
     stopped = account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g5.xlarge")
     account.ec2.stop_instances(InstanceIds=[stopped["Instances"][0]["InstanceId"]])
-    check = checked(account, monkeypatch, 27)
+    check = checked(account, 27)
     assert "27 vCPUs, 24 in use; this deploy takes 4" in check.found
     assert check.blocks
     assert check.mend.endswith("--vcpus 32")
-    assert not checked(account, monkeypatch, 28).blocks
-    assert checked(account, monkeypatch, 32).state == "ok"
+    assert not checked(account, 28).blocks
+    assert checked(account, 32).state == "ok"
 
 
-def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(account: Account) -> None:
     account.deploy()
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     launched = account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g5.xlarge")
     account.instance_id = launched["Instances"][0]["InstanceId"]
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     account.deploy()
-    in_place = checked(account, monkeypatch, 4, Prompt="a tree")
+    in_place = checked(account, 4, Prompt="a tree")
     assert not in_place.blocks
     assert "4 vCPUs, 4 in use; this deploy takes 4" in in_place.found
-    replaced = checked(account, monkeypatch, 4, VolumeSize="200")
+    replaced = checked(account, 4, VolumeSize="200")
     assert replaced.blocks
     assert "this deploy takes 8" in replaced.found
-    assert not checked(account, monkeypatch, 8, VolumeSize="200").blocks
+    assert not checked(account, 8, VolumeSize="200").blocks
 
 
 @pytest.fixture
@@ -121,7 +113,6 @@ def quotas(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield stubber
 
 
-G = QUOTAS[0]
 ASKED = {"ServiceCode": "ec2", "QuotaCode": G.code}
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account, run_of
+from tests.unit.command_line.conftest import Account, offer, run_of
 
 
 class Deploys:
@@ -57,9 +57,9 @@ def run(
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_name_value_rule_and_example(
-    account: Account, deploys: Deploys, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    account: Account, deploys: Deploys, name: str, value: str
 ) -> None:
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", "g4dn.xlarge"))
+    offer(account.session, "g5.xlarge", "g4dn.xlarge")
     account.deploy()
     with pytest.raises(CommandError) as refusal:
         run(account, deploys, {name: value})
@@ -69,29 +69,22 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
     assert deploys.calls == []
 
 
-def offers(*types: str, zones: tuple[str, ...] = ("us-east-1b", "us-east-1c")) -> object:
-    return lambda session, asked: {name: list(zones) for name in asked if name in types}
-
-
-def test_a_region_without_the_type_is_refused_with_what_it_offers(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g4dn.xlarge"))
+def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
+    offer(account.session, "g4dn.xlarge")
     with pytest.raises(CommandError) as refusal:
         choose_zone(account.session, "g5.xlarge")
     assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
     assert "offers (g4dn.xlarge), for example --instance-type g4dn.xlarge." in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("offering", "chosen"), [(("us-east-1a", "us-east-1d"), None), (("us-east-1d",), "us-east-1d")]
+)
 def test_a_zone_is_named_only_where_the_first_does_not_offer_the_type(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, offering: tuple[str, ...], chosen: str | None
 ) -> None:
-    monkeypatch.setattr(
-        "scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1a", "us-east-1d"))
-    )
-    assert choose_zone(account.session, "g5.xlarge") is None
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1d",)))
-    assert choose_zone(account.session, "g5.xlarge") == "us-east-1d"
+    offer(account.session, "g5.xlarge", zones=offering)
+    assert choose_zone(account.session, "g5.xlarge") == chosen
 
 
 def test_only_what_was_given_is_passed_on(account: Account, deploys: Deploys) -> None:

@@ -29,8 +29,8 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.by_hand.local_model import LocalModel
 from userdata.worker.by_hand.replay import differences, replay
 from userdata.worker.process.settings import Settings
-from userdata.worker.run.preparation import read_job
 from userdata.worker.run.run import Outcome, do_run
+from userdata.worker.run.run_request import read_job
 
 Deploy = Callable[..., dict[str, str]]
 PROMPTS = b"a horse\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"

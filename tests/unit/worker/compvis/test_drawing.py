@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -84,12 +85,8 @@ def machine(settings: Settings, tmp_path: Path) -> Settings:
     for name in ("txt2img", "img2img"):
         (repository / f"scripts/{name}.py").write_text(STAND_IN)
     checkpoint(tmp_path / "model")
-    return settings.model_copy(
-        update={
-            "model_folder": tmp_path / "model",
-            "compvis_repository": repository,
-            "compvis_python": Path(sys.executable),
-        }
+    return dataclasses.replace(
+        settings, model_folder=tmp_path / "model", compvis_repository=repository, compvis_python=Path(sys.executable)
     )
 
 
@@ -183,7 +180,7 @@ def test_at_a_limit_no_further_batch_is_drawn_and_the_last_one_is_kept_whole(mac
             raise MaxSpendReached(1, 0.9, next_usd=1.1)
 
     job = Job(engine="compvis", prompt="wait before 3", H=256, W=256, n_iter=2, n_samples=3)
-    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), before_batch=[not_a_second_one])
+    hooks = DrawingHooks(lambda drawn: saved.append(drawn.index), begin_batch=not_a_second_one)
     with pytest.raises(MaxSpendReached):
         draw(machine, job, hooks)
     assert saved == [0, 1, 2]

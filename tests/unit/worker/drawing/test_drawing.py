@@ -76,7 +76,7 @@ def test_compiled_kernels_are_remembered_from_the_first_batch_on(
     monkeypatch.setattr(drawing, "executing", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
     with pytest.raises(Stopped):
-        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), before_batch=[_once()])
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), begin_batch=_once())
     assert remembered == ([torch.device("cpu")] if execution == "fused" else [])
 
 
@@ -115,7 +115,7 @@ def test_check_before_a_batch_ends_the_drawing_before_it(tiny_model: Path) -> No
 
     saved: list[DrawnImage] = []
     with pytest.raises(RunError, match="money"):
-        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=3, n_samples=2), saved=saved, before_batch=[no_more_than_one])
+        _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=3, n_samples=2), saved=saved, begin_batch=no_more_than_one)
     assert sorted(image.index for image in saved) == [0, 1]
 
 
@@ -164,7 +164,7 @@ def test_image_is_finished_while_the_next_batch_is_drawn(tiny_model: Path) -> No
         return image
 
     job = Job(**SMALL, n_iter=2, n_samples=1)
-    assert len(_draw(_pipeline(tiny_model), job, before_batch=[begun], image_steps=[wait])) == 2
+    assert len(_draw(_pipeline(tiny_model), job, begin_batch=begun, image_steps=[wait])) == 2
 
 
 def _pipeline(model: Path) -> Any:

@@ -3,9 +3,10 @@ import pytest
 from imwatermark import WatermarkDecoder
 from PIL import Image
 
-from userdata.job.choices import Watermark
+from userdata.job.choices import Switch
 from userdata.job.job import Job
-from userdata.worker.drawing.watermark import FEWEST_PIXELS, METHOD, TEXT, with_watermark
+from userdata.job.job_fields import WATERMARK_PIXELS
+from userdata.worker.drawing.watermark import METHOD, TEXT, with_watermark
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -35,7 +36,7 @@ def test_colours_keep_their_places() -> None:
 
 
 def test_a_job_with_smaller_images_is_refused_before_anything_is_drawn() -> None:
-    assert FEWEST_PIXELS == 256 * 256
-    assert Job(H=256, W=256, watermark=Watermark.on).watermark == "on"
+    assert WATERMARK_PIXELS == 256 * 256
+    assert Job(H=256, W=256, watermark=Switch.on).watermark == "on"
     with pytest.raises(ValueError, match="Watermark is on, but images of 248 x 256 pixels"):
-        Job(H=256, W=248, watermark=Watermark.on)
+        Job(H=256, W=248, watermark=Switch.on)

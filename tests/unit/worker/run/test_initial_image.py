@@ -8,7 +8,7 @@ from PIL import Image
 from userdata.job.initial_image import fit_image, read_image, size_from
 from userdata.job.run_error import RunError
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.run.preparation import fetch_initial_image
+from userdata.worker.run.run_request import fetch_initial_image
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

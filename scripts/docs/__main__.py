@@ -1,0 +1,39 @@
+"""`python -m scripts.docs` writes the generated parts of the pages; `--captures` takes the captures anew before.
+
+With `--check` nothing is written: the difference is shown, and the exit status says whether there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cogapp import Cog
+
+from scripts.docs.captures import capture_all
+from scripts.docs.places import ROOT
+
+HOW = "`python -m scripts.docs` writes what follows from the code"
+
+
+def write_pages(*, check: bool) -> int:
+    """Fills README.md and the pages of docs/, and gives cog's exit status."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    how = ["--check", "--diff", f"--check-fail-msg={HOW}"] if check else ["-r"]
+    prologue = "from scripts.docs.parts import *"
+    return int(Cog().main(["cog", *how, "-P", "-p", prologue, "-n", "utf-8", "--verbosity=1", *map(str, pages)]))
+
+
+def main() -> int:
+    """Gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.docs", description=__doc__)
+    parser.add_argument("--captures", action="store_true", help="run the captured commands in the local cloud first")
+    parser.add_argument("--check", action="store_true", help="write nothing, show what differs")
+    options = parser.parse_args()
+    if options.captures:
+        capture_all()
+    return write_pages(check=options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from scripts.command_line.main import app as sd
+from scripts.command_line.terminal.parameter_options import FIELDS, with_parameter_options
+
+
+@pytest.mark.parametrize(
+    ("words", "parameters"),
+    [
+        (["--watermark", "on"], {"Watermark": "on"}),
+        (["--cache", "off"], {"Cache": "off"}),
+        # Flags, as in the original scripts; the prompt behind one is not its value.
+        (["--skip_grid", "a horse"], {"SkipGrid": "on", "Prompt": "a horse"}),
+        (["--no-skip-grid"], {"SkipGrid": "off"}),
+        (["--fixed-code"], {"FixedCode": "on"}),
+    ],
+)
+def test_a_switch_is_a_flag_where_the_original_scripts_have_one(words: list[str], parameters: dict[str, str]) -> None:
+    heard: list[Mapping[str, str]] = []
+
+    def draw(parameters: Mapping[str, str]) -> None:
+        heard.append(parameters)
+
+    app = typer.Typer()
+    app.command()(with_parameter_options(draw))
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert heard == [parameters]
+
+
+@pytest.mark.parametrize("command", ["deploy", "doctor", "cost"])
+def test_the_help_names_every_option_whole_in_a_narrow_terminal(command: str) -> None:
+    printed = CliRunner().invoke(sd, [command, "--help"], env={"COLUMNS": "80"}).stdout
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 80
+    spelled = {word.strip(",") for line in lines if line.startswith("  -") for word in line.split()}
+    assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled
+    assert {str(field.alias) for field in FIELDS.values() if field.alias != "Prompt"} <= {
+        *spelled, "FixedCode", "SkipGrid",
+    }  # fmt: skip

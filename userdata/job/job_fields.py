@@ -1,0 +1,224 @@
+"""The fields of a job: which values each one may have, whatever the others have.
+
+The one schema for the CloudFormation parameters, the command line, `job.json` and the worker. Fields carry the
+original scripts' option names, aliases the CloudFormation parameters' names.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from userdata.contract.catalogue import HUB_PATTERN, LONGEST_NAME, LORA_PATTERN, S3_PATTERN, read_catalogue
+from userdata.contract.image_size import LONGEST_EDGE, SHORTEST_EDGE
+from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
+from userdata.job.parameter import parameter
+
+MODEL_NAMES = list(read_catalogue())
+# A key is part of EC2's user data, which must be short.
+LONGEST_KEY = 200
+ROUNDED = "; it is rounded down to a multiple of 8"
+# As many as the community's tools know.
+SEEDS = 2**32
+# The library that makes the watermark refuses images of fewer pixels.
+WATERMARK_PIXELS = 256 * 256
+
+
+class JobFields(BaseModel):
+    """The fields of a job, each by itself. Sizes are in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+
+    prompt: str = parameter(
+        "A horse standing under a tree",
+        name="Prompt",
+        description="What the images show.",
+        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
+        min_length=1,
+        max_length=1000,
+        pattern=r"^[\s\S]*\S[\s\S]*$",
+    )
+    negative_prompt: str = parameter(
+        "",
+        name="NegativePrompt",
+        description="What the images should not show.",
+        rule='a text of up to 1000 characters, for example "blurry, watermark"',
+        max_length=1000,
+    )
+    H: int = parameter(
+        512,
+        name="Height",
+        models_own=True,
+        description="Height of the images in pixels. With InitImage and no Width either: the image's own.",
+        note=ROUNDED,
+        ge=SHORTEST_EDGE,
+        le=LONGEST_EDGE,
+    )
+    W: int = parameter(
+        640,
+        name="Width",
+        models_own=True,
+        description="Width of the images in pixels. With InitImage and no Height either: the image's own.",
+        example=512,
+        note=ROUNDED,
+        ge=SHORTEST_EDGE,
+        le=LONGEST_EDGE,
+    )
+    ddim_steps: int = parameter(
+        75,
+        name="Steps",
+        models_own=True,
+        description="Denoising steps of the sampler.",
+        ge=1,
+        le=1000,
+    )
+    n_iter: int = parameter(
+        2,
+        name="Iterations",
+        description="How many batches are made, each of Samples images.",
+        ge=1,
+        le=1000,
+    )
+    n_samples: int = parameter(
+        3,
+        name="Samples",
+        description="How many images are made at once.",
+        ge=1,
+        le=16,
+    )
+    scale: float = parameter(
+        7.5,
+        name="GuidanceScale",
+        models_own=True,
+        description="Classifier-free guidance scale: how strictly the images follow the prompt. 1 switches it off.",
+        ge=0,
+        le=50,
+        allow_inf_nan=False,
+    )
+    seed: int = parameter(
+        42,
+        name="Seed",
+        description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
+        "whole run.",
+        ge=0,
+        le=SEEDS - 1,
+    )
+    sampler: Sampler = parameter(
+        "ddim",
+        name="Sampler",
+        models_own=True,
+        description="The sampler (scheduler) of the denoising steps.",
+    )
+    ddim_eta: float = parameter(
+        0.0,
+        name="Eta",
+        description="For ddim: how much new noise each step adds; 0 adds none, 1 as much as DDPM.",
+        example=0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    fixed_code: Switch = parameter(
+        "off",
+        name="FixedCode",
+        description="Whether every batch of Samples images starts from the same noise. Image k then has seed Seed + k "
+        "modulo Samples.",
+        flag=True,
+    )
+    precision: Precision = parameter(
+        "autocast",
+        name="Precision",
+        description="autocast computes in half precision on a GPU, full in single, which is slower.",
+    )
+    model: str = parameter(
+        "stable-diffusion-v1-5",
+        name="Model",
+        description="The model: a name of the catalogue, or the place of a checkpoint of your own. The catalogue is "
+        "userdata/models.json; the place is on the Hugging Face hub or in S3 (docs/models.md). An XL checkpoint of "
+        "your own wants Height and Width 1024.",
+        rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors or .ckpt file as hf:owner/name/file or "
+        "s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
+        max_length=LONGEST_NAME,
+        pattern=f"^(?:{'|'.join(MODEL_NAMES)}|{HUB_PATTERN}|{S3_PATTERN})$",
+    )
+    init_img: str = parameter(
+        "",
+        name="InitImage",
+        description="Key of an image in the results bucket to start from. Empty: text to image.",
+        rule="empty, or the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png",
+        max_length=LONGEST_KEY,
+        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+    )
+    from_file: str = parameter(
+        "",
+        name="PromptFile",
+        description="Key of a text file in the results bucket with a prompt on each line. A line may have options of "
+        "its own (docs/options.md). The file takes the place of Prompt, and each line is drawn Iterations times.",
+        rule="empty, or the key of a .txt file in the results bucket, for example inputs/prompts.txt",
+        max_length=LONGEST_KEY,
+        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.[tT][xX][tT]$",
+    )
+    n_rows: int = parameter(
+        0,
+        name="Rows",
+        description="How many images stand in a row of the grid; 0 for Samples.",
+        example=3,
+        ge=0,
+        le=100,
+    )
+    skip_grid: Switch = parameter(
+        "off",
+        name="SkipGrid",
+        description="Whether no grid of all images is made.",
+        flag=True,
+    )
+    strength: float = parameter(
+        0.75,
+        name="Strength",
+        description="Image to image only: how much of the initial image is replaced by noise.",
+        ge=0.01,
+        le=1,
+        allow_inf_nan=False,
+    )
+    engine: Engine = parameter(
+        "diffusers",
+        name="Engine",
+        description="What draws: diffusers, or compvis for the original scripts (docs/models.md).",
+    )
+    lora: str = parameter(
+        "",
+        name="Lora",
+        description="A LoRA to merge into the model, with its weight behind a colon (docs/models.md).",
+        rule="empty, or a .safetensors file as hf:owner/name/file, s3://bucket/key or inputs/key, with a weight from "
+        "-9 to 9 if it is not 1, for example inputs/style.safetensors:0.8",
+        max_length=LONGEST_NAME,
+        pattern=f"^$|^{LORA_PATTERN}$",
+    )
+    safety_checker: SafetyChecker = parameter(
+        "mark",
+        name="SafetyChecker",
+        description="What becomes of an image that the safety checker flags. mark keeps the image and says so; "
+        "withhold puts a grey picture in its place and says so; off looks at no image.",
+    )
+    watermark: Switch = parameter(
+        "off",
+        name="Watermark",
+        description="Whether images get the original scripts' invisible watermark. Its text is StableDiffusionV1.",
+    )
+    run_id: str = parameter(
+        "",
+        name="RunId",
+        description="Any name: the same request under a new RunId is a new run.",
+        rule="empty, or up to 40 letters, digits, dots, dashes and underscores, for example second-try",
+        max_length=40,
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+
+    @property
+    def from_image(self) -> bool:
+        """Whether this is image to image."""
+        return bool(self.init_img)
+
+    @property
+    def images_total(self) -> int:
+        """How many images the run makes, unless it has a prompt file."""
+        return self.n_iter * self.n_samples

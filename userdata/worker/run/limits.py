@@ -1,0 +1,33 @@
+"""What ends the drawing of a run before its last image."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from userdata.job.run_error import Stopped
+from userdata.worker.run.max_spend import Spending
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A request to stop, once `stop` is set, and MaxSpend; `spending` is None for a run without that limit."""
+
+    stop: threading.Event
+    spending: Spending | None
+
+    def before_model(self) -> None:
+        """Raises `MaxSpendReached` when the limit is reached already: loading the model must not add to the cost."""
+        if self.spending:
+            self.spending.check()
+
+    def before_batch(self) -> None:
+        """Raises `Stopped` or `MaxSpendReached` when no further batch may be begun."""
+        self.leave_if_asked()
+        if self.spending:
+            self.spending.check_before_batch()
+
+    def leave_if_asked(self) -> None:
+        """Raises `Stopped` when the worker was asked to stop."""
+        if self.stop.is_set():
+            raise Stopped

@@ -1,0 +1,101 @@
+"""What a run is drawn from, read and checked before the model is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from userdata.contract.image_size import rounded_in_words, takes_size_of_image
+from userdata.job.image_request import ImageRequest, image_requests
+from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.job.job import Job
+from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
+from userdata.job.refusal import explain
+from userdata.job.run_error import RunError
+from userdata.worker.bucket.bucket import Bucket
+
+logger = logging.getLogger(__name__)
+
+INITIAL_IMAGE_RULE = "the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run that can be drawn: its job with every default resolved, its images, and the image that they start from."""
+
+    job: Job
+    images: list[ImageRequest]
+    initial_image: InitialImage | None
+
+
+def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunRequest:
+    """Reads the job in `parameters`, and its initial image and prompt file from `bucket`.
+
+    Raises `RunError`, with a sentence for a person, for anything that breaks a rule.
+    """
+    job = read_job(parameters)
+    for sentence in rounded_in_words(parameters):
+        logger.info("%s", sentence)
+    initial_image = fetch_initial_image(bucket, job.init_img) if job.from_image else None
+    if initial_image and takes_size_of_image(parameters):
+        width, height = size_from(initial_image.image, job.init_img)
+        logger.info(
+            "The images are %d × %d, from the initial image's %d × %d", width, height, *initial_image.image.size
+        )
+        job = read_job({**job.model_dump(by_alias=True), "Height": height, "Width": width})
+    lines = _fetch_prompt_file(bucket, job) if job.from_file else []
+    return RunRequest(job, image_requests(job, lines), initial_image)
+
+
+def read_job(parameters: Mapping[str, Any]) -> Job:
+    """The job in `parameters`, which hold the machine's too. Raises `RunError`."""
+    names = {str(field.alias) for field in Job.model_fields.values()}
+    try:
+        return Job.model_validate({name: value for name, value in parameters.items() if name in names})
+    except ValidationError as error:
+        raise RunError(" ".join(explain(error, Job))) from error
+
+
+def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
+    """The image at `key` in `bucket`. Raises `RunError` when there is no such object, or when it is no image."""
+    try:
+        content = bucket.get(key)
+    except (BotoCoreError, ClientError) as error:
+        raise RunError(
+            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} answers: {error}."
+        ) from error
+    if content is None:
+        raise RunError(
+            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} has no such object, "
+            f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
+        )
+    try:
+        return read_image(content)
+    except ValueError as error:
+        raise RunError(
+            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; this object of {len(content):,} bytes cannot be "
+            f"read as one ({error})."
+        ) from error
+
+
+def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:
+    try:
+        content = bucket.get(job.from_file)
+    except (BotoCoreError, ClientError) as error:
+        raise RunError(
+            f"PromptFile is {job.from_file!r}, but the bucket {bucket.name} answers: {error}. Upload it there."
+        ) from error
+    if content is None:
+        raise RunError(
+            f"PromptFile is {job.from_file!r}, but the bucket {bucket.name} has no such object. Upload it first: "
+            f"`aws s3 cp FILE 's3://{bucket.name}/{job.from_file}'`."
+        )
+    try:
+        return read_prompt_file(content, job)
+    except PromptFileError as error:
+        raise RunError(f"The prompt file {job.from_file} cannot be used. {error}") from error
