@@ -1,4 +1,4 @@
-"""Imports what drawing needs while the worker still waits for its model, or for the bucket."""
+"""Imports the libraries that draw, while the worker still waits for its model or for the bucket."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from userdata.worker.process.transformers_index import remember_index
 from userdata.worker.process.unused_libraries import import_no_compiler, import_nothing_distributed
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
-# it comes back from a file, from the network or from the GPU, which it does some thousand times meanwhile.
+# the thread comes back from a file, from the network or from the GPU: some thousand times meanwhile.
 TURN_SECONDS = 0.00002
 
 
 def start_imports() -> None:
-    """Begins to import torch, diffusers and what the worker has around them, in the background.
+    """Begins to import torch, diffusers and all that draws, in the background.
 
-    Whoever imports one of them meanwhile waits for it, as Python's import system has it. What goes wrong here is left
-    to them: they meet it again, where it can be told. Parts that no run uses are left out, for this process.
+    A thread that imports one of these modules meanwhile waits for it, as Python's import system has it. An error here
+    is dropped: that thread meets the error again, where a person can be told. Parts of the libraries that no run uses
+    are left out, for this process.
     """
     sys.setswitchinterval(TURN_SECONDS)
     threading.Thread(target=_import, name="imports", daemon=True).start()
