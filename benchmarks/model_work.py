@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
-MODELS = Path(__file__).parent.parent / "userdata/models"
+from userdata.contract.bundle import BUNDLE
+
 TEXT_TOKENS = {"stable-diffusion-v1": 77, "stable-diffusion-xl": 77, "flux-schnell": 256}
 
 
 def unet_tflop(layout: str, *, height: int, width: int) -> float:
     """TFLOP of one pass of a UNet for an image of that size in pixels."""
-    config = json.loads((MODELS / layout / "unet/config.json").read_text("utf-8"))
+    config = json.loads((BUNDLE.models / layout / "unet/config.json").read_text("utf-8"))
     unet = UNet2DConditionModel.from_config(config)
     latents = torch.zeros(1, 4, height // 8, width // 8)
     text = torch.zeros(1, TEXT_TOKENS[layout], config["cross_attention_dim"])

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from tests.unit.worker.model.original_layout import original_layout
+from benchmarks.original_layout import original_layout
 from userdata.worker.model.pipeline import LAYOUTS
 
 CONFIGURATION = LAYOUTS / "stable-diffusion-v1"

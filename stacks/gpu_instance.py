@@ -8,13 +8,13 @@ from constructs import Construct
 
 from stacks.access import Access
 from stacks.acknowledge import acknowledge
+from stacks.facts.machine_image import DEEP_LEARNING_AMI
 from stacks.facts.settings import Settings
 from stacks.network import Network
 from stacks.parameters import Parameters
 from stacks.tags import tags
 from stacks.worker_role import WorkerRole
 
-DEEP_LEARNING_AMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
 REPLACES_TAG = "sd-on-ec2:replaces"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from aws_cdk import Aws, CfnOutput, Fn, IgnoreMode, Stack
 from aws_cdk import aws_s3_assets as s3_assets
@@ -21,9 +20,8 @@ from stacks.network import Network
 from stacks.parameters import Parameters
 from stacks.results import Results
 from stacks.worker_role import WorkerRole
+from userdata.contract.bundle import BUNDLE
 from userdata.render import render_user_data
-
-USERDATA = Path(__file__).parent.parent / "userdata"
 
 
 class SdOnEc2Stack(Stack):
@@ -94,7 +92,7 @@ class SdOnEc2Stack(Stack):
         return s3_assets.Asset(
             self,
             "Bundle",
-            path=str(USERDATA),
+            path=str(BUNDLE.root),
             exclude=["**/__pycache__", "**/*.pyc", "*.j2", "render.py", "requirements.in"],
             ignore_mode=IgnoreMode.GLOB,
         )

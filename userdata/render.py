@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATE = Path(__file__).parent / "user-data.sh.j2"
 LIMIT_BYTES = 16_384
@@ -37,12 +37,6 @@ def render_user_data(*, parameters: Mapping[str, str], bundle_bucket: str, bundl
         _check(f"value of {name}, which must come as base64,", value, _BASE64)
     _check("bundle's bucket", bundle_bucket, _OBJECT)
     _check("bundle's key", bundle_key, _OBJECT)
-    text = _template().render(parameters=parameters, bundle_bucket=bundle_bucket, bundle_key=bundle_key)
-    _check_ascii(text)
-    return text
-
-
-def _template() -> Template:
     environment = Environment(  # noqa: S701  # shell, not HTML; every value is checked to need no quoting
         loader=FileSystemLoader(TEMPLATE.parent),
         undefined=StrictUndefined,
@@ -52,16 +46,15 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(TEMPLATE.name)
+    template = environment.get_template(TEMPLATE.name)
+    text = template.render(parameters=parameters, bundle_bucket=bundle_bucket, bundle_key=bundle_key)
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.isascii():
+            raise ValueError(f"user data: line {number} is not ASCII, so cloud-init would not run it: {line!r}")
+    return text
 
 
 def _check(what: str, value: str, pattern: re.Pattern[str]) -> None:
     # A token matches as a token; nothing here depends on what it will become.
     if not pattern.fullmatch(value):
         raise ValueError(f"user data: the {what} has a character that it cannot carry: {value[:80]!r}")
-
-
-def _check_ascii(text: str) -> None:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.isascii():
-            raise ValueError(f"user data: line {number} is not ASCII, so cloud-init would not run it: {line!r}")

@@ -19,11 +19,10 @@ from safetensors.torch import load_file
 
 from demo_model.publishing import model_licence
 from userdata.boot.steps.bundled_model import folder_sha256
-from userdata.contract.catalogue import CATALOGUE
-from userdata.worker.model.pipeline import LAYOUTS
+from userdata.contract.bundle import BUNDLE
 
 NAME = "demo"
-BOX = LAYOUTS / NAME
+BOX = BUNDLE.models / NAME
 # The repository is cloned and the bundle uploaded with it.
 MOST_BYTES = 16_000_000
 WEIGHTS = (
@@ -51,7 +50,7 @@ class UnfitModelError(Exception):
     """The folder holds no model that can be put into the box."""
 
 
-def publish(folder: Path, *, box: Path = BOX, catalogue: Path = CATALOGUE) -> str:
+def publish(folder: Path, *, box: Path = BOX, catalogue: Path = BUNDLE.catalogue) -> str:
     """Replaces the model in `box` by the one in `folder`, with its licence, and returns the hash of its files.
 
     What else is in `folder` stays there. Raises `UnfitModelError`, before anything is changed, when a file is missing,

@@ -1,33 +1,33 @@
-"""`sd quota request` and `sd quota status`: asking AWS for more vCPUs, once, and following what comes of it."""
+"""`sd quota` and `sd zones`: how many vCPUs the account may run, and which zones offer an instance type."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-import boto3
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.quota import QuotaKind, ask_for, quota_kind, quota_limit, quota_requests, vcpus_in_use
+from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
-app = typer.Typer(no_args_is_help=True, help="The vCPU quota that a GPU instance needs.")
+app = typer.Typer(no_args_is_help=True, help="Show the vCPU quota of GPU instances, and ask for more.")
 
 DEFAULT_TYPE = "g5.xlarge"
-InstanceType = Annotated[str, typer.Option(help="The instance type that it is for.")]
-Spot = Annotated[bool, typer.Option("--spot", help="The quota of spot instances instead of on-demand ones.")]
+InstanceType = Annotated[str, typer.Option(metavar="TYPE", help="The instance type that needs the quota.")]
+Spot = Annotated[bool, typer.Option("--spot", help="The quota of spot instances instead of on-demand instances.")]
 MEANINGS = {
-    "PENDING": "AWS has it",
-    "CASE_OPENED": "AWS's support looks at it; the case is in the Support Center",
+    "PENDING": "AWS has the request",
+    "CASE_OPENED": "AWS's support examines the request; the case is in the Support Center",
     "APPROVED": "granted",
     "DENIED": "refused",
     "NOT_APPROVED": "not granted",
-    "CASE_CLOSED": "the support case is closed; its last message says how",
-    "INVALID_REQUEST": "AWS could not take it",
+    "CASE_CLOSED": "the support case is closed; its last message says why",
+    "INVALID_REQUEST": "AWS could not accept the request",
 }
 
 
@@ -36,32 +36,39 @@ def request(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
     vcpus: Annotated[
-        int | None, typer.Option(help="The quota to ask for; default: enough to replace a running instance.", min=1)
+        int | None,
+        typer.Option(metavar="N", min=1, help="The quota to ask for; default: enough to replace a running instance."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="File it without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="File the request without a question.")] = False,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Ask AWS for a larger quota. Nothing is asked for twice, and nothing that is there already."""
+    """Ask AWS for a larger quota, once. Nothing is asked for while the quota suffices, or while AWS has a request."""
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
-    wanted = vcpus or _enough(session, kind, instance_type)
+    # Enough for a running instance of the type and, while that is replaced, for another one.
+    wanted = vcpus or sum(vcpus_in_use(session, kind).values()) + 2 * INSTANCE_TYPES[instance_type].vcpus
     limit = quota_limit(session, kind)
     if wanted <= limit:
-        typer.echo(f"Nothing to do: {kind.name} is {limit:g} vCPUs in {session.region_name}; {wanted} are wanted.")
+        typer.echo(f"Nothing to do: {wanted} vCPUs are wanted, and {kind.name} is {limit:g} in {session.region_name}.")
         return
     pending = [one for one in quota_requests(session, kind) if one.is_pending]
     if pending:
         asked = pending[0]
         typer.echo(
-            f"Nothing to do: {asked.vcpus:g} vCPUs were asked for on {asked.asked_at[:10]}, and AWS has not decided "
-            "yet; see `sd quota status`. AWS takes one request for a quota at a time."
+            f"Nothing to do: a request for {asked.vcpus:g} vCPUs was filed on {asked.asked_at[:10]}, and AWS has not "
+            "decided yet; see `sd quota status`. AWS takes one request for a quota at a time."
         )
         return
     question = f"Ask AWS for {wanted} vCPUs of {kind.name} in {session.region_name} (now {limit:g})? It costs nothing."
-    if not yes and not _says_yes(question):
-        typer.echo("Nothing was asked for.")
-        return
+    try:
+        if not yes and not typer.confirm(question):
+            typer.echo("No request was filed.")
+            return
+    except typer.Abort as error:
+        raise CommandError(
+            "The question got no answer. To file the request without a question: --yes.", exit_status=2
+        ) from error
     filed = ask_for(session, kind, wanted)
     typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. It can take some days; see `sd quota status`.")
 
@@ -73,7 +80,7 @@ def status(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show the quota, what is in use, and what became of each request for more."""
+    """Show the quota, its use, and what became of each request for more."""
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     used = sum(vcpus_in_use(session, kind).values())
@@ -81,7 +88,7 @@ def status(
     typer.echo(f"{kind.name} ({kind.code}) in {session.region_name}: {limit:g} vCPUs, {used} in use.")
     requests = quota_requests(session, kind)
     if not requests:
-        typer.echo("No request for more was ever filed.")
+        typer.echo("No request for a larger quota was ever filed.")
         return
     table = Table("asked on", "vCPUs", "state", "which means", "case", box=None, pad_edge=False)
     for one in requests:
@@ -94,36 +101,27 @@ def _kind(instance_type: str, *, spot: bool) -> QuotaKind:
     kind = quota_kind(instance_type, spot=spot)
     if instance_type not in INSTANCE_TYPES or kind is None:
         raise CommandError(
-            f"--instance-type {instance_type}: it must be a GPU type of which the {'spot ' if spot else ''}quota is "
-            "known, for example g5.xlarge.",
+            f"--instance-type is {instance_type}, but must be a GPU type with a known {'spot ' if spot else ''}quota, "
+            "for example g5.xlarge.",
             exit_status=2,
         )
     return kind
 
 
-def _enough(session: boto3.Session, kind: QuotaKind, instance_type: str) -> int:
-    """Enough for a running instance of the type and, for the moment of its replacement, another one."""
-    return sum(vcpus_in_use(session, kind).values()) + 2 * INSTANCE_TYPES[instance_type].vcpus
-
-
-def _says_yes(question: str) -> bool:
-    try:
-        return typer.confirm(question)
-    except typer.Abort as error:
-        raise CommandError("Nobody answered. To file it without a question: --yes.", exit_status=2) from error
-
-
 def zones(
-    named: Annotated[str | None, typer.Argument(metavar="[INSTANCE_TYPE]", help="The same, without its name.")] = None,
-    instance_type: Annotated[str | None, typer.Option(help=f"The instance type; default: {DEFAULT_TYPE}.")] = None,
+    named: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="The instance type, without --instance-type.")
+    ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help=f"The instance type; default: {DEFAULT_TYPE}.")
+    ] = None,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show which zones offer an instance type; `-c az=ZONE` deploys into one of them."""
+    """Show which zones offer an instance type. `sd deploy -c az=ZONE` deploys into one of them."""
     if named and instance_type and named != instance_type:
         raise CommandError(
-            f"The zones of one instance type are shown, but {named} and --instance-type {instance_type} are two. Give "
-            "one of them.",
+            f"`sd zones` takes one instance type, but got {named} and --instance-type {instance_type}. Leave one out.",
             exit_status=2,
         )
     instance_type = named or instance_type or DEFAULT_TYPE

@@ -1,4 +1,4 @@
-"""The commands about money and what a deploy needs: `sd doctor`, `sd zones`, `sd cost`."""
+"""`sd doctor` and `sd cost`: what a deploy needs, and what a job costs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from scripts.command_line.account.runs import list_runs
 from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
-from scripts.command_line.deploying.inputs import count_prompts
+from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 USUAL_REGION = "us-east-1"
-KEYS = {"InitImage": "inputs/image.png", "PromptFile": "inputs/prompts.txt"}
 
 
 @with_parameter_options
@@ -36,7 +35,7 @@ def doctor(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Look at everything that a deploy needs, before it costs anything. Exit status 1 where something is wrong."""
+    """Check what a deploy needs, before it costs anything. The exit status is 1 if something is wrong."""
     session = open_session(region, profile)
     deployment, _ = _look(session, stack)
     plan = make_plan(deployment, _without_files(parameters), parse_context(context))
@@ -53,17 +52,19 @@ def doctor(
 def cost(
     parameters: dict[str, str],
     context: Context = [],  # noqa: B006  # typer reads it and makes its own
-    actual: Annotated[bool, typer.Option("--actual", help="What the runs in the bucket cost, by their receipts.")] = (
-        False
-    ),
-    every: Annotated[bool, typer.Option("--all", help="Every supported instance type.")] = False,
-    bucket: Annotated[str | None, typer.Option(help="With --actual: the bucket; default: the stack's.")] = None,
+    actual: Annotated[
+        bool, typer.Option("--actual", help="Show what the runs in the bucket did cost, by their receipts.")
+    ] = (False),
+    every: Annotated[bool, typer.Option("--all", help="Show every supported instance type.")] = False,
+    bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --actual: the bucket; default: the stack's.")
+    ] = None,
     as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show what the job will cost on each instance type, or with --actual what the runs did cost."""
+    """Show what the job will cost on each instance type. With --actual, show what the runs did cost."""
     session = open_session(region, profile)
     if actual:
         name = find_bucket(session, stack=stack, bucket=bucket)
@@ -87,7 +88,7 @@ def cost(
 
 
 def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
-    """What is deployed, and whether AWS could be asked at all: nothing here needs an account."""
+    """The deployment, and whether AWS could be asked: without an account the commands here go on without it."""
     try:
         return find_standing(session, stack), True
     except CommandError:
@@ -95,5 +96,5 @@ def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
 
 
 def _without_files(parameters: dict[str, str]) -> dict[str, str]:
-    """What a job reads may be a file of this machine, which the deploy alone uploads: its key stands for it here."""
-    return {name: KEYS[name] if name in KEYS and text else text for name, text in parameters.items()}
+    """The parameters, with an example of a key in place of an input, which may be a file that only a deploy uploads."""
+    return {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in parameters.items()}

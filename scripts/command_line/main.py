@@ -1,4 +1,4 @@
-"""The commands. Each says what it does in its help; what fails ends in one sentence and exit status 1."""
+"""The command line: every command and its options. A command that fails ends in one sentence and exit status 1."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from scripts.command_line.terminal.common_options import STACK, Context, Profile
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.plain_text import print_plain
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Stable Diffusion on one EC2 GPU instance.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Stable Diffusion on one EC2 GPU instance."
+)
 
 app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
@@ -35,7 +37,7 @@ app.command()(before_commands.cost)
 app.command()(replay_command.replay)
 app.add_typer(account_commands.app, name="quota")
 
-To = Annotated[Path, typer.Option("--to", help="The folder for downloads.")]
+To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]
 
 
 @app.command()
@@ -49,7 +51,7 @@ def deploy(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Check everything that can be checked, then `cdk deploy`. Parameters not given keep their deployed values."""
+    """Check everything that can be checked, then `cdk deploy`. Parameters that are not given stay as they are."""
     deploy_job(
         open_session(region, profile),
         stack=stack,
@@ -62,15 +64,18 @@ def deploy(
 
 @app.command()
 def results(
-    run: Annotated[list[str] | None, typer.Argument(help="Runs, by name or its beginning; default: all.")] = None,
-    list_only: Annotated[bool, typer.Option("--list", help="List the runs, download nothing.")] = False,
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs, by their names or beginnings of them; default: all."),
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the runs, and download nothing.")] = False,
     to: To = Path("results"),
-    bucket: Annotated[str | None, typer.Option(help="The bucket; default: the stack's.")] = None,
+    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket; default: the stack's.")] = None,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """List the runs and download their images; what is here already is not downloaded again."""
+    """List the runs, and download their images. Files that are here already are not downloaded again."""
     session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
@@ -90,7 +95,7 @@ def status(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show the instance and how far the deployed job is."""
+    """Show the instance, and how far the deployed job is."""
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     run_id = deployed_run_id(deployment)
@@ -119,19 +124,21 @@ def stop(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Stop the instance; what it has drawn is uploaded first. Its disk stays, and costs, until `sd teardown`."""
+    """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
     session = open_session(region, profile)
     typer.echo(stop_instance(session, need_deployment(session, stack), terminate=terminate))
 
 
 @app.command()
 def hold(
-    length: Annotated[str | None, typer.Argument(help="2h, 90m, 1h30m, or off; default: tell of the hold.")] = None,
+    length: Annotated[
+        str | None, typer.Argument(metavar="LENGTH", help="2h, 90m, 1h30m, or off; default: show the hold.")
+    ] = None,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Keep the idle instance up for a while, from now on; MaxHours ends it all the same."""
+    """Keep the idle instance up for a while, from now on. MaxHours still ends the instance."""
     session = open_session(region, profile)
     typer.echo(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
@@ -139,12 +146,14 @@ def hold(
 @app.command("teardown")
 def teardown_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the stack is deleted.")] = False,
-    audit_only: Annotated[bool, typer.Option("--audit-only", help="Delete nothing, only look what is there.")] = False,
+    audit_only: Annotated[
+        bool, typer.Option("--audit-only", help="Delete nothing, only look for what costs money.")
+    ] = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Delete everything but the images, then look whether anything is left that costs money."""
+    """Delete everything but the images. Then look for anything left that costs money."""
     teardown(open_session(region, profile), stack=stack, yes=yes, audit_only=audit_only, console=Console())
 
 

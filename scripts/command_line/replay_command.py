@@ -1,4 +1,4 @@
-"""The command `sd replay`: its options, and which of its two ways it goes."""
+"""`sd replay`: its options, and whether the image is made here or on an instance."""
 
 from __future__ import annotations
 
@@ -17,56 +17,47 @@ from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 
 
 def replay(
-    image: Annotated[Path, typer.Argument(help="A PNG that a run has made.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A PNG that a run has made.")],
     model_folder: Annotated[
-        str, typer.Option(help="The model: a folder, a checkpoint, or its name; default: the image's.")
+        str,
+        typer.Option(metavar="MODEL", help="The model: a folder, a checkpoint, or a name; default: the image's model."),
     ] = "",
     init_img: Annotated[
-        Path | None, typer.Option("--init-img", "--init_img", help="The initial image, if there was one.")
+        Path | None,
+        typer.Option("--init-img", "--init_img", metavar="FILE", help="The initial image, if the run had one."),
     ] = None,
-    lora_file: Annotated[Path | None, typer.Option(help="The LoRA, if there was one.")] = None,
-    bucket: Annotated[str | None, typer.Option(help="The bucket that has the initial image.")] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="The file to write; default: beside the image.")] = None,
-    deploy: Annotated[bool, typer.Option("--deploy", help="Make it on an instance instead of here.")] = False,
+    lora_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The LoRA, if the run had one.")] = None,
+    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket that has the initial image.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="The file to write; default: a file beside the image.")
+    ] = None,
+    deploy: Annotated[bool, typer.Option("--deploy", help="Make the image on an instance instead of here.")] = False,
     context: Context = [],  # noqa: B006  # typer reads it and makes its own
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Make an image again from what it carries, and say whether it is the same, bit for bit.
+    """Make an image again, and compare both bit for bit.
 
-    On the same hardware, with the same versions of the libraries, it is. The exit status is 1 when it is not.
+    They are the same on the same hardware with the same versions of the libraries. If not, the exit status is 1.
     """
-    console = Console()
     record = read_record(image)
     if deploy:
         if record.checkpoint:
             raise CommandError(
-                f"The image was made with {record.checkpoint} of some machine. Make it there, with --model-folder."
+                f"The image was made with {record.checkpoint}, a checkpoint of some machine. Make it again on that "
+                "machine, with --model-folder."
             )
         parameters, position = parameters_for(record)
-        console.print(f"It will be image {position:05} of this run.", highlight=False)
+        console = Console(stderr=True)
+        Console().print(f"It will be image {position:05} of this run.", highlight=False)
         session = open_session(region, profile)
-        deploy_job(
-            session,
-            stack=stack,
-            given=parameters,
-            context=context,
-            fetch_to=Path("results"),
-            console=Console(stderr=True),
-        )
+        deploy_job(session, stack=stack, given=parameters, context=context, fetch_to=Path("results"), console=console)
         return
     os.environ.update(LIBRARY_ENVIRONMENT)
     initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))
     target = to or image.with_name(f"{image.stem}-replay.png")
-    same = replay_here(
-        image,
-        record,
-        model=model_folder,
-        initial_image=initial_image,
-        lora=lora_file,
-        to=target,
-        console=console,
-    )
-    if not same:
+    if not replay_here(
+        image, record, model=model_folder, initial_image=initial_image, lora=lora_file, to=target, console=Console()
+    ):
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from typing import Any
 
 from scripts.local.aws.account import Account
 from scripts.local.command_environment import CHECKOUT
+from userdata.contract.atomic_file import write_atomically
 
 NAME = "CDKToolkit"
 PLACE = CHECKOUT / ".cache/bootstrap"
@@ -34,11 +35,7 @@ def create_remembered(account: Account, place: Path) -> bool:
 
 def remember(account: Account, place: Path) -> None:
     """Remembers the account's stack."""
-    file = _file(account, place)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(_request(account.client("cloudformation"))), "utf-8")
-    new.replace(file)
+    write_atomically(_file(account, place), json.dumps(_request(account.client("cloudformation"))).encode())
 
 
 def _request(cloudformation: Any) -> dict[str, Any]:

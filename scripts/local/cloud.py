@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
-from scripts.local.machines.processes.ordinary_user import NoOrdinaryUserError
+from scripts.local.machines.ordinary_user import NoOrdinaryUserError
 
 PATIENCE = 15.0  # seconds for the command to end by itself after a signal
 
@@ -101,7 +101,3 @@ def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,14 +17,13 @@ from scripts.local.aws.account import Account
 from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.bucket_permissions import conditions_passed_over
 from scripts.local.aws.permissions import permissions_enforced
-from scripts.local.aws.price_list import prices_of_the_table
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from scripts.local.aws.spot_requests import spot_instances_cannot_be_stopped
 from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
-from scripts.local.cloudformation.service import CloudFormation
+from scripts.local.cloudformation.service import stacks_of
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines.machines import Machines, MakeMachine
 
@@ -108,7 +107,7 @@ class LocalCloud:
                 check=False,
             )
         if done.returncode:
-            raise LocalCloudError(f"cdk bootstrap failed in the local cloud:\n{done.stdout}")
+            raise LocalCloudError(f"`cdk bootstrap` failed in the local cloud:\n{done.stdout}")
         remember(self.account, remembered)
 
     def _start(self) -> None:
@@ -124,11 +123,10 @@ class LocalCloud:
         self.account = Account(server.endpoint)
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
-        self._context.enter_context(CloudFormation(self.account).attached())
+        self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(ec2_quotas())
         self._context.enter_context(spot_prices_of_the_table())
-        self._context.enter_context(prices_of_the_table())
         self.clock = AlarmClock(self.account)
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())

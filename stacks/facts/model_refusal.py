@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from stacks.facts.instance_types import B200, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, smallest_with
+from userdata.bill.units import GIB
 from userdata.contract.catalogue import FULL, Model
 from userdata.contract.compvis import COMPVIS
 
-GIB = 1 << 30
 # What the image's snapshot and the environment `ldm` take; the image says what it needs, the rest is an estimate.
 IMAGE_GIB = 75
 ENVIRONMENT_GIB = 10

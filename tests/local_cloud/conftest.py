@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.machines.processes.machine import Machine
+from scripts.local.machines.machine import Machine
 
 PATIENCE = 60.0  # seconds
 
@@ -141,6 +141,22 @@ def machine_template(script: str, **properties: Any) -> dict[str, Any]:
             }
         },
     }
+
+
+def left_of(stack: Stack) -> list[str]:
+    """What is left of a stack's network, by the tags that the service puts on everything."""
+    ec2 = stack.cloud.client("ec2")
+    tags = ec2.describe_tags(Filters=[{"Name": "tag:aws:cloudformation:stack-name", "Values": [stack.name]}])["Tags"]
+    there = {
+        *(one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]),
+        *(one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]),
+        *(one["InternetGatewayId"] for one in ec2.describe_internet_gateways()["InternetGateways"]),
+        *(one["RouteTableId"] for one in ec2.describe_route_tables()["RouteTables"]),
+        *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]),
+        *(one["LaunchTemplateId"] for one in ec2.describe_launch_templates()["LaunchTemplates"]),
+        *(one["VpcEndpointId"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"] if one["State"] != "deleted"),
+    }
+    return sorted({tag["ResourceId"] for tag in tags} & there)
 
 
 @pytest.fixture(scope="session")

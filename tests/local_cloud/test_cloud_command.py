@@ -26,7 +26,7 @@ WHO = "aws sts get-caller-identity --query Account --output text"
 
 def start(*arguments: str, temporary: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "scripts.local.cloud", *arguments],
+        [sys.executable, "-m", "scripts.local", *arguments],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary), **environment},
         stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, per_boot, until
+from tests.local_cloud.conftest import Stack, left_of, per_boot, until
 from tests.synth.conftest import read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
@@ -160,3 +160,6 @@ def test_an_instance_that_is_gone_is_replaced_by_another_value_of_replaces(
     assert stack.instance(new)["State"]["Name"] == "running"
     assert bucket == [one for one in outputs if one["OutputKey"] == "ResultsBucket"]
     assert json.dumps(stack.instance(new)["Tags"]).count(hung.id) == 1
+    assert len(left_of(stack)) > 10
+    stack.delete()
+    assert left_of(stack) == []

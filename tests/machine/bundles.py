@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripts.local.command_environment import CHECKOUT
-from scripts.local.machines.booted.gateway import Answer, Fault, Request
+from tests.machine.booted.gateway import Answer, Fault, Request
 from tests.machine.site import zipped
 
 USERDATA = CHECKOUT / "userdata"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.machines.booted.ability import reason_against
-from scripts.local.machines.booted.leftovers import remove_leftovers
-from scripts.local.machines.booted.root_file_system import root_file_system
+from tests.machine.booted.ability import reason_against
+from tests.machine.booted.leftovers import remove_leftovers
+from tests.machine.booted.root_file_system import root_file_system
 
 pytest.register_assert_rewrite("tests.machine.outcomes")
 

@@ -8,7 +8,7 @@ import io
 import sysconfig
 import zipfile
 
-from scripts.local.machines.booted.shared_python import interpreter
+from tests.machine.booted.shared_python import interpreter, packages
 from tests.machine.bundles import environment_pinned
 from tests.machine.launch import ADDRESS, URL
 from userdata.boot.steps.conda import VERSION
@@ -40,7 +40,6 @@ def insatiable_installer() -> bytes:
 
 def _installer() -> bytes:
     """As Miniforge's: `-b -p PREFIX`. Its conda makes environments that see the packages of the shared interpreter."""
-    packages = sysconfig.get_path("purelib")
     version = sysconfig.get_python_version()
     return f"""#!/bin/bash
 set -eu
@@ -50,7 +49,7 @@ cat >"$3/bin/conda" <<'CONDA'
 set -eu
 prefix=${{!#}}
 {interpreter()} -m venv --without-pip "$prefix"
-echo {packages} >"$prefix/lib/python{version}/site-packages/shared.pth"
+echo {packages()} >"$prefix/lib/python{version}/site-packages/shared.pth"
 CONDA
 chmod +x "$3/bin/conda"
 """.encode()

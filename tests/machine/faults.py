@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from scripts.local.machines.booted.gateway import Answer, Fault, Request
+from tests.machine.booted.gateway import Answer, Fault, Request
 from tests.machine.waiting import PATIENCE
 
 SLOW_DOWN = Answer(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.machines.booted.booted_machine import BootedMachine
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.waiting import PATIENCE, wait_for
 from userdata.job.job import Job
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.bundles import instead_of_the_bundle
 from tests.machine.hub import Hub
 from tests.machine.instance import Instance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.faults import Seen
 from tests.machine.instance import Instance
 

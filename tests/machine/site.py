@@ -15,9 +15,9 @@ from typing import Any
 from scripts.local.aws.metadata_service import MetadataService
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.local_cloud import LocalCloud
-from scripts.local.machines.booted.alone import alone
-from scripts.local.machines.booted.booted_machine import BootedMachine, Build
 from tests import terminal
+from tests.machine.booted.alone import alone
+from tests.machine.booted.booted_machine import BootedMachine, Build
 from tests.machine.instance import Instance
 from tests.machine.rights import Rights
 
@@ -191,7 +191,7 @@ class Site:
             instance.end()
 
     def _make(
-        self, disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[str], None]
+        self, disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[], None]
     ) -> BootedMachine:
         machine = BootedMachine(disk, metadata, aws_endpoint, on_end, self._build)
         if self._prepare:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
-from scripts.local.machines.booted.gateway import Fault
+from tests.machine.booted.booted_machine import BootedMachine
+from tests.machine.booted.gateway import Fault
 from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, for_a_while, slowly, to_all_but_cloud_init
 from tests.machine.instance import WORKER_LOG
 from tests.machine.outcomes import assert_done

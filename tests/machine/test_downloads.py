@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.bundles import MODEL, weights_pinned
 from tests.machine.environment_server import ENVIRONMENT, environment_server
 from tests.machine.instance import BOOT_LOG, Instance

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
 from tests.machine import manners
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.bundles import gpu_without_memory
 from tests.machine.environment_server import ENVIRONMENT, environment_server, insatiable_installer
 from tests.machine.faults import clock_off_by, missing

@@ -7,7 +7,7 @@ import json
 
 from PIL import Image
 
-from scripts.local.machines.booted.gateway import Request
+from tests.machine.booted.gateway import Request
 from tests.machine.instance import BOOT_LOG, WORKER_LOG
 from tests.machine.outcomes import assert_done
 from tests.machine.site import QUICK, Site

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.machines.booted.booted_machine import BootedMachine
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.bundles import instead_of_the_bundle
 from tests.machine.instance import WORKER_LOG, Instance
 from tests.machine.outcomes import assert_done

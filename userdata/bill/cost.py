@@ -9,13 +9,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from userdata.bill.prices import PRICES, HourlyPrice, LifeCycle, Rates, read_prices
+from userdata.bill.prices import HourlyPrice, Rates, read_prices
+from userdata.bill.units import HOUR, MONTH
+from userdata.contract.worker_environment import LifeCycle
 
 logger = logging.getLogger(__name__)
 
-HOUR = 3600.0
-# A month of AWS's bills for what is paid by the month: 730 hours, the twelfth part of a year.
-MONTH = 730 * HOUR
 # EC2 bills Linux instances by the second, a minute at the least.
 # Source: https://aws.amazon.com/ec2/pricing/on-demand/
 SHORTEST_BILLED = 60.0
@@ -85,7 +84,7 @@ def attempt_receipt(
 
     Of disk and address only the time of the attempt is counted. `disk_gb` is the volume's size in GiB.
     """
-    table = read_prices(PRICES)
+    table = read_prices()
     price = price or table.hourly(region, instance_type, life_cycle)
     if price is None:
         return None

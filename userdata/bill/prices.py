@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-PRICES = Path(__file__).parent.parent / "prices.json"
+from userdata.contract.bundle import BUNDLE
+from userdata.contract.worker_environment import LifeCycle
+
 # The region whose rates for disk, address and bucket are known, and serve for the others.
 RATES_REGION = "us-east-1"
-
-LifeCycle = Literal["on-demand", "spot"]
 
 
 class HourlyPrice(BaseModel):
@@ -97,6 +96,6 @@ def _find(captures: list[_Hourly], region: str, instance_type: str) -> HourlyPri
 
 
 @functools.cache
-def read_prices(path: Path = PRICES) -> PriceTable:
+def read_prices(path: Path = BUNDLE.prices) -> PriceTable:
     """The table in that file."""
     return PriceTable.model_validate_json(path.read_text("utf-8"))

@@ -1,10 +1,10 @@
-"""What comes when sd-cache.service has ended, however it ended: the power-off that waited for it."""
+"""Runs when sd-cache.service has ended, however it ended: powers off the machine, which has waited for the cache."""
 
 from __future__ import annotations
 
-from userdata.boot.after_worker import deployed_parameters
-from userdata.boot.machine.power_off import KEEP, power_off
-from userdata.boot.telling.log_lines import start_log
+from userdata.boot.machine.deployed import KEEP, deployed_parameters
+from userdata.boot.machine.power_off import power_off
+from userdata.boot.telling.boot_log import start_log
 from userdata.contract.layout import Folders
 
 

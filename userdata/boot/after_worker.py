@@ -1,4 +1,4 @@
-"""`python3 -m userdata.boot.after_worker`: decides what becomes of the machine when its worker has ended.
+"""`python3 -m userdata.boot.after_worker`: decides whether the machine powers off when its worker has ended.
 
 systemd runs it as the unit's `ExecStopPost` and says how the worker ended in `SERVICE_RESULT`, `EXIT_CODE` and
 `EXIT_STATUS` (systemd.exec(5)).
@@ -9,26 +9,26 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from datetime import datetime
 from enum import Enum
-from typing import Mapping, Optional
+from typing import Mapping
 
 from userdata.boot.fetch.bucket import PLAIN, Bucket
 from userdata.boot.fetch.cache import read_notes
 from userdata.boot.machine.commands import CommandError, answer_of
-from userdata.boot.machine.power_off import KEEP, power_off
+from userdata.boot.machine.deployed import KEEP, deployed_parameters
+from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
-from userdata.boot.telling.log_lines import start_log
+from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.layout import Folders
-from userdata.contract.parameter_file import read_parameters
-from userdata.contract.status import ENDED_EARLY, Failure, log_tail
+from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
+from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
-# systemd ends this after the unit's TimeoutStopSec, and with it the power-off that is still to come: a bucket that does
-# not answer must not use that time up.
+# systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not
+# use that time up.
 GOING_DOWN_SECONDS = 20
 TELLING_SECONDS = 60.0
 
@@ -41,14 +41,14 @@ class Ending(Enum):
     FAILED = "failed"
 
 
-def ending_of(environment: Mapping[str, str], *, going_down: bool = False) -> Ending:
+def ending_of(variables: Mapping[str, str], *, going_down: bool = False) -> Ending:
     """How the worker ended, by systemd's variables; `going_down` says that the machine is being shut down.
 
-    A worker that needed longer than systemd waits at a shutdown was interrupted; it did not fail.
+    A worker that systemd killed at a shutdown, because the worker needed longer than systemd waits, did not fail.
     """
-    result = environment.get("SERVICE_RESULT", "")
-    code = environment.get("EXIT_CODE", "")
-    status = environment.get("EXIT_STATUS", "")
+    result = variables.get("SERVICE_RESULT", "")
+    code = variables.get("EXIT_CODE", "")
+    status = variables.get("EXIT_STATUS", "")
     if result == "success":
         return Ending.FINISHED if (code, status) == ("exited", "0") else Ending.STOPPED
     if going_down and (code == "killed" or status == TERMINATED):
@@ -56,19 +56,20 @@ def ending_of(environment: Mapping[str, str], *, going_down: bool = False) -> En
     return Ending.FAILED
 
 
-def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
+def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
     """Powers the machine off as `AfterRun` and `OnFailure` ask, after making sure that a failure is told.
 
+    `variables` are systemd's and those of the worker's environment.
     `AfterRun` `terminate` needs nothing here: the instance's shutdown behaviour says what a power-off means.
     """
     going_down = _going_down()
-    ending = ending_of(environment, going_down=going_down)
+    ending = ending_of(variables, going_down=going_down)
     logger.info("the worker has %s", ending.value)
     if ending is Ending.STOPPED:
         return
     parameters = deployed_parameters(folders)
     if ending is Ending.FAILED:
-        telling = threading.Thread(target=_try_to_tell, args=(folders, parameters, environment), daemon=True)
+        telling = threading.Thread(target=_try_to_tell, args=(folders, parameters, variables), daemon=True)
         telling.start()
         telling.join(TELLING_SECONDS)
         if telling.is_alive():
@@ -82,17 +83,8 @@ def after_worker(folders: Folders, environment: Mapping[str, str]) -> None:
     power_off(f"the worker has {ending.value}")
 
 
-def deployed_parameters(folders: Folders) -> dict[str, str]:
-    """The parameters that the machine runs for; none, and a word in the log, where they cannot be read."""
-    try:
-        return read_parameters(folders.parameters)
-    except (OSError, ValueError) as error:
-        logger.error("the parameters cannot be read: %s", error)
-        return {}
-
-
 def _saves_cache(folders: Folders) -> bool:
-    """Whether there was something to keep for the next machine, and its keeping was started."""
+    """Whether this machine has something to keep for the next one, and sd-cache.service was started to keep it."""
     if not any(entry.wanted for entry in read_notes(folders.cache_notes)):
         return False
     try:
@@ -112,57 +104,45 @@ def _going_down() -> bool:
     return False
 
 
-def _try_to_tell(folders: Folders, parameters: Mapping[str, str], environment: Mapping[str, str]) -> None:
+def _try_to_tell(folders: Folders, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
     try:
-        _tell_failure(folders, parameters, environment)
+        _tell_failure(folders, parameters, variables)
     except Exception as error:  # noqa: BLE001  # telling may fail in any way; the machine powers off regardless
         logger.error("the failure could not be told: %s", error)
 
 
-def _tell_failure(folders: Folders, parameters: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    bucket = Bucket(environment["SD_BUCKET"])
+def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
+    environment = WorkerEnvironment.read(variables)
+    bucket = Bucket(environment.bucket)
     found = bucket.get(RunStatus.key(parameters))
-    run = RunStatus.of(parameters, instance_id=environment["SD_INSTANCE_ID"], found=found)
-    phase = run.status.phase
-    if run.done or (phase in ENDED_EARLY and _is_of_this_boot(run.status.updated_at, environment)):
+    run = RunStatus.of(parameters, instance_id=environment.instance_id, found=found)
+    status = run.status
+    # By what this boot has started, and not by an earlier attempt at the same run.
+    ended_now = status.phase in ENDED_EARLY and read_utc(status.updated_at) >= environment.boot_started_at
+    if run.done or ended_now:
         return  # the worker has told everything itself
-    log = _log(folders)
-    failure = Failure(
-        step="worker" if phase in ENDED_EARLY else phase, message=_explain(environment), log_tail=log_tail(log or "")
-    )
-    document = run.fail(failure)
+    try:
+        log = folders.worker_log.read_text("utf-8", errors="replace")
+    except OSError as error:
+        logger.warning("the worker's log cannot be read: %s", error)
+        log = ""
+    step = "worker" if status.phase in ENDED_EARLY else status.phase
+    document = run.fail(Failure(step=step, message=_explain(variables), log_tail=log_tail(log)))
     if document:
         bucket.put(run.keys.status, document)
-    if log is not None:
+    if log:
         bucket.put(run.keys.log, log, PLAIN)
 
 
-def _is_of_this_boot(updated_at: str, environment: Mapping[str, str]) -> bool:
-    """Whether a status was written by what this boot has started, and not by an earlier attempt at the same run."""
-    return _moment(updated_at) >= _moment(environment["SD_BOOT_STARTED_AT"])
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.9 does not read the Z
-
-
-def _log(folders: Folders) -> Optional[str]:
-    try:
-        return folders.worker_log.read_text("utf-8", errors="replace")
-    except OSError as error:
-        logger.warning("the worker's log cannot be read: %s", error)
-        return None
-
-
-def _explain(environment: Mapping[str, str]) -> str:
-    result = environment.get("SERVICE_RESULT", "unknown")
-    status = environment.get("EXIT_STATUS", "")
+def _explain(variables: Mapping[str, str]) -> str:
+    result = variables.get("SERVICE_RESULT", "unknown")
+    status = variables.get("EXIT_STATUS", "")
     if result == "oom-kill":
         return (
             "The worker was ended because the machine ran out of memory. Ask for smaller images or fewer Samples, or "
             "choose a larger InstanceType."
         )
-    how = f"was killed by signal {status}" if environment.get("EXIT_CODE") == "killed" else f"ended with {status}"
+    how = f"was killed by signal {status}" if variables.get("EXIT_CODE") == "killed" else f"ended with {status}"
     return (
         f"The worker {how} (systemd: {result}) before its work was done. The log says more; to go on with the missing "
         "images, start the instance."

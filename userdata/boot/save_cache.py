@@ -1,4 +1,4 @@
-"""Keeps what this machine had to fetch and build for the next one: the main process of sd-cache.service."""
+"""Writes what this machine had to fetch and build to the cache: the main process of sd-cache.service."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import State, read_notes, save, write_notes
 from userdata.boot.fetch.packed_folder import folder_fingerprint
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.telling.log_lines import start_log
+from userdata.boot.telling.boot_log import start_log
 from userdata.contract.layout import Folders
+from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 
 
 def save_cache(folders: Folders, bucket: Bucket) -> None:
-    """Writes every entry that the bucket may lack; one that cannot be written is tried again after the next run."""
+    """Writes every entry that the bucket may lack. What cannot be written is tried again after the next run."""
     entries = read_notes(folders.cache_notes)
     for entry in entries:
         if not entry.wanted:
@@ -35,4 +36,4 @@ def save_cache(folders: Folders, bucket: Bucket) -> None:
 
 if __name__ == "__main__":
     start_log()
-    save_cache(Folders(), Bucket(os.environ["SD_BUCKET"]))
+    save_cache(Folders(), Bucket(WorkerEnvironment.read(os.environ).bucket))

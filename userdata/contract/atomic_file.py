@@ -14,11 +14,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # without it, a machine that dies may keep the name and lose the content
+        unfinished.write_bytes(content)
+        put_in_place(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Gives a finished file its name, once its content is on the disk.
+
+    Without that, a machine that dies may keep the name, or a note that vouches for the file, and lose the content.
+    """
+    with unfinished.open("rb") as content:
+        os.fsync(content.fileno())
     unfinished.replace(path)

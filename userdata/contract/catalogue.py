@@ -1,7 +1,7 @@
-"""The models that can be asked for. Standard library only: the boot fetches weights from it.
+"""The models that a job can ask for.
 
 A name of `models.json` stands for files that are known beforehand, with their SHA-256. Any other checkpoint is named by
-where it lies: `hf:owner/name/file` or `hf:owner/name@revision/file` on the Hugging Face hub, `s3://bucket/key` in S3.
+its place: `hf:owner/name/file` or `hf:owner/name@revision/file` on the Hugging Face hub, `s3://bucket/key` in S3.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-CATALOGUE = Path(__file__).parent.parent / "models.json"
-SAFETY_CHECKER = Path(__file__).parent.parent / "safety-checker.json"
+from userdata.contract.bundle import BUNDLE
+
 HUB = "https://huggingface.co"
 LONGEST_NAME = 160
 
@@ -57,8 +57,8 @@ class Model:
     Precision=full; both are None where only the file can tell.
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
     images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
-    hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are to be
-    looked at: the models in the box can draw nothing that it knows. `bundled_sha256` is set for a model whose files are
+    hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are looked at:
+    the models in the box can draw nothing that the checker knows. `bundled_sha256` is set for a model whose files are
     in the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
     `userdata.boot.steps.bundled_model.folder_sha256` takes it.
     """
@@ -83,17 +83,17 @@ class Model:
 
     @property
     def page(self) -> Optional[str]:
-        """Where a person reads about it and accepts its licence."""
+        """The page where a person reads about the model and accepts its licence."""
         return f"{HUB}/{self.repository}" if self.repository else None
 
     @property
     def is_own(self) -> bool:
-        """Whether it is somebody's own, named by where it lies instead of by the catalogue."""
+        """Whether this is a checkpoint that the job names by its place, not one of the catalogue."""
         return self.layout is None
 
     @property
     def is_noise(self) -> bool:
-        """Whether its weights are random, made on the machine."""
+        """Whether the machine makes the weights, which are random."""
         return not self.is_own and not self.files and self.bundled_sha256 is None
 
     def memory_need(self, precision: str) -> Optional[float]:
@@ -102,7 +102,7 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        """How much there is to download, as far as it is known beforehand."""
+        """The size of the download, as far as the catalogue knows it."""
         return sum(file.bytes for file in self.files)
 
     def url(self, path: str) -> str:
@@ -110,7 +110,7 @@ class Model:
         return f"{HUB}/{self.repository}/resolve/{self.revision}/{path}"
 
 
-def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
+def read_catalogue(path: Path = BUNDLE.catalogue) -> Dict[str, Model]:
     """Every model of the catalogue by its name, in the order of the file."""
     entries = json.loads(path.read_text("utf-8"))
     return {name: _listed(name, entry) for name, entry in entries.items()}
@@ -118,12 +118,12 @@ def read_catalogue(path: Path = CATALOGUE) -> Dict[str, Model]:
 
 def safety_checker() -> Model:
     """The safety checker, as far as it is to be downloaded."""
-    (checker,) = read_catalogue(SAFETY_CHECKER).values()
+    (checker,) = read_catalogue(BUNDLE.safety_checker).values()
     return checker
 
 
-def find_model(name: str, path: Path = CATALOGUE) -> Model:
-    """The model called `name`: one of the catalogue, or somebody's own. Raises `KeyError` when it is neither."""
+def find_model(name: str, path: Path = BUNDLE.catalogue) -> Model:
+    """The model `name`: one of the catalogue, or a person's own. Raises `KeyError` when it is neither."""
     listed = read_catalogue(path)
     if name in listed:
         return listed[name]
@@ -135,12 +135,13 @@ def find_model(name: str, path: Path = CATALOGUE) -> Model:
     raise KeyError(name)
 
 
-def usual_model(layout: str, path: Path = CATALOGUE) -> Model:
-    """The model of the catalogue that somebody's own checkpoint of `layout` is taken for: the one of the largest size.
+def usual_model(layout: str, path: Path = BUNDLE.catalogue) -> Model:
+    """The catalogue's model that stands for a person's own checkpoint of `layout`: the one with the largest images.
 
     Raises `ValueError` when the catalogue has none of that layout.
     """
-    return max((model for model in read_catalogue(path).values() if model.layout == layout), key=_native_size)
+    listed = read_catalogue(path).values()
+    return max((model for model in listed if model.layout == layout), key=lambda model: model.native_size)
 
 
 def hub_parts(reference: str) -> Tuple[str, str, str]:
@@ -154,10 +155,6 @@ def lora_parts(lora: str) -> Tuple[str, float]:
     """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
     place, colon, weight = lora.rpartition(":")
     return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
-
-
-def _native_size(model: Model) -> int:
-    return model.native_size
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:

@@ -1,4 +1,4 @@
-"""A hold: for so long an idle instance stays up. A person writes it into the bucket, and the worker reads it there."""
+"""A hold, which keeps an idle instance up until a time. A person writes it to the bucket, and the worker reads it."""
 
 from __future__ import annotations
 

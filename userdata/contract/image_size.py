@@ -1,7 +1,4 @@
-"""The edges of the images: what they are rounded to, and when they are the initial image's.
-
-Standard library only: the boot names runs by them.
-"""
+"""The size of images: how an edge is rounded, and when the initial image decides."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def round_edge(value: Any, *, model: str) -> Any:
 
 
 def takes_size_of_image(parameters: Mapping[str, Union[str, int, float]]) -> bool:
-    """Whether a run's images are as large as its initial image: there is one, and no edge was asked for."""
+    """Whether a run's images have the size of its initial image, because the job names an image and no edge."""
     return bool(parameters.get("InitImage")) and all(parameters.get(name, "") == "" for name in EDGES)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from userdata.contract.bundle import Bundle
+
 RUNS = "runs/"
 BOOTS = "boots/"
 INPUTS = "inputs/"
@@ -67,6 +69,7 @@ class Folders:
         self.root = root
         self.software = root / "opt/sd-on-ec2"
         self.bundle = self.software / "current"
+        self.deployed = Bundle(self.bundle / "userdata")
         self.conda = self.software / "conda"
         self.models = self.software / "models"
         self.state = root / "var/lib/sd-on-ec2"

@@ -1,18 +1,14 @@
-"""How often and after which pauses something is tried again."""
+"""Repeats an action that fails, with growing pauses."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass
-from typing import Callable, Iterator, Type, TypeVar
+from typing import Callable, Iterator, Optional, Type, TypeVar
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-def _any(_: Exception) -> bool:
-    return True
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,11 @@ class Patience:
             pause = min(2 * pause, self.longest_pause)
 
     def retry(
-        self, action: Callable[[], Result], *, on: Type[Exception], passes: Callable[[Exception], bool] = _any
+        self,
+        action: Callable[[], Result],
+        *,
+        on: Type[Exception],
+        passes: Optional[Callable[[Exception], bool]] = None,
     ) -> Result:
         """What `action` returns, tried again when it raises an `on` that `passes`, which by default is every one.
 
@@ -45,7 +45,7 @@ class Patience:
             try:
                 return action()
             except on as error:
-                if not passes(error):
+                if passes and not passes(error):
                     raise
                 logger.warning("%s; trying again in %g s", error, pause)
                 self.sleep(pause)

@@ -1,4 +1,4 @@
-"""What `status.json` says: one document, rewritten as a run goes on. Standard library only: the boot writes it too."""
+"""The document `status.json`, which boot and worker rewrite as a run goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Optional
 
-PHASES = ("boot", "driver", "environment", "weights", "model", "generating", "uploading", "done", "capped", "failed")
+# In their order: the boot's, the worker's, and those that a run ends in.
+PHASES = (
+    *("boot", "driver", "environment", "weights", "worker"),
+    *("model", "generating", "uploading"),
+    *("done", "capped", "failed"),
+)
 # A run in one of them has ended without being done, until it is started again.
 ENDED_EARLY = ("capped", "failed")
 LOG_TAIL_LINES = 40
@@ -16,7 +21,20 @@ LOG_TAIL_LINES = 40
 
 def utc_now() -> str:
     """The time now: UTC, ISO 8601, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc_text(datetime.now(timezone.utc))
+
+
+def utc_text(time: datetime) -> str:
+    """A time with a zone as UTC, ISO 8601, to the millisecond."""
+    return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_utc(text: str) -> datetime:
+    """The time that `utc_text` has written. Raises `ValueError` for any other text, and for a time without a zone."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.9 does not read the Z
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return time
 
 
 @dataclass

@@ -15,17 +15,15 @@ import threading
 from collections.abc import Mapping
 
 from userdata.contract.layout import Folders
+from userdata.contract.log_lines import log_format
 from userdata.contract.parameter_file import read_parameters
 from userdata.job.run_error import RunError, Stopped
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.imports_ahead import start_imports
 from userdata.worker.process.compiled_kernels import begin_with
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.process.model_environment import wait_for_model
-from userdata.worker.process.settings import Settings, read_settings
-from userdata.worker.process.unused_libraries import import_no_peft
+from userdata.worker.process.settings import Settings, wait_for_settings
 from userdata.worker.run.run import Outcome, do_run
-from userdata.worker.run.run_log import log_format
 from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.staying_up.spot_notice import SpotNotice
 
@@ -36,7 +34,11 @@ ASKED_TO_STOP = 128 + signal.SIGTERM
 
 def main() -> int:
     """The exit code."""
-    _start_log()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(log_format())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     os.environ.update(LIBRARY_ENVIRONMENT)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
@@ -44,12 +46,9 @@ def main() -> int:
     try:
         folders = Folders()
         parameters = read_parameters(folders.parameters)
-        if not parameters.get("Lora"):
-            import_no_peft()
-        start_imports()
+        start_imports(with_lora=bool(parameters.get("Lora")))
         idle_seconds = _idle_seconds(parameters)
-        wait_for_model(folders, stop)
-        settings = read_settings(os.environ)
+        settings = wait_for_settings(folders, os.environ, stop)
         begin_with(settings.compiled, settings.state_directory / "compiled")
         outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds)
     except Stopped:
@@ -74,14 +73,6 @@ def _stay_up(settings: Settings, stop: threading.Event, idle_seconds: float) -> 
         logger.info("Idle for %g minutes", idle_seconds / 60)
     uses = uses_of_this_machine(Bucket(settings.bucket), settings.instance_id)
     wait_until_idle(stop, uses, idle_seconds=idle_seconds)
-
-
-def _start_log() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(log_format())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in ("boto3", "botocore", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _idle_seconds(parameters: Mapping[str, str]) -> float:

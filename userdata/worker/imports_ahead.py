@@ -8,20 +8,21 @@ import threading
 
 from userdata.worker.process.garbage_collection import collector_at_rest
 from userdata.worker.process.transformers_index import remember_index
-from userdata.worker.process.unused_libraries import import_no_compiler, import_nothing_distributed
+from userdata.worker.process.unused_libraries import leave_out_compiler, leave_out_distributed, leave_out_peft
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
 # the thread comes back from a file, from the network or from the GPU: some thousand times meanwhile.
 TURN_SECONDS = 0.00002
 
 
-def start_imports() -> None:
-    """Begins to import torch, diffusers and all that draws, in the background.
+def start_imports(*, with_lora: bool) -> None:
+    """Begins to import torch, diffusers and the worker's modules around them, in the background.
 
-    A thread that imports one of these modules meanwhile waits for it, as Python's import system has it. An error here
-    is dropped: that thread meets the error again, where a person can be told. Parts of the libraries that no run uses
-    are left out, for this process.
+    A thread that imports one of them meanwhile waits for it: that is how Python imports. An import that fails here
+    fails in that thread again, where the failure can be told. Parts that no run uses are left out, for this process.
     """
+    if not with_lora:
+        leave_out_peft()
     sys.setswitchinterval(TURN_SECONDS)
     threading.Thread(target=_import, name="imports", daemon=True).start()
 
@@ -29,7 +30,7 @@ def start_imports() -> None:
 def _import() -> None:
     # What an attempt imports, by the same one import, so that no two threads wait for each other.
     with collector_at_rest(), contextlib.suppress(Exception):
-        import_nothing_distributed()
-        import_no_compiler()
+        leave_out_distributed()
+        leave_out_compiler()
         with remember_index():
             import userdata.worker.run.make_drawing  # noqa: F401

@@ -1,4 +1,4 @@
-"""What is deployed: the stack, as CloudFormation tells of it."""
+"""The deployment: the stack that stands, as CloudFormation describes it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from botocore.config import Config
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
-
-
 CREATION_FAILED = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A stack that is there: its name, CloudFormation's word for its state, its parameters and its outputs."""
+    """A stack that stands: its name, CloudFormation's word for its state, its parameters and its outputs."""
 
     stack: str
     state: str
@@ -41,7 +39,7 @@ class Deployment:
             raise CommandError(
                 f"The stack {self.stack} is in state {self.state} and has no output {name}. Deploy it again: "
                 "`cdk deploy`; if that fails, look at its events: "
-                f"aws cloudformation describe-stack-events --stack-name {self.stack}"
+                f"`aws cloudformation describe-stack-events --stack-name {self.stack}`."
             )
         return self.outputs[name]
 
@@ -65,7 +63,7 @@ def find_deployment(session: boto3.Session, stack: str) -> Deployment | None:
 
 
 def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
-    """The same, but None also for a stack whose creation failed: `cdk deploy` removes it and begins anew."""
+    """The deployed stack of that name, or None. After a failed creation, None too: `cdk deploy` removes that stack."""
     deployment = find_deployment(session, stack)
     return None if deployment and deployment.state in CREATION_FAILED else deployment
 
@@ -82,9 +80,9 @@ def need_deployment(session: boto3.Session, stack: str) -> Deployment:
 
 
 def deployed_settings(deployment: Deployment | None) -> dict[str, str]:
-    """The settings (`-c`) that the stack was deployed with, but for `zones`; none while there is no stack.
+    """The settings (`-c`) of the deployment, except for `zones`; none without a deployment.
 
-    CDK keeps parameters from one deploy to the next, and no settings: one that was left out would silently change back.
+    CDK keeps the parameters from one deploy to the next, but no settings: one left out would silently change back.
     """
     text = deployment.outputs.get("Settings", "{}") if deployment else "{}"
     return {str(name): str(value) for name, value in json.loads(text).items()}

@@ -1,8 +1,7 @@
-"""The instance of a deployment: its state, and starting it for a job that is not done."""
+"""The instance of a deployment: its state, and how it is started for a job that is not done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
@@ -19,6 +19,10 @@ from userdata.job.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+
+# EC2's words for an instance that is terminated, or about to be.
+GONE = ("terminated", "shutting-down")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def deployed_run_id(deployment: Deployment) -> str:
 class InstanceState:
     """EC2's word for the instance's state, and when it was last started: UTC, None once EC2 has forgotten it.
 
-    `is_spot` says that it can be terminated, but not stopped.
+    `is_spot` says that the instance can be terminated, but not stopped.
     """
 
     name: str
@@ -54,8 +58,8 @@ class InstanceState:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is terminated, or about to be."""
-        return self.name in ("terminated", "shutting-down")
+        """Whether the instance is terminated, or about to be."""
+        return self.name in GONE
 
 
 def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceState:
@@ -74,34 +78,25 @@ def instance_state(session: boto3.Session, deployment: Deployment) -> InstanceSt
     )
 
 
-def check_not_terminated(instance_id: str, state: InstanceState) -> None:
-    """Raises `CommandError`, with the way out, when the instance is gone for good."""
-    if state.is_gone:
-        raise CommandError(
-            f"The instance {instance_id} was terminated: it can neither be started nor changed. `sd deploy` makes a "
-            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`; what is in the "
-            "bucket stays, and the run goes on from there."
-        )
+def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
+    """The id of the deployment's instance where that is gone and the plan has work for one. Raises `CommandError`.
 
-
-def needs_new_instance(session: boto3.Session, deployment: Deployment, run_id: str, given: Mapping[str, str]) -> bool:
-    """Whether a deploy of that run with the parameters `given` has to make an instance for one that is gone.
-
-    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. Where
-    nothing is to be done, none is made, since it would cost a boot for nothing.
+    CloudFormation cannot change an instance that was terminated behind its back: the update would fail half-way. A plan
+    without work replaces nothing, because a new instance would cost a boot for nothing.
     """
-    if "Replaces" in given or not instance_state(session, deployment).is_gone:
-        return False
+    deployment = plan.deployment
+    if deployment is None or "Replaces" in plan.changes or not instance_state(session, deployment).is_gone:
+        return None
     before = deployment.parameters
-    changes = any(before.get(name) != value for name, value in given.items() if name != "SshCidr")
-    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
-    return changes or status is None or status.phase != "done"
+    changed = any(before.get(name) != value for name, value in plan.changes.items() if name != "SshCidr")
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, plan.run_id)
+    return None if status and status.phase == "done" and not changed else deployment.instance_id
 
 
 def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
-    """Starts the instance if it is stopped and its deployed job is not done.
+    """Starts the instance if it is stopped and the deployed job is not done.
 
-    CloudFormation is not documented to start a stopped instance whose user data it changes, so nothing may count on
+    CloudFormation is not documented to start a stopped instance whose user data it changes, so no command relies on
     that. Raises `CommandError` when the instance is gone or cannot be started.
     """
     run_id = deployed_run_id(deployment)
@@ -109,8 +104,8 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
     if status and status.phase == "done":
         return Start(
             False,
-            f"Nothing to do: run {run_id} is done, see `sd results`. For new images deploy another prompt, or the "
-            "same one under a new RunId.",
+            f"Nothing to do: run {run_id} is done; see `sd results`. For new images, deploy another prompt, or the "
+            "same prompt under a new RunId.",
         )
     limit = float(deployment.parameters.get("MaxSpend", "0"))
     if status and status.phase == "capped" and 0 < limit <= (status.max_spend or 0):
@@ -119,12 +114,17 @@ def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
         )
     instance_id = deployment.instance_id
     state = instance_state(session, deployment)
-    check_not_terminated(instance_id, state)
+    if state.is_gone:
+        raise CommandError(
+            f"The instance {instance_id} was terminated, so it can neither be started nor changed. `sd deploy` makes a "
+            f"new one in its place, and so does `cdk deploy --parameters Replaces={instance_id}`. The bucket keeps the "
+            "images, and the run goes on from there."
+        )
     if state.name in ("pending", "running"):
         return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"start the instance {instance_id}"):
-        # It may still be on its way down: a start is refused until it has stopped.
+        # EC2 refuses to start an instance that is still stopping.
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
         ec2.start_instances(InstanceIds=[instance_id])
     return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")

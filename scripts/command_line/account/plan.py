@@ -1,7 +1,8 @@
-"""What is about to be deployed: the parameters and settings that were given, over what is deployed already."""
+"""The plan of a deploy: the parameters and settings that were typed, over those of the deployment that stands."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,26 +11,41 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.settings import Settings, settings_from_context
-from userdata.bill.prices import LifeCycle
+from userdata.contract.run_name import run_name
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
-# What replaces the instance in an existing stack, with the parameter or the output that tells what is there.
+# A change of one of these replaces the instance of a deployment.
 REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
 REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A deploy that has not happened. `deployment` is what is there before it, None for nothing.
+    """A deploy that has not happened yet, checked by the rules of its parameters and settings.
 
-    `prompts` is how many its prompt file has, 1 without one.
+    `deployment` stands before the deploy, None for nothing. `changes` are the parameters to send and `context` the
+    settings to send, both as text; `job`, `machine` and `settings` are what stands after the deploy. `prompts` is how
+    many prompts the prompt file has, 1 without a file.
     """
 
     job: Job
     machine: MachineParameters
     settings: Settings
     deployment: Deployment | None
+    changes: Mapping[str, str]
+    context: Mapping[str, str]
     prompts: int = 1
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters after the deploy, as text, as far as the deployment or the changes name them."""
+        return {**(self.deployment.parameters if self.deployment else {}), **self.changes}
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run that the deployed job will be."""
+        return run_name({**self.job.model_dump(by_alias=True), **self.parameters})
 
     @property
     def images_total(self) -> int:
@@ -43,7 +59,7 @@ class Plan:
 
     @property
     def replaces(self) -> bool:
-        """Whether the deploy makes a new instance in the place of one that is there, as far as it can be told."""
+        """Whether the deploy replaces the instance of the deployment, as far as can be told beforehand."""
         if self.deployment is None:
             return False
         before = self.deployment.parameters
@@ -55,25 +71,35 @@ class Plan:
         other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
         return changed or moves or other
 
+    def replacing(self, instance_id: str) -> Plan:
+        """The same plan, which also makes a new instance in the place of that one."""
+        return dataclasses.replace(
+            self,
+            machine=self.machine.model_copy(update={"replaces": instance_id}),
+            changes={**self.changes, "Replaces": instance_id},
+        )
+
 
 def parse_context(context: Sequence[str]) -> dict[str, str]:
-    """The settings by name, from `NAME=VALUE`. Raises `CommandError` for anything else, as `cdk` would pass it over."""
+    """The settings by name, from `NAME=VALUE`. Raises `CommandError` for anything else, which `cdk` would ignore."""
     for setting in context:
         if "=" not in setting:
             raise CommandError(f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.")
     return dict(setting.split("=", 1) for setting in context)
 
 
-def check_settings(context: Mapping[str, str]) -> Settings:
-    """The settings, checked as the deploy itself checks them. Raises `CommandError` with exit status 2."""
+def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: Mapping[str, str]) -> Plan:
+    """The plan for the parameters `given` and the settings `context` over those of `deployment`.
+
+    Here alone they are merged and checked. Raises `CommandError`, for misuse, with a sentence for each value that
+    breaks a rule.
+    """
+    context = {**deployed_settings(deployment), **context}
     try:
-        return settings_from_context(context)
+        settings = settings_from_context(context)
     except SystemExit as refusal:
         raise CommandError(str(refusal.code).removeprefix("sd-on-ec2: "), exit_status=2) from refusal
-
-
-def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: Mapping[str, str]) -> Plan:
-    """The plan for what was given. Raises `CommandError` with a sentence for each value that breaks a rule."""
-    before = deployment.parameters if deployment else {}
-    job, machine = check_parameters({**before, **given})
-    return Plan(job=job, machine=machine, settings=check_settings(context), deployment=deployment)
+    job, machine = check_parameters({**(deployment.parameters if deployment else {}), **given})
+    return Plan(
+        job=job, machine=machine, settings=settings, deployment=deployment, changes=dict(given), context=context
+    )

@@ -1,4 +1,4 @@
-"""Prices of instances: live from AWS where it answers, else the dated table in the repository. Each says which."""
+"""Prices of instances: live from AWS where AWS answers, else from the dated table. Each price names its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from userdata.bill.prices import HourlyPrice, LifeCycle, PriceTable, read_prices
+from userdata.bill.prices import HourlyPrice, read_prices
+from userdata.contract.worker_environment import LifeCycle
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -25,16 +26,16 @@ logger = logging.getLogger(__name__)
 # Source: https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
 PRICING_REGIONS = ("us-east-1", "eu-central-1", "ap-south-1")
 CALLS_AT_ONCE = 8
-# A price from the table will do: nobody should wait long for a better one.
+# A price from the table will do: no command should wait long for a better one.
 HASTY = Config(retries={"mode": "standard", "max_attempts": 2}, connect_timeout=3, read_timeout=10)
 
 Prices = Mapping[tuple[str, LifeCycle], HourlyPrice]
 
 
 def find_prices(session: boto3.Session | None, region: str, instance_types: Sequence[str]) -> Prices:
-    """The price of each type on demand and spot, by type and life cycle; what nobody states is left out.
+    """The price of each type on demand and spot, by type and life cycle. A price that nobody states is left out.
 
-    With a session AWS is asked; what it does not answer comes from the table, and so does everything without one.
+    With a session AWS is asked first. What AWS does not answer comes from the table, and without a session everything.
     """
     table = read_prices()
     found: dict[tuple[str, LifeCycle], HourlyPrice] = {}
@@ -44,19 +45,12 @@ def find_prices(session: boto3.Session | None, region: str, instance_types: Sequ
         regular = on_demand.get(name) or table.hourly(region, name, "on-demand")
         if regular:
             found[name, "on-demand"] = regular
-        cheaper = spot.get(name) or _spot_from_table(table, region, name, regular)
+        cheaper = spot.get(name) or table.hourly(region, name, "spot")
+        if regular and (cheaper is None or cheaper.at_most):
+            cheaper = regular.model_copy(update={"at_most": True})
         if cheaper:
             found[name, "spot"] = cheaper
     return found
-
-
-def _spot_from_table(
-    table: PriceTable, region: str, instance_type: str, on_demand: HourlyPrice | None
-) -> HourlyPrice | None:
-    seen = table.hourly(region, instance_type, "spot")
-    if seen and not seen.at_most:
-        return seen
-    return on_demand and on_demand.model_copy(update={"at_most": True})
 
 
 def _live_on_demand(session: boto3.Session, region: str, instance_types: Sequence[str]) -> dict[str, HourlyPrice]:
@@ -64,7 +58,16 @@ def _live_on_demand(session: boto3.Session, region: str, instance_types: Sequenc
     client: PricingClient = session.client("pricing", region_name=home, config=HASTY)
 
     def ask(instance_type: str) -> HourlyPrice | None:
-        answer = client.get_products(ServiceCode="AmazonEC2", Filters=_filters(region, instance_type))
+        values = {
+            "regionCode": region,
+            "instanceType": instance_type,
+            "operatingSystem": "Linux",
+            "tenancy": "Shared",
+            "preInstalledSw": "NA",
+            "capacitystatus": "Used",
+        }
+        filters: Any = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in values.items()]
+        answer = client.get_products(ServiceCode="AmazonEC2", Filters=filters)
         products = [json.loads(product) for product in answer["PriceList"]]
         usd = [price for product in products for price in _hourly_prices(product)]
         return HourlyPrice(usd=min(usd), source=f"AWS Price List API, {region}, today") if usd else None
@@ -72,20 +75,8 @@ def _live_on_demand(session: boto3.Session, region: str, instance_types: Sequenc
     return _ask_each(ask, instance_types)
 
 
-def _filters(region: str, instance_type: str) -> Any:
-    values = {
-        "regionCode": region,
-        "instanceType": instance_type,
-        "operatingSystem": "Linux",
-        "tenancy": "Shared",
-        "preInstalledSw": "NA",
-        "capacitystatus": "Used",
-    }
-    return [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in values.items()]
-
-
 def _hourly_prices(product: Mapping[str, Any]) -> list[float]:
-    """The prices in US dollars an hour of one product of the price list; 0 is the price of what was reserved."""
+    """The hourly prices of one product of the price list, in US dollars. A price of 0 is for reserved capacity."""
     terms = product.get("terms", {}).get("OnDemand", {}).values()
     dimensions = [dimension for term in terms for dimension in term["priceDimensions"].values()]
     usd = [
@@ -114,7 +105,7 @@ def _live_spot(session: boto3.Session, region: str, instance_types: Sequence[str
 
 
 def _ask_each(ask: Callable[[str], HourlyPrice | None], instance_types: Sequence[str]) -> dict[str, HourlyPrice]:
-    """What AWS answers for each type; nothing once it refuses the first, since a price is no reason to fail."""
+    """AWS's answer for each type; nothing at all if AWS refuses one, because no command should fail over a price."""
     if not instance_types:
         return {}
     first, *others = instance_types

@@ -1,12 +1,11 @@
-"""The vCPU quotas that a GPU instance needs: which one of them, how much of it, and how much is left.
+"""The account's vCPU quotas: how large each is, how much is in use, and what was asked for.
 
-A new account often has 0 of them, and a replacement starts the new instance before the old one is gone.
+A new account often has a quota of 0, and a replacement starts the new instance before the old one is gone.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import boto3
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.vcpu_quotas import QuotaKind
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -27,41 +27,11 @@ PENDING = ("PENDING", "CASE_OPENED")
 
 
 @dataclass(frozen=True)
-class QuotaKind:
-    """One quota, counted in vCPUs: its code and name in Service Quotas, and the families that count against it."""
-
-    code: str
-    name: str
-    families: str
-    spot: bool
-
-    def counts(self, instance_type: str, *, spot: bool) -> bool:
-        """Whether an instance of that type counts against it."""
-        return spot is self.spot and bool(re.match(rf"(?:{self.families})[a-z0-9-]*\.", instance_type))
-
-
-# Codes and names: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html. It has no spot quota
-# for P6, so none is claimed here.
-QUOTAS = (
-    QuotaKind("L-DB2E81BA", "Running On-Demand G and VT instances", r"gr?\d|vt\d", spot=False),
-    QuotaKind("L-3819A6DF", "All G and VT Spot Instance Requests", r"gr?\d|vt\d", spot=True),
-    QuotaKind("L-417A185B", "Running On-Demand P instances", r"p\d", spot=False),
-    QuotaKind("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests", "p[234]", spot=True),
-    QuotaKind("L-C4BD4855", "All P5 Spot Instance Requests", "p5", spot=True),
-)
-
-
-def quota_kind(instance_type: str, *, spot: bool) -> QuotaKind | None:
-    """The quota that an instance of that type counts against, or None where none is known."""
-    return next((kind for kind in QUOTAS if kind.counts(instance_type, spot=spot)), None)
-
-
-@dataclass(frozen=True)
 class QuotaUse:
-    """A quota and what it is needed for, all in vCPUs.
+    """A quota and how it is used, all in vCPUs.
 
-    `limit` is the quota, `others` what runs beside this deployment's own instance, `own` what that one takes while it
-    runs, `type_vcpus` what the instance type has. `replaces` says that this deploy makes a new instance, which EC2
+    `limit` is the quota, `own` what the deployment's own instance takes while it runs, `others` what all others take,
+    `type_vcpus` what the instance type has. `replaces` says that this deploy makes a new instance, which EC2
     counts while the old one still runs.
     """
 
@@ -73,12 +43,12 @@ class QuotaUse:
 
     @property
     def free(self) -> float:
-        """What is left beside all that runs, this deployment's own instance included; never negative."""
+        """What is left beside all running instances, the deployment's own included; never negative."""
         return max(0.0, self.limit - self.others - self.own)
 
     @property
     def peak(self) -> int:
-        """What this deploy takes at its highest moment; an instance that changes in place stops before it starts."""
+        """What this deploy takes at its peak. An instance that changes in place stops before it starts again."""
         return self.type_vcpus + (self.own if self.replaces else 0)
 
     @property
@@ -100,7 +70,7 @@ class QuotaUse:
 def vcpus_in_use(session: boto3.Session, kind: QuotaKind) -> dict[str, int]:
     """The vCPUs of each instance that counts against the quota now, by instance id. Raises `CommandError`.
 
-    Only what is pending or running counts; a stopped instance does not.
+    Pending and running instances count; stopped ones do not.
     """
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words("ask which instances run"):
@@ -140,7 +110,7 @@ def quota_limit(session: boto3.Session, kind: QuotaKind) -> float:
 
 @dataclass(frozen=True)
 class QuotaRequest:
-    """A request for more: its id, the quota asked for in vCPUs, AWS's word for its state, and when (ISO 8601)."""
+    """A request for more: its id, the quota in vCPUs, AWS's word for its state, its time (ISO 8601), its case id."""
 
     id: str
     vcpus: float
@@ -155,7 +125,7 @@ class QuotaRequest:
 
 
 def quota_requests(session: boto3.Session, kind: QuotaKind) -> list[QuotaRequest]:
-    """Every request for that quota, the latest first. Raises `CommandError`."""
+    """Every request for a larger quota of that kind, the latest first. Raises `CommandError`."""
     client: ServiceQuotasClient = session.client("service-quotas", config=RETRIES)
     with aws_errors_in_words(f"list the requests for the quota {kind.code} ({kind.name})"):
         pages = client.get_paginator("list_requested_service_quota_change_history_by_quota").paginate(

@@ -1,4 +1,4 @@
-"""Which bucket holds the results: a stack's, or the one that a destroyed stack left behind."""
+"""The bucket that holds the results: that of the stack, or one that a destroyed stack left behind."""
 
 from __future__ import annotations
 
@@ -9,31 +9,27 @@ from scripts.command_line.terminal.command_error import CommandError, aws_errors
 
 
 def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> str:
-    """The bucket that was named, else the stack's, else the only one that a destroyed stack of that name left.
+    """The bucket that was named, else the stack's, else the only one that destroyed stacks of that name left behind.
 
-    Raises `CommandError` when there is none, or more than one.
+    Raises `CommandError` when there is no such bucket, or more than one.
     """
     if bucket:
         return bucket
     deployment = find_deployment(session, stack)
     if deployment and "ResultsBucket" in deployment.outputs:
         return deployment.bucket
-    left = _left_behind(session, stack)
+    with aws_errors_in_words("list your buckets"):
+        names = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
+    # CloudFormation names a bucket after its stack and the resource: `sdonec2-resultsbucket46167c27-...`.
+    left = sorted(name for name in names if name.startswith(f"{stack.lower()}-resultsbucket"))
     if len(left) == 1:
         return left[0]
     if left:
         raise CommandError(
             f"There is no stack {stack}, and several buckets of earlier ones: {', '.join(left)}. "
-            f"Name one: sd results --bucket {left[0]}"
+            f"Name one: `sd results --bucket {left[0]}`."
         )
     raise CommandError(
         f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one. "
-        "Deploy first, or name the bucket: sd results --bucket NAME"
+        "Deploy first, or name the bucket: `sd results --bucket NAME`."
     )
-
-
-def _left_behind(session: boto3.Session, stack: str) -> list[str]:
-    """CloudFormation names a bucket after its stack and the resource: `sdonec2-resultsbucket46167c27-...`."""
-    with aws_errors_in_words("list your buckets"):
-        names = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
-    return sorted(name for name in names if name.startswith(f"{stack.lower()}-resultsbucket"))

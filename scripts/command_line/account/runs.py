@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import botocore.exceptions
 from pydantic import TypeAdapter, ValidationError
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.contract.layout import RUNS, RunKeys
 from userdata.contract.status import Status
@@ -21,7 +21,7 @@ STATUS = TypeAdapter(Status)
 
 @dataclass(frozen=True)
 class Run:
-    """One run; `status` is None while its status was never written or cannot be read."""
+    """One run; `status` is None before the first status is written, and when it cannot be read."""
 
     run_id: str
     status: Status | None
@@ -34,15 +34,9 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    with aws_errors_in_words(f"read the status of {run_id} in {bucket}"):
-        try:
-            body = s3.get_object(Bucket=bucket, Key=RunKeys(run_id).status)["Body"].read()
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+    body = read(s3, bucket, RunKeys(run_id).status)
     try:
-        return STATUS.validate_json(body)
+        return STATUS.validate_json(body) if body else None
     except ValidationError:
         return None
 
@@ -60,9 +54,9 @@ def list_runs(s3: S3Client, bucket: str) -> list[Run]:
 
 
 def choose_runs(runs: list[Run], wanted: list[str]) -> list[Run]:
-    """The runs that were named, by their whole names or by beginnings that only one has; all of them for no name.
+    """The runs that were named, by whole names or by beginnings that one run alone has; all runs for no name.
 
-    Raises `CommandError` for a name that no run has, or more than one.
+    Raises `CommandError` for a name that fits no run, or more than one.
     """
     if not wanted:
         return runs

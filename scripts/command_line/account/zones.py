@@ -1,4 +1,4 @@
-"""The zones of a region, and which of them offer an instance type: not every one has every GPU."""
+"""The zones of a region, and which of them offer an instance type: no zone has every GPU."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ def all_zones(session: boto3.Session) -> list[str]:
 
 
 def choose_zones(session: boto3.Session, instance_type: str) -> str:
-    """The setting `zones`: up to three of the region, the first of which offers the instance type.
+    """The setting `zones`: up to three zones of the region, the first of which offers the instance type.
 
-    Where the region's first zone does, the setting is a number, as `cdk deploy` alone would have it, so that either
-    command leaves the other's network alone. Raises `CommandError` when none does, naming types that the region offers.
+    Where the region's first zone offers the type, the setting is a number, as `cdk deploy` alone would have it, so that
+    neither command changes the other's network. Raises `CommandError`, with types that the region does offer, when no
+    zone offers this one.
     """
     offering = zones_offering(session, instance_type)
     if not offering:
@@ -57,7 +58,7 @@ def choose_zones(session: boto3.Session, instance_type: str) -> str:
 
 
 def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:
-    """Raises `CommandError`, naming zones that do, when `zone` does not offer the type."""
+    """Raises `CommandError`, with zones that do, when `zone` does not offer the type."""
     offering = zones_offering(session, instance_type)
     if zone in offering:
         return
@@ -71,13 +72,13 @@ def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:
 
 
 def not_offered(session: boto3.Session, instance_type: str) -> str:
-    """The sentence for a type that the region does not offer, with types that it does. Raises `CommandError`."""
+    """The sentence for a type that the region does not offer, with types that it offers. Raises `CommandError`."""
     region = session.region_name or "this region"
     offered = alternatives(session, instance_type)
     rule = f"InstanceType is {instance_type!r}, but must be a type that {region} offers"
     if offered:
         return f"{rule} ({', '.join(offered)}), for example --instance-type {offered[0]}."
-    return f"{rule}, and it offers no GPU type of ours. Choose another region, for example --region us-east-1."
+    return f"{rule}, and {region} offers no supported GPU type. Choose another region, for example --region us-east-1."
 
 
 def alternatives(session: boto3.Session, instance_type: str) -> list[str]:

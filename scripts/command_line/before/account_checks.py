@@ -1,4 +1,4 @@
-"""What `sd doctor` looks at, each as one line; a deploy begins only when none of them stands in its way."""
+"""What `sd doctor` checks about the account and this machine. Each check is one line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
-from scripts.command_line.account.price_list import find_prices
-from scripts.command_line.account.quota import QuotaUse, quota_kind, quota_limit, quota_requests, vcpus_in_use
+from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
 from scripts.command_line.before.check import Check
-from scripts.command_line.before.model_checks import check_model
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
-from userdata.contract.catalogue import find_model
+from stacks.facts.vcpu_quotas import quota_kind
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,21 +34,21 @@ PLUGIN_PAGE = (
 
 
 def check_credentials(session: boto3.Session, plan: Plan) -> Check:
-    """Whether AWS knows who asks, and in which region."""
+    """Whether there are credentials that AWS accepts, and a region."""
     name = "credentials"
     try:
         with aws_errors_in_words("ask AWS who you are"):
             client: STSClient = session.client("sts", config=RETRIES)
             account = client.get_caller_identity()["Account"]
     except CommandError as error:
-        return Check(name, "problem", str(error), "aws configure, or aws sso login", blocks=True)
+        return Check(name, "problem", str(error), "`aws configure` or `aws sso login`", blocks=True)
     if not session.region_name:
         return Check(name, "problem", f"account {account}, but no region", "--region us-east-1", blocks=True)
     return Check(name, "ok", f"account {account}, region {session.region_name}")
 
 
 def check_bootstrap(session: boto3.Session, plan: Plan) -> Check:
-    """Whether `cdk bootstrap` has prepared the region, and not too long ago."""
+    """Whether `cdk bootstrap` has prepared the region, with a version that is new enough."""
     name = "CDK bootstrap"
     client: SSMClient = session.client("ssm", config=RETRIES)
     with aws_errors_in_words("look for the bootstrap stack"):
@@ -85,7 +83,7 @@ def check_quota(session: boto3.Session, plan: Plan) -> Check:
 def quota_use(session: boto3.Session, plan: Plan) -> QuotaUse:
     """The quota that the plan's instance counts against, and how it is used. Raises `CommandError`.
 
-    The type must be one of which `quota_kind` knows the quota.
+    `quota_kind` must know the quota of the instance type.
     """
     instance_type = plan.machine.instance_type
     kind = quota_kind(instance_type, spot=plan.settings.spot)
@@ -103,20 +101,20 @@ def quota_use(session: boto3.Session, plan: Plan) -> QuotaUse:
 
 
 def check_quota_requests(session: boto3.Session, plan: Plan) -> Check:
-    """Whether AWS has yet to decide about more of that quota."""
+    """Whether AWS has yet to decide about a request for a larger quota."""
     name = "quota requests"
     kind = quota_kind(plan.machine.instance_type, spot=plan.settings.spot)
     if kind is None:
-        return Check(name, "unknown", "no quota is known to ask about")
+        return Check(name, "unknown", "the quota of this type is not known")
     pending = [request for request in quota_requests(session, kind) if request.is_pending]
     if not pending:
         return Check(name, "ok", "none is pending")
     asked = ", ".join(f"{request.vcpus:g} vCPUs ({request.status}, {request.asked_at[:10]})" for request in pending)
-    return Check(name, "ok", f"pending: {asked}", "sd quota status follows it")
+    return Check(name, "ok", f"pending: {asked}", "`sd quota status` follows it")
 
 
 def check_zones(session: boto3.Session, plan: Plan) -> Check:
-    """Whether the region offers the type, and the zone that was asked for does."""
+    """Whether the region offers the type, and so does the zone of the setting `az`."""
     instance_type, zone = plan.machine.instance_type, plan.settings.az
     offering = zones_offering(session, instance_type)
     if not offering:
@@ -130,27 +128,16 @@ def check_zones(session: boto3.Session, plan: Plan) -> Check:
 
 
 def check_plugin(session: boto3.Session, plan: Plan) -> Check:
-    """Whether a shell on the instance can be opened from here; no deploy needs it."""
+    """Whether this machine can open a shell on the instance; no deploy needs that."""
     name = "Session Manager plugin"
     found = shutil.which(PLUGIN, path=os.environ.get("PATH"))
     if found:
         return Check(name, "ok", found)
-    return Check(name, "problem", "not here; only a shell on the instance needs it", f"install it: {PLUGIN_PAGE}")
-
-
-def check_weights(session: boto3.Session, plan: Plan) -> Check:
-    """Whether the model's weights may be fetched, and under which licence."""
-    model = find_model(plan.job.model)
-    found = f"{plan.job.model}: {model.licence}"
-    try:
-        check_model(session, plan.job, plan.machine)
-    except CommandError as error:
-        return Check("model", "problem", f"{found}; {error}", "as the sentence says", blocks=True)
-    return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
+    return Check(name, "problem", "not installed; only a shell on the instance needs it", f"install it: {PLUGIN_PAGE}")
 
 
 def check_bucket(session: boto3.Session, plan: Plan) -> Check:
-    """Whether the results bucket can be had under its name."""
+    """Whether the results bucket can have its name."""
     wanted = plan.settings.output_bucket
     if wanted is None:
         kept = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None
@@ -162,27 +149,10 @@ def check_bucket(session: boto3.Session, plan: Plan) -> Check:
         except botocore.exceptions.ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status == 404:
-                mend = f"aws s3 mb s3://{wanted}, or leave output_bucket out"
+                mend = f"`aws s3 mb s3://{wanted}`, or leave output_bucket out"
                 return Check("bucket", "problem", f"there is no bucket {wanted}; its name is free", mend, blocks=True)
             if status in (301, 403):
                 found = f"{wanted} is somebody else's" if status == 403 else f"{wanted} is in another region"
                 return Check("bucket", "problem", found, "another -c output_bucket=NAME", blocks=True)
             raise
     return Check("bucket", "ok", f"{wanted}, which is yours")
-
-
-def check_price(session: boto3.Session, plan: Plan) -> Check:
-    """What an hour costs, and whether the limits that were set leave room for a run."""
-    instance_type, region = plan.machine.instance_type, session.region_name or ""
-    prices = find_prices(session, region, [instance_type])
-    price = prices.get((instance_type, plan.life_cycle))
-    if price is None:
-        return Check("price", "unknown", f"nobody states what {instance_type} costs in {region}", "sd cost")
-    most = "at most " if price.at_most else ""
-    found = f"{most}${price.usd:g} an hour {plan.life_cycle} ({price.source})"
-    on_demand = prices.get((instance_type, "on-demand"))
-    limit = plan.settings.max_price
-    if limit is not None and on_demand is not None and limit > on_demand.usd:
-        found = f"max_price is {limit:g}, but on demand an hour costs ${on_demand.usd:g} ({on_demand.source})"
-        return Check("price", "problem", found, f"-c max_price={on_demand.usd:g} or less, or leave it out", blocks=True)
-    return Check("price", "ok", found)

@@ -1,4 +1,4 @@
-"""One line of `sd doctor`: what was looked at, how it stands, and how to mend it."""
+"""One line of `sd doctor`: what was checked, the result, and how to mend a problem."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ State = Literal["ok", "problem", "unknown"]
 
 @dataclass(frozen=True)
 class Check:
-    """`found` is what there is, `mend` what to do about it, empty where nothing is to be done.
+    """`found` describes what was found, `mend` says what to do about it and is empty where nothing is to be done.
 
-    `blocks` says that a deploy cannot succeed like this, so that none is begun; only a problem blocks.
+    `blocks` says that a deploy would fail, so that no deploy begins; only a problem blocks.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`sd doctor`: looks at everything that a deploy needs, before it costs anything."""
+"""`sd doctor`: checks what a deploy needs, before it costs anything."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from scripts.command_line.before.account_checks import (
     check_bucket,
     check_credentials,
     check_plugin,
-    check_price,
     check_quota,
     check_quota_requests,
-    check_weights,
     check_zones,
 )
 from scripts.command_line.before.check import Check
-from scripts.command_line.before.max_spend_check import check_spend
+from scripts.command_line.before.model_checks import check_weights
+from scripts.command_line.before.price_checks import check_price, check_spend
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell
 
 CheckFunction = Callable[[boto3.Session, Plan], Check]
 COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 
-# In the order in which a person mends them. The first must hold before the others can be asked.
+# In the order in which a person mends problems. The others need what the first checks.
 CHECKS: dict[str, CheckFunction] = {
     "credentials": check_credentials,
     "CDK bootstrap": check_bootstrap,
@@ -45,16 +44,16 @@ CHECKS: dict[str, CheckFunction] = {
     "price": check_price,
     "spending": check_spend,
 }
-# What a deploy cannot do without, and cannot find out for itself before it has created things.
-NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "bucket", "price", "spending")
+# What a deploy needs, and would miss only after it has created things.
+NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "model", "bucket", "price", "spending")
 
 
 def examine(session: boto3.Session, plan: Plan, names: Sequence[str] = tuple(CHECKS)) -> list[Check]:
-    """The checks of those names. What could not be asked is `unknown`, with the reason."""
+    """The checks of those names. A check that AWS does not answer is `unknown`, with the reason."""
     first = check_credentials(session, plan)
     others = [name for name in names if name != "credentials"]
     if first.state != "ok":
-        waiting = [Check(name, "unknown", "not looked at without credentials and a region") for name in others]
+        waiting = [Check(name, "unknown", "not checked without credentials and a region") for name in others]
         return [first, *waiting]
     with ThreadPoolExecutor(len(others) or 1) as pool:
         return [first, *pool.map(lambda name: _attempt(name, session, plan), others)]
@@ -64,14 +63,17 @@ def _attempt(name: str, session: boto3.Session, plan: Plan) -> Check:
     try:
         return CHECKS[name](session, plan)
     except CommandError as error:
-        return Check(name, "unknown", str(error), "give yourself the right to ask, or go on without")
+        return Check(name, "unknown", str(error), "give yourself the right to ask, or go on without this check")
 
 
 def refuse_what_blocks(session: boto3.Session, plan: Plan) -> None:
-    """Raises `CommandError` with each problem because of which a deploy of `plan` would fail."""
+    """Raises `CommandError` with every problem that would make a deploy of `plan` fail."""
     blocking = [check for check in examine(session, plan, NEEDED) if check.blocks and check.state == "problem"]
     if blocking:
-        lines = [f"{check.name}: {check.found.rstrip('.')}. To mend it: {check.mend}" for check in blocking]
+        lines = [
+            f"{check.name}: {check.found.rstrip('.')}." + (f" To mend it: {check.mend}" if check.mend else "")
+            for check in blocking
+        ]
         raise CommandError("\n".join(["Nothing was deployed.", *lines, "`sd doctor` shows everything."]))
 
 

@@ -1,14 +1,17 @@
-"""What can be known about a model before a deploy: whether it fits the machine, and whether it may be fetched."""
+"""What `sd doctor` checks about the model: whether it fits the machine, and whether it may be fetched."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import refusal
@@ -25,14 +28,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 HUB = "hf:"
-# Somebody waits: what does not answer soon is left to the instance.
+# A person waits, so a check that gets no quick answer is left to the instance.
 SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
 
 
-def check_model(session: boto3.Session, job: Job, machine: MachineParameters) -> None:
+def check_model(
+    session: boto3.Session, job: Job, machine: MachineParameters, *, pin: Callable[..., object] = pin_hub_file
+) -> None:
     """Raises `CommandError` for a model or a LoRA that does not fit `machine`, is not there or may not be fetched.
 
-    What only the instance can tell passes: the hub may not answer here, and its role is not the one asked here.
+    What only the instance can tell passes: the hub may not answer here, and the instance has a role of its own.
     """
     model = find_model(job.model)
     why_not = refusal(
@@ -49,16 +54,27 @@ def check_model(session: boto3.Session, job: Job, machine: MachineParameters) ->
         if token is None:
             raise CommandError(
                 f"Model {job.model} wants a token: accept the licence at {model.page}, then store a token of that "
-                "account and name it, for example: aws ssm put-parameter --type SecureString --name "
-                "/sd-on-ec2/hugging-face --value file://token.txt, and --hub-token /sd-on-ec2/hugging-face."
+                "account and name it, for example: `aws ssm put-parameter --type SecureString --name "
+                "/sd-on-ec2/hugging-face --value file://token.txt`, and --hub-token /sd-on-ec2/hugging-face."
             )
         assert model.repository
-        _check_hub(model.repository, model.revision, model.files[0].path, token)
+        _check_hub(pin, model.repository, model.revision, model.files[0].path, token)
     for place in (job.model, lora_parts(job.lora)[0]):
         if place.startswith(HUB):
-            _check_hub(*hub_parts(place), token)
+            _check_hub(pin, *hub_parts(place), token)
         elif place.startswith(S3):
             _check_object(session, place)
+
+
+def check_weights(session: boto3.Session, plan: Plan) -> Check:
+    """Whether the model's weights may be fetched, and under which licence."""
+    model = find_model(plan.job.model)
+    found = f"{plan.job.model}: {model.licence}"
+    try:
+        check_model(session, plan.job, plan.machine)
+    except CommandError as error:
+        return Check("model", "problem", f"{found}; {error}", blocks=True)
+    return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
 
 
 def _token(session: boto3.Session, name: str) -> str:
@@ -69,7 +85,7 @@ def _token(session: boto3.Session, name: str) -> str:
         except ssm.exceptions.ParameterNotFound as error:
             raise CommandError(
                 f"HubToken is {name!r}, but Parameter Store has no such parameter in {session.region_name}. Store it: "
-                f"aws ssm put-parameter --type SecureString --name {name} --value file://token.txt"
+                f"`aws ssm put-parameter --type SecureString --name {name} --value file://token.txt`."
             ) from error
     if found["Type"] != "SecureString":
         raise CommandError(
@@ -78,9 +94,9 @@ def _token(session: boto3.Session, name: str) -> str:
     return found["Value"].strip()
 
 
-def _check_hub(repository: str, revision: str, path: str, token: str | None) -> None:
+def _check_hub(pin: Callable[..., object], repository: str, revision: str, path: str, token: str | None) -> None:
     try:
-        pin_hub_file(repository=repository, revision=revision, path=path, token=token, manner=SOON)
+        pin(repository=repository, revision=revision, path=path, token=token, manner=SOON)
     except UnreachableError as error:
         logger.info("%s", error)
     except StepError as error:

@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import botocore.exceptions
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.account.runs import Run
-from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RunKeys
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOT_IN_IT = (
-    "Not in it: boots that failed or found nothing to do, attempts that were cut off without a word, idle minutes, the "
-    "disk of a stopped instance, the bucket itself, and taxes. What AWS bills is in Cost Explorer, about a day later."
+    "Not included: boots that failed or had nothing to do, attempts that ended without a report, idle minutes, the "
+    "disk of a stopped instance, the bucket itself, and taxes. Cost Explorer shows what AWS bills, about a day later."
 )
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """A run and what it cost; `cost` is None where its report has no receipt."""
+    """A run and its cost, which is None where the run's report has no receipt."""
 
     run: Run
     cost: Cost | None
@@ -37,30 +36,25 @@ class RunCost:
 
 def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
     """The receipts of those runs. Raises `CommandError` when the bucket cannot be read."""
-    with aws_errors_in_words(f"read the reports in {bucket}"), ThreadPoolExecutor(8) as pool:
-        costs = list(pool.map(lambda run: _read(s3, bucket, run), runs))
-    return [RunCost(run, cost) for run, cost in zip(runs, costs, strict=True)]
+    with ThreadPoolExecutor(8) as pool:
+        reports = list(pool.map(lambda run: read(s3, bucket, RunKeys(run.run_id).report), runs))
+    return [RunCost(run, _receipt(report)) for run, report in zip(runs, reports, strict=True)]
 
 
-def _read(s3: S3Client, bucket: str, run: Run) -> Cost | None:
+def _receipt(report: bytes | None) -> Cost | None:
     try:
-        body = s3.get_object(Bucket=bucket, Key=RunKeys(run.run_id).report)["Body"].read()
-        return Cost.model_validate(json.loads(body)["cost"])
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
+        return Cost.model_validate(json.loads(report)["cost"]) if report else None
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 
 
 def total_usd(costs: list[RunCost]) -> float:
-    """What is known of all of them together, in US dollars."""
+    """The known costs together, in US dollars."""
     return round(sum(one.cost.usd for one in costs if one.cost), 6)
 
 
 def show_costs(costs: list[RunCost], console: Console) -> None:
-    """A line for each run, the sum, and what is not in it."""
+    """Prints a line for each run, the sum, and what the sum leaves out."""
     table = Table("Run", "Started (UTC)", "Attempts", "Images", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
     table.add_column("$", justify="right")
@@ -72,12 +66,12 @@ def show_costs(costs: list[RunCost], console: Console) -> None:
     console.print(table)
     receipts = [receipt for one in costs if one.cost for receipt in one.cost.attempts]
     if any(receipt.at_most for receipt in receipts):
-        console.print("Spot attempts whose price was never seen count at the on-demand price: at most.")
+        console.print("Spot attempts whose price is not known count at the on-demand price, which is an upper bound.")
     for source in sorted({receipt.source for receipt in receipts}):
         print_plain(f"Prices: {source}.", console)
     unknown = sum(one.cost is None for one in costs)
     if unknown:
-        console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or of a type without a price.")
+        console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or on a type without a price.")
     print_plain(NOT_IN_IT, console)
 
 
@@ -89,6 +83,6 @@ def _figures(cost: Cost | None) -> tuple[str, str, str, str]:
 
 
 def costs_as_json(costs: list[RunCost]) -> str:
-    """The same for tools."""
+    """The costs as JSON, for tools."""
     runs = [{"run_id": one.run.run_id, "cost": one.cost.model_dump(mode="json") if one.cost else None} for one in costs]
     return json.dumps({"schema": 1, "usd": total_usd(costs), "runs": runs, "not_in_it": NOT_IN_IT}, indent=2)

@@ -1,4 +1,4 @@
-"""What a job will take, in minutes and dollars, on each instance type. Every figure is an estimate but the price."""
+"""What a job will take on each instance type, in minutes and dollars. Everything but the price is an estimate."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from scripts.command_line.account.price_list import Prices
 from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
-from userdata.bill.cost import HOUR, MONTH
-from userdata.bill.prices import HourlyPrice, LifeCycle, Rates
+from userdata.bill.prices import HourlyPrice, Rates
+from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.catalogue import find_model
+from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 Preparation = Literal["install", "cache", "disk"]
 LIFE_CYCLES: tuple[LifeCycle, ...] = ("on-demand", "spot")
 
-# Seconds. None was measured on AWS: they are what the parts are known to weigh, at speeds that AWS's networks are
-# known to reach, rounded up. The instance's start includes its kernel, cloud-init and the bundle.
+# Seconds. None was measured on AWS: they follow from the known sizes of the parts and the known speeds of AWS's
+# networks, rounded up. The start of the instance includes its kernel, cloud-init and the bundle.
 START = 60.0
 INSTALL_ENVIRONMENT = 480.0  # conda and 3 GB of packages, unpacked and compiled to bytecode
 UNPACK_CACHED_ENVIRONMENT = 120.0  # from the bucket, in the same region
@@ -36,8 +37,8 @@ BOX_STEP_PIXEL = 1.8 / (25 * 128 * 128)
 class Estimate:
     """One instance type in one life cycle, for one job. Times are in minutes.
 
-    `generate` is None where the card or the model has no figure; then so are the two sums. `projected` says that it
-    does not rest on a measurement of that card.
+    `generate` is None where the card or the model has no figure; then the two sums are None too. `projected` says that
+    `generate` does not rest on a measurement of that card.
     """
 
     instance_type: InstanceType
@@ -65,8 +66,8 @@ def preparation_minutes(job: Job, preparation: Preparation) -> float:
 def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
     """Seconds for one image of the job on that type's card, or None where there is no figure.
 
-    Somebody's own model is taken to be of Stable Diffusion v1's size. The model in the box is taken to be no faster
-    than on two processor cores, since a card would wait for its small kernels to be launched. Noise has no figure.
+    A person's own model counts as large as Stable Diffusion v1. The model in the box counts as fast as on two processor
+    cores, because a card would wait for the launches of its small kernels. A model of noise has no figure.
     """
     model = find_model(job.model)
     if model.is_noise:
@@ -84,7 +85,7 @@ def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
 
 
 def boot_usd(plan: Plan, price: HourlyPrice, rates: Rates, preparation: Preparation = "install") -> float:
-    """What a run costs before its first image: the instance's start and preparation, in US dollars."""
+    """The cost of a run before its first image, for the start and the preparation of the instance, in US dollars."""
     return _running_usd(plan, price, rates, preparation_minutes(plan.job, preparation))
 
 
@@ -104,7 +105,7 @@ def estimates(
 
 
 def types_to_show(chosen: str, *, every: bool) -> list[str]:
-    """The smallest type of each card, since a run uses one card and none draws faster for more; with the chosen one."""
+    """The smallest type of each card, because a run uses one card, and the chosen type; with `every`, all types."""
     if every:
         return list(INSTANCE_TYPES)
     smallest: dict[str, str] = {}
@@ -130,26 +131,21 @@ def _estimate(
     seconds = image_seconds(plan.job, instance_type)
     generate = None if seconds is None else seconds * plan.images_total / 60
     whole = None if generate is None else prepare + generate + idle
+    speed = CARD_SPEEDS.get(instance_type.gpu.name)
     return Estimate(
         instance_type=instance_type,
         life_cycle=life_cycle,
         price=price,
         prepare=prepare,
         generate=generate,
-        projected=_is_projected(plan.job, instance_type),
+        projected=speed is None or speed.basis != "measured" or find_model(plan.job.model).bundled_sha256 is not None,
         idle=idle,
         usd=None if whole is None else _running_usd(plan, price, rates, whole),
         usd_per_1000_images=None if seconds is None else _running_usd(plan, price, rates, 1000 * seconds / 60),
     )
 
 
-def _is_projected(job: Job, instance_type: InstanceType) -> bool:
-    speed = CARD_SPEEDS.get(instance_type.gpu.name)
-    measured = speed is not None and speed.basis == "measured"
-    return not measured or find_model(job.model).bundled_sha256 is not None
-
-
 def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:
-    """The instance, its address and its disk for so many minutes."""
-    disk = plan.machine.volume_size * rates.disk_gb_month * HOUR / MONTH
+    """The instance, its address and its disk for that many minutes, in US dollars."""
+    disk = plan.machine.volume_size * rates.disk_gb_month / HOURS_PER_MONTH
     return minutes / 60 * (price.usd + rates.address_hour + disk)

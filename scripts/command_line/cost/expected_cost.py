@@ -1,4 +1,4 @@
-"""`sd cost`: what the job at hand will take on each type, cheapest image first, and what remains afterwards."""
+"""`sd cost`: what the job will cost on each type, cheapest image first, and what goes on costing afterwards."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from userdata.contract.layout import BOOTS, CACHE
 PREPARATIONS: dict[Preparation, str] = {
     "install": "a new instance, which builds its environment and downloads the weights",
     "cache": "a new instance, which takes environment and weights from the bucket's cache",
-    "disk": "the instance that is there, whose disk holds environment and weights",
+    "disk": "the instance that stands, whose disk holds environment and weights",
 }
 
 
 @dataclass(frozen=True)
 class ExpectedCost:
-    """The estimates for a job in a region, cheapest image first, and what remains.
+    """The estimates for a job in a region, cheapest image first, and what goes on costing.
 
     `chosen` is the plan's own type and life cycle; `idle` is in minutes.
     """
@@ -46,9 +46,9 @@ class ExpectedCost:
 
 
 def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, every: bool) -> ExpectedCost:
-    """What the plan will cost. `live` asks AWS for prices; `every` shows all supported types.
+    """What the plan will cost. `live` asks AWS for prices; `every` includes all supported types.
 
-    Raises `CommandError` when a deployment is there and its bucket cannot be read.
+    Raises `CommandError` when the bucket of the deployment cannot be read.
     """
     types = types_to_show(plan.machine.instance_type, every=every)
     prices = find_prices(session if live else None, region, types)
@@ -73,7 +73,7 @@ def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
     deployment = plan.deployment
     if deployment is None or "InstanceId" not in deployment.outputs:
         return "install"
-    gone = instance_state(session, deployment).name in ("terminated", "shutting-down")
+    gone = instance_state(session, deployment).is_gone
     s3 = session.client("s3", config=RETRIES)
     if not (gone or plan.replaces):
         booted = s3.list_objects_v2(Bucket=deployment.bucket, Prefix=f"{BOOTS}{deployment.instance_id}/", MaxKeys=1)
@@ -83,7 +83,7 @@ def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
 
 
 def show_expected(cost: ExpectedCost, console: Console) -> None:
-    """The table of types, what remains, and what the figures rest on. The plan's own type is marked."""
+    """Prints the table of types, what goes on costing, and what the figures rest on. The plan's own type is marked."""
     console.print(f"{cost.images} images in {cost.region}, on {PREPARATIONS[cost.preparation]}.", highlight=False)
     table = Table(box=None, pad_edge=False)
     for title in ("type", "card", "billed"):
@@ -120,11 +120,13 @@ def _notes(cost: ExpectedCost) -> list[str]:
     notes = [f"Prices: {'; '.join(sources)}; {cost.rates_source}."] if sources else []
     unknown = [one.instance_type.name for one in cost.estimates if one.price.at_most]
     if unknown:
-        notes.append(f"No spot price is known here for {', '.join(unknown)}; it is never above the on-demand price.")
-    notes.append(f"* is what this would deploy. {cost.idle:g} idle minutes after the last image are in the run.")
+        notes.append(
+            f"No spot price is known here for {', '.join(unknown)}; a spot price is never above the on-demand price."
+        )
+    notes.append(f"* marks what this would deploy. A run includes {cost.idle:g} idle minutes after the last image.")
     notes.append(
         "Minutes are estimates, never measured on AWS; ~ marks a card whose speed is projected (docs/cost.md). A run "
-        "uses one card, so larger sizes of the same card draw no faster: --all shows them."
+        "uses one card, so larger types with the same card draw no faster: --all shows them."
     )
     return notes
 
@@ -134,7 +136,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def expected_as_json(cost: ExpectedCost) -> str:
-    """The same for tools; times in minutes, money in US dollars."""
+    """The costs as JSON, for tools; times in minutes, money in US dollars."""
     rows: Sequence[dict[str, object]] = [
         {
             "instance_type": one.instance_type.name,

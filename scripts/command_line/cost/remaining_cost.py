@@ -5,34 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
+
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.bill.prices import Rates
+from userdata.bill.units import GB
 from userdata.contract.catalogue import find_model
 from userdata.contract.layout import CACHE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-GB = 1 << 30
-# An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs about half.
-PNG_BYTES_PER_PIXEL = 2.0
+# An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs take about half.
+PNG_BYTES_PER_PIXEL = 2
 # An estimate: the environment `ldm` packed, beside which the weights lie in the cache.
-CACHED_ENVIRONMENT_BYTES = 4e9
+CACHED_ENVIRONMENT_BYTES = 4_000_000_000
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What lies in the bucket, in bytes; `estimated` before there is one."""
+    """What lies in the bucket, in bytes; `estimated` before there is a bucket."""
 
-    results: float
-    cache: float
+    results: int
+    cache: int
     estimated: bool
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """One thing that remains: when, what, and US dollars a month."""
+    """One thing that goes on costing money: when, what, and US dollars a month."""
 
     when: str
     what: str
@@ -43,7 +45,7 @@ def expected_contents(plan: Plan) -> Contents:
     """What one run will leave in a new bucket."""
     job, model = plan.job, find_model(plan.job.model)
     pictures = plan.images_total * 2  # each once more in the grid
-    cached = 0.0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + model.bytes
+    cached = 0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + model.bytes
     return Contents(results=pictures * job.H * job.W * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True)
 
 
@@ -58,15 +60,21 @@ def bucket_contents(s3: S3Client, bucket: str) -> Contents:
 
 
 def remaining(plan: Plan, rates: Rates, contents: Contents) -> list[Remaining]:
-    """Everything that remains. A public address is given back when the instance stops, so it is not among it."""
+    """Everything that goes on costing money. The public address does not, because a stopped instance has none."""
     disk = plan.machine.volume_size
     about = "about " if contents.estimated else ""
-    results, cache = contents.results / GB, contents.cache / GB
+    bucket_byte = rates.bucket_gb_month / GB
     lines = [
         Remaining("while stopped", f"the disk, {disk} GB", disk * rates.disk_gb_month),
         Remaining("while stopped", "the alarm (the first ten of an account are free)", rates.alarm_month),
-        Remaining("until deleted", f"results in the bucket, {about}{results:.3f} GB", results * rates.bucket_gb_month),
-        Remaining("for 30 days", f"cache in the bucket, {about}{cache:.1f} GB", cache * rates.bucket_gb_month),
+        Remaining(
+            "until deleted",
+            f"results in the bucket, {about}{decimal(contents.results)}",
+            contents.results * bucket_byte,
+        ),
+        Remaining(
+            "for 30 days", f"cache in the bucket, {about}{decimal(contents.cache)}", contents.cache * bucket_byte
+        ),
     ]
     # A spot instance is never stopped: its disk goes with it.
     return [line for line in lines if not (plan.settings.spot and line.what.startswith("the disk"))]

@@ -1,8 +1,9 @@
-"""When AWS has no instance to give: what that means, and where to try next."""
+"""What a deploy says when AWS has no instance to give: why, and which command to try next."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.zones import alternatives, zones_offering
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from scripts.command_line.terminal.repeat_command import deploy_command
+from scripts.command_line.terminal.parameter_options import as_option
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -24,8 +25,8 @@ MEANINGS = {
     r"InsufficientInstanceCapacity|sufficient [a-z0-9.-]+ capacity|UnfulfillableCapacity|no Spot capacity available": (
         "AWS has no such instance to give in this zone at the moment"
     ),
-    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances does not suffice",
-    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs does not suffice",
+    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances is too small",
+    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs is too small",
     r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
     r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
 }
@@ -38,38 +39,31 @@ BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def explain_capacity(
-    session: boto3.Session, *, stack: str, since: datetime, plan: Plan, given: Mapping[str, str]
-) -> str | None:
-    """Why the stack's instance could not be had, with the next command to try; None for another failure.
+def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: datetime) -> str | None:
+    """Why AWS had no instance for the stack, with the next command to try; None for another failure.
 
-    `since` is when the deploy of `plan` began, and `given` the parameters that it was given. Raises `CommandError`
-    when AWS does not say.
+    `since` is when the deploy of `plan` began. Raises `CommandError` when AWS does not say.
     """
     reason = next(filter(_meaning, _reasons(session, stack, since)), None)
     meaning = _meaning(reason) if reason else None
     if not reason or not meaning:
         return None
-    said = f"The instance could not be had: {meaning}. AWS says: {reason}"
+    said = f"AWS did not give the instance: {meaning}. AWS says: {reason}"
     if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
         request = (
             f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
         )
         return f"{said}\nAsk for more: {request}; see `sd doctor`."
-    return "\n".join([said, *_what_next(session, plan, given, plan.settings.az or _zone_in(reason))])
+    zone = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
+    return "\n".join([said, *_what_next(session, plan, plan.settings.az or (zone[1] if zone else None))])
 
 
 def _meaning(reason: str) -> str | None:
     return next((meaning for pattern, meaning in MEANINGS.items() if re.search(pattern, reason)), None)
 
 
-def _zone_in(reason: str) -> str | None:
-    found = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
-    return found[1] if found else None
-
-
 def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
-    """Why resources failed in the stack's latest operation, the latest first; none where it is an earlier deploy's."""
+    """Why resources failed in the stack's latest operation, the latest first; none if an earlier deploy began it."""
     client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
     reasons: list[str] = []
     with aws_errors_in_words(f"read the events of the stack {stack}"):
@@ -85,8 +79,8 @@ def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
     return []
 
 
-def _what_next(session: boto3.Session, plan: Plan, given: Mapping[str, str], zone: str | None) -> list[str]:
-    instance_type, settings = plan.machine.instance_type, plan.settings.given()
+def _what_next(session: boto3.Session, plan: Plan, zone: str | None) -> list[str]:
+    instance_type, given, settings = plan.machine.instance_type, plan.changes, plan.settings.given()
     lines = []
     try:
         offering = zones_offering(session, instance_type)
@@ -98,10 +92,23 @@ def _what_next(session: boto3.Session, plan: Plan, given: Mapping[str, str], zon
     except CommandError as error:
         return [str(error)]
     if offering:
-        lines.append(f"Try the next zone: {deploy_command(given, {**settings, 'az': offering[0]})}")
+        lines.append(f"Try the next zone: {_deploy_command(given, {**settings, 'az': offering[0]})}")
     if other:
-        lines.append(f"Or the next type: {deploy_command({**given, 'InstanceType': other[0]}, settings)}")
+        lines.append(f"Or the next type: {_deploy_command({**given, 'InstanceType': other[0]}, settings)}")
     if plan.settings.spot:
         on_demand = {name: value for name, value in settings.items() if name != "max_price"} | {"spot": "false"}
-        lines.append(f"Or on demand, at the full price: {deploy_command(given, on_demand)}")
+        lines.append(f"Or on demand, at the full price: {_deploy_command(given, on_demand)}")
     return lines
+
+
+def _deploy_command(given: Mapping[str, str], context: Mapping[str, str]) -> str:
+    """`sd deploy` with these parameters, by their CloudFormation names, and settings; quoted for a shell.
+
+    The command repeats everything that was given, because a stack whose creation failed keeps nothing.
+    """
+    options = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
+    options += [as_option(name, value) for name, value in given.items() if name != "Prompt"]
+    prompt = given.get("Prompt", "")
+    # After "--" because else a prompt that begins with a dash would be taken for an option.
+    words = [*options, "--", prompt] if prompt.startswith("-") else [prompt, *options] if prompt else options
+    return shlex.join(["sd", "deploy", *words])

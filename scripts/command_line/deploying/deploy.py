@@ -1,8 +1,9 @@
-"""`sd deploy`: the checks, the deploy, and what has to follow it."""
+"""`sd deploy`: read what was typed, look at what stands, plan, and only then act."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,34 +11,23 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import (
-    RETRIES,
-    Deployment,
-    deployed_settings,
-    find_standing,
-    need_deployment,
-)
-from scripts.command_line.account.instance import deployed_job, deployed_run_id, needs_new_instance, start_for_job
-from scripts.command_line.account.plan import Plan, check_settings, make_plan, parse_context
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing, need_deployment
+from scripts.command_line.account.instance import deployed_job, deployed_run_id, instance_to_replace, start_for_job
+from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zones
 from scripts.command_line.before.doctor import refuse_what_blocks
-from scripts.command_line.before.model_checks import check_model
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import check_initial_image, check_prompt_file, find_input, upload_input
+from scripts.command_line.deploying.inputs import check_inputs, find_inputs, upload_inputs
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.parameter_options import check_parameters
 from userdata.contract.catalogue import find_model
-from userdata.contract.image_size import EDGES, rounded_in_words, takes_size_of_image
-from userdata.contract.run_name import run_name
-from userdata.job.job import Job
+from userdata.contract.image_size import rounded_in_words
 
 POLL_SECONDS = 1.0
-# The parameters that name files here, until these are uploaded.
-NO_INPUTS = {"InitImage": "", "PromptFile": ""}
+Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
 
 
 def deploy(
@@ -48,70 +38,52 @@ def deploy(
     context: Sequence[str],
     fetch_to: Path | None,
     console: Console,
+    cdk: Cdk = cdk_deploy,
 ) -> None:
-    """Deploys what was given over what is deployed; with `fetch_to`, waits for the images and downloads them there.
+    """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
-    Raises `CommandError`; until the last check has passed, nothing has been created or changed.
+    Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded.
     """
-    check_settings(parse_context(context))
-    check_parameters({**given, **NO_INPUTS})
+    # Read what was typed.
+    settings = parse_context(context)
+
+    # Look at what stands.
     deployment = find_standing(session, stack)
-    settings = {**deployed_settings(deployment), **parse_context(context)}
-    before = deployment.parameters if deployment else {}
-    wanted = {**before, **given}
-    job, machine = check_parameters({**wanted, **NO_INPUTS})
-    check_model(session, job, machine)
-    given = {**given, **_prepare_inputs(session, deployment, given, wanted, job)}
-    check_parameters({**before, **given})
-    for sentence in rounded_in_words({name: wanted.get(name, "") for name in ("Model", *EDGES)}):
+    inputs = find_inputs(session, deployment, given)
+
+    # Plan.
+    plan = make_plan(deployment, {**given, **{name: found.key for name, found in inputs.items()}}, settings)
+    check_inputs(inputs, plan)
+    for sentence in rounded_in_words(plan.parameters):
         console.print(sentence, highlight=False)
-    run_id = run_name({**job.model_dump(by_alias=True), **before, **given})
-    if deployment and needs_new_instance(session, deployment, run_id, given):
-        console.print(f"The instance {deployment.instance_id} is gone: a new one takes its place.", highlight=False)
-        given = {**given, "Replaces": deployment.instance_id}
-    plan = make_plan(deployment, given, settings)
+    gone = instance_to_replace(session, plan)
+    if gone:
+        console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
+        plan = plan.replacing(gone)
     refuse_what_blocks(session, plan)
-    if "az" not in settings:
-        settings.setdefault("zones", _keep_zones(deployment) or choose_zones(session, machine.instance_type))
-    _deploy_or_explain(session, stack, plan, given, settings)
+    if not (plan.settings.az or "zones" in plan.context):
+        # Other zones than those that stand would replace the network and the instance.
+        standing = deployment.outputs.get("Zones") if deployment else None
+        zones = standing or choose_zones(session, plan.machine.instance_type)
+        plan = dataclasses.replace(plan, context={**plan.context, "zones": zones})
+
+    # Do.
+    if deployment:
+        upload_inputs(session, deployment.bucket, inputs)
+    _deploy_or_explain(session, stack, plan, cdk)
     _follow(session, need_deployment(session, stack), fetch_to, console)
 
 
-def _deploy_or_explain(
-    session: boto3.Session, stack: str, plan: Plan, given: Mapping[str, str], settings: Mapping[str, str]
-) -> None:
+def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk) -> None:
     began = datetime.now(UTC)
     try:
-        cdk_deploy(session, given, settings)
+        cdk(session, plan.changes, plan.context)
     except CommandError as error:
         try:
-            explanation = explain_capacity(
-                session,
-                stack=stack,
-                since=began,
-                plan=plan,
-                given=given,
-            )
+            explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
         raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
-
-
-def _prepare_inputs(
-    session: boto3.Session, deployment: Deployment | None, given: Mapping[str, str], wanted: Mapping[str, str], job: Job
-) -> dict[str, str]:
-    """Checks the files that were given, then uploads them; returns their keys by the parameters' names."""
-    found = {name: find_input(session, deployment, name, given[name]) for name in NO_INPUTS if given.get(name)}
-    if "InitImage" in found:
-        check_initial_image(found["InitImage"], own_size=takes_size_of_image(wanted))
-    if "PromptFile" in found:
-        check_prompt_file(found["PromptFile"], job)
-    return {name: upload_input(session, deployment, one) for name, one in found.items() if deployment}
-
-
-def _keep_zones(deployment: Deployment | None) -> str | None:
-    """The zones of the stack that is there: other ones would replace its network and its instance."""
-    return deployment.outputs.get("Zones") if deployment else None
 
 
 def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | None, console: Console) -> None:

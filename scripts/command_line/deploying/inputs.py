@@ -1,20 +1,23 @@
-"""What a job reads beside its parameters, an initial image or a prompt file: found, checked, and uploaded."""
+"""The inputs of a job, an initial image or a prompt file: finds, checks and uploads them."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.objects import read
+from scripts.command_line.account.plan import Plan
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.image_size import takes_size_of_image
 from userdata.contract.layout import INPUTS
-from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.job.initial_image import read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
@@ -23,22 +26,30 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LONGEST_STEM = 80
+# The parameters that name an input, each with an example of a key.
+EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file of this machine, or an object of the results bucket. `key` is None for a file."""
+    """A file of this machine, or an object of the results bucket: what a person typed, and its content.
+
+    `key` is the object's; a file has the key that it will be uploaded to, and `is_file` is set.
+    """
 
     given: str
     content: bytes
-    key: str | None
+    key: str
+    is_file: bool
 
 
-def find_input(session: boto3.Session, deployment: Deployment | None, parameter: str, given: str) -> Input:
-    """What `given` names, for the CloudFormation parameter `parameter`: a file here, else an object in the bucket.
+def find_inputs(session: boto3.Session, deployment: Deployment | None, given: Mapping[str, str]) -> dict[str, Input]:
+    """The inputs that `given` names, by the parameters that name them. Raises `CommandError` for a missing one."""
+    return {name: _find(session, deployment, name, given[name]) for name in EXAMPLES if given.get(name)}
 
-    Raises `CommandError` when it is neither, or there is no results bucket yet.
-    """
+
+def _find(session: boto3.Session, deployment: Deployment | None, parameter: str, given: str) -> Input:
+    """A file of this machine goes before an object of the same name."""
     file = Path(given)
     if deployment is None:
         there = "no results bucket yet to hold it" if file.is_file() else "no such file here, and no results bucket yet"
@@ -47,22 +58,35 @@ def find_input(session: boto3.Session, deployment: Deployment | None, parameter:
             "once without it; then give it again."
         )
     if file.is_file():
-        return Input(given, file.read_bytes(), None)
-    s3: S3Client = session.client("s3", config=RETRIES)
-    with aws_errors_in_words(f"look for {given} in {deployment.bucket}"):
-        try:
-            return Input(given, s3.get_object(Bucket=deployment.bucket, Key=given)["Body"].read(), given)
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-                raise
-            raise CommandError(
-                f"{parameter} is {given!r}, but must be a file here or the key of an object in {deployment.bucket}, "
-                f"for example {INPUTS}{'horse.png' if parameter == 'InitImage' else 'prompts.txt'}."
-            ) from error
+        content = file.read_bytes()
+        return Input(given, content, _key_for(file, content), is_file=True)
+    found = read(session.client("s3", config=RETRIES), deployment.bucket, given)
+    if found is None:
+        raise CommandError(
+            f"{parameter} is {given!r}, but must be a file here or the key of an object in {deployment.bucket}, "
+            f"for example {EXAMPLES[parameter]}."
+        )
+    return Input(given, found, given, is_file=False)
 
 
-def check_initial_image(found: Input, *, own_size: bool) -> InitialImage:
-    """The initial image; `own_size` says that the images are to be as large. Raises `CommandError`."""
+def _key_for(file: Path, content: bytes) -> str:
+    """The key has a part of the content's SHA-256, so that another file of the same name is another run.
+
+    A run that was made from this file can then be made again.
+    """
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-.")[:LONGEST_STEM] or "input"
+    return f"{INPUTS}{stem}-{hashlib.sha256(content).hexdigest()[:8]}{file.suffix}"
+
+
+def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> None:
+    """Raises `CommandError` for an initial image that cannot be read or is too large, and for a broken prompt file."""
+    if "InitImage" in inputs:
+        _check_initial_image(inputs["InitImage"], own_size=takes_size_of_image(plan.parameters))
+    if "PromptFile" in inputs:
+        _count_prompts(inputs["PromptFile"].given, inputs["PromptFile"].content, plan.job)
+
+
+def _check_initial_image(found: Input, *, own_size: bool) -> None:
     try:
         image = read_image(found.content)
     except ValueError as error:
@@ -75,40 +99,30 @@ def check_initial_image(found: Input, *, own_size: bool) -> InitialImage:
             size_from(image.image, found.given)
         except RunError as error:
             raise CommandError(str(error)) from error
-    return image
-
-
-def check_prompt_file(found: Input, job: Job) -> int:
-    """How many prompts the prompt file has for `job`. Raises `CommandError` that names each line that is wrong."""
-    try:
-        return len(read_prompt_file(found.content, job))
-    except PromptFileError as error:
-        raise CommandError(f"The prompt file {found.given} cannot be used. {error}", exit_status=2) from error
 
 
 def count_prompts(session: boto3.Session, deployment: Deployment | None, given: str, job: Job) -> int:
-    """How many prompts the prompt file `given` has for `job`; unlike a deploy's, it may lie here before any bucket.
+    """How many prompts the prompt file `given` has for `job`; without a deployment, the file must lie here.
 
     Raises `CommandError` when there is no such file, or when it cannot be used.
     """
     file = Path(given)
-    if file.is_file():
-        return check_prompt_file(Input(given, file.read_bytes(), None), job)
-    return check_prompt_file(find_input(session, deployment, "PromptFile", given), job)
+    content = file.read_bytes() if file.is_file() else _find(session, deployment, "PromptFile", given).content
+    return _count_prompts(given, content, job)
 
 
-def upload_input(session: boto3.Session, deployment: Deployment, found: Input) -> str:
-    """The key of `found` in the results bucket, where a file of this machine is uploaded to. Raises `CommandError`.
+def _count_prompts(given: str, content: bytes, job: Job) -> int:
+    """Raises `CommandError` that names each line that is wrong."""
+    try:
+        return len(read_prompt_file(content, job))
+    except PromptFileError as error:
+        raise CommandError(f"The prompt file {given} cannot be used. {error}", exit_status=2) from error
 
-    The key has a part of the content's SHA-256: another file of the same name is another run, and a run that was made
-    from this one can be made again.
-    """
-    if found.key is not None:
-        return found.key
-    file = Path(found.given)
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-.")[:LONGEST_STEM] or "input"
-    key = f"{INPUTS}{stem}-{hashlib.sha256(found.content).hexdigest()[:8]}{file.suffix}"
+
+def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input]) -> None:
+    """Uploads the inputs that are files of this machine. Raises `CommandError`."""
     s3: S3Client = session.client("s3", config=RETRIES)
-    with aws_errors_in_words(f"upload {found.given} to {deployment.bucket}"):
-        s3.put_object(Bucket=deployment.bucket, Key=key, Body=found.content)
-    return key
+    for found in inputs.values():
+        if found.is_file:
+            with aws_errors_in_words(f"upload {found.given} to {bucket}"):
+                s3.put_object(Bucket=bucket, Key=found.key, Body=found.content)

@@ -1,4 +1,4 @@
-"""`sd hold`: keeps an idle instance up for a while, by a word in the bucket that its worker reads."""
+"""`sd hold`: keeps an idle instance up for a while, by an object in the bucket that the worker reads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import instance_state
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.contract.hold import Hold
 from userdata.contract.layout import hold_key
@@ -36,25 +36,25 @@ def parse_length(text: str) -> timedelta:
 
 
 def hold_instance(session: boto3.Session, deployment: Deployment, text: str | None, *, now: datetime) -> str:
-    """Sets the hold to end `text` from `now`, takes it away for `off`, tells of it for None. A sentence comes back.
+    """Sets a hold that ends `text` after `now`, ends the hold for `off`, or only looks for None; returns a sentence.
 
-    Raises `CommandError` for a hold beyond MaxHours, which ends the instance all the same, and for one on an instance
-    that does not run.
+    Raises `CommandError` for a hold beyond MaxHours, which ends the instance anyway, and for an instance that does not
+    run.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     key = hold_key(deployment.instance_id)
     if text is None:
-        return _tell(_read(s3, deployment.bucket, key), deployment.instance_id, now)
+        return _tell(_hold_in(read(s3, deployment.bucket, key)), deployment.instance_id, now)
     if text == OFF:
-        with aws_errors_in_words(f"take away {key} in {deployment.bucket}"):
+        with aws_errors_in_words(f"delete {key} in {deployment.bucket}"):
             s3.delete_object(Bucket=deployment.bucket, Key=key)
-        return f"{deployment.instance_id} is not held: it ends when it has been idle for IdleMinutes."
+        return f"{deployment.instance_id} is not held: the instance ends once it has been idle for IdleMinutes."
     length = parse_length(text)
     hours = float(deployment.parameters["MaxHours"])
     if length > timedelta(hours=hours):
         raise CommandError(
             f"The hold is {text!r}, but must not be longer than MaxHours, which is {hours:g} here and ends the "
-            "instance, held or not. Hold it for less, or deploy with a larger --max-hours.",
+            "instance, held or not. Hold for less, or deploy with a larger --max-hours.",
             exit_status=2,
         )
     state = instance_state(session, deployment).name
@@ -66,16 +66,11 @@ def hold_instance(session: boto3.Session, deployment: Deployment, text: str | No
     return _tell(hold, deployment.instance_id, now)
 
 
-def _read(s3: S3Client, bucket: str, key: str) -> Hold | None:
-    with aws_errors_in_words(f"read {key} in {bucket}"):
-        try:
-            return Hold.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        except ValueError:
-            return None
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+def _hold_in(content: bytes | None) -> Hold | None:
+    try:
+        return Hold.from_json(content) if content else None
+    except ValueError:
+        return None
 
 
 def _tell(hold: Hold | None, instance_id: str, now: datetime) -> str:
@@ -83,5 +78,5 @@ def _tell(hold: Hold | None, instance_id: str, now: datetime) -> str:
         return f"{instance_id} is not held."
     return (
         f"{instance_id} is held until {hold.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, MaxHours permitting; "
-        "it costs money until then. `sd hold off` takes the hold away."
+        "the instance costs money until then. `sd hold off` ends the hold."
     )

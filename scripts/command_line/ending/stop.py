@@ -1,4 +1,4 @@
-"""`sd stop`: ends the running costs of the instance."""
+"""`sd stop`: stops the instance, and with it the costs of running."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.instance import InstanceState, instance_state
+from scripts.command_line.account.instance import instance_state
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-# EC2 takes a few minutes to cut off a guest that does not go by itself.
+# EC2 takes a few minutes to cut off a guest that does not shut down by itself.
 WAIT = {"Delay": 5, "MaxAttempts": 120}
 
 
 def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: bool) -> str:
-    """Stops the instance, or terminates it, waits until that is done, and says what was done in a sentence.
+    """Stops or terminates the instance, waits for the end, and returns a sentence about it.
 
-    Does nothing when nothing runs. Raises `CommandError` for a spot instance that shall be stopped, which EC2 cannot,
-    and when EC2 refuses or the wait takes too long.
+    Does nothing when nothing runs. Raises `CommandError` for a stop of a spot instance, which EC2 cannot do, when EC2
+    refuses, and when the wait takes too long.
     """
     instance_id = deployment.instance_id
     state = instance_state(session, deployment)
@@ -31,7 +31,7 @@ def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: 
     if state.is_spot and not terminate:
         raise CommandError(
             f"{instance_id} is a spot instance, which cannot be stopped, only terminated with its disk: "
-            "`sd stop --terminate`. What is in the bucket stays; `sd deploy` makes a new one that goes on."
+            "`sd stop --terminate`. The bucket keeps the images; `sd deploy` makes a new instance that goes on."
         )
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"end the instance {instance_id}"):
@@ -44,16 +44,12 @@ def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: 
                 ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig=WAIT)  # type: ignore[arg-type]
         except botocore.exceptions.WaiterError as error:
             raise CommandError(
-                f"{instance_id} was asked to end, but after ten minutes it has not: look at `sd status`, and try again."
+                f"{instance_id} was told to end, but has not ended in ten minutes. Look at `sd status`, and try again."
             ) from error
-    return _done(instance_id, state, terminate=terminate)
-
-
-def _done(instance_id: str, before: InstanceState, *, terminate: bool) -> str:
     if terminate:
-        return f"Terminated {instance_id} with its disk; what is in the bucket stays. `sd deploy` makes a new one."
-    was = "It was on its way already. " if before.name == "stopping" else ""
+        return f"Terminated {instance_id} with its disk; the bucket keeps the images. `sd deploy` makes a new instance."
+    was = "It was stopping already. " if state.name == "stopping" else ""
     return (
-        f"Stopped {instance_id}. {was}Its disk goes on costing: `sd teardown` deletes it; "
-        "`sd start` goes on with a run that is not done."
+        f"Stopped {instance_id}. {was}Its disk goes on costing money: `sd teardown` deletes the disk, and `sd start` "
+        "goes on with a run that is not done."
     )

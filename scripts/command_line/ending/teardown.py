@@ -1,6 +1,8 @@
-"""`sd teardown`: destroys the stack, then looks whether anything is left that costs money."""
+"""`sd teardown`: destroys the stack, then looks for anything left that costs money."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import boto3
 import typer
@@ -13,13 +15,21 @@ from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
 
 
-def teardown(session: boto3.Session, *, stack: str, yes: bool, audit_only: bool, console: Console) -> None:
+def teardown(
+    session: boto3.Session,
+    *,
+    stack: str,
+    yes: bool,
+    audit_only: bool,
+    console: Console,
+    destroy: Callable[[boto3.Session, str], None] = cdk_destroy,
+) -> None:
     """Destroys the stack after a yes, unless `audit_only`, and prints what is left.
 
-    No results are deleted here: the bucket stays if the stack says so. Raises `CommandError` when the destroy fails,
-    after the audit all the same, and while anything is left that costs money, the images aside.
+    The stack decides whether the bucket stays. Raises `CommandError`, after the audit, when the destroy fails and while
+    anything other than the images is left that costs money.
     """
-    failure = None if audit_only else _destroy(session, stack, yes=yes)
+    failure = None if audit_only else _destroy(session, stack, destroy, yes=yes)
     left = find_leftovers(session)
     show_leftovers(left, console)
     if failure:
@@ -42,8 +52,10 @@ def _still_costs(costly: list[Leftover], region: str) -> str:
     )
 
 
-def _destroy(session: boto3.Session, stack: str, *, yes: bool) -> CommandError | None:
-    """Destroys the stack, if there is one. What went wrong comes back, since the audit matters all the more then."""
+def _destroy(
+    session: boto3.Session, stack: str, destroy: Callable[[boto3.Session, str], None], *, yes: bool
+) -> CommandError | None:
+    """Destroys the stack, if there is one. Returns a failure, because the audit matters even more then."""
     deployment = find_deployment(session, stack)
     if deployment is None:
         typer.echo(f"There is no stack {stack} in {session.region_name}.")
@@ -55,7 +67,7 @@ def _destroy(session: boto3.Session, stack: str, *, yes: bool) -> CommandError |
             abort=True,
         )
     try:
-        cdk_destroy(session, stack)
+        destroy(session, stack)
     except CommandError as error:
         return error
     return None

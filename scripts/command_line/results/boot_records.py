@@ -1,4 +1,4 @@
-"""What an instance's boots have told, below `boots/<instance-id>/`: a boot can fail before its run has a status."""
+"""The records of an instance's boots, below `boots/<instance-id>/`: a boot can fail before its run has a status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.contract.layout import BOOTS
 from userdata.contract.status import Failure
@@ -19,9 +20,9 @@ FAILURE = TypeAdapter(Failure)
 
 
 def find_boot_failure(s3: S3Client, bucket: str, instance_id: str, since: datetime) -> Failure | None:
-    """Why the instance's boot failed, if one since that time did. Raises `CommandError` when the bucket cannot be read.
+    """Why a boot of the instance failed after `since`; None if none did. Raises `CommandError` for other errors.
 
-    A record is written at the end of a boot, so it is its writing that must be later.
+    A record is written at the end of a boot, so the record's own time must be later.
     """
     with aws_errors_in_words(f"read the boots of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")
@@ -31,10 +32,9 @@ def find_boot_failure(s3: S3Client, bucket: str, instance_id: str, since: dateti
             for entry in page.get("Contents", [])
             if entry["LastModified"] >= since and entry["Key"].endswith(".json")
         ]
-        records = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in sorted(keys)]
-    for record in reversed(records):
+    for key in sorted(keys, reverse=True):
         try:
-            return FAILURE.validate_python(json.loads(record)["error"])
+            return FAILURE.validate_python(json.loads(read(s3, bucket, key) or b"{}")["error"])
         except (KeyError, TypeError, ValueError, ValidationError):
             continue
     return None

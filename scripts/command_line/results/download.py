@@ -1,4 +1,4 @@
-"""Downloads runs from the bucket: only what is not here yet, and each file whole or not at all."""
+"""Downloads runs from the bucket: only files that are not here yet, and each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One object, and where it goes; `size` in bytes."""
+    """One object, and the path of its copy here; `size` in bytes."""
 
     key: str
     size: int
@@ -30,7 +30,7 @@ class RemoteFile:
     path: Path
 
     def is_here(self) -> bool:
-        """Whether the file is here with this very content; S3's ETag of an object put in one part is its MD5."""
+        """Whether the file is here with the same content; S3's ETag of an object put in one part is its MD5."""
         if not self.path.is_file() or self.path.stat().st_size != self.size:
             return False
         if "-" in self.etag:
@@ -55,14 +55,14 @@ def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> list[Remot
 def _local_path(key: str, folder: Path) -> Path:
     relative = PurePosixPath(key.removeprefix(RUNS))
     if relative.is_absolute() or ".." in relative.parts:
-        raise CommandError(f"The key {key} leads out of {folder}; it is not downloaded. Remove it from the bucket.")
+        raise CommandError(f"The key {key} leads out of {folder}, so it is not downloaded. Remove it from the bucket.")
     return folder / relative
 
 
 def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], console: Console) -> int:
-    """Downloads those files that are not here, with a progress bar on `console`; the number of them comes back.
+    """Downloads the files that are not here, with a progress bar on `console`, and returns their number.
 
-    Raises `CommandError` for the first that fails; what arrived stays, so the next call goes on from there.
+    Raises `CommandError` for the first failure; the files that arrived stay, so that the next call goes on from there.
     """
     missing = [file for file in files if not file.is_here()]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -86,7 +86,9 @@ def _fetch(s3: S3Client, bucket: str, file: RemoteFile) -> None:
         s3.download_file(bucket, file.key, str(partial))
         partial.replace(file.path)
     except OSError as error:
-        raise CommandError(f"Could not write {file.path}: {error.strerror}. Name another: --to FOLDER") from error
+        raise CommandError(
+            f"Could not write {file.path}: {error.strerror}. Name another folder: --to FOLDER"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -1,4 +1,4 @@
-"""`sd results`: which runs there are, and their images on this machine."""
+"""`sd results`: shows the runs, and downloads their images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.runs import Run
-from scripts.command_line.results.download import RemoteFile, download, files_of
+from scripts.command_line.results.download import download, files_of
 from scripts.command_line.terminal.plain_text import cell, print_plain
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_runs(runs: list[Run], console: Console) -> None:
-    """Prints a table of runs; one that has failed, or ended at MaxSpend, says why below it."""
+    """Prints a table of runs, and below the table why runs have failed or ended at MaxSpend."""
     table = Table("Run", "Started (UTC)", "State", "Images", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
     for run in runs:
@@ -38,17 +38,13 @@ def show_runs(runs: list[Run], console: Console) -> None:
 
 
 def fetch_runs(s3: S3Client, bucket: str, runs: list[Run], folder: Path, console: Console) -> None:
-    """Downloads the runs below `folder` and ends with the line `N images -> FOLDER`.
+    """Downloads the runs below `folder`, and ends with the line `N images -> FOLDER`.
 
-    For one run, FOLDER is the one that holds just its N images. Raises `CommandError` as `download` does.
+    For one run, FOLDER is the folder with just its images. Raises `CommandError` as `download` does.
     """
     files = [file for run in runs for file in files_of(s3, bucket, run.run_id, folder)]
     download(s3, bucket, files, console)
-    images = [file for file in files if _is_image(file)]
-    folders = {file.path.parent for file in images}
+    images = [file.path for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
+    folders = {image.parent for image in images}
     where = folders.pop() if len(folders) == 1 else folder
     typer.echo(f"{len(images)} {'image' if len(images) == 1 else 'images'} -> {where}")
-
-
-def _is_image(file: RemoteFile) -> bool:
-    return file.path.parent.name == "samples" and file.path.suffix == ".png"

@@ -6,15 +6,14 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
-from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.account.objects import read
+from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest, next_seed
@@ -23,16 +22,13 @@ from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 LARGEST_BATCH = 16
 
 
 def read_record(file: Path) -> ImageRecord:
-    """The record of an image, from the PNG or, where that has none any more, from the JSON beside it.
+    """The record of an image, from the PNG or, where the PNG has lost it, from the JSON beside it.
 
-    Raises `CommandError` when there is neither.
+    Raises `CommandError` when neither has a record.
     """
     try:
         content = file.read_bytes()
@@ -56,12 +52,15 @@ def read_record(file: Path) -> ImageRecord:
 def find_initial_image(
     record: ImageRecord, given: Path | None, bucket: str | None, session: Callable[[], boto3.Session]
 ) -> InitialImage | None:
-    """The initial image of `record`: the file given, or the object of the bucket. Raises `CommandError`."""
+    """The initial image of `record`: the file `given`, or the object in the bucket. Raises `CommandError`."""
     key = str(record.job.get("init_img", ""))
     if not key or not (given or bucket):
         return None
     try:
-        return read_image(given.read_bytes() if given else _fetch(session(), str(bucket), key))
+        content = given.read_bytes() if given else read(session().client("s3", config=RETRIES), str(bucket), key)
+        if content is None:
+            raise CommandError(f"{bucket} no longer has {key}. Give that file: --init-img FILE.")
+        return read_image(content)
     except (OSError, ValueError) as error:
         raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
 
@@ -76,7 +75,7 @@ def replay_here(
     to: Path,
     console: Console,
 ) -> bool:
-    """Draws the image of `file` again, saves it as `to`, and says whether the pixels are the same.
+    """Draws the image of `file` again, saves it as `to`, and returns whether the pixels are the same.
 
     Raises `CommandError`.
     """
@@ -102,22 +101,25 @@ def replay_here(
 
 
 def _check_target(to: Path, file: Path) -> None:
-    """Raises `CommandError` when the image could not be written, or would take the place of the one it is made from."""
+    """Raises `CommandError` when the image could not be written, or would overwrite the image that it repeats."""
     try:
         if to.exists() and to.samefile(file):
-            raise CommandError(f"{to} is the image itself, which would be overwritten. Give another file: --to FILE.")
+            raise CommandError(f"{to} is the image itself, which must stay. Give another file: --to FILE.")
         to.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{to} cannot be written: {error}. Give another file: --to FILE.") from error
     if to.is_dir() or not os.access(to.parent, os.W_OK):
-        raise CommandError(f"{to} cannot be written: it is a folder, or in one that is not yours. Give --to FILE.")
+        raise CommandError(
+            f"{to} cannot be written: it is a folder, or in a folder that is not yours. Give another file: --to FILE."
+        )
 
 
 def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
-    """The parameters of a deploy that makes the image again, and which image of that run it is.
+    """The parameters of a deploy that makes the image again, and the number of the image in that run.
 
-    The whole batch is asked for where its images differ in their seeds only, since a GPU's rounding depends on it;
-    else this image alone. Raises `CommandError` for a record that no run has written, or an earlier version has.
+    The deploy asks for the whole batch where its images differ in their seeds only, because a GPU's rounding depends on
+    the batch; else for this image alone. Raises `CommandError` for a record that no run has written, or an earlier
+    version has.
     """
     try:
         job = check_record(record)
@@ -162,14 +164,3 @@ def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
             return image.size, image.convert("RGB").tobytes()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CommandError(f"{file} cannot be read as an image: {error}. Download it again: `sd results`.") from error
-
-
-def _fetch(session: boto3.Session, bucket: str, key: str) -> bytes:
-    s3: S3Client = session.client("s3", config=RETRIES)
-    with aws_errors_in_words(f"fetch {key} from {bucket}"):
-        try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-                raise
-            raise CommandError(f"{bucket} has no {key} any more. Give that file: --init-img FILE.") from error

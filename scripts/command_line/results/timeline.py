@@ -1,9 +1,8 @@
-"""Where the time of a boot and of its run goes: phases, read from the bucket, drawn as bars."""
+"""Where the time of a boot and of its run went: phases, read from the bucket, drawn as bars."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell
 from userdata.contract.layout import BOOTS, RunKeys
@@ -26,7 +26,7 @@ BAR = 40  # characters for the whole time
 class Phase(BaseModel):
     """One phase, as the records in the bucket have it: its beginning in UTC, its length in seconds.
 
-    `source` is `cache` where something of it came from the cache.
+    `source` is `cache` where the phase took something from the cache.
     """
 
     phase: str
@@ -36,7 +36,7 @@ class Phase(BaseModel):
 
     @property
     def title(self) -> str:
-        """The phase's name, with where it came from."""
+        """The phase's name, with its source."""
         return f"{self.phase} (from the {self.source})" if self.source else self.phase
 
 
@@ -76,15 +76,13 @@ class Timeline:
 def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) -> list[Timeline]:
     """Every boot of the instance, the oldest first; the last attempt at the run belongs to the boot before it.
 
-    Records that cannot be read are passed over. Raises `CommandError` when the bucket cannot be read.
+    Records that cannot be read are left out. Raises `CommandError` when the bucket cannot be read.
     """
     with aws_errors_in_words(f"read the records of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        boots = [_read(s3, bucket, key, _BootRecord) for key in keys if key.endswith(".json")]
-        report_key = RunKeys(run_id).report
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=report_key).get("Contents", [])
-        report = _read(s3, bucket, report_key, _Record) if found else None
+    boots = [_record(read(s3, bucket, key), _BootRecord) for key in keys if key.endswith(".json")]
+    report = _record(read(s3, bucket, RunKeys(run_id).report), _Record)
     ordered = sorted((boot for boot in boots if boot), key=lambda boot: boot.started_at)
     return [
         Timeline(boot.started_at, tuple(_phases(boot, following, report)))
@@ -93,7 +91,7 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
 
 
 def show_timelines(timelines: list[Timeline], console: Console) -> None:
-    """A table for each boot. Raises `CommandError` when there is none."""
+    """Prints a table for each boot. Raises `CommandError` when there is no boot."""
     if not timelines:
         raise CommandError("No boot of this instance has been recorded yet. Try again in a minute.")
     for timeline in timelines:
@@ -106,11 +104,10 @@ def show_timelines(timelines: list[Timeline], console: Console) -> None:
         console.print(table)
 
 
-def _read(s3: S3Client, bucket: str, key: str, kind: type[Record]) -> Record | None:
-    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+def _record(content: bytes | None, kind: type[Record]) -> Record | None:
     try:
-        return kind.model_validate(json.loads(body))
-    except (ValueError, ValidationError):
+        return kind.model_validate_json(content) if content else None
+    except ValidationError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""Watches one run until it is done, and shows how far it is."""
+"""Watches one run until the run is done, and shows how far it is."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 DOING = {
     "boot": "The instance boots",
     "driver": "The GPU driver is checked",
-    "environment": "The environment is made ready",
+    "environment": "The environment is prepared",
     "weights": "The model weights are fetched",
+    "worker": "The worker starts",
     "model": "The model is loaded",
     "generating": "Images are generated",
     "uploading": "The last images are uploaded",
@@ -39,13 +40,20 @@ OUT_OF_REACH_SECONDS = 300
 
 
 def watch_run(
-    session: boto3.Session, deployment: Deployment, run_id: str, console: Console, *, every_seconds: float, hours: float
+    session: boto3.Session,
+    deployment: Deployment,
+    run_id: str,
+    console: Console,
+    *,
+    every_seconds: float,
+    hours: float,
+    out_of_reach_seconds: float = OUT_OF_REACH_SECONDS,
 ) -> Status:
     """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
-    Raises `CommandError` when the run fails, when the instance is no longer running, or after `hours`. A failure that
-    was told before the instance was last started is an earlier attempt's. The run does not need the watcher: a network
-    that is away for less than `OUT_OF_REACH_SECONDS` ends nothing.
+    Raises `CommandError` when the run fails, when the instance no longer runs, or after `hours`. A failure from before
+    the latest start of the instance belongs to an earlier attempt. The run goes on without the watcher, so a network
+    that is away for less than `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -63,7 +71,7 @@ def watch_run(
             try:
                 state, status = _look(session, s3, deployment, run_id)
             except CommandError as error:
-                if not passes(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
+                if not passes(error.__cause__) or time.monotonic() - reached_at > out_of_reach_seconds:
                     raise
                 progress.update(task, description=OUT_OF_REACH)
                 time.sleep(every_seconds)
@@ -83,9 +91,12 @@ def watch_run(
 def _look(
     session: boto3.Session, s3: S3Client, deployment: Deployment, run_id: str
 ) -> tuple[InstanceState, Status | None]:
-    # The state is read before the status: an instance stops only after its last status is written.
+    # The state is read before the status, because an instance stops only after its last status is written.
     state = instance_state(session, deployment)
-    status = _current(read_status(s3, deployment.bucket, run_id), state)
+    status = read_status(s3, deployment.bucket, run_id)
+    if status and status.phase in ENDED_EARLY and state.launched_at:
+        # An end from before the latest start of the instance belongs to an earlier attempt.
+        status = status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
     _raise_failure(s3, deployment, run_id, status, state)
     return state, status
 
@@ -93,16 +104,9 @@ def _look(
 def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
     ended = f"The instance {instance_id} is {state.name}, but run {run_id} is not done. "
     if not state.is_gone:
-        return ended + "Start it again: `sd start`; it goes on where it was."
-    again = "`sd deploy` makes a new one that goes on where it was"
-    return ended + again + ("; on demand, with -c spot=false, nobody takes it back." if state.is_spot else ".")
-
-
-def _current(status: Status | None, state: InstanceState) -> Status | None:
-    """The status, unless it tells of an end that came before the instance was last started."""
-    if status is None or status.phase not in ENDED_EARLY or state.launched_at is None:
-        return status
-    return status if datetime.fromisoformat(status.updated_at) >= state.launched_at else None
+        return ended + "Start it again: `sd start`; the run goes on where it was."
+    again = "`sd deploy` makes a new one that goes on where the run was"
+    return ended + again + ("; on demand, with -c spot=false, AWS does not take it back." if state.is_spot else ".")
 
 
 def _raise_failure(

@@ -9,7 +9,7 @@ import botocore.exceptions
 
 
 class CommandError(Exception):
-    """What failed, why, and what to do next. `exit_status` is 1, or 2 where the command was misused."""
+    """What failed, why, and what to do next. `exit_status` is 1, or 2 for misuse of the command."""
 
     def __init__(self, message: str, *, exit_status: int = 1) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class CommandError(Exception):
 
 @contextmanager
 def aws_errors_in_words(doing: str) -> Iterator[None]:
-    """Turns what AWS answers into a sentence. `doing` completes "Could not ...". Raises `CommandError`."""
+    """Turns an error of AWS into a sentence, in which `doing` completes "Could not ...". Raises `CommandError`."""
     try:
         yield
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:

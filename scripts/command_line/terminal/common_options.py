@@ -1,4 +1,4 @@
-"""Options that every command shares: which stack, in which region, with whose credentials."""
+"""Options that all commands share: which stack, in which region, with whose credentials."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import botocore.exceptions
 import typer
 
 from scripts.command_line.terminal.command_error import CommandError
+from stacks.facts.settings import Settings
 
-Stack = Annotated[str, typer.Option(help="The CloudFormation stack.")]
-Region = Annotated[str | None, typer.Option(help="The AWS region; default: as `aws configure` says.")]
-Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
+Stack = Annotated[str, typer.Option(metavar="NAME", help="The CloudFormation stack.")]
+Region = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS region; default: as in `aws configure`.")]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS profile.")]
 Context = Annotated[
-    list[str], typer.Option("--context", "-c", metavar="NAME=VALUE", help="A setting, as for `cdk deploy`.")
+    list[str],
+    typer.Option(
+        "--context",
+        "-c",
+        metavar="NAME=VALUE",
+        help=f"A setting, as for `cdk deploy`. The settings are {', '.join(Settings.model_fields)}.",
+    ),
 ]
 STACK = "SdOnEc2"
 

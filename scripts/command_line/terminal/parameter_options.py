@@ -1,4 +1,4 @@
-"""The prompt parameters as options, made from their schemas, and checked before anything is touched."""
+"""The parameters as options of a command, made from their schemas, and the check of their values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.machine_parameters import MachineParameters
@@ -18,21 +19,25 @@ from userdata.job.parameter import is_flag, is_models_own, rule_of
 from userdata.job.refusal import explain
 
 Schema = TypeVar("Schema", bound=BaseModel)
+FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fields}
+# The parameters that take no value on the command line.
+FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
 
 
 def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each parameter; it receives those that were given, as `parameters`.
+    """Gives a command an option for each parameter. The command receives those that were typed, as `parameters`.
 
     Each option has the CloudFormation parameter's name and the original scripts' spelling: `--steps`, `--ddim_steps`.
     The prompt is an argument. `parameters` maps CloudFormation names to text.
     """
-    options = [_option(model, name) for model in (Job, MachineParameters) for name in model.model_fields]
-    names = {option.name: _alias(option.name) for option in options}
+    options = [_option(name, field) for name, field in FIELDS.items()]
     own = inspect.signature(command, eval_str=True)
 
     def wrapper(**values: Any) -> None:
-        given = {alias: values.pop(name) for name, alias in names.items()}
-        command(parameters={alias: _text(value) for alias, value in given.items() if value is not None}, **values)
+        typed = {str(field.alias): values.pop(name) for name, field in FIELDS.items()}
+        given = {alias: value for alias, value in typed.items() if value is not None}
+        switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
+        command(parameters={**given, **switched}, **values)
 
     wrapper.__doc__ = command.__doc__
     wrapper.__name__ = command.__name__
@@ -42,47 +47,34 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _option(model: type[BaseModel], field_name: str) -> inspect.Parameter:
-    field = model.model_fields[field_name]
-    shown = field.default != "" and not is_models_own(field)
-    default = f" Default: {field.default}." if shown else ""
+def _option(field_name: str, field: FieldInfo) -> inspect.Parameter:
+    alias = str(field.alias)
+    default = "" if field.default == "" or is_models_own(field) else f" Default: {field.default}."
     text = f"{field.description} Must be {rule_of(field)}.{default}"
-    info = (
-        typer.Argument(help=text, show_default=False)
-        if field_name == "prompt"
-        else typer.Option(*_switch_spellings(field_name), help=field.description, show_default=False)
-        if is_flag(field)
-        else typer.Option(*_spellings(field_name), help=text, metavar=_alias(field_name), show_default=False)
-    )
-    kind: Any = bool if is_flag(field) else str
+    first, *others = dict.fromkeys([f"--{_kebab(alias)}", f"--{field_name.replace('_', '-')}", f"--{field_name}"])
+    kind: Any = str
+    if field_name == "prompt":
+        info = typer.Argument(help=text, metavar="PROMPT", show_default=False)
+    elif is_flag(field):
+        kind = bool
+        info = typer.Option(f"{first}/--no-{first[2:]}", *others, help=field.description, show_default=False)
+    else:
+        info = typer.Option(first, *others, help=text, metavar=alias, show_default=False)
     return inspect.Parameter(
         field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
     )
 
 
-def _text(value: str | bool) -> str:
-    """What was given, as CloudFormation takes it: a switch has no value on the command line."""
-    if isinstance(value, bool):
-        return Switch.on if value else Switch.off
-    return value
+def as_option(name: str, value: str) -> str:
+    """The CloudFormation parameter `name` with `value`, as one word of a command: `--max-hours=2`, `--no-skip-grid`."""
+    if name in FLAGS:
+        return f"--{_kebab(name)}" if value == Switch.on else f"--no-{_kebab(name)}"
+    # With "=" because a value may begin with a dash.
+    return f"--{_kebab(name)}={value}"
 
 
-def _alias(field_name: str) -> str:
-    for model in (Job, MachineParameters):
-        if field_name in model.model_fields:
-            return str(model.model_fields[field_name].alias)
-    raise KeyError(field_name)
-
-
-def _spellings(field_name: str) -> list[str]:
-    kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", _alias(field_name)).lower()
-    return list(dict.fromkeys([f"--{kebab}", f"--{field_name.replace('_', '-')}", f"--{field_name}"]))
-
-
-def _switch_spellings(field_name: str) -> list[str]:
-    """`--skip-grid/--no-skip-grid` and `--skip_grid`."""
-    first, *others = _spellings(field_name)
-    return [f"{first}/--no-{first[2:]}", *others]
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
 def check_parameters(parameters: Mapping[str, str]) -> tuple[Job, MachineParameters]:

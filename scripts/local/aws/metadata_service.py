@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -44,7 +44,7 @@ class InstanceView:
     """What the service tells of an instance at one moment. Names are the service's own, with underscores.
 
     `role` is the name of the instance profile's role, None without a profile; `credentials` makes keys for it.
-    `spot_action` is None, or the document of `spot/instance-action`.
+    `life_cycle` is `on-demand` or `spot`; `spot_action` is None, or the document of `spot/instance-action`.
     """
 
     instance_id: str
@@ -55,6 +55,7 @@ class InstanceView:
     local_ipv4: str
     hostname: str
     mac: str
+    life_cycle: str = "on-demand"
     user_data: bytes | None = None
     role: str | None = None
     instance_profile_arn: str = ""
@@ -62,7 +63,6 @@ class InstanceView:
     credentials: Callable[[], Credentials] | None = None
     spot_action: dict[str, str] | None = None
     public_ipv4: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 class MetadataService:
@@ -179,7 +179,7 @@ def _tree(view: InstanceView) -> dict[str, Any]:
         "hostname": view.hostname,
         "instance-action": "none",
         "instance-id": view.instance_id,
-        "instance-life-cycle": "spot" if view.spot_action else "on-demand",
+        "instance-life-cycle": view.life_cycle,
         "instance-type": view.instance_type,
         "local-hostname": view.hostname,
         "local-ipv4": view.local_ipv4,

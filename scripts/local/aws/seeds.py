@@ -8,10 +8,7 @@ from moto.ec2.models import ec2_backends
 from moto.ssm.models import Parameter, ssm_backends
 
 from scripts.local.aws.account import Account
-
-DEEP_LEARNING_AMI = (
-    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"  # public path
-)
+from stacks.facts.machine_image import DEEP_LEARNING_AMI
 
 
 def seed(account: Account) -> None:

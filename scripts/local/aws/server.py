@@ -10,6 +10,8 @@ from moto import settings
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
+from scripts.local.aws.price_list import PriceList
+
 TALKATIVE = ("werkzeug", "moto", "scripts.local")
 
 
@@ -35,6 +37,8 @@ class Server:
         settings.EC2_ENABLE_INSTANCE_TYPE_VALIDATION = True
         moto_api_backend.reset()
         self._server.start()
+        serving: Any = self._server._server
+        serving.app = PriceList(serving.app)
 
     @property
     def endpoint(self) -> str:

@@ -16,24 +16,20 @@ from typing import Any
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-QUOTAS = {
-    "L-DB2E81BA": ("Running On-Demand G and VT instances", 8.0),
-    "L-3819A6DF": ("All G and VT Spot Instance Requests", 8.0),
-    "L-417A185B": ("Running On-Demand P instances", 0.0),
-    "L-7212CCBC": ("All P4, P3 and P2 Spot Instance Requests", 0.0),
-    "L-C4BD4855": ("All P5 Spot Instance Requests", 0.0),
-}
+from stacks.facts.vcpu_quotas import QUOTAS
+
+LIMITS = {kind.code: (kind.name, 8.0 if kind.counts("g5.xlarge", spot=kind.spot) else 0.0) for kind in QUOTAS}
 Action = Callable[[ServiceQuotasResponse], str]
 
 
 @contextlib.contextmanager
 def ec2_quotas(values: dict[str, float] | None = None) -> Iterator[None]:
     """Answers for EC2's quotas while the context lasts; `values` are vCPUs by code, in place of the small account's."""
-    limits = {code: (name, (values or {}).get(code, value)) for code, (name, value) in QUOTAS.items()}
-    asked: dict[str, list[dict[str, Any]]] = {code: [] for code in QUOTAS}
+    limits = {code: (name, (values or {}).get(code, value)) for code, (name, value) in LIMITS.items()}
+    asked: dict[str, list[dict[str, Any]]] = {code: [] for code in LIMITS}
     actions = {
         "get_service_quota": _get(limits),
-        "get_aws_default_service_quota": _get({code: (name, 0.0) for code, (name, _) in QUOTAS.items()}),
+        "get_aws_default_service_quota": _get({code: (name, 0.0) for code, (name, _) in LIMITS.items()}),
         "request_service_quota_increase": _request(limits, asked),
         "list_requested_service_quota_change_history_by_quota": _list(asked),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.cloudformation.parsing import Export, Output
+from moto.cloudformation.parsing import Output
 
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.intrinsic_functions import Resolver
@@ -41,7 +41,6 @@ class Convergence:
     stack_name: str
     stack_id: str
     state: StackState
-    exports: Mapping[str, str]
     report: Report
     _replaced: dict[str, Resource] = field(default_factory=dict)
 
@@ -92,7 +91,7 @@ class Convergence:
             "AWS::URLSuffix": "amazonaws.com",
             **parameter_values(self.account, target.template.get("Parameters", {}), target.parameters),
         }
-        return Resolver(target.template, values, self.state.resources.__getitem__, self.exports)
+        return Resolver(target.template, values, self.state.resources.__getitem__)
 
     def _bring(self, name: str, target: Target, resolver: Resolver) -> None:
         declared = target.template["Resources"][name]
@@ -175,8 +174,6 @@ class Convergence:
                 continue
             value = str(resolver.resolve(declared["Value"]))
             result.outputs.append(Output(name, value, declared.get("Description")))
-            if "Export" in declared:
-                result.exports.append(Export(self.stack_id, resolver.resolve(declared["Export"]["Name"]), value))
         return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,21 +15,14 @@ ZONES = ("a", "b", "c", "d")
 class Resolver:
     """Replaces references and functions.
 
-    `values` are parameters and pseudo parameters by name, `resource` gives the resource of a logical id (or raises
-    `KeyError`), with `physical_resource_id` and `get_cfn_attribute`. `exports` are other stacks' exported values.
+    `values` are parameters and pseudo parameters by name; `resource` gives the resource of a logical id (or raises
+    `KeyError`), with `physical_resource_id` and `get_cfn_attribute`.
     """
 
-    def __init__(
-        self,
-        template: Mapping[str, Any],
-        values: Mapping[str, Any],
-        resource: Callable[[str], Any],
-        exports: Mapping[str, str],
-    ) -> None:
+    def __init__(self, template: Mapping[str, Any], values: Mapping[str, Any], resource: Callable[[str], Any]) -> None:
         self._template = template
         self._values = values
         self._resource = resource
-        self._exports = exports
         self._conditions: dict[str, bool] = {}
 
     def condition(self, name: str) -> bool:
@@ -51,13 +43,12 @@ class Resolver:
                 return self._reference(argument)
             if name == "Condition" and isinstance(argument, str) and argument in self._template.get("Conditions", {}):
                 return self.condition(argument)
-            if name in ("Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or"):
+            if name in CONDITIONS:
                 return self._holds(value)
+            if name in FUNCTIONS:
+                return FUNCTIONS[name](self, argument)
             if name.startswith("Fn::"):
-                function = getattr(self, "_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name[4:]).lower(), None)
-                if function is None:
-                    raise ValueError(f"Template error: {name} is not emulated in the local cloud")
-                return function(argument)
+                raise ValueError(f"Template error: {name} is not emulated in the local cloud")
         resolved = {key: self.resolve(below) for key, below in value.items()}
         return {key: below for key, below in resolved.items() if below is not NO_VALUE}
 
@@ -107,35 +98,12 @@ class Resolver:
         return base64.b64encode(_text(self.resolve(argument)).encode()).decode()
 
     def _find_in_map(self, argument: list[Any]) -> Any:
-        name, first, second = [self.resolve(part) for part in argument[:3]]
-        try:
-            return self._template["Mappings"][name][first][second]
-        except KeyError:
-            if len(argument) > 3:
-                return self.resolve(argument[3]["DefaultValue"])
-            raise
-
-    def _import_value(self, argument: Any) -> str:
-        name = self.resolve(argument)
-        if name not in self._exports:
-            raise ValueError(f"No export named {name} found.")
-        return self._exports[name]
+        name, first, second = map(self.resolve, argument)
+        return self._template["Mappings"][name][first][second]
 
     def _get_azs(self, argument: Any) -> list[str]:
         region = self.resolve(argument) or self._values["AWS::Region"]
         return [f"{region}{zone}" for zone in ZONES]
-
-    def _cidr(self, argument: list[Any]) -> list[str]:
-        block, count, host_bits = [self.resolve(part) for part in (*argument, "8")[:3]]
-        network = ipaddress.ip_network(block)
-        subnets = network.subnets(new_prefix=network.max_prefixlen - int(host_bits))
-        return [str(subnet) for _, subnet in zip(range(int(count)), subnets, strict=False)]
-
-    def _to_json_string(self, argument: Any) -> str:
-        return json.dumps(self.resolve(argument))
-
-    def _length(self, argument: Any) -> int:
-        return len(self.resolve(argument))
 
     def _holds(self, condition: Any) -> bool:
         if isinstance(condition, bool):
@@ -146,11 +114,24 @@ class Resolver:
         if name == "Fn::Equals":
             first, second = map(self.resolve, argument)
             return bool(_text(first) == _text(second))
-        if name == "Fn::Not":
-            return not self._holds(argument[0])
-        if name in ("Fn::And", "Fn::Or"):
-            return (all if name == "Fn::And" else any)(map(self._holds, argument))
-        raise ValueError(f"Template error: {name} is not a function for conditions")
+        if name not in CONDITIONS:
+            raise ValueError(f"Template error: {name} is not a function for conditions")
+        found = map(self._holds, argument)
+        return not next(found) if name == "Fn::Not" else (all if name == "Fn::And" else any)(found)
+
+
+CONDITIONS = ("Fn::And", "Fn::Equals", "Fn::Not", "Fn::Or")
+FUNCTIONS: dict[str, Callable[[Resolver, Any], Any]] = {
+    "Fn::Base64": Resolver._base64,
+    "Fn::FindInMap": Resolver._find_in_map,
+    "Fn::GetAZs": Resolver._get_azs,
+    "Fn::GetAtt": Resolver._get_att,
+    "Fn::If": Resolver._if,
+    "Fn::Join": Resolver._join,
+    "Fn::Select": Resolver._select,
+    "Fn::Split": Resolver._split,
+    "Fn::Sub": Resolver._sub,
+}
 
 
 def _text(value: Any) -> str:

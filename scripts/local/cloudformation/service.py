@@ -1,31 +1,31 @@
-"""The operations on stacks that the local cloud does in moto's place."""
+"""The operations on stacks that the local cloud does in moto's place.
+
+moto calls most functions here as methods of its own objects: the first argument is moto's, `account` is bound.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator
+from functools import partialmethod
 from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError, ValidationError
-from moto.cloudformation.models import Change, ChangeSet, Event, Stack
+from moto.cloudformation.models import Change, ChangeSet, Stack
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.replaced import replaced
-from scripts.local.cloudformation.convergence import Convergence, Target, parameter_values
+from scripts.local.cloudformation.convergence import Target, parameter_values
+from scripts.local.cloudformation.operations import start_bringing, start_deleting, target_of
 from scripts.local.cloudformation.parameter_constraints import ParameterError, check_parameters
 from scripts.local.cloudformation.rules import check_rules
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
 from scripts.local.cloudformation.template import bucket_and_key, dependency_order, parse_template
 
 log = logging.getLogger(__name__)
-
-# A request waits this long for its operation, so that a person who polls every few seconds waits less; one that
-# takes longer goes on in the background, as with the real service.
-PATIENCE = 20.0
 
 
 class ChangeSetNotFoundError(CloudFormationError):  # type: ignore[misc]  # moto has no types
@@ -37,258 +37,140 @@ class ChangeSetNotFoundError(CloudFormationError):  # type: ignore[misc]  # moto
         super().__init__(f"ChangeSet [{name}] does not exist")
 
 
-class CloudFormation:
-    """Creates, updates and deletes the stacks of one account."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-
-    @contextlib.contextmanager
-    def attached(self) -> Iterator[None]:
-        """Takes the place of moto's operations while the context lasts."""
-        with replaced(
-            {
-                (Stack, "parse_template"): staticmethod(parse_template),
-                (Stack, "_create_resource_map"): lambda stack: StackState(),
-                (Stack, "_create_output_map"): lambda stack: StackOutputs(),
-                (Stack, "create_resources"): self._create_resources,
-                (ChangeSet, "_parse_template"): _parse_change_set,
-                (ChangeSet, "diff"): _changes_of,
-                (CloudFormationResponse, "_get_stack_from_s3_url"): self._fetch_template,
-                (CloudFormationResponse, "create_stack"): self._create_stack,
-                (CloudFormationResponse, "update_stack"): self._update_stack,
-                (CloudFormationResponse, "delete_stack"): self._delete_stack,
-                (CloudFormationResponse, "create_change_set"): self._create_change_set,
-                (CloudFormationResponse, "execute_change_set"): self._execute_change_set,
-                (CloudFormationResponse, "describe_change_set"): lambda response: ActionResult(_change_set(response)),
-                (CloudFormationResponse, "delete_change_set"): _delete_change_set,
-            }
-        ):
-            yield
-
-    # moto calls what follows as methods of its own objects, so each is made from a closure over this one.
-
-    @property
-    def _fetch_template(self) -> Any:
-        def fetch_template(response: Any, url: str) -> str:
-            log.info("template URL %s", url)
-            bucket, key = bucket_and_key(url)
-            body: bytes = self._account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            return body.decode()
-
-        return fetch_template
-
-    @property
-    def _create_stack(self) -> Any:
-        def create_stack(response: Any) -> Any:
-            text = _template_text(response)
-            target = self._target(response, text, StackState())
-            stack = response.cloudformation_backend.create_stack(
-                name=response._get_param("StackName"),
-                template=text,
-                parameters=target.parameters,
-                tags=target.tags,
-                notification_arns=response._get_param("NotificationARNs", []),
-                role_arn=response._get_param("RoleARN"),
-                enable_termination_protection=response._get_param("EnableTerminationProtection"),
-            )
-            return ActionResult({"StackId": stack.stack_id})
-
-        return create_stack
-
-    @property
-    def _create_resources(self) -> Any:
-        def create_resources(stack: Any) -> None:
-            target = Target(stack.template_dict, stack.parameters, dict(stack.tags))
-            self._operate(stack, "CREATE", stack.template, target)
-
-        return create_resources
-
-    @property
-    def _update_stack(self) -> Any:
-        def update_stack(response: Any) -> Any:
-            stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
-            _refuse_while_busy(stack)
-            text = _template_text(response, stack)
-            target = self._target(response, text, stack.resource_map)
-            if target == _target_of(stack.resource_map):
-                raise ValidationError(message="No updates are to be performed.")
-            self._operate(stack, "UPDATE", text, target)
-            return ActionResult({"StackId": stack.stack_id})
-
-        return update_stack
-
-    @property
-    def _create_change_set(self) -> Any:
-        def create_change_set(response: Any) -> Any:
-            backend = response.cloudformation_backend
-            name, kind = response._get_param("StackName"), response._get_param("ChangeSetType", "UPDATE")
-            existing = next((stack for stack in backend.stacks.values() if name in (stack.name, stack.stack_id)), None)
-            if kind == "UPDATE" and existing is None:
-                raise ValidationError(name)
-            if kind == "CREATE" and existing is not None:
-                if existing.status != "REVIEW_IN_PROGRESS":
-                    raise ValidationError(message=f"Stack [{name}] already exists and cannot be created again.")
-                del backend.stacks[existing.stack_id]
-            if existing is not None:
-                _refuse_while_busy(existing)
-            text = _template_text(response, existing)
-            target = self._target(response, text, existing.resource_map if existing else StackState())
-            change_set_id, stack_id = backend.create_change_set(
-                stack_name=existing.name if existing else name,
-                change_set_name=response._get_param("ChangeSetName"),
-                template=text,
-                parameters=target.parameters,
-                description=response._get_param("Description"),
-                notification_arns=response._get_param("NotificationARNs", []),
-                tags=target.tags,
-                role_arn=response._get_param("RoleARN"),
-                change_set_type=kind,
-            )
-            return ActionResult({"Id": change_set_id, "StackId": stack_id})
-
-        return create_change_set
-
-    @property
-    def _execute_change_set(self) -> Any:
-        def execute_change_set(response: Any) -> Any:
-            backend = response.cloudformation_backend
-            change_set = _change_set(response)
-            if change_set.execution_status != "AVAILABLE":
-                raise ValidationError(
-                    message=f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status of "
-                    f"[{change_set.status}]"
-                )
-            stack = backend.stacks[change_set.stack_id]
-            _refuse_while_busy(stack)
-            change_set.execution_status = "EXECUTE_COMPLETE"
-            target = Target(change_set.template_dict, change_set.parameters, dict(change_set.tags or {}))
-            roll_back = not response._get_bool_param("DisableRollback", False)
-            self._operate(stack, change_set.change_set_type, change_set.template, target, roll_back=roll_back)
-            return EmptyResult()
-
-        return execute_change_set
-
-    @property
-    def _delete_stack(self) -> Any:
-        def delete_stack(response: Any) -> Any:
-            backend = response.cloudformation_backend
-            name = response._get_param("StackName")
-            stack = next((stack for stack in backend.stacks.values() if name in (stack.name, stack.stack_id)), None)
-            if stack is None:
-                return EmptyResult()
-            if stack.enable_termination_protection:
-                raise ValidationError(
-                    message=f"Stack [{stack.name}] cannot be deleted while TerminationProtection is on"
-                )
-            _in_background(self._delete, stack, backend)
-            return EmptyResult()
-
-        return delete_stack
-
-    def _target(self, response: Any, text: str, state: StackState) -> Target:
-        """What the request asks for, checked. Raises moto's `ValidationError` with the service's words."""
-        template = parse_template(text)
-        declared = template.get("Parameters", {})
-        try:
-            given = _given_parameters(response._get_param("Parameters", []), state.parameters)
-            parameters = check_parameters(declared, given)
-            check_rules(template, parameter_values(self._account, declared, parameters))
-            dependency_order(template["Resources"])
-        except (ParameterError, ValueError) as error:
-            raise ValidationError(message=str(error)) from error
-        tags = {tag["Key"]: tag["Value"] for tag in response._get_param("Tags", [])}
-        return Target(template, parameters, tags)
-
-    def _operate(self, stack: Any, kind: str, text: str, target: Target, *, roll_back: bool = True) -> None:
-        stack.status = f"{kind}_IN_PROGRESS"
-        stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
-        _in_background(self._converge, stack, kind, text, target, roll_back)
-
-    def _converge(self, stack: Any, kind: str, text: str, target: Target, roll_back: bool) -> None:
-        before = _target_of(stack.resource_map)
-        work = self._work_on(stack)
-        try:
-            stack.output_map = work.run(target)
-        except Exception:  # noqa: BLE001  # whatever went wrong, the stack is rolled back; its event says what
-            self._fail(stack, kind, work, before, roll_back)
-            return
-        stack.template, stack.template_dict, stack.parameters = text, target.template, target.parameters
-        stack.description = target.template.get("Description")
-        stack.tags = target.tags
-        self._publish_exports(stack)
-        _finish(stack, f"{kind}_COMPLETE")
-
-    def _fail(self, stack: Any, kind: str, work: Convergence, before: Target, roll_back: bool) -> None:
-        if not roll_back:
-            _finish(stack, f"{kind}_FAILED")
-            return
-        prefix = "ROLLBACK" if kind == "CREATE" else "UPDATE_ROLLBACK"
-        stack.status = f"{prefix}_IN_PROGRESS"
-        stack._add_stack_event(stack.status, resource_status_reason="See the events before this one.")
-        try:
-            if kind == "CREATE":
-                work.delete_all(kept=("Retain",))
-            else:
-                stack.output_map = work.undo(before)
-        except Exception:
-            log.info("The rollback of %s failed.", stack.name, exc_info=True)
-            _finish(stack, f"{prefix}_FAILED")
-            return
-        _finish(stack, f"{prefix}_COMPLETE")
-
-    def _delete(self, stack: Any, backend: Any) -> None:
-        stack.status = "DELETE_IN_PROGRESS"
-        stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
-        try:
-            self._work_on(stack).delete_all()
-        except Exception:
-            log.info("The deletion of %s failed.", stack.name, exc_info=True)
-            _finish(stack, "DELETE_FAILED")
-            return
-        for export in stack.exports:
-            backend.exports.pop(export.name, None)
-        # moto keeps them, and the next stack of this name would meet them: the CDK CLI gives all the same name.
-        for change_set in [one for one in backend.change_sets.values() if one.stack_id == stack.stack_id]:
-            del backend.change_sets[change_set.change_set_id]
-        _finish(stack, "DELETE_COMPLETE")
-        backend.stacks.pop(stack.stack_id)
-        backend.deleted_stacks[stack.stack_id] = stack
-
-    def _work_on(self, stack: Any) -> Convergence:
-        def report(logical_id: str, physical_id: str, kind: str, status: str, reason: str | None) -> None:
-            stack.events.append(Event(stack.stack_id, stack.name, logical_id, physical_id, kind, status, reason, None))
-
-        backend = self._backend()
-        exports = {name: export.value for name, export in backend.exports.items()}
-        return Convergence(self._account, stack.name, stack.stack_id, stack.resource_map, exports, report)
-
-    def _publish_exports(self, stack: Any) -> None:
-        backend = self._backend()
-        for name in [name for name, export in backend.exports.items() if export.exporting_stack_id == stack.stack_id]:
-            del backend.exports[name]
-        backend.exports.update({export.name: export for export in stack.exports})
-
-    def _backend(self) -> Any:
-        from moto.cloudformation.models import cloudformation_backends
-
-        return cloudformation_backends[self._account.id][self._account.region]
+@contextlib.contextmanager
+def stacks_of(account: Account) -> Iterator[None]:
+    """Creates, updates and deletes the stacks of one account, in place of moto, while the context lasts."""
+    with replaced(
+        {
+            (Stack, "parse_template"): staticmethod(parse_template),
+            (Stack, "_create_resource_map"): lambda stack: StackState(),
+            (Stack, "_create_output_map"): lambda stack: StackOutputs(),
+            (Stack, "create_resources"): partialmethod(_create_resources, account),
+            (ChangeSet, "_parse_template"): _parse_change_set,
+            (ChangeSet, "diff"): _changes_of,
+            (CloudFormationResponse, "_get_stack_from_s3_url"): partialmethod(_fetch_template, account),
+            (CloudFormationResponse, "create_stack"): partialmethod(_create_stack, account),
+            (CloudFormationResponse, "update_stack"): partialmethod(_update_stack, account),
+            (CloudFormationResponse, "delete_stack"): partialmethod(_delete_stack, account),
+            (CloudFormationResponse, "create_change_set"): partialmethod(_create_change_set, account),
+            (CloudFormationResponse, "execute_change_set"): partialmethod(_execute_change_set, account),
+            (CloudFormationResponse, "describe_change_set"): lambda response: ActionResult(_change_set(response)),
+            (CloudFormationResponse, "delete_change_set"): _delete_change_set,
+        }
+    ):
+        yield
 
 
-def _in_background(work: Any, *arguments: Any) -> None:
-    thread = threading.Thread(target=work, args=arguments, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
+def _fetch_template(response: Any, account: Account, url: str) -> str:
+    log.info("template URL %s", url)
+    bucket, key = bucket_and_key(url)
+    body: bytes = account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body.decode()
 
 
-def _finish(stack: Any, status: str) -> None:
-    # The event first: who sees the status may read the events next.
-    stack._add_stack_event(status)
-    stack.status = status
+def _create_stack(response: Any, account: Account) -> Any:
+    text = _template_text(response)
+    target = _target(account, response, text, StackState())
+    stack = response.cloudformation_backend.create_stack(
+        name=response._get_param("StackName"),
+        template=text,
+        parameters=target.parameters,
+        tags=target.tags,
+        notification_arns=response._get_param("NotificationARNs", []),
+        role_arn=response._get_param("RoleARN"),
+        enable_termination_protection=response._get_param("EnableTerminationProtection"),
+    )
+    return ActionResult({"StackId": stack.stack_id})
 
 
-def _target_of(state: StackState) -> Target:
-    return Target(state.template, state.parameters, state.tags)
+def _create_resources(stack: Any, account: Account) -> None:
+    target = Target(stack.template_dict, stack.parameters, dict(stack.tags))
+    start_bringing(account, stack, "CREATE", stack.template, target)
+
+
+def _update_stack(response: Any, account: Account) -> Any:
+    stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
+    _refuse_while_busy(stack)
+    text = _template_text(response, stack)
+    target = _target(account, response, text, stack.resource_map)
+    if target == target_of(stack.resource_map):
+        raise ValidationError(message="No updates are to be performed.")
+    start_bringing(account, stack, "UPDATE", text, target)
+    return ActionResult({"StackId": stack.stack_id})
+
+
+def _create_change_set(response: Any, account: Account) -> Any:
+    backend, kind = response.cloudformation_backend, response._get_param("ChangeSetType", "UPDATE")
+    name, existing = response._get_param("StackName"), _named_stack(response)
+    if kind == "UPDATE" and existing is None:
+        raise ValidationError(name)
+    if kind == "CREATE" and existing is not None:
+        if existing.status != "REVIEW_IN_PROGRESS":
+            raise ValidationError(message=f"Stack [{name}] already exists and cannot be created again.")
+        del backend.stacks[existing.stack_id]
+    if existing is not None:
+        _refuse_while_busy(existing)
+    text = _template_text(response, existing)
+    target = _target(account, response, text, existing.resource_map if existing else StackState())
+    change_set_id, stack_id = backend.create_change_set(
+        stack_name=existing.name if existing else name,
+        change_set_name=response._get_param("ChangeSetName"),
+        template=text,
+        parameters=target.parameters,
+        description=response._get_param("Description"),
+        notification_arns=response._get_param("NotificationARNs", []),
+        tags=target.tags,
+        role_arn=response._get_param("RoleARN"),
+        change_set_type=kind,
+    )
+    return ActionResult({"Id": change_set_id, "StackId": stack_id})
+
+
+def _execute_change_set(response: Any, account: Account) -> Any:
+    change_set = _change_set(response)
+    if change_set.execution_status != "AVAILABLE":
+        raise ValidationError(
+            message=f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status of "
+            f"[{change_set.status}]"
+        )
+    stack = response.cloudformation_backend.stacks[change_set.stack_id]
+    _refuse_while_busy(stack)
+    change_set.execution_status = "EXECUTE_COMPLETE"
+    target = Target(change_set.template_dict, change_set.parameters, dict(change_set.tags or {}))
+    roll_back = not response._get_bool_param("DisableRollback", False)
+    start_bringing(account, stack, change_set.change_set_type, change_set.template, target, roll_back=roll_back)
+    return EmptyResult()
+
+
+def _delete_stack(response: Any, account: Account) -> Any:
+    stack = _named_stack(response)
+    if stack is None:
+        return EmptyResult()
+    if stack.enable_termination_protection:
+        raise ValidationError(message=f"Stack [{stack.name}] cannot be deleted while TerminationProtection is on")
+    start_deleting(account, stack, response.cloudformation_backend)
+    return EmptyResult()
+
+
+def _named_stack(response: Any) -> Any:
+    name = response._get_param("StackName")
+    stacks = response.cloudformation_backend.stacks.values()
+    return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)
+
+
+def _target(account: Account, response: Any, text: str, state: StackState) -> Target:
+    """What the request asks for, checked. Raises moto's `ValidationError` with the service's words."""
+    template = parse_template(text)
+    declared = template.get("Parameters", {})
+    try:
+        given = _given_parameters(response._get_param("Parameters", []), state.parameters)
+        parameters = check_parameters(declared, given)
+        check_rules(template, parameter_values(account, declared, parameters))
+        dependency_order(template["Resources"])
+    except (ParameterError, ValueError) as error:
+        raise ValidationError(message=str(error)) from error
+    tags = {tag["Key"]: tag["Value"] for tag in response._get_param("Tags", [])}
+    return Target(template, parameters, tags)
 
 
 def _refuse_while_busy(stack: Any) -> None:

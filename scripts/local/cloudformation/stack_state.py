@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.cloudformation.parsing import Export, Output
+from moto.cloudformation.parsing import Output
 
 from scripts.local.cloudformation.resources.resource import Resource
 from scripts.local.cloudformation.template import references
@@ -51,10 +51,10 @@ class StackState:
 
 @dataclass
 class StackOutputs:
-    """The outputs of a stack and those of them that are exported."""
+    """The outputs of a stack. None is exported: no stack here imports from another one."""
 
     outputs: list[Output] = field(default_factory=list)
-    exports: list[Export] = field(default_factory=list)
+    exports: list[Any] = field(default_factory=list)
 
     def values(self) -> list[Output]:
         """The outputs."""

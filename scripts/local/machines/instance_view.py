@@ -29,6 +29,7 @@ def view_of(instance: Any) -> InstanceView:
         local_ipv4=instance.private_ip,
         hostname=instance.private_dns_name,
         mac=network.mac_address,
+        life_cycle=instance.lifecycle or "on-demand",
         user_data=base64.b64decode(str(instance.user_data)) if instance.user_data else None,
         role=role.name if role else None,
         instance_profile_arn=profile.arn if profile else "",

@@ -20,19 +20,19 @@ from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, 
 
 from scripts.local.aws.metadata_service import InstanceView, MetadataService
 from scripts.local.aws.replaced import replaced
+from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines.instance_view import view_of
-from scripts.local.machines.processes.machine import Machine, Surroundings
-from scripts.local.machines.processes.ordinary_user import ordinary_user
+from scripts.local.machines.machine import Machine, Surroundings
+from scripts.local.machines.ordinary_user import ordinary_user
 
 log = logging.getLogger(__name__)
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 STOP_DEADLINE = 120.0  # seconds; EC2 too ends an instance by force when it does not go down
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
-# Makes the machine of an instance: its disk's folder, its metadata service, the AWS API's address, and who hears that
-# it has ended by itself. Whatever has the surface of `Machine` will do.
-MakeMachine = Callable[[Path, MetadataService, str, Callable[[str], None]], Any]
+# Makes the machine of an instance from its disk's folder, its metadata service, the address of the AWS API, and what to
+# call when the machine has ended by itself. The machine tests make machines that boot; both have the same surface.
+MakeMachine = Callable[[Path, MetadataService, str, Callable[[], None]], Any]
 
 
 class Machines:
@@ -224,11 +224,8 @@ class Machines:
         if turns:
             turns.shutdown(wait=False)
 
-    def _ended_by_itself(self, instance: Any, how: str) -> None:
+    def _ended_by_itself(self, instance: Any) -> None:
         if self._closed or instance.state not in ("running", "pending"):
-            return
-        if how == "reboot":
-            self._take_turn(instance, self._reboot)
             return
         if instance.instance_initiated_shutdown_behavior == "terminate":
             instance.terminate()
@@ -244,14 +241,10 @@ def _set_state(instance: Any, state: str) -> None:
 
 
 def _process_machines() -> MakeMachine:
-    user, has_gpu = ordinary_user(CHECKOUT), _has_gpu()
+    user, nvidia_smi = ordinary_user(CHECKOUT), shutil.which("nvidia-smi")
+    has_gpu = bool(nvidia_smi) and not subprocess.run([str(nvidia_smi)], capture_output=True, check=False).returncode
 
-    def make(disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[str], None]) -> Machine:
+    def make(disk: Path, metadata: MetadataService, aws_endpoint: str, on_end: Callable[[], None]) -> Machine:
         return Machine(disk, metadata, Surroundings(aws_endpoint, user, has_gpu=has_gpu), on_end)
 
     return make
-
-
-def _has_gpu() -> bool:
-    nvidia_smi = shutil.which("nvidia-smi")
-    return nvidia_smi is not None and subprocess.run([nvidia_smi], capture_output=True, check=False).returncode == 0

@@ -15,43 +15,27 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from tests.unit.boot.loopback import reply, serving
 from userdata.contract.layout import Folders
+from userdata.job.job import Job
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUNDLE = REPOSITORY / "userdata"
 
+# Everything that is deployed, as the stack writes it for the boot: a small job of six images with the model `tiny`.
 PARAMETERS = {
-    "Prompt": "A horse standing under a tree",
-    "NegativePrompt": "",
+    **{
+        name: str(value)
+        for schema in (Job(), MachineParameters())
+        for name, value in schema.model_dump(by_alias=True).items()
+        if name not in FOR_THE_DEPLOYMENT_ONLY
+    },
     "Height": "64",
     "Width": "64",
     "Steps": "2",
-    "Iterations": "2",
-    "Samples": "3",
-    "GuidanceScale": "7.5",
-    "Seed": "42",
-    "Sampler": "ddim",
-    "Eta": "0",
-    "FixedCode": "off",
-    "Precision": "autocast",
     "Model": "tiny",
-    "Engine": "diffusers",
-    "Lora": "",
-    "SafetyChecker": "mark",
-    "Watermark": "off",
-    "HubToken": "",
-    "InitImage": "",
-    "PromptFile": "",
-    "Rows": "0",
-    "SkipGrid": "off",
-    "Strength": "0.75",
-    "RunId": "",
-    "AfterRun": "stop",
-    "OnFailure": "stop",
-    "Cache": "on",
     "IdleMinutes": "0",
-    "MaxHours": "12",
     "Region": "us-east-1",
     "StackName": "sd-on-ec2",
 }
@@ -170,6 +154,16 @@ class Machine:
         """Runs the boot as the user data does."""
         self.write_parameters()
         return self.bash(self.folders.bundle / "userdata/boot.sh", **environment)
+
+    def worker_environment(self, boot_started_at: str = "2026-01-01T00:00:00.000Z") -> dict[str, str]:
+        """What the worker's unit and those that come after it are told."""
+        return {
+            "SD_BUCKET": self.bucket_name,
+            "SD_INSTANCE_ID": "i-0123456789abcdef0",
+            "SD_INSTANCE_TYPE": "g5.xlarge",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SD_BOOT_STARTED_AT": boot_started_at,
+        }
 
     def objects(self, prefix: str = "") -> dict[str, str]:
         """Everything in the bucket below `prefix`, which must be text."""

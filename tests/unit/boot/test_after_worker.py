@@ -47,7 +47,7 @@ def test_a_bucket_that_does_not_answer_does_not_keep_the_machine_running(
     monkeypatch.setenv("PATH", machine.environment["PATH"])
     monkeypatch.setattr(module, "TELLING_SECONDS", 0.1, raising=False)
     variables = {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
-    variables.update(SD_BUCKET=machine.bucket_name, SD_INSTANCE_ID="i-0123456789abcdef0")
+    variables.update(machine.worker_environment())
     ends = threading.Thread(target=after_worker, args=(machine.folders, variables), daemon=True)
     ends.start()
     ends.join(10)

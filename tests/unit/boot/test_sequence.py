@@ -137,10 +137,10 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
 
 def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> None:
     machine.boot()
-    compiled = machine.folders.bundle / f"userdata/worker/run/__pycache__/attempt.{sys.implementation.cache_tag}.pyc"
+    compiled = machine.folders.bundle / f"userdata/worker/__pycache__/__main__.{sys.implementation.cache_tag}.pyc"
     assert compiled.exists()
     made = compiled.stat().st_mtime_ns
-    (machine.folders.bundle / "userdata/worker/run/attempt.py").touch()  # would be compiled again
+    machine.folders.deployed.worker.touch()  # would be compiled again
     assert machine.boot().returncode == 0
     assert compiled.stat().st_mtime_ns == made
 
@@ -203,12 +203,8 @@ def end_worker(
     machine.command("systemctl", "echo running")
     done = machine.bash(
         machine.folders.bundle / "userdata/after-worker.sh",
-        SD_BUCKET=machine.bucket_name,
-        SD_INSTANCE_ID="i-0123456789abcdef0",
-        SD_BOOT_STARTED_AT=boot_started_at,
-        SERVICE_RESULT=how[0],
-        EXIT_CODE=how[1],
-        EXIT_STATUS=how[2],
+        **machine.worker_environment(boot_started_at),
+        **dict(zip(("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"), how, strict=True)),
     )
     assert done.returncode == 0, done.stderr
 

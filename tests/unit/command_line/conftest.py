@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
+import botocore.handlers
 import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
+from botocore.model import OperationModel
 from moto import mock_aws
 
 from scripts.command_line.before.account_checks import BOOTSTRAP_VERSION
@@ -32,13 +37,36 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     # moto has no Pricing API, and would let the question through to the real one.
-    monkeypatch.setattr("scripts.command_line.account.price_list._live_on_demand", lambda *_: {})
+    no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
+    monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices])
     with mock_aws(), ec2_quotas():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)
         made.client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="33", Type="String")
         yield made
+
+
+def refusal(code: str, status: int = 400) -> Callable[..., None]:
+    """A handler of botocore's event `before-call`, which answers in AWS's place: with an error."""
+
+    def refuse(model: OperationModel, **_: object) -> None:
+        answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, model.name)
+
+    return refuse
+
+
+def answer(content: dict[str, Any]) -> Callable[..., Any]:
+    """Another such handler: AWS's answer to an operation, as botocore would have read it."""
+    return lambda **_: (AWSResponse("", 200, HTTPHeaders(), None), content)
+
+
+def offer(session: boto3.Session, *types: str, zones: tuple[str, ...] = ("us-east-1b", "us-east-1c")) -> None:
+    """From now on, the region offers those types alone, in those zones."""
+    offerings = [{"InstanceType": name, "Location": zone} for name in types for zone in zones]
+    event = "before-call.ec2.DescribeInstanceTypeOfferings"
+    session.events.register_first(event, answer({"InstanceTypeOfferings": offerings}))
 
 
 class Account:
@@ -71,6 +99,12 @@ class Account:
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
+
+    def replace_instance(self) -> None:
+        """A new instance for the stack that stands."""
+        self.instance_id = ""
+        self.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+        self.deploy()
 
     def launch_spot(self) -> None:
         """The instance, to be deployed next, as a spot instance."""

@@ -50,7 +50,7 @@ def settings(
     """A machine without a GPU, all of whose folders are below `tmp_path`, and which logs as the worker does."""
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("SD_PREFIX", str(tmp_path / "machine"))
-    return Settings.model_validate(
+    return Settings.read(
         {
             "SD_BUCKET": BUCKET,
             "SD_INSTANCE_ID": "i-0123456789abcdef0",

@@ -18,7 +18,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from userdata.boot.steps.worker_unit import environment_file
+from userdata.contract.environment_file import environment_text
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
 
@@ -70,7 +70,7 @@ class Machine:
     def tell_model(self, **environment: str) -> None:
         file = self.folder / "var/lib/sd-on-ec2/model.env"
         new = file.with_name("model.env.new")
-        new.write_text(environment_file(environment))
+        new.write_text(environment_text(environment))
         new.rename(file)
 
     def start(self) -> subprocess.Popen[bytes]:

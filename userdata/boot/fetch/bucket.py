@@ -1,7 +1,7 @@
-"""The results bucket, as far as a boot needs it: texts and files, through the `aws` command.
+"""Texts and files of a bucket, through the `aws` command.
 
-The command knows credentials, signing, endpoints and their errors, and moves a large file in parallel ranges, each of
-which it tries again; the standard library knows none of that, and the environment with boto3 does not exist yet.
+The command knows credentials, signing, endpoints and their errors. It moves a large file in parallel ranges and tries
+each of them again. The standard library does none of that, and the environment with boto3 does not exist yet.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
 
@@ -24,7 +23,6 @@ FILE_SECONDS = 1800
 Result = TypeVar("Result")
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
-TELLING_SECONDS = 2.0
 
 
 class Bucket:
@@ -46,7 +44,11 @@ class Bucket:
         source = f"s3://{self.name}/{key}"
 
         def fetch() -> str:
-            _remove_unfinished(path)
+            # What a download that was killed has left: gigabytes each time, under a name that none reuses. The command
+            # receives into `<name>.<eight hexadecimal digits>`, and removes that only when it ends by itself.
+            for file in path.parent.iterdir():
+                if re.fullmatch(re.escape(path.name) + r"\.[0-9A-Fa-f]{8}", file.name):
+                    file.unlink()
             check_space(path, needed)
             return self._copy(source, str(path), seconds=FILE_SECONDS)
 
@@ -105,70 +107,6 @@ class Bucket:
         )
 
 
-def _remove_unfinished(path: Path) -> None:
-    """Removes what a download to `path` that was killed has left: gigabytes each time, under a name that none reuses.
-
-    The command receives into `<name>.<eight hexadecimal digits>`, and takes that away only when it ends by itself.
-    """
-    unfinished = re.compile(re.escape(path.name) + r"\.[0-9A-Fa-f]{8}")
-    for file in path.parent.glob("*"):
-        if unfinished.fullmatch(file.name):
-            file.unlink()
-
-
 def _aws(*words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:
     limits = ("--cli-connect-timeout", "10", "--cli-read-timeout", "30")
     return answer_of(["aws", *limits, *words], seconds=seconds, text=text)
-
-
-class LatestTexts:
-    """Uploads in the background; of several texts for one key only the latest matters.
-
-    A boot must not wait for its own progress reports, nor fail for them: what cannot be uploaded is logged. Before each
-    upload there are `pause` seconds: it takes a process and about a second, and a boot with nothing to do is over
-    sooner than that.
-    """
-
-    def __init__(self, bucket: Bucket, *, pause: float = TELLING_SECONDS) -> None:
-        self._bucket = bucket
-        self._pause = pause
-        self._waiting: dict[str, str] = {}
-        self._changed = threading.Condition()
-        self._busy = False
-        threading.Thread(target=self._upload_for_ever, name="uploads", daemon=True).start()
-
-    def put(self, key: str, text: str) -> None:
-        """Takes a text; returns at once."""
-        with self._changed:
-            self._waiting[key] = text
-            self._changed.notify_all()
-
-    def settle(self, seconds: float = 300) -> bool:
-        """Forgets what waits, and returns when what is under way has ended; False when that takes `seconds`.
-
-        For whoever has something newer to tell next. The default is longer than one upload with all its attempts.
-        """
-        with self._changed:
-            self._waiting.clear()
-            settled = self._changed.wait_for(lambda: not self._busy, seconds)
-        if not settled:
-            logger.warning("an upload is still under way after %g s", seconds)
-        return settled
-
-    def _upload_for_ever(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
-                if self._changed.wait_for(lambda: not self._waiting, self._pause):
-                    continue  # settled meanwhile
-                key = next(iter(self._waiting))
-                text = self._waiting.pop(key)
-                self._busy = True
-            try:
-                self._bucket.put(key, text)
-            except StepError as error:
-                logger.warning("%s", error)
-            finally:
-                with self._changed:
-                    self._busy = False
-                    self._changed.notify_all()

@@ -1,8 +1,8 @@
-"""`cache/` in the results bucket: what makes the first boot of the next machine short.
+"""`cache/` in the results bucket, which makes the first boot of the next machine short.
 
-What this machine got from there, and what it has that could be kept there, is noted in a file on its disk; once its
-work has succeeded, `userdata.boot.save_cache` writes what is missing. Nothing here may end a boot: whatever is wrong
-with an entry is logged, the thing is had from its source, and the entry is replaced.
+A file on the machine's disk notes which entries came from the cache, and what the machine has that could be kept there.
+Once the run has succeeded, `userdata.boot.save_cache` writes what is missing. Nothing here may end a boot: an error in
+an entry is logged, the source is asked instead, and the entry is replaced.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.download import put_in_place
 from userdata.boot.fetch.packed_folder import MANIFEST, folder_fingerprint, pack_folder, unpack_folder
 from userdata.boot.machine.file_hash import sha256_of
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.atomic_file import put_in_place, write_atomically
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
 OFF = "off"
-# A cache that does not answer must not cost more than it saves.
+# A cache that does not answer must not cost more time than it saves.
 QUICK = Patience(attempts=2, first_pause=2)
 
 
@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def wanted(self) -> bool:
-        """Whether the bucket may lack it."""
+        """Whether the bucket may lack this entry."""
         path = Path(self.path)
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return False
@@ -66,7 +66,7 @@ class Entry:
 
 
 class Cache:
-    """The cache of one bucket. `notes` is the file that says what of it is on this machine."""
+    """The cache of one bucket. `notes` is the file that says which of its entries are on this machine."""
 
     def __init__(self, bucket: Bucket, notes: Path) -> None:
         self._bucket = Bucket(bucket.name, patience=QUICK)
@@ -76,7 +76,7 @@ class Cache:
         self._served = False
 
     def take_folder(self, key: str, folder: Path) -> bool:
-        """Makes `folder` from the entry `key`; False when it has to be had from its source."""
+        """Makes `folder` from the entry `key`; False when the source has to be asked instead."""
         return self._take(key, folder, lambda: unpack_folder(self._bucket, key, folder))
 
     def take_file(self, key: str, file: Path, *, sha256: str) -> bool:
@@ -84,13 +84,13 @@ class Cache:
         return self._take(key, file, lambda: self._fetch(key, file, sha256))
 
     def reject(self, key: str, why: str) -> None:
-        """Notes that what came from the cache is of no use all the same, so that it is replaced."""
+        """Notes that the entry `key` came from the cache and is of no use, so that the entry is replaced."""
         logger.warning("the cache's %s is of no use: %s", key, why)
         self._served = False
         self._note(Entry(key, self._now[key].path, State.BROKEN))
 
     def has(self, key: str, path: Path, *, built_from: Mapping[str, str], fingerprint: Optional[str] = None) -> None:
-        """Notes that this machine has what belongs to `key`, wherever it came from; see `Entry`."""
+        """Notes that this machine has the content of `key`, from the cache or not; see `Entry`."""
         entry = self._now.get(key) or self._before.get(key) or Entry(key, str(path))
         entry.path = str(path)
         entry.built_from = dict(built_from)
@@ -98,7 +98,7 @@ class Cache:
         self._note(entry)
 
     def has_served(self) -> bool:
-        """Whether something was taken since this was asked last."""
+        """Whether something was taken from the cache since the last call."""
         served, self._served = self._served, False
         return served
 
@@ -136,9 +136,9 @@ class Cache:
 
 
 def save(bucket: Bucket, entry: Entry) -> None:
-    """Writes one entry to the bucket, unless a whole one is there. Raises `StepError`.
+    """Writes one entry to the bucket, unless the bucket has a whole one. Raises `StepError`.
 
-    Another machine may have written it in the meantime; both have written the same.
+    Another machine may have written the entry in the meantime, with the same content.
     """
     path = Path(entry.path)
     began = time.monotonic()
@@ -156,7 +156,7 @@ def save(bucket: Bucket, entry: Entry) -> None:
 
 
 def read_notes(notes: Path) -> List[Entry]:
-    """What an earlier boot noted; nothing when there is no such file or it is none."""
+    """What an earlier boot has noted; nothing when there are no readable notes."""
     try:
         return [Entry(**{**entry, "state": State(entry["state"])}) for entry in json.loads(notes.read_text("utf-8"))]
     except (OSError, ValueError, KeyError, TypeError):
@@ -165,7 +165,4 @@ def read_notes(notes: Path) -> List[Entry]:
 
 def write_notes(notes: Path, entries: List[Entry]) -> None:
     """Replaces the notes, in one step."""
-    notes.parent.mkdir(parents=True, exist_ok=True)
-    new = notes.with_name(notes.name + ".new")
-    new.write_text(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n", "utf-8")
-    new.replace(notes)
+    write_atomically(notes, (json.dumps([asdict(entry) for entry in entries], indent=2) + "\n").encode())

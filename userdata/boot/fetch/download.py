@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import http.client
 import logging
-import os
 import re
 import time
 import urllib.error
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import IO, Any, Callable, Dict, Optional
 from urllib.parse import urlsplit
 
+from userdata.boot.fetch.passing_error import PassingError, code_passes
 from userdata.boot.machine.disk_space import amount, check_space
 from userdata.boot.machine.file_hash import CHUNK_BYTES, sha256_of
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.atomic_file import put_in_place
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -54,14 +55,6 @@ class Manner:
     clock: Callable[[], float] = time.monotonic
 
 
-class _PassingError(Exception):
-    """Something that passes: the network, or a busy server, which may have said when to come back."""
-
-    def __init__(self, message: str, after_seconds: Optional[float] = None) -> None:
-        super().__init__(message)
-        self.after_seconds = after_seconds
-
-
 def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None) -> None:
     """Makes sure that `destination` is the pinned file.
 
@@ -75,15 +68,8 @@ def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None)
 
 
 def part_of(destination: Path) -> Path:
-    """Where a download of `destination` keeps what it has of it."""
+    """The file in which a download of `destination` collects its bytes."""
     return destination.with_name(destination.name + ".part")
-
-
-def put_in_place(part: Path, destination: Path) -> None:
-    """Gives a whole file its name. The stamp or note that vouches for it must not reach the disk before its content."""
-    with part.open("rb") as content:
-        os.fsync(content.fileno())
-    part.replace(destination)
 
 
 def write_stamp(destination: Path, sha256: str) -> None:
@@ -124,7 +110,9 @@ class _Download:
                     "Check SD_WEIGHTS_URL or SD_MINIFORGE_URL if a mirror is set, then start the instance again."
                 )
             logger.warning("%s; fetching it once more", message)
-        self._keep()
+        self.stamp.unlink(missing_ok=True)
+        put_in_place(self.part, self.destination)
+        write_stamp(self.destination, self.pinned.sha256)
 
     def _is_there(self) -> bool:
         if not self.destination.exists():
@@ -138,23 +126,18 @@ class _Download:
         self.destination.unlink()
         return False
 
-    def _keep(self) -> None:
-        self.stamp.unlink(missing_ok=True)
-        put_in_place(self.part, self.destination)
-        write_stamp(self.destination, self.pinned.sha256)
-
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _fetch_whole(self) -> None:
-        """Fetches until the part is complete; only attempts without progress count, so that any loop ends."""
+        """Fetches until the part is complete. Only attempts without progress count, so that every loop ends."""
         pauses = self.manner.patience.pauses()
         furthest = self._size()
         while True:
             try:
                 self._fetch_rest()
                 return
-            except _PassingError as error:
+            except PassingError as error:
                 if self._size() > furthest:
                     furthest = self._size()
                     pauses = self.manner.patience.pauses()
@@ -191,7 +174,7 @@ class _Download:
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise StepError(f"{self.part.parent} is full. Deploy again with a larger VolumeSize.") from error
             reason = getattr(error, "reason", None) or error
-            raise _PassingError(f"{self.pinned.url}: {reason or type(error).__name__}") from error
+            raise PassingError(f"{self.pinned.url}: {reason or type(error).__name__}") from error
 
     def _judge_refusal(self, error: urllib.error.HTTPError, offset: int) -> None:
         url, code = self.pinned.url, error.code
@@ -200,11 +183,13 @@ class _Download:
             if self.pinned.bytes is None and sha256_of(self.part) == self.pinned.sha256:
                 return
             self.part.unlink()
-            raise _PassingError(f"{url} has no byte {offset}: starting over")
+            raise PassingError(f"{url} has no byte {offset}: starting over")
         if code in (401, 403):
             raise StepError(refused(url, code, page=self.pinned.page, token=self.pinned.token))
-        if code in (408, 425, 429) or code >= 500:
-            raise _PassingError(f"{url} answered {code}", _seconds(error.headers.get("Retry-After")))
+        if code_passes(code):
+            # The header's other form, a date, is left to the usual pauses: the clock may not be set this early.
+            asked = str(error.headers.get("Retry-After", "")).strip()
+            raise PassingError(f"{url} answered {code}", float(asked) if asked.isdigit() else None)
         raise StepError(
             f"{url} answered {code} ({error.reason}): the file is not there. Check the address in "
             "userdata/models.json, or SD_WEIGHTS_URL or SD_MINIFORGE_URL if a mirror is set."
@@ -223,10 +208,10 @@ class _Download:
         self._check_total(total)
         received = self._write(response, offset)
         if coming is not None and received < coming:
-            raise _PassingError(f"{self.pinned.url}: the connection ended {amount(coming - received)} early")
+            raise PassingError(f"{self.pinned.url}: the connection ended {amount(coming - received)} early")
         size = self._size()
         if self.pinned.bytes is not None and size < self.pinned.bytes:
-            raise _PassingError(f"{self.pinned.url}: the answer ended after {amount(size)}")
+            raise PassingError(f"{self.pinned.url}: the answer ended after {amount(size)}")
         self._check_total(size)
 
     def _place(self, response: Any, offset: int, coming: Optional[int]) -> tuple[int, Optional[int]]:
@@ -236,7 +221,7 @@ class _Download:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not span or int(span[1]) != offset:
             self.part.unlink()
-            raise _PassingError(f"{self.pinned.url} sent another range than asked for: starting over")
+            raise PassingError(f"{self.pinned.url} sent another range than asked for: starting over")
         return offset, None if span[2] == "*" else int(span[2])
 
     def _check_total(self, total: Optional[int]) -> None:
@@ -260,13 +245,11 @@ class _Download:
                 now = self.manner.clock()
                 if now - shown >= PROGRESS_SECONDS:
                     shown = now
-                    self._log_progress(offset + received, received / (now - started))
+                    have, whole = offset + received, self.pinned.bytes
+                    share = f" of {amount(whole)} ({100 * have // whole}%)" if whole else ""
+                    speed = amount(received / (now - started))
+                    logger.info("%s: %s%s, %s/s", self.destination.name, amount(have), share, speed)
         return received
-
-    def _log_progress(self, have: int, speed: float) -> None:
-        whole = self.pinned.bytes
-        share = f" of {amount(whole)} ({100 * have // whole}%)" if whole else ""
-        logger.info("%s: %s%s, %s/s", self.destination.name, amount(have), share, amount(speed))
 
 
 def request_headers(token: Optional[str]) -> Dict[str, str]:
@@ -275,7 +258,7 @@ def request_headers(token: Optional[str]) -> Dict[str, str]:
 
 
 def refused(url: str, code: int, *, page: Optional[str], token: Optional[str]) -> str:
-    """What to do about an answer of 401 or 403, which the hub also gives for a repository that is not there."""
+    """What to do about an answer of 401 or 403. The hub also gives that answer for a repository that does not exist."""
     account = (
         "with the account of HubToken's token" if token else "and give the name of that account's token as HubToken"
     )
@@ -305,8 +288,3 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     ) -> Optional[Any]:
         """Follows a 308 as a 307."""
         return self.http_error_302(req, fp, 307, msg, headers)  # type: ignore[arg-type]  # typeshed: HTTPMessage
-
-
-def _seconds(retry_after: Optional[str]) -> Optional[float]:
-    # The other form, a date, is left to the usual pauses: the clock may not be set this early.
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else None

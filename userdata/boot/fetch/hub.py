@@ -1,4 +1,4 @@
-"""Asks the Hugging Face hub what a file is before it is fetched: for the files that nothing else vouches for.
+"""Asks the Hugging Face hub for the hash and the size of a file that the catalogue does not know.
 
 The hub keeps large files by their SHA-256 and states it, with the size, in the answer to a request for the headers:
 `X-Linked-Etag` and `X-Linked-Size`, and the commit in `X-Repo-Commit`. `huggingface_hub` relies on the same three.
@@ -15,6 +15,7 @@ from typing import IO, Any, Mapping, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.download import Manner, Pinned, refused, request_headers
+from userdata.boot.fetch.passing_error import PassingError, code_passes
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import HUB
 
@@ -24,10 +25,6 @@ MOST_REDIRECTS = 5
 
 class UnreachableError(StepError):
     """The hub did not answer, so that nothing is known."""
-
-
-class _PassingError(Exception):
-    """Something that passes: the network, or a busy server."""
 
 
 def pin_hub_file(
@@ -42,8 +39,8 @@ def pin_hub_file(
     page = f"{HUB}/{repository}"
     url = f"{hub}/{repository}/resolve/{revision}/{path}"
     try:
-        final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=_PassingError)
-    except _PassingError as error:
+        final, headers = manner.patience.retry(lambda: _headers(url, token, page, manner), on=PassingError)
+    except PassingError as error:
         raise UnreachableError(
             f"The hub could not be asked about {url}: {error}. Check the network, then start the instance again."
         ) from error
@@ -60,7 +57,7 @@ def pin_hub_file(
 
 
 def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Mapping[str, str]]:
-    """The address and the headers of the answer that describes the file; what renamed repositories say is followed."""
+    """The address and the headers of the answer that describes the file; a renamed repository is followed."""
     opener = urllib.request.build_opener(_StaysHere)
     for _ in range(MOST_REDIRECTS):
         request = urllib.request.Request(url, headers=request_headers(token), method="HEAD")  # noqa: S310
@@ -74,7 +71,7 @@ def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple
                 return url, dict(error.headers.items())
             url = moved
         except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(str(getattr(error, "reason", None) or error)) from error
+            raise PassingError(str(getattr(error, "reason", None) or error)) from error
     raise StepError(f"{url} leads round in circles. Check the name of the repository.")
 
 
@@ -88,13 +85,13 @@ def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: 
         return location
     if error.code in (401, 403):
         raise StepError(refused(url, error.code, page=page, token=token))
-    if error.code in (408, 425, 429) or error.code >= 500:
-        raise _PassingError(f"it answered {error.code}")
+    if code_passes(error.code):
+        raise PassingError(f"it answered {error.code}")
     raise StepError(f"{url} answered {error.code} ({error.reason}): there is no such file. See {page}.")
 
 
 class _StaysHere(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: the answer that redirects is the one that says what the file is."""
+    """Follows no redirect, because the answer that redirects is the one that describes the file."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str

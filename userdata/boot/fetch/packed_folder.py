@@ -1,8 +1,8 @@
 """A folder as objects of the bucket: parts that are packed, moved and unpacked side by side, and a manifest.
 
 A part is a compressed tar archive of its own, so that each is checked before it is unpacked, while others still come.
-One archive in ranges would have to lie on the disk whole, once more, before its hash is known. gzip at its quickest,
-and not zstd: every image has it, and it keeps up with a gp3 volume.
+Rejected: one archive in ranges, which would have to lie on the disk as a whole before its hash is known; and zstd,
+because every image has gzip, which at its quickest keeps up with a gp3 volume.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def pack_folder(
 
 
 def unpack_folder(bucket: Bucket, prefix: str, folder: Path) -> bool:
-    """Makes `folder` from what lies below `prefix`; False when nothing does.
+    """Makes `folder` from the objects below `prefix`; False when there are none.
 
     Every part is verified before it is unpacked, and the whole is renamed into place, so that `folder` is there whole
     or not at all. Raises `StepError`, or `ValueError` for a manifest that is none.
@@ -114,7 +114,7 @@ def unpack_folder(bucket: Bucket, prefix: str, folder: Path) -> bool:
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """A SHA-256, in hexadecimal, over the paths and sizes of the files below `folder`: whether it has changed."""
+    """A SHA-256, in hexadecimal, over the paths and sizes of the files below `folder`, which tells a changed folder."""
     lines = [f"{path.relative_to(folder)} {_size(path)}\n" for path in sorted(folder.rglob("*"))]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 

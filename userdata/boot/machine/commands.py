@@ -1,24 +1,23 @@
-"""Runs other programs: each has a time-out, and what it says reaches the log or the caller."""
+"""Runs other programs, each with a time-out. Their output reaches the log or the caller."""
 
 from __future__ import annotations
 
 import collections
-import logging
 import os
 import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Deque, Mapping, Optional, Sequence
+from typing import Deque, Optional, Sequence
 
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.log_lines import log_output
 
-logger = logging.getLogger(__name__)
 LAST_LINES = 5
 
 
 class CommandError(StepError):
-    """A program ended with an error or ran out of time. `output` is the last that it said."""
+    """A program ended with an error or ran out of time. `output` is the end of what it printed."""
 
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
@@ -49,17 +48,11 @@ def answer_of(command: Sequence[str], *, seconds: float, text: Optional[str] = N
     return done.stdout
 
 
-def run_logged(
-    command: Sequence[str],
-    *,
-    seconds: float,
-    folder: Optional[Path] = None,
-    environment: Optional[Mapping[str, str]] = None,
-) -> None:
-    """Runs `command` and logs every line as it comes; `environment` is added to the process's own.
+def run_logged(command: Sequence[str], *, seconds: float, folder: Optional[Path] = None) -> None:
+    """Runs `command` in `folder` and logs every line as it comes.
 
-    Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that
-    it started), or is not there.
+    Raises `CommandError` when the command ends with an error, takes longer than `seconds` (it is killed then, with all
+    that it started), or is not there.
     """
     try:
         process = subprocess.Popen(
@@ -68,16 +61,24 @@ def run_logged(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
     except OSError as error:
         raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
     out_of_time = threading.Event()
-    timer = threading.Timer(seconds, _end_group, (process, out_of_time))
+
+    def end_group() -> None:
+        out_of_time.set()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            out_of_time.clear()  # it has just ended by itself
+
+    timer = threading.Timer(seconds, end_group)
     timer.start()
+    last: Deque[str] = collections.deque(maxlen=LAST_LINES)
     try:
-        last = _log_lines(process)
+        log_output(process.stdout or (), last)
         process.wait()
     finally:
         timer.cancel()
@@ -85,25 +86,6 @@ def run_logged(
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
-
-
-def _log_lines(process: subprocess.Popen[bytes]) -> Deque[str]:
-    last: Deque[str] = collections.deque(maxlen=LAST_LINES)
-    # As bytes: text mode would take every step of a progress bar for a line. What it showed last is what a log needs.
-    for line in process.stdout or ():
-        shown = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
-        if shown:
-            last.append(shown)
-            logger.info("  %s", shown)
-    return last
-
-
-def _end_group(process: subprocess.Popen[bytes], out_of_time: threading.Event) -> None:
-    out_of_time.set()
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        out_of_time.clear()  # it has just ended by itself
 
 
 def _failure(command: Sequence[str], code: int, output: str) -> CommandError:

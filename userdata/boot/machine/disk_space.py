@@ -1,4 +1,4 @@
-"""Whether what is to be fetched fits on the disk."""
+"""Checks that a file fits on the disk before it is fetched."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from userdata.boot.machine.step_error import StepError
 
 
 def check_space(place: Path, needed: float) -> None:
-    """Raises `StepError` when the disk has not `needed` bytes free for what will be at `place`.
+    """Raises `StepError` unless the disk has `needed` bytes free for the file that will be at `place`.
 
-    Its folder exists.
+    The folder of `place` exists.
     """
     free = shutil.disk_usage(place.parent).free
     if free < needed:

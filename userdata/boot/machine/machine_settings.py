@@ -6,9 +6,11 @@
 | `SD_DEVICE` | `cpu` says that no GPU is meant to be here |
 | `SD_MINIFORGE_URL` | a mirror of https://github.com/conda-forge/miniforge/releases/download |
 | `SD_WEIGHTS_URL` | a mirror of https://huggingface.co |
+| `SD_COMPVIS_URL` | a mirror of https://github.com/CompVis/stable-diffusion |
+| `SD_COMPVIS_PYTHON` | the interpreter for the original scripts, instead of an environment that the boot builds |
 
-Everything else in it reaches the programs that the boot starts as environment variables, for example `PIP_INDEX_URL`,
-`CONDA_CHANNEL_ALIAS` or `AWS_ENDPOINT_URL`. The hashes of what comes from a mirror are checked all the same.
+Every other line reaches the programs that the boot starts as environment variables, for example `PIP_INDEX_URL`,
+`CONDA_CHANNEL_ALIAS` or `AWS_ENDPOINT_URL`. Files from a mirror are checked against the same hashes.
 """
 
 from __future__ import annotations
@@ -38,10 +40,7 @@ def read_machine_settings(path: Path) -> dict[str, str]:
         match = _LINE.fullmatch(line.strip())
         if not match:
             raise StepError(f"{path}, line {number}, is not NAME=value: {line!r}. Correct it in the image.")
-        settings[match[1]] = _without_quotes(match[2].strip())
+        value = match[2].strip()
+        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        settings[match[1]] = value[1:-1] if quoted else value
     return settings
-
-
-def _without_quotes(value: str) -> str:
-    quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if quoted else value

@@ -7,13 +7,12 @@ import logging
 from userdata.boot.machine.commands import CommandError, answer_of
 
 logger = logging.getLogger(__name__)
-KEEP = "keep"
 
 
 def power_off(why: str) -> None:
     """Powers the machine off. EC2 then stops or terminates the instance, as the stack has set.
 
-    `poweroff` it must be: a halted machine goes on costing. When even that fails, the timer that the user data armed
+    A halted machine would go on costing money. When even the power-off fails, the timer that the user data armed
     (MaxHours) and the alarm outside the machine are left.
     """
     logger.info("%s: powering off", why)

@@ -1,4 +1,4 @@
-"""The one exception that a step of the boot ends with when it cannot be done."""
+"""The one exception that a failing step of the boot raises."""
 
 
 class StepError(Exception):

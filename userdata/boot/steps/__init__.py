@@ -1,1 +1,1 @@
-"""The steps of the boot, one file for each. A step is idempotent: it does only what is missing."""
+"""The steps of the boot, one file for each, and the `Machine` that they are given. A step does only what is missing."""

@@ -1,4 +1,4 @@
-"""Checks a model that comes with the bundle: whole, and the one that the catalogue means."""
+"""Checks that a model in the bundle is whole, and is the one that the catalogue names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps for the worker what Python would find out anew at each of its starts, since it may not write there itself."""
+"""Writes bytecode and an index for faster starts of the worker, because the worker itself may not write them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from userdata.contract.layout import Folders
 
 logger = logging.getLogger(__name__)
 COMPILE_SECONDS = 300
-# A module that nothing but the worker imports: what is compiled of the others may be the boot's own, for its Python.
-WORKERS_OWN = "attempt"
 
 
 def compile_for_worker(folders: Folders, python: Path) -> None:
-    """Spares each next start of the worker two seconds, once for a bundle. That it fails is logged and no more.
+    """Spares each next start of the worker two seconds, once for a bundle. A failure is logged and no more.
 
-    It gives way to the worker, which has begun.
+    The compiling gives way to the worker, which has begun.
     """
-    code = folders.bundle / "userdata"
-    if any((code / "worker/run/__pycache__").glob(f"{WORKERS_OWN}.*.pyc")):
+    code = folders.deployed.root
+    worker = folders.deployed.worker
+    if any((worker.parent / "__pycache__").glob(f"{worker.stem}.*.pyc")):
         return
     for module in (["userdata.worker.process.transformers_index"], ["compileall", "-q", str(code)]):
         try:

@@ -1,36 +1,38 @@
-"""Provides what a job draws with beside its model: a LoRA, and the safety checker."""
+"""Provides the files that a job needs beside its model: a LoRA, and the safety checker."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
 from userdata.boot.steps.downloads import Downloads
+from userdata.boot.steps.machine import Machine
 from userdata.contract.catalogue import S3, find_model, lora_parts, safety_checker
-from userdata.contract.layout import INPUTS, Folders
+from userdata.contract.layout import INPUTS
 
 logger = logging.getLogger(__name__)
 
 
-def provide_lora(folders: Folders, downloads: Downloads, parameters: Mapping[str, str]) -> Optional[Path]:
-    """The file of the LoRA that `parameters` ask for, or None. Raises `StepError`."""
-    asked = parameters.get("Lora", "")
+def provide_lora(machine: Machine, downloads: Downloads) -> Optional[Path]:
+    """The file of the LoRA that the job asks for, or None. Raises `StepError`."""
+    asked = machine.parameters.get("Lora", "")
     if not asked:
         return None
     place, _ = lora_parts(asked)
     if place.startswith(INPUTS):
-        place = f"{S3}{parameters['ResultsBucket']}/{place}"
-    folder = folders.models / ("lora-" + hashlib.sha256(place.encode()).hexdigest()[:16])
+        place = f"{S3}{machine.parameters['ResultsBucket']}/{place}"
+    folder = machine.folders.models / ("lora-" + hashlib.sha256(place.encode()).hexdigest()[:16])
     return downloads.own(place, folder)
 
 
-def provide_safety_checker(folders: Folders, downloads: Downloads, parameters: Mapping[str, str]) -> Optional[Path]:
+def provide_safety_checker(machine: Machine, downloads: Downloads) -> Optional[Path]:
     """The weights of the safety checker, or None where no image is to be looked at. Raises `StepError`."""
+    parameters = machine.parameters
     if parameters.get("SafetyChecker", "off") == "off" or not find_model(parameters["Model"]).safety_checker:
         return None
     checker = safety_checker()
     logger.info("%s, licence %s", checker.title, checker.licence)
     (file,) = checker.files
-    return downloads.listed(checker, file, folders.models / "safety-checker")
+    return downloads.listed(checker, file, machine.folders.models / "safety-checker")

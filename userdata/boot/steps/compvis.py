@@ -1,7 +1,7 @@
 """Provides the original scripts: CompVis's repository at one commit, and the environment that they run in.
 
-A commit's name is a hash over all its files, which git checks as it receives them: no other pin is needed. The
-environment lies beside the worker's, which has the same name `ldm`; it is not kept in the cache.
+A commit's name is a hash over all its files, and git checks them as it receives them: no other pin is needed. The
+scripts' environment has the name of the worker's, `ldm`, and a folder of its own. The cache does not keep it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
 from userdata.boot.machine.commands import CommandError, answer_of, run_logged
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.steps.conda import install_conda
+from userdata.boot.machine.whole import is_whole, mark_whole
+from userdata.boot.steps.conda import PIP_INSTALL, install_conda
+from userdata.boot.steps.machine import Machine
 from userdata.contract.compvis import COMMIT, REPOSITORY
-from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -43,18 +44,18 @@ class Original:
     python: Path
 
 
-def provide_compvis(folders: Folders, settings: Mapping[str, str], *, patience: Optional[Patience] = None) -> Original:
-    """The original, fetched and built where it is missing.
+def provide_compvis(machine: Machine, *, patience: Optional[Patience] = None) -> Original:
+    """The original scripts, fetched, and their environment, built where it is missing.
 
-    `SD_COMPVIS_URL` in `settings` names a mirror of the repository, `SD_COMPVIS_PYTHON` an interpreter that the image
-    brings. Raises `StepError`.
+    The machine's setting `SD_COMPVIS_URL` names a mirror of the repository, `SD_COMPVIS_PYTHON` an interpreter that the
+    image brings. Raises `StepError`.
     """
     patience = patience or Patience(attempts=3, first_pause=15)
-    place = folders.software / "compvis"
+    place = machine.folders.software / "compvis"
     repository = place / "stable-diffusion"
-    _fetch(repository, settings.get("SD_COMPVIS_URL") or REPOSITORY, patience)
-    named = settings.get("SD_COMPVIS_PYTHON")
-    python = Path(named) if named else _environment(folders, settings, place / "envs/ldm", patience)
+    _fetch(repository, machine.settings.get("SD_COMPVIS_URL") or REPOSITORY, patience)
+    named = machine.settings.get("SD_COMPVIS_PYTHON")
+    python = Path(named) if named else _provide_environment(machine, place / "envs/ldm", patience)
     try:
         answer_of([str(python), "-c", IMPORT], seconds=CHECK_SECONDS)
     except CommandError as error:
@@ -95,48 +96,29 @@ def _head(repository: Path) -> str:
         return ""
 
 
-def _environment(folders: Folders, settings: Mapping[str, str], environment: Path, patience: Patience) -> Path:
-    definition = folders.bundle / "userdata/compvis"
+def _provide_environment(machine: Machine, environment: Path, patience: Patience) -> Path:
+    """The interpreter of the scripts' environment."""
+    definition = machine.folders.deployed.compvis
     fingerprint = hashlib.sha256(b"".join((definition / name).read_bytes() for name in FILES)).hexdigest()
-    python, stamp = environment / "bin/python", environment / ".whole"
-    if stamp.exists() and stamp.read_text("ascii").strip() == fingerprint and python.exists():
-        logger.info("the original's environment is already there")
+    python = environment / "bin/python"
+    if is_whole(environment, fingerprint) and python.exists():
+        logger.info("the environment of the original scripts is already there")
         return python
-    conda = install_conda(folders, settings)
+    create = [str(install_conda(machine)), "env", "create", "--quiet", "--yes"]
+    create += ["--file", str(definition / "environment.yaml"), "--prefix", str(environment)]
+    install = [str(python), *PIP_INSTALL, *INSTALL_OPTIONS, "--no-cache-dir"]
+    install += ["--requirement", str(definition / "wheels.txt"), "--requirement", str(definition / "requirements.txt")]
+
+    def create_anew() -> None:
+        shutil.rmtree(environment, ignore_errors=True)
+        run_logged(create, seconds=CREATE_SECONDS)
+
     try:
-        patience.retry(lambda: _create(conda, environment, definition), on=CommandError)
-        patience.retry(lambda: _install(python, definition), on=CommandError)
+        patience.retry(create_anew, on=CommandError)
+        patience.retry(lambda: run_logged(install, seconds=INSTALL_SECONDS), on=CommandError)
     except CommandError as error:
         raise StepError(
-            f"The original's environment could not be built: {error}. To try again, start the instance."
+            f"The environment of the original scripts could not be built: {error}. To try again, start the instance."
         ) from error
-    stamp.write_text(fingerprint + "\n", "ascii")
+    mark_whole(environment, fingerprint)
     return python
-
-
-def _create(conda: Path, environment: Path, definition: Path) -> None:
-    shutil.rmtree(environment, ignore_errors=True)
-    file = str(definition / "environment.yaml")
-    run_logged(
-        [str(conda), "env", "create", "--quiet", "--yes", "--file", file, "--prefix", str(environment)],
-        seconds=CREATE_SECONDS,
-    )
-
-
-def _install(python: Path, definition: Path) -> None:
-    run_logged(
-        [
-            *(str(python), "-m", "pip", "install", *INSTALL_OPTIONS),
-            *(
-                "--no-input",
-                "--disable-pip-version-check",
-                "--progress-bar",
-                "off",
-                "--retries",
-                "10",
-                "--no-cache-dir",
-            ),
-            *("--requirement", str(definition / "wheels.txt"), "--requirement", str(definition / "requirements.txt")),
-        ],
-        seconds=INSTALL_SECONDS,
-    )

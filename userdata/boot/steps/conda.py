@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
 from userdata.boot.fetch.download import Manner, Pinned, download
 from userdata.boot.machine.commands import CommandError, run_logged
 from userdata.boot.machine.step_error import StepError
-from userdata.contract.layout import Folders
+from userdata.boot.machine.whole import is_whole, mark_whole
+from userdata.boot.steps.machine import Machine
 
 logger = logging.getLogger(__name__)
 RELEASES = "https://github.com/conda-forge/miniforge/releases/download"
@@ -22,39 +23,35 @@ VERSION = "26.3.2-3"
 # spack/spack-packages, repos/spack_repo/builtin/packages/miniforge3/package.py (Linux-x86_64).
 SHA256 = "848194851a98903134187fbb4ab50efe87b003e0c0f808f97644b7524a62bf2c"
 INSTALL_SECONDS = 900
+# An interpreter's arguments that install packages without a question to a person.
+PIP_INSTALL = (
+    *("-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
+    *("--progress-bar", "off", "--retries", "10"),
+)
 
 
-def install_conda(
-    folders: Folders, settings: Mapping[str, str], *, sha256: str = SHA256, manner: Optional[Manner] = None
-) -> Path:
+def install_conda(machine: Machine, *, sha256: str = SHA256, manner: Optional[Manner] = None) -> Path:
     """The `conda` command, installed if it is not there.
 
-    Conda writes its own path into its files, so it cannot be installed elsewhere and renamed into place; a stamp says
+    Conda writes its own path into its files, so it cannot be installed elsewhere and renamed into place; a mark says
     that an installation is whole, and one without is removed and done again. Raises `StepError`.
     """
+    folders = machine.folders
     conda = folders.conda / "bin/conda"
-    stamp = folders.conda / ".whole"
-    if stamp.exists() and stamp.read_text("ascii").strip() == sha256 and conda.exists():
+    if is_whole(folders.conda, sha256) and conda.exists():
         logger.info("Miniforge %s is already there", VERSION)
         return conda
     if folders.conda.exists():
         logger.info("removing an unfinished or older Miniforge")
         shutil.rmtree(folders.conda)
-    _install(folders, settings, sha256, manner)
-    stamp.write_text(sha256 + "\n", "ascii")
-    return conda
-
-
-def _install(folders: Folders, settings: Mapping[str, str], sha256: str, manner: Optional[Manner]) -> None:
     file = f"Miniforge3-{VERSION}-Linux-x86_64.sh"
-    url = f"{settings.get('SD_MINIFORGE_URL', RELEASES).rstrip('/')}/{VERSION}/{file}"
+    url = f"{machine.settings.get('SD_MINIFORGE_URL', RELEASES).rstrip('/')}/{VERSION}/{file}"
     downloads = folders.software / "downloads"
     download(Pinned(url=url, sha256=sha256), downloads / file, manner)
     try:
-        run_logged(
-            ["bash", str(downloads / file), "-b", "-p", str(folders.conda)],
-            seconds=INSTALL_SECONDS,
-        )
+        run_logged(["bash", str(downloads / file), "-b", "-p", str(folders.conda)], seconds=INSTALL_SECONDS)
     except CommandError as error:
         raise StepError(f"Miniforge could not be installed: {error}. To try again, start the instance.") from error
     shutil.rmtree(downloads)
+    mark_whole(folders.conda, sha256)
+    return conda

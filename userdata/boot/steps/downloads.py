@@ -1,12 +1,12 @@
-"""Where weights come from: the catalogue's files and other people's, with the rights and the cache that a boot has."""
+"""Fetches weights, the catalogue's and a person's own, from the cache or from their source."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
-from userdata.boot.fetch.cache import Cache
 from userdata.boot.fetch.download import Manner, Pinned, download, part_of, write_stamp
+from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.own_file import provide_own_file
 from userdata.boot.steps.secret import read_secret
 from userdata.contract.catalogue import HUB, File, Model
@@ -14,24 +14,17 @@ from userdata.contract.layout import CACHE
 
 
 class Downloads:
-    """Where weights come from: the hub or the mirror in its place, with the rights of a token, and the cache.
+    """Fetches weights with the machine's cache, its mirror of the hub, and the rights of the hub's token.
 
-    `settings` are the machine's; `SD_WEIGHTS_URL` names a mirror. `hub_token` is the name of a parameter of Parameter
-    Store, or empty; it is read when a file is fetched, once, and never kept.
+    The machine's setting `SD_WEIGHTS_URL` names a mirror. The parameter `HubToken` is the name of a parameter of
+    Parameter Store, or empty; the token is read when a file is fetched, once, and never kept.
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, str],
-        *,
-        hub_token: str = "",
-        cache: Optional[Cache] = None,
-        manner: Optional[Manner] = None,
-    ) -> None:
-        self.hub = (settings.get("SD_WEIGHTS_URL") or HUB).rstrip("/")
-        self._token_name = hub_token
+    def __init__(self, machine: Machine, *, manner: Optional[Manner] = None) -> None:
+        self.hub = (machine.settings.get("SD_WEIGHTS_URL") or HUB).rstrip("/")
+        self._token_name = machine.parameters.get("HubToken", "")
         self._token: Optional[str] = None
-        self._cache = cache
+        self._cache = machine.cache
         self._manner = manner
 
     def token(self) -> Optional[str]:
@@ -44,7 +37,7 @@ class Downloads:
         """One of the catalogue's files, in its place below `folder`. Raises `StepError`."""
         place = folder / file.path
         key = f"{CACHE}weights/{file.sha256}/{place.name}"
-        # What has been fetched of it goes on being fetched.
+        # A download that has begun goes on.
         untouched = not place.exists() and not part_of(place).exists()
         if self._cache and untouched and self._cache.take_file(key, place, sha256=file.sha256):
             write_stamp(place, file.sha256)
@@ -58,7 +51,7 @@ class Downloads:
         return place
 
     def own(self, reference: str, folder: Path) -> Path:
-        """A file by where it lies, in `folder`; see `provide_own_file`. Raises `StepError`."""
+        """The file that `reference` names, in `folder`; see `provide_own_file`. Raises `StepError`."""
         return provide_own_file(
             reference, folder, hub=self.hub, token=self.token, cache=self._cache, manner=self._manner
         )

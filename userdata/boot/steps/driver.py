@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from typing import Callable, Mapping
+from typing import Callable
 
 from userdata.boot.machine.commands import CommandError, answer_of
 from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.machine import Machine
 
 logger = logging.getLogger(__name__)
 ANSWER_SECONDS = 60
@@ -16,9 +17,8 @@ PAUSE_SECONDS = 5.0
 
 
 def wait_for_driver(
-    settings: Mapping[str, str],
+    machine: Machine,
     *,
-    instance_type: str,
     seconds: float = 240,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -28,9 +28,10 @@ def wait_for_driver(
     The driver's modules may still be loading when user data runs, hence the wait. Raises `StepError` when no GPU
     has answered within `seconds`, or when there is no driver at all.
     """
-    if settings.get("SD_DEVICE") == "cpu":
+    if not machine.has_gpu:
         logger.info("the image says SD_DEVICE=cpu: no driver is looked for")
         return
+    instance_type = machine.instance.instance_type
     if shutil.which("nvidia-smi") is None:
         raise StepError(
             f"This image has no NVIDIA driver (no nvidia-smi) on {instance_type}. Use the Deep Learning AMI, or an "

@@ -8,12 +8,13 @@ import logging
 import platform
 import shutil
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Dict, Optional
 
-from userdata.boot.fetch.cache import Cache
 from userdata.boot.machine.commands import CommandError, answer_of, run_logged
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.steps.conda import VERSION, install_conda
+from userdata.boot.machine.whole import is_whole, mark_whole
+from userdata.boot.steps.conda import PIP_INSTALL, VERSION, install_conda
+from userdata.boot.steps.machine import Machine
 from userdata.contract.layout import CACHE, Folders
 from userdata.contract.patience import Patience
 
@@ -33,6 +34,29 @@ _IMPORT = "import diffusers, torch; print(torch.__version__)"
 _GPU = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
 
 
+def find_interpreter(machine: Machine) -> Optional[Path]:
+    """The worker's interpreter, if this machine has one that serves; if not, `provide_interpreter` says why."""
+    named = machine.settings.get("SD_PYTHON")
+    if not named:
+        return find_environment(machine.folders)
+    try:
+        return use_interpreter(named)
+    except StepError:
+        return None
+
+
+def provide_interpreter(machine: Machine, *, found: Optional[Path]) -> Path:
+    """The worker's interpreter, which can use the GPU; `found` is the answer of `find_interpreter`.
+
+    Raises `StepError`.
+    """
+    named = machine.settings.get("SD_PYTHON")
+    python = (found or use_interpreter(named)) if named else provide_environment(machine)
+    if machine.has_gpu:
+        check_gpu(python)
+    return python
+
+
 def use_interpreter(python: str) -> Path:
     """The interpreter that the image names as `SD_PYTHON`. Raises `StepError`, naming what it lacks."""
     try:
@@ -48,70 +72,81 @@ def use_interpreter(python: str) -> Path:
     return Path(python)
 
 
-def provide_environment(folders: Folders, settings: Mapping[str, str], cache: Optional[Cache]) -> Path:
+def provide_environment(machine: Machine) -> Path:
     """The interpreter of the environment `ldm`: the one on the disk, else the cache's, else one that is built now.
 
     Raises `StepError`.
     """
-    definition = folders.bundle / "userdata"
-    key = environment_key(folders, definition)
-    python = find_environment(folders, definition)
+    folders, cache = machine.folders, machine.cache
+    key = environment_key(folders)
+    python = find_environment(folders)
     if python is None and cache and cache.take_folder(key, _place(folders)):
         try:
-            python = _try(folders, definition)
+            python = find_environment(folders)
+            if python is None:
+                raise StepError("it is not finished")
+            missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
+            if missing:
+                raise StepError(f"it lacks {', '.join(missing)}")
         except StepError as error:
             cache.reject(key, str(error))
+            python = None
     if python is None:
-        python = build_environment(folders, install_conda(folders, settings), definition=definition)
+        python = build_environment(folders, install_conda(machine))
     if cache:
-        cache.has(key, _place(folders), built_from=_origin(folders, definition))
+        cache.has(key, _place(folders), built_from=_origin(folders))
     return python
 
 
-def find_environment(folders: Folders, definition: Path) -> Optional[Path]:
-    """The interpreter of a finished environment that was built from `definition`, or None.
-
-    `definition` is the folder with `environment.yaml` and `requirements.txt`. Their hash is the stamp of a finished
-    environment.
-    """
+def find_environment(folders: Folders) -> Optional[Path]:
+    """The interpreter of a finished environment that was built from the bundle's definition, or None."""
     python = _place(folders) / "bin/python"
-    stamp = _stamp(folders)
-    if stamp.exists() and stamp.read_text("ascii").strip() == _fingerprint(definition) and python.exists():
+    if is_whole(_place(folders), _fingerprint(folders)) and python.exists():
         logger.info("the environment %s is already there", NAME)
         return python
     return None
 
 
-def build_environment(folders: Folders, conda: Path, *, definition: Path, patience: Optional[Patience] = None) -> Path:
-    """The interpreter of the environment `ldm`, built anew from `definition`; see `find_environment`.
-
-    Raises `StepError`.
-    """
+def build_environment(folders: Folders, conda: Path, *, patience: Optional[Patience] = None) -> Path:
+    """The interpreter of the environment `ldm`, built anew from the bundle's definition. Raises `StepError`."""
     patience = patience or Patience(attempts=3, first_pause=15)
-    environment = _place(folders)
+    definition, environment = folders.deployed.root, _place(folders)
     python = environment / "bin/python"
+    downloads = folders.software / "downloads/pip"  # makes a second attempt cheap; the wheels are of no use afterwards
+    create = [str(conda), "env", "create", "--quiet", "--yes", "--file", str(definition / "environment.yaml")]
+    create += ["--prefix", str(environment)]
+    install = [str(python), *PIP_INSTALL, "--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    install += ["--cache-dir", str(downloads), "--requirement", str(definition / "requirements.txt")]
+
+    def create_anew() -> None:
+        if environment.exists():
+            logger.info("removing an unfinished or outdated environment")
+            shutil.rmtree(environment)
+        run_logged(create, seconds=CREATE_SECONDS)
+
     try:
-        patience.retry(lambda: _create(conda, environment, definition), on=CommandError)
-        patience.retry(lambda: _install_packages(folders, python, definition), on=CommandError)
+        patience.retry(create_anew, on=CommandError)
+        patience.retry(lambda: run_logged(install, seconds=INSTALL_SECONDS), on=CommandError)
+        shutil.rmtree(downloads, ignore_errors=True)
         logger.info("torch %s", answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS).strip())
     except CommandError as error:
         raise StepError(
             f"The environment {NAME} could not be built: {error}. To try again, start the instance."
         ) from error
-    _stamp(folders).write_text(_fingerprint(definition) + "\n", "ascii")
+    mark_whole(environment, _fingerprint(folders))
     return python
 
 
-def environment_key(folders: Folders, definition: Path) -> str:
+def environment_key(folders: Folders) -> str:
     """The environment's place in the cache: `cache/env/` and a hash of all that it is built from and bound to."""
-    origin = json.dumps(_origin(folders, definition), sort_keys=True)
+    origin = json.dumps(_origin(folders), sort_keys=True)
     return f"{CACHE}env/{hashlib.sha256(origin.encode()).hexdigest()}/"
 
 
-def _origin(folders: Folders, definition: Path) -> dict[str, str]:
+def _origin(folders: Folders) -> Dict[str, str]:
     """What an environment follows from. Conda writes its path into files, and wheels are chosen by machine and libc."""
     return {
-        "definition": _fingerprint(definition),
+        "definition": _fingerprint(folders),
         "miniforge": VERSION,
         "prefix": str(_place(folders)),
         "machine": platform.machine(),
@@ -123,19 +158,10 @@ def _place(folders: Folders) -> Path:
     return folders.conda / "envs" / NAME
 
 
-def _stamp(folders: Folders) -> Path:
-    return _place(folders) / ".whole"
-
-
-def _try(folders: Folders, definition: Path) -> Path:
-    """The interpreter of the environment that has come from the cache. Raises `StepError` when it does not serve."""
-    python = find_environment(folders, definition)
-    if python is None:
-        raise StepError("it is not finished")
-    missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
-    if missing:
-        raise StepError(f"it lacks {', '.join(missing)}")
-    return python
+def _fingerprint(folders: Folders) -> str:
+    definition = folders.deployed.root
+    content = b"".join((definition / name).read_bytes() for name in ("environment.yaml", "requirements.txt"))
+    return hashlib.sha256(content).hexdigest()
 
 
 def check_gpu(python: Path) -> None:
@@ -150,35 +176,3 @@ def check_gpu(python: Path) -> None:
             "older than its kernels. Use a current Deep Learning AMI and an InstanceType such as g5.xlarge."
         )
     logger.info("torch uses %s", gpu)
-
-
-def _fingerprint(definition: Path) -> str:
-    content = b"".join((definition / name).read_bytes() for name in ("environment.yaml", "requirements.txt"))
-    return hashlib.sha256(content).hexdigest()
-
-
-def _create(conda: Path, environment: Path, definition: Path) -> None:
-    if environment.exists():
-        logger.info("removing an unfinished or outdated environment")
-        shutil.rmtree(environment)
-    run_logged(
-        [
-            *(str(conda), "env", "create", "--quiet", "--yes"),
-            *("--file", str(definition / "environment.yaml"), "--prefix", str(environment)),
-        ],
-        seconds=CREATE_SECONDS,
-    )
-
-
-def _install_packages(folders: Folders, python: Path, definition: Path) -> None:
-    # The cache makes a second attempt cheap; the wheels are of no use afterwards.
-    cache = folders.software / "downloads/pip"
-    run_logged(
-        [
-            *(str(python), "-m", "pip", "install", "--require-hashes", "--no-deps", "--only-binary", ":all:"),
-            *("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "10"),
-            *("--cache-dir", str(cache), "--requirement", str(definition / "requirements.txt")),
-        ],
-        seconds=INSTALL_SECONDS,
-    )
-    shutil.rmtree(cache, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The kernels that torch has compiled on an earlier machine of the same kind."""
+"""Takes the kernels that an earlier machine of the same kind has compiled from the cache."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
-from userdata.boot.fetch.cache import Cache
 from userdata.boot.fetch.packed_folder import folder_fingerprint
 from userdata.boot.machine.commands import CommandError, answer_of
-from userdata.contract.layout import CACHE, Folders
+from userdata.boot.steps.machine import Machine
+from userdata.contract.layout import CACHE
 
 logger = logging.getLogger(__name__)
 QUERY = ("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
 ANSWER_SECONDS = 60
 
 
-def provide_kernels(
-    folders: Folders, settings: Mapping[str, str], cache: Optional[Cache], *, environment: str
-) -> Optional[Path]:
+def provide_kernels(machine: Machine, *, environment: str) -> Optional[Path]:
     """The folder with compiled kernels for the worker to begin with, or None; on the first boot of a machine only.
 
-    They are bound to `environment`, its key in the cache, to the GPU and to its driver. The worker copies them to its
-    own folder, which is what is kept when it has grown.
+    Kernels are bound to `environment`, the key of `ldm` in the cache, to the GPU and to its driver. The worker copies
+    them to its own folder, which is kept for the next machine when it has grown.
     """
-    if cache is None or settings.get("SD_DEVICE") == "cpu":
+    folders, cache = machine.folders, machine.cache
+    if cache is None or not machine.has_gpu or machine.settings.get("SD_PYTHON"):
         return None
     try:
         gpu = answer_of(QUERY, seconds=ANSWER_SECONDS).strip().splitlines()[0]

@@ -1,7 +1,7 @@
-"""Provides a file that is named by where it lies: on the Hugging Face hub, or in S3.
+"""Provides a file that the job names by its place: on the Hugging Face hub, or in S3.
 
-What was fetched is noted beside it. A file of the hub stays what it was first, so that a later prompt neither needs the
-hub nor draws with another model; an object of S3 is its owner's, who may replace it, and is then fetched again.
+A note beside the file says what was fetched. A file of the hub is fetched once, so that a later prompt neither needs
+the hub nor draws with another model. An object of S3 belongs to a person, who may replace it: it is then fetched again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache
-from userdata.boot.fetch.download import Manner, download, part_of, put_in_place, write_stamp
+from userdata.boot.fetch.download import Manner, download, part_of, write_stamp
 from userdata.boot.fetch.hub import pin_hub_file
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.atomic_file import put_in_place, write_atomically
 from userdata.contract.catalogue import S3, hub_parts
 from userdata.contract.layout import CACHE
 
@@ -37,7 +38,10 @@ def provide_own_file(
     `token` is asked for only when the hub is. Raises `StepError`.
     """
     file = folder / reference.rsplit("/", 1)[-1]
-    note = _read(folder / NOTE)
+    try:
+        note: Dict[str, Any] = dict(json.loads((folder / NOTE).read_text("utf-8")))
+    except (OSError, ValueError):
+        note = {}
     if reference.startswith(S3):
         return _from_s3(reference, file, note, manner)
     if note.get("reference") == reference and file.exists():
@@ -83,14 +87,5 @@ def _from_s3(reference: str, file: Path, note: Mapping[str, Any], manner: Option
     return file
 
 
-def _read(note: Path) -> Dict[str, Any]:
-    try:
-        return dict(json.loads(note.read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
 def _write(note: Path, content: Mapping[str, Any]) -> None:
-    new = note.with_name(note.name + ".new")
-    new.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    new.replace(note)
+    write_atomically(note, (json.dumps(content, indent=2) + "\n").encode())

@@ -26,5 +26,5 @@ def read_secret(name: str, *, patience: Patience = PATIENCE) -> str:
 def _explain(name: str, why: str) -> str:
     return (
         f"The token {name} could not be read from Parameter Store: {why}. Store it in the stack's region: "
-        f"aws ssm put-parameter --type SecureString --name {name} --value file://token.txt"
+        f"`aws ssm put-parameter --type SecureString --name {name} --value file://token.txt`"
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Optional
 
 from userdata.boot.machine.commands import CommandError, answer_of
 from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.machine import Machine
+from userdata.contract.atomic_file import write_atomically
 from userdata.contract.layout import Folders
+from userdata.contract.status import read_utc
+from userdata.contract.worker_environment import ModelEnvironment, WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 UNIT = "sd-worker"
 CACHE_UNIT = "sd-cache"
 SYSTEMCTL_SECONDS = 120
-_PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")
 
 
 class WorkerUnit:
@@ -29,81 +31,71 @@ class WorkerUnit:
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
         self._started = False
+        self._text = ""
 
-    def start_ahead(self, environment: Mapping[str, str]) -> None:
-        """Starts the worker with `environment`, anew if it is running; once a boot.
+    def start_ahead(self, machine: Machine, python: Path, *, boot_started_at: str) -> None:
+        """Starts the worker in the interpreter `python`, anew if it is running; once a boot.
 
-        That this fails is logged and no more: `hand_over` tries it again, when a failure can be told.
+        A failure is logged and no more: `hand_over` tries again, when a failure can be told. Raises `StepError` for a
+        setting that a unit's environment cannot carry.
         """
         if self._started:
             return
+        environment = WorkerEnvironment(
+            python=python,
+            device=None if machine.has_gpu else "cpu",
+            bucket=machine.parameters["ResultsBucket"],
+            instance_id=machine.instance.instance_id,
+            instance_type=machine.instance.instance_type,
+            life_cycle=machine.instance.life_cycle,
+            region=machine.parameters["Region"],
+            boot_started_at=read_utc(boot_started_at),
+        )
         try:
-            self._start(environment)
+            self._text = environment.to_text(machine.settings)
+        except ValueError as error:
+            raise StepError(f"The worker's environment cannot be written: {error}. Correct machine.env.") from error
+        try:
+            self._start()
         except (StepError, OSError, ValueError) as error:
             logger.warning("the worker was not started ahead of its model: %s", error)
 
-    def hand_over(self, environment: Mapping[str, str], model: Mapping[str, str]) -> None:
-        """Gives the worker `model`, the variables that name what it draws with; starts it where it does not run.
-
-        Raises `StepError` when systemd refuses.
-        """
+    def hand_over(self, model: ModelEnvironment) -> None:
+        """Tells the worker what to draw with, and starts a worker that does not run. Raises `StepError`."""
         if not self._started:
-            self._start(environment)
-        _replace(self._folders.model_environment, environment_file(model))
-        self._systemctl("start")
+            self._start()
+        write_atomically(self._folders.model_environment, model.to_text().encode())
+        self._systemctl("start", UNIT)
 
     def stop(self) -> None:
-        """Stops a worker that would wait for ever; where that fails, it is logged."""
+        """Stops a worker that would wait for ever. A failure is logged."""
         if not self._started:
             return
         try:
-            self._systemctl("stop")
+            self._systemctl("stop", UNIT)
         except StepError as error:
             logger.warning("%s", error)
 
-    def _start(self, environment: Mapping[str, str]) -> None:
+    def _start(self) -> None:
         folders = self._folders
         folders.logs.mkdir(parents=True, exist_ok=True)
-        folders.model_environment.unlink(missing_ok=True)  # an earlier boot's
-        _replace(folders.worker_environment, environment_file(environment))
-        sources = [folders.bundle / f"userdata/{unit}.service" for unit in (UNIT, CACHE_UNIT)]
-        changed = [_replace(folders.units / source.name, source.read_text("utf-8")) for source in sources]
-        if any(changed):
-            self._systemctl("daemon-reload", unit=None)
-        self._systemctl("restart")
+        folders.model_environment.unlink(missing_ok=True)  # from an earlier boot
+        write_atomically(folders.worker_environment, self._text.encode())
+        changed = False
+        for unit in (UNIT, CACHE_UNIT):
+            new, installed = folders.deployed.unit(unit).read_text("utf-8"), folders.units / f"{unit}.service"
+            if not installed.exists() or installed.read_text("utf-8") != new:
+                write_atomically(installed, new.encode())
+                changed = True
+        if changed:
+            self._systemctl("daemon-reload")
+        self._systemctl("restart", UNIT)
         self._started = True
 
-    def _systemctl(self, verb: str, unit: Optional[str] = UNIT) -> None:
+    def _systemctl(self, verb: str, unit: Optional[str] = None) -> None:
         try:
             answer_of(["systemctl", verb, *([unit] if unit else [])], seconds=SYSTEMCTL_SECONDS)
         except CommandError as error:
             raise StepError(
                 f"systemctl {verb} of the worker failed: {error}. On the machine, systemctl status {UNIT} says more."
             ) from error
-
-
-def environment_file(environment: Mapping[str, str]) -> str:
-    """The text of a systemd `EnvironmentFile`: values are quoted where they need it, and are never expanded.
-
-    Raises `StepError` for a value with a line break, which such a file cannot carry.
-    """
-    return "".join(f"{name}={_quoted(name, value)}\n" for name, value in environment.items())
-
-
-def _quoted(name: str, value: str) -> str:
-    if _PLAIN.fullmatch(value):
-        return value
-    if re.search(r"[\r\n\0]", value):
-        raise StepError(f"{name} has a line break, which systemd cannot read. Correct it in machine.env.")
-    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
-
-
-def _replace(path: Path, text: str) -> bool:
-    """Whether there was anything to replace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text("utf-8") == text:
-        return False
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, "utf-8")
-    new.replace(path)
-    return True

@@ -8,15 +8,19 @@ import logging
 import time
 from typing import Any, Iterator, Optional
 
-from userdata.boot.fetch.bucket import PLAIN, Bucket, LatestTexts
+from userdata.boot.fetch.bucket import PLAIN, Bucket
 from userdata.boot.fetch.cache import Cache
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.telling.log_lines import LogLines
+from userdata.boot.telling.boot_log import BootLog
 from userdata.boot.telling.run_status import RunStatus
+from userdata.contract.atomic_file import write_atomically
+from userdata.contract.background_upload import BackgroundUpload
 from userdata.contract.layout import Folders, boot_key
 from userdata.contract.status import Failure, log_tail, utc_now
 
 logger = logging.getLogger(__name__)
+# An upload takes a process and about a second, and a boot with nothing to do is over sooner than that.
+TELLING_SECONDS = 2.0
 
 
 class Phases:
@@ -25,14 +29,15 @@ class Phases:
     `instance_id`, `bucket` and `run` become known during the first phase; what is not known yet is not told.
     """
 
-    def __init__(self, folders: Folders, lines: LogLines) -> None:
+    def __init__(self, folders: Folders, lines: BootLog) -> None:
         self.started_at = utc_now()
         self.instance_id = "unknown"
         self.bucket: Optional[Bucket] = None
         self.run: Optional[RunStatus] = None
         self._folders = folders
         self._lines = lines
-        self._uploads: Optional[LatestTexts] = None
+        self._document = ""
+        self._upload: Optional[BackgroundUpload] = None
         self._phases: list[dict[str, Any]] = []
         self._step = "boot"
 
@@ -54,17 +59,26 @@ class Phases:
         self._save()
 
     def announce(self) -> None:
-        """Writes the step under way into the run's status, in the background."""
-        document = self.run.enter(self._step) if self.run else None
-        if document and self.run and self.bucket:
-            if self._uploads is None:
-                self._uploads = LatestTexts(self.bucket)
-            self._uploads.put(self.run.keys.status, document)
+        """Writes the step under way into the run's status.
+
+        In the background: a boot must not wait for its own progress reports, nor fail for them.
+        """
+        run, bucket = self.run, self.bucket
+        document = run.enter(self._step) if run else None
+        if not (document and run and bucket):
+            return
+        self._document = document
+        if self._upload is None:
+            status = run.keys.status
+            self._upload = BackgroundUpload(
+                status, lambda: bucket.put(status, self._document), failures=(StepError,), pause=TELLING_SECONDS
+            )
+        self._upload.changed()
 
     def settle(self) -> None:
-        """Ends the background's uploads: what comes next, the worker's own status or a failure, is newer."""
-        if self._uploads:
-            self._uploads.settle()
+        """Ends the uploads in the background: what comes next, the worker's own status or a failure, is newer."""
+        if self._upload:
+            self._upload.settle()
 
     def finish(self) -> None:
         """The record of a boot that went well, into the bucket. A failure of this is logged and no more."""
@@ -105,11 +119,7 @@ class Phases:
         return json.dumps(document, indent=2) + "\n"
 
     def _save(self, failure: Optional[Failure] = None) -> None:
-        path = self._folders.boot_timeline
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(path.name + ".new")
-        new.write_text(self._record(failure), "utf-8")
-        new.replace(path)
+        write_atomically(self._folders.boot_timeline, self._record(failure).encode())
 
     def _tell(self, what: str, key: str, text: str, content_type: str = "application/json") -> None:
         if self.bucket is None:

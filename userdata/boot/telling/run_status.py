@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional
 
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
-from userdata.contract.status import PHASES, Failure, Status
+from userdata.contract.status import Failure, Status
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +48,14 @@ class RunStatus:
         return self.status.phase == "done"
 
     def enter(self, phase: str) -> Optional[str]:
-        """The document for a phase that begins, or None when there is nothing to write."""
-        if self.done or phase not in PHASES:
+        """The document for a phase that begins, or None for a run that is done. Raises `ValueError` for no phase."""
+        if self.done:
             return None
         self.status = dataclasses.replace(self.status, phase=phase, error=None, eta_seconds=None)
         return self.status.to_json()
 
     def fail(self, failure: Failure) -> Optional[str]:
-        """The document for a failure, or None when there is nothing to write."""
+        """The document for a failure, or None for a run that is done."""
         if self.done:
             return None
         self.status = dataclasses.replace(self.status, phase="failed", error=failure, eta_seconds=None)
@@ -74,12 +74,8 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
             images_flagged=int(document.get("images_flagged", 0)),
             started_at=str(document["started_at"]),
             updated_at=str(document["updated_at"]),
-            error=_failure(document["error"]),
+            error=Failure(**document["error"]) if document["error"] else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         logger.warning("the run's status.json is not readable (%s): it is begun again", error)
         return fresh
-
-
-def _failure(found: Optional[dict[str, str]]) -> Optional[Failure]:
-    return Failure(**found) if found else None

@@ -23,8 +23,8 @@ Answer = TypeVar("Answer")
 CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=20, max_pool_connections=10
 )
-# 91 s in all, around botocore's own attempts. Rejected: more of those. Ten were over within 3 s, and all threads share
-# a quota that ends them sooner the longer S3 is away.
+# 91 s in all, around botocore's own attempts. Rejected: more attempts of botocore. Ten were over within 3 s, and all
+# threads share a quota that ends them sooner the longer S3 is away.
 PATIENCE = Patience(attempts=9, first_pause=1, longest_pause=20)
 CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
@@ -37,7 +37,7 @@ CONTENT_TYPES = {
 class Bucket:
     """One bucket. Every method retries what can be retried, then raises botocore's error.
 
-    `requests` counts what was asked of S3 so far, from any thread; what was asked again counts once.
+    `requests` counts the requests to S3 so far, from any thread; a repeated request counts once.
     """
 
     def __init__(self, name: str, *, patience: Patience = PATIENCE) -> None:

@@ -22,9 +22,9 @@ AT_ONCE = 4
 class Outbox:
     """Uploads files of `folder`, which mirrors the bucket: a file's path below it is its key.
 
-    Threads upload while the worker goes on. `sent` hears each key, on one of them, once it is in the bucket. An upload
-    that fails after all its retries ends the uploading: the next call says so, and the files stay in `folder`, from
-    where the next start uploads them.
+    Threads upload while the worker goes on. `sent` is called with each key, on one of these threads, once the file is
+    in the bucket. An upload that fails after all its retries ends the uploading: the next call says so, and the files
+    stay in `folder`, from where the next start uploads them.
     """
 
     def __init__(self, bucket: Bucket, folder: Path, sent: Callable[[str], None]) -> None:

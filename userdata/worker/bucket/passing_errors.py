@@ -1,4 +1,4 @@
-"""Which of AWS's errors pass by themselves."""
+"""Tells transient AWS errors from permanent ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from botocore.exceptions import (
 
 
 def passes(error: BaseException | None) -> bool:
-    """Whether botocore itself would have gone on trying, had it not used up its attempts or its quota.
+    """Whether `error` is transient: the network is away, or the service is busy or in trouble.
 
-    That is: the network is away, or the service is busy or in trouble. Its own attempts are for blips: since its first
-    pause after a 503 is 0.05 s at most, even ten of them are over within seconds.
+    These are the errors after which botocore itself would have gone on trying, had it not used up its attempts or its
+    quota. Its own attempts are for blips: even ten of them are over within seconds, because the first pause after a 503
+    is 0.05 s at most.
     """
     if isinstance(error, ClientError):
         metadata = error.response.get("ResponseMetadata", {})

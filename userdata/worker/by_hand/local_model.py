@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.environment_file import read_environment_file
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
+from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import SUFFIXES
 from userdata.worker.model.device import choose_device
@@ -72,25 +72,24 @@ def find_local_model(given: str) -> LocalModel:
         return LocalModel(MADE_HERE / given, given, model.layout)
     here = Folders().models / given
     if here.exists():
-        return LocalModel(here, given, model.layout, _safety_checker(_boots_environment()))
+        boots = _boots_model()
+        return LocalModel(here, given, model.layout, boots.safety_checker if boots else None)
     raise RunError(f"The model {given} is not on this machine. Name the folder or the file with its weights instead.")
 
 
 def _of_this_instance() -> LocalModel:
-    environment = _boots_environment()
-    if "SD_MODEL_FOLDER" not in environment:
+    boots = _boots_model()
+    if boots is None:
         raise RunError(
             "This machine has no model of a deploy. Name one: a folder, a checkpoint, or demo, the model in the box."
         )
     name = read_parameters(Folders().parameters)["Model"]
-    place = Path(environment["SD_MODEL_FOLDER"])
-    return LocalModel(place, name, find_model(name).layout, _safety_checker(environment))
+    return LocalModel(boots.model_folder, name, find_model(name).layout, boots.safety_checker)
 
 
-def _boots_environment() -> Mapping[str, str]:
-    """What the boot has told the worker about its model; nothing on a machine that is no instance of ours."""
-    return read_environment_file(Folders().model_environment)
-
-
-def _safety_checker(environment: Mapping[str, str]) -> Path | None:
-    return Path(environment["SD_SAFETY_CHECKER"]) if environment.get("SD_SAFETY_CHECKER") else None
+def _boots_model() -> ModelEnvironment | None:
+    """What the boot has handed over to the worker; None on a machine that is no instance of ours."""
+    try:
+        return ModelEnvironment.read(read_environment_file(Folders().model_environment))
+    except ValueError:
+        return None

@@ -15,6 +15,7 @@ from PIL import Image
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
+from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.initial_image import InitialImage, read_image, size_from
 from userdata.job.job import Job
@@ -26,7 +27,6 @@ from userdata.worker.by_hand.output_folder import OutputFolder
 from userdata.worker.by_hand.script_options import Script, job_of, read_options
 from userdata.worker.drawing.grid import MOST_PIXELS, grid_layout, grid_size, write_grid
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.run.run_log import log_format
 
 if TYPE_CHECKING:
     from userdata.worker.drawing.pending_batch import DrawnImage

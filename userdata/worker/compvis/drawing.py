@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import numpy
 import torch
 from PIL import Image
 
+from userdata.contract.log_lines import log_output
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import fit_image
 from userdata.job.job import Job
@@ -30,9 +30,6 @@ from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.process.settings import Settings
 
-# The progress bars lie one above the other in a terminal, and move its cursor up.
-CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 STOP_SECONDS = 30
@@ -40,10 +37,10 @@ LAST_LINES = 20
 
 
 class CompvisDrawing:
-    """One run of the original script, for all images of `job`; those that are not in `requests` are drawn and dropped.
+    """Draws all images of `job` with the original script, and drops those that are not in `requests`.
 
     The script has one stream of random numbers for the whole run, so that a later image cannot be made without those
-    before it. It cannot be held up: where no further batch may be begun, it is ended in its next one.
+    before it. The script cannot be paused: where no further batch may begin, the script is ended within the next one.
     """
 
     def __init__(
@@ -69,32 +66,28 @@ class CompvisDrawing:
         self._last_at = time.monotonic()
 
     def do(self) -> None:
-        """Draws all of them. Raises `RunError` with a sentence for a person, and what the hooks raise."""
+        """Draws the images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         settings = self._settings
         if settings.compvis_repository is None or settings.compvis_python is None:
             raise RunError("The original scripts were not fetched by the boot. Start the instance again.")
         checkpoint = prepare_folder(self._folder, settings.model_folder)
         shutil.rmtree(self._outdir, ignore_errors=True)
+        initial_image = self._folder / "initial-image.png" if self._initial_image else None
+        if self._initial_image and initial_image:
+            # The original takes the image's own size, and knows no other.
+            fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(initial_image)
         words = command(
             self._job,
             python=settings.compvis_python,
             repository=settings.compvis_repository,
             checkpoint=checkpoint,
             outdir=self._outdir,
-            initial_image=self._write_initial_image(),
+            initial_image=initial_image,
         )
         self._hooks.begin_batch()
         self._last_at = time.monotonic()
         self._run(words, settings.compvis_repository)
         shutil.rmtree(self._outdir, ignore_errors=True)
-
-    def _write_initial_image(self) -> Path | None:
-        if self._initial_image is None:
-            return None
-        file = self._folder / "initial-image.png"
-        # The original takes the image's own size, and knows no other.
-        fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(file)
-        return file
 
     def _run(self, words: Sequence[str], repository: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(repository), "TRANSFORMERS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
@@ -108,7 +101,7 @@ class CompvisDrawing:
             start_new_session=True,
         )
         said: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-        reader = threading.Thread(target=_log_lines, args=(process, said), name="compvis", daemon=True)
+        reader = threading.Thread(target=log_output, args=(process.stdout, said), name="compvis", daemon=True)
         reader.start()
         try:
             while process.poll() is None:
@@ -123,7 +116,7 @@ class CompvisDrawing:
             raise RunError(_explain(process.returncode, "\n".join(said)))
 
     def _hand_on(self) -> None:
-        """Hands on the images whose files are whole; at a batch's end raises what forbids the next one."""
+        """Hands on the images whose files are whole. At a batch's end raises what forbids the next batch."""
         while _is_whole(self._file(self._next)):
             index, now = self._next, time.monotonic()
             self._next += 1
@@ -155,21 +148,13 @@ class CompvisDrawing:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether the PNG is there to its last chunk: the script writes into the file while this looks."""
+    """Whether the PNG is complete: the script may still be writing the file."""
     try:
         with Image.open(file) as image:
             image.verify()
     except (OSError, SyntaxError):  # Pillow's words for a chunk that is cut off
         return False
     return True
-
-
-def _log_lines(process: subprocess.Popen[bytes], said: collections.deque[str]) -> None:
-    for line in process.stdout or ():
-        shown = CURSOR.sub("", line.decode("utf-8", "replace")).rstrip().rsplit("\r", 1)[-1]
-        if shown:
-            said.append(shown)
-            logger.info("  %s", shown)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,9 +1,9 @@
-"""The folder in which the original scripts run: everything that they read by a relative name, and nothing to fetch.
+"""Makes the folder in which the original scripts run, so that they read every file there and fetch nothing.
 
-The scripts ask the hub for CLIP and for a safety checker by their repositories' names. A folder of that name, below the
-current one, is taken instead. CLIP's weights are the checkpoint's own. The checker is one that flags nothing: the
-original one replaces what it flags by a joke picture and has no switch, while the worker's own, which looks at every
-image afterwards, marks or withholds it, from an image or not.
+The scripts ask the hub for CLIP and for a safety checker by their repositories' names, and take a folder of that name
+below the current one instead. CLIP's weights come from the checkpoint. The checker in this folder flags nothing,
+because the original checker has no switch and replaces flagged images by a joke picture. The worker's own checker looks
+at every image afterwards, and marks or withholds it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from safetensors.torch import load_file
 from transformers import CLIPConfig
 
+from userdata.contract.bundle import BUNDLE
 from userdata.contract.compvis import LAYOUT
 from userdata.job.run_error import RunError
 from userdata.worker.drawing.safety_classifier import WRAPPED
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, open_pickle, shapes_of
 
-MODELS = Path(__file__).parents[2] / "models"
 CLIP = "openai/clip-vit-large-patch14"
 CHECKER = "CompVis/stable-diffusion-safety-checker"
 TEXT_ENCODER = "cond_stage_model.transformer."
@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 def prepare_folder(folder: Path, model_folder: Path) -> Path:
     """Makes `folder` from the checkpoint in `model_folder`; returns the checkpoint in the form that the scripts load.
 
-    The scripts unpickle whatever is in their file: they get one that was written here, of nothing but tensors. Raises
-    `RunError` when the checkpoint is none, or not one of Stable Diffusion v1.
+    The scripts unpickle their checkpoint, so they get one that is written here, of nothing but tensors. Raises
+    `RunError` when the file is no checkpoint, or not one of Stable Diffusion v1.
     """
     source = checkpoint_in(model_folder)
     if layout_of(source, shapes_of(source)) != LAYOUT:
@@ -59,8 +59,8 @@ def prepare_folder(folder: Path, model_folder: Path) -> Path:
 
 
 def _write_clip(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    shutil.copytree(MODELS / LAYOUT / "tokenizer", folder)
-    shutil.copy(MODELS / LAYOUT / "text_encoder/config.json", folder / "config.json")
+    shutil.copytree(BUNDLE.tokenizer, folder)
+    shutil.copy(BUNDLE.models / LAYOUT / "text_encoder/config.json", folder / "config.json")
     weights = {
         name.removeprefix(TEXT_ENCODER): tensor.clone()
         for name, tensor in tensors.items()

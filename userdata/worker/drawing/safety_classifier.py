@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPConfig
 
+from userdata.contract.bundle import BUNDLE
 from userdata.job.run_error import RunError
 
-CONFIGURATION = Path(__file__).parents[2] / "models" / "safety-checker"
+CONFIGURATION = BUNDLE.models / "safety-checker"
 # CLIP's own preparation of an image (arXiv:2103.00020).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)

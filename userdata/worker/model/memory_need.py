@@ -9,7 +9,8 @@ once in a residual block: its input, the shortcut and the two sides of a convolu
 
 from __future__ import annotations
 
-GIB = 1 << 30
+from userdata.bill.units import GIB
+
 CONTEXT_GIB = 0.5
 CHANNELS = 256
 MAPS = 4

@@ -15,14 +15,14 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.contract.bundle import BUNDLE
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
 from userdata.worker.model.checkpoint_tensors import Tensors, read_tensors
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.single_file import load_single_file
 
-LAYOUTS = Path(__file__).parents[2] / "models"
-TOKENIZER = LAYOUTS / "stable-diffusion-v1" / "tokenizer"
+LAYOUTS = BUNDLE.models
 
 
 def load_pipeline(
@@ -84,7 +84,7 @@ def _load_checkpoint(
     return load_single_file(
         tensors or read_tensors(checkpoint, device=device, dtype=dtype),
         configuration=LAYOUTS / (layout or found),
-        tokenizer=TOKENIZER,
+        tokenizer=BUNDLE.tokenizer,
         dtype=dtype,
         device=device,
     )

@@ -2,14 +2,10 @@
 
 The safetensors library copies its tensors one by one. Each of a thousand copies then waits for Python's interpreter,
 with which another thread imports meanwhile, and for its turn on the device. That takes twice as long as the bytes take.
-
-The format (https://github.com/huggingface/safetensors#format): 8 bytes with the header's length, little end first; then
-the header, a JSON object of each tensor's type, shape, and place among the bytes; then the tensors' bytes.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +13,10 @@ from typing import Any
 
 import torch
 
+from userdata.contract.safetensors_header import read_header
+
 # The reading needs as much memory of the device beside the tensors.
 PIECE_BYTES = 2**28
-# The library's own limit.
-LONGEST_HEADER = 100_000_000
 DTYPES = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -54,14 +50,9 @@ def read_safetensors(
     Each tensor is a part of a larger one, and keeps up to `PIECE_BYTES` of memory, or on the CPU the mapped file.
     Raises `OSError`, and `ValueError`, `KeyError`, `TypeError` or `RuntimeError` for a file that is broken.
     """
-    with file.open("rb") as content:
-        length = int.from_bytes(content.read(8), "little")
-        if length > LONGEST_HEADER:
-            raise ValueError("the header is too long")
-        header: dict[str, Any] = json.loads(content.read(length))
-        begin = content.tell()
+    header, begin = read_header(file)
     mapped = torch.from_file(str(file), shared=False, size=file.stat().st_size, dtype=torch.uint8)[begin:]
-    entries = [_entry(name, told) for name, told in header.items() if name != "__metadata__" and wanted(name)]
+    entries = [_entry(name, told) for name, told in header.items() if wanted(name)]
     for piece in _pieces(sorted(entries, key=lambda entry: entry.begin)):
         first = piece[0].begin
         there = mapped[first : piece[-1].end].to(device)

@@ -31,10 +31,9 @@ import numpy
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-MODELS = Path(__file__).parents[2] / "models"
-CONFIGURATION = MODELS / "tiny"
-TOKENIZER = MODELS / "stable-diffusion-v1" / "tokenizer"
-SHAPES = MODELS / "tiny-shapes.json"
+from userdata.contract.bundle import BUNDLE
+
+CONFIGURATION = BUNDLE.models / "tiny"
 FILES = {
     "text_encoder": "model.safetensors",
     "unet": "diffusion_pytorch_model.safetensors",
@@ -56,7 +55,7 @@ def make_tiny_model(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         unfinished = Path(scratch) / folder.name
         shutil.copytree(CONFIGURATION, unfinished)
-        shutil.copytree(TOKENIZER, unfinished / "tokenizer")
+        shutil.copytree(BUNDLE.tokenizer, unfinished / "tokenizer")
         for component, shapes in read_shapes().items():
             weights = {name: _draw(f"{component}.{name}", shape) for name, shape in shapes.items()}
             file = unfinished / component / FILES[component]
@@ -71,7 +70,7 @@ def make_tiny_model(folder: Path) -> None:
 
 def read_shapes() -> dict[str, dict[str, list[int]]]:
     """The shape of every tensor by its name, for each component with weights."""
-    shapes: dict[str, dict[str, list[int]]] = json.loads(SHAPES.read_text("utf-8"))
+    shapes: dict[str, dict[str, list[int]]] = json.loads(BUNDLE.tiny_shapes.read_text("utf-8"))
     return shapes
 
 

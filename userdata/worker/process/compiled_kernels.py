@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def begin_with(before: Path | None, folder: Path) -> None:
-    """Puts the kernels that an earlier machine has compiled, `before`, into `folder` where none are yet."""
+    """Copies `before`, the kernels that an earlier machine has compiled, to `folder`, unless `folder` exists."""
     if before is None or folder.exists():
         return
     new = folder.with_name(folder.name + ".new")

@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector while nothing becomes garbage."""
+"""Pauses Python's cyclic garbage collector while many objects are created and none is freed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class _Rest:
-    """How many want it, on all threads: the collector belongs to the process."""
+class _Pause:
+    """One pause for all threads, since the collector belongs to the process: it ends with the last that wants it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,19 +31,20 @@ class _Rest:
                 gc.enable()
 
 
-_rest = _Rest()
+_pause = _Pause()
 
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Nothing is looked for to be freed while this is open, on any thread.
+    """The collector does nothing while this is open, on any thread.
 
-    Importing torch and diffusers makes some hundred thousand objects that all stay. The collector goes through those
-    that are there again and again, which took a sixth of the imports' time. Nor does it afterwards, which would stop
-    the first images three times for a quarter of a second: what is there by then is there for good.
+    Importing torch and diffusers creates some hundred thousand objects, and none of them is freed. The collector goes
+    through all of them again and again, which took a sixth of the imports' time. Afterwards the collector passes them
+    over for good (`gc.freeze`), because going through them would stop the first images three times for a quarter of a
+    second.
     """
-    _rest.begin()
+    _pause.begin()
     try:
         yield
     finally:
-        _rest.end()
+        _pause.end()

@@ -1,47 +1,49 @@
-"""What the machine tells the worker: the variables of the boot's `worker.env` and `model.env`, and systemd's own."""
+"""The settings of the worker: the variables of the boot's `worker.env` and `model.env`, and one of systemd's."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from userdata.contract.environment_file import read_environment_file
+from userdata.contract.layout import Folders
+from userdata.contract.worker_environment import ModelEnvironment, Variable, WorkerEnvironment
+from userdata.job.run_error import RunError, Stopped
 
-from userdata.bill.prices import LifeCycle
-from userdata.job.run_error import RunError
-
-
-class Settings(BaseModel):
-    """The machine and its places. `device` is `cpu` where no GPU is meant to be, else None."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    bucket: str = Field(alias="SD_BUCKET", min_length=1)
-    instance_id: str = Field(alias="SD_INSTANCE_ID", min_length=1)
-    instance_type: str = Field(alias="SD_INSTANCE_TYPE", min_length=1)
-    region: str = Field(alias="AWS_DEFAULT_REGION", min_length=1)
-    model_folder: Path = Field(alias="SD_MODEL_FOLDER")
-    life_cycle: LifeCycle = Field("on-demand", alias="SD_LIFE_CYCLE")
-    lora_file: Path | None = Field(None, alias="SD_LORA_FILE")
-    safety_checker: Path | None = Field(None, alias="SD_SAFETY_CHECKER")
-    compiled: Path | None = Field(None, alias="SD_COMPILED")
-    compvis_repository: Path | None = Field(None, alias="SD_COMPVIS_REPOSITORY")
-    compvis_python: Path | None = Field(None, alias="SD_COMPVIS_PYTHON")
-    boot_started_at: datetime = Field(alias="SD_BOOT_STARTED_AT")
-    device: Literal["cpu"] | None = Field(None, alias="SD_DEVICE")
-    state_directory: Path = Field(alias="STATE_DIRECTORY")
+logger = logging.getLogger(__name__)
+LOOK_SECONDS = 0.05
+MODEL_FOLDER = ModelEnvironment.fields()["model_folder"].name
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Reads the settings. Raises `RunError` that names each variable that is missing or wrong."""
-    given = {name: value for name, value in environment.items() if value}
+@dataclass(frozen=True, kw_only=True)
+class Settings(ModelEnvironment, WorkerEnvironment):
+    """The machine and its places. systemd makes `state_directory`, the worker's own folder."""
+
+    state_directory: Annotated[Path, Variable("STATE_DIRECTORY", Path)]
+
+
+def wait_for_settings(folders: Folders, environment: Mapping[str, str], stop: threading.Event) -> Settings:
+    """The settings, once the boot has handed over what the worker draws with.
+
+    There is no deadline: a download may take long, and a boot that fails stops the worker. A worker that is told its
+    model in `environment`, as by hand, does not wait. Raises `Stopped` once `stop` is set, and `RunError` that names
+    each variable that is missing or wrong.
+    """
+    told = dict(environment)
+    if MODEL_FOLDER not in told:
+        logger.info("Waiting for the boot to have the model ready")
+    while MODEL_FOLDER not in told:
+        told.update(read_environment_file(folders.model_environment))
+        if MODEL_FOLDER not in told and stop.wait(LOOK_SECONDS):
+            raise Stopped
     try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        found = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors(include_url=False))
+        return Settings.read(told)
+    except ValueError as error:
         raise RunError(
-            f"The worker's environment is not as the boot writes it ({found}). Start the instance again, or set "
+            f"The worker's environment is not as the boot writes it ({error}). Start the instance again, or set "
             "these variables when you start the worker by hand."
         ) from error

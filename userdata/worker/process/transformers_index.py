@@ -1,7 +1,13 @@
-"""Remembers what transformers consists of: by itself it reads 2,500 of its files for that, twice, in every process.
+"""Keeps an index of transformers' modules: without one, transformers reads 2,500 of its files, twice, in every process.
 
-What it finds is kept in its own `__pycache__`, like Python's bytecode: written by whoever may write there, and done
-without where that is nobody.
+The index lies in transformers' own `__pycache__`, like Python's bytecode. A process that may not write there does
+without.
+
+Measured (docs/performance.md): with this index and unused_libraries.py the imports of a short job took 1.6 s in place
+of 3.0 s on two cores. This rests on `define_import_structure`, an inner function of transformers. At an upgrade of
+transformers run tests/unit/worker/process/test_transformers_index.py: where a test fails and the mend is not plain,
+strike this module, its line in imports_ahead.py, and its name in userdata/boot/steps/bytecode.py. The worker then
+starts later by a part of these seconds, and everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +37,7 @@ Define = Callable[..., Structure]
 
 @contextmanager
 def remember_index() -> Iterator[None]:
-    """transformers, when it is imported while this is open, takes what it consists of from its index, or writes it."""
+    """transformers, if it is imported while this is open, reads its index, or writes the index where there is none."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
@@ -41,7 +47,7 @@ def remember_index() -> Iterator[None]:
 
 
 def write_index() -> None:
-    """Has transformers write its index, if it has none; raises `ImportError` where there is no transformers."""
+    """Makes transformers write its index, if there is none. Raises `ImportError` where there is no transformers."""
     spec = importlib.util.find_spec("transformers")
     if not spec or not spec.origin:
         raise ImportError("there is no transformers")

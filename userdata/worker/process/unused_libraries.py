@@ -1,8 +1,13 @@
-"""Keeps from being imported what diffusers and transformers import with any model, and a run does not use.
+"""Leaves out libraries that diffusers and transformers import with any model, and that no run uses.
 
-Only for a process that does one run: what is left out stays left out until it ends. Nothing here changes what is
-computed, since none of it has a part in that. An environment without these libraries would be a second one to build
-and to keep, and two of them are parts of torch.
+What is left out stays left out until the process ends. Nothing here changes what is computed. Rejected: an environment
+without these libraries, which would be a second one to build and to keep; and two of them are parts of torch.
+
+Measured (docs/performance.md): without the compiler and distributed tensors, and with transformers' index
+(transformers_index.py), the imports of a short job took 1.6 s in place of 3.0 s on two cores; PEFT takes another 0.5 to
+1 s. This rests on the innards of torch, diffusers and transformers. At an upgrade of one of them run
+tests/unit/worker/process/test_unused_libraries.py: where a test fails and the mend is not plain, strike the function
+and its line in imports_ahead.py. The worker then starts later by these seconds, and everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -22,12 +27,11 @@ COMPILER = "torch._dynamo"
 PART_WITHOUT_THE_WHOLE = f"{COMPILER}._trace_wrapped_higher_order_op"
 
 
-def import_no_peft() -> None:
-    """Has diffusers and transformers take PEFT for not installed, in this process, until it ends.
+def leave_out_peft() -> None:
+    """Makes diffusers and transformers take PEFT for not installed.
 
-    diffusers imports PEFT with any model, which takes half a second to a second, and uses it for nothing but LoRA.
-    A LoRA cannot be loaded afterwards. Once diffusers is imported it does nothing: diffusers then counts on PEFT, and
-    would fail without it.
+    diffusers imports PEFT with any model and uses PEFT for nothing but LoRA. A LoRA cannot be loaded afterwards. Once
+    diffusers is imported this function does nothing, because diffusers then counts on PEFT and would fail without it.
 
     None in `sys.modules` is Python's own way to say that there is no such module (the language reference, "The module
     cache"), which `importlib.util.find_spec`, what the two libraries ask, heeds.
@@ -37,21 +41,21 @@ def import_no_peft() -> None:
     sys.modules["peft"] = None  # type: ignore[assignment]
 
 
-def import_nothing_distributed() -> None:
-    """Has the libraries that are imported from now on take torch for one that was built for a single device.
+def leave_out_distributed() -> None:
+    """Makes the libraries that are imported from now on take torch for a build for a single device.
 
-    A run is drawn on one GPU. transformers imports distributed tensors otherwise, and sympy with them.
+    A run is drawn on one GPU. Otherwise transformers imports distributed tensors, and sympy with them.
     """
     import torch.distributed
 
     torch.distributed.is_available = lambda: False
 
 
-def import_no_compiler() -> None:
-    """Puts a stand-in in the place of torch's compiler, unless that is imported already.
+def leave_out_compiler() -> None:
+    """Puts a stand-in in the place of torch's compiler, unless the compiler is imported already.
 
-    diffusers and transformers import it to mark their functions for it, with any model, and nothing of a run is
-    compiled by it (docs/performance.md says why). Who needs it after all gets it, only later.
+    diffusers and transformers import the compiler to mark their functions for it, with any model, and nothing of a run
+    is compiled by it (docs/performance.md says why). Code that needs the compiler after all gets it, only later.
 
     Rejected: None in `sys.modules`, as for PEFT: torch itself and transformers import it unguarded.
     """
@@ -61,7 +65,7 @@ def import_no_compiler() -> None:
 
 
 class _NoCompiler(ModuleType):
-    """Marks functions by leaving them as they are, knows of no compiled module, and gives way to the compiler."""
+    """A stand-in that leaves the functions that it marks as they are, and gives way to the compiler where needed."""
 
     def __init__(self) -> None:
         import torch
@@ -79,7 +83,7 @@ class _NoCompiler(ModuleType):
 
 
 class _CompilersParts(MetaPathFinder, Loader):
-    """Has the whole compiler imported before one of its parts, but for a part that does without."""
+    """Imports the whole compiler before one of its parts, except for the part that needs nothing of the rest."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -105,7 +109,7 @@ def _the_compiler() -> ModuleType:
 
 
 class _CompiledModule:
-    """What nothing is an instance of."""
+    """A class without instances."""
 
 
 def _unchanged(function: Any = None, *_args: Any, **_options: Any) -> Any:

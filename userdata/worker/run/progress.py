@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import threading
@@ -44,10 +45,9 @@ class Progress:
         with self._lock:
             self._finished.extend(self._under_way())
             self._began = (phase, utc_now(), self._clock())
-            self._status.phase = phase
-            self._status.eta_seconds = None
-            self._status.error = None
-            self._status.note = self._status.max_spend = None
+            self._status = dataclasses.replace(
+                self._status, phase=phase, eta_seconds=None, error=None, note=None, max_spend=None
+            )
         self._publisher.changed()
 
     def phases(self) -> list[PhaseTime]:

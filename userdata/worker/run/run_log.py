@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from userdata.contract.log_lines import log_format
 from userdata.contract.status import log_tail
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.publisher import Publisher
@@ -15,13 +15,6 @@ from userdata.worker.bucket.publisher import Publisher
 UPLOAD_SECONDS = 15.0
 
 logger = logging.getLogger(__name__)
-
-
-def log_format() -> logging.Formatter:
-    """One line: the time in UTC, the level, the message."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    return formatter
 
 
 class RunLog(logging.FileHandler):

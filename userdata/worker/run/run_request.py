@@ -72,7 +72,7 @@ def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
     if content is None:
         raise RunError(
             f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} has no such object, "
-            f"so upload it first: aws s3 cp FILE 's3://{bucket.name}/{key}'."
+            f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
         )
     try:
         return read_image(content)
@@ -93,7 +93,7 @@ def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:
     if content is None:
         raise RunError(
             f"PromptFile is {job.from_file!r}, but the bucket {bucket.name} has no such object. Upload it first: "
-            f"aws s3 cp FILE 's3://{bucket.name}/{job.from_file}'."
+            f"`aws s3 cp FILE 's3://{bucket.name}/{job.from_file}'`."
         )
     try:
         return read_prompt_file(content, job)

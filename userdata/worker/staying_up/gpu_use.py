@@ -1,4 +1,4 @@
-"""Whether anything computes on the GPUs at this moment."""
+"""How busy the GPUs are at this moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 COMMAND = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 ANSWER_SECONDS = 20
-# Below it lies what a driver's own housekeeping shows now and then.
+# A driver's own housekeeping shows less now and then.
 BUSY_PERCENT = 5.0
 
 

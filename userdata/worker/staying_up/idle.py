@@ -1,4 +1,4 @@
-"""Waits until the machine has been idle for as long as it is asked to stay up."""
+"""Waits until the machine has been idle for the idle time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def wait_until_idle(
 ) -> None:
     """Returns when no use was found for `idle_seconds` on end, or when `stop` is set.
 
-    Every use is asked for at least once, also for 0 seconds. The longest of all waits is not decided here: the timer in
-    the guest and the alarm outside end the machine after MaxHours, in use or not.
+    Every use is asked at least once, also for 0 seconds. Nothing here limits the whole wait: the timer in the guest and
+    the alarm outside end the machine after MaxHours, in use or not.
     """
     idle_since = time.monotonic()
     told: str | None = None
@@ -52,16 +52,16 @@ def wait_until_idle(
 
 
 def uses_of_this_machine(bucket: Bucket, instance_id: str) -> list[Use]:
-    """A hold; and an open session or a busy GPU, where those are the machine's own.
+    """What can use this machine: a hold, and, where those are its own, an open session or a busy GPU.
 
-    Below a prefix it is a guest on another machine, whose sessions and GPU say nothing about it.
+    Below a prefix the machine is a guest on another one, whose sessions and GPU say nothing about the guest.
     """
     held = Holding(bucket, instance_id)
     return [held] if Folders().root != Path("/") else [_session, _busy, held]
 
 
 class Holding:
-    """The hold in the bucket, looked up again once in a while."""
+    """The hold in the bucket, which is read again every so many seconds."""
 
     def __init__(self, bucket: Bucket, instance_id: str, *, every_seconds: float = HOLD_SECONDS) -> None:
         self._bucket = bucket
@@ -71,7 +71,7 @@ class Holding:
         self._hold: Hold | None = None
 
     def __call__(self) -> str | None:
-        """Until when the machine is held, None when it is not. A bucket that does not answer holds nothing."""
+        """Until when the machine is held, as a sentence, or None. A bucket that does not answer holds nothing."""
         if self._looked_at is None or time.monotonic() - self._looked_at >= self._every_seconds:
             self._hold = self._look()
             self._looked_at = time.monotonic()

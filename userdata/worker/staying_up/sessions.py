@@ -1,4 +1,4 @@
-"""Who is logged in: the open sessions of SSH and of Session Manager, told by the processes that serve them."""
+"""Finds the open sessions of SSH and of Session Manager by the processes that serve them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SESSION_MANAGER = "ssm-session-worker"
 
 
 def open_sessions(processes: Path = PROCESSES) -> list[str]:
-    """What the processes of the open sessions call themselves.
+    """The titles of the processes that serve the open sessions.
 
-    Rejected: the list of logged-in users (utmp), in which Session Manager's are not.
+    Rejected: the list of logged-in users (utmp), which lacks those of Session Manager.
     """
     return sorted(title for title in map(_title, _command_lines(processes)) if title)
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
-import urllib.error
-import urllib.request
+
+from userdata.contract.metadata_service import MetadataService, NoAnswerError
 
 logger = logging.getLogger(__name__)
 
-ENDPOINT = "http://169.254.169.254"
 POLL_SECONDS = 5.0  # as often as AWS recommends
 ANSWER_SECONDS = 2.0
-TOKEN_SECONDS = 21600
-NOT_FOUND, UNAUTHORIZED = 404, 401
 
 
 class SpotNotice:
@@ -31,13 +27,9 @@ class SpotNotice:
     def __init__(
         self, stop: threading.Event, *, endpoint: str | None = None, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        base = endpoint or os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or ENDPOINT
-        self._base = base.rstrip("/") + "/latest/"
+        self._service = MetadataService(endpoint, seconds=ANSWER_SECONDS)
         self._stop = stop
         self._poll_seconds = poll_seconds
-        self._token: str | None = None
-        # A proxy that is meant for the internet must not be asked for a link-local address.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def watch(self) -> None:
         """Watches from a thread of its own until `stop` is set, by the notice or by anything else."""
@@ -45,33 +37,10 @@ class SpotNotice:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            notice = self._notice()
-            if notice:
-                logger.warning("EC2 takes this spot instance back: %s", notice)
+            try:
+                notice = json.loads(self._service.get("spot/instance-action"))
+                logger.warning("EC2 takes this spot instance back: %s at %s", notice["action"], notice["time"])
                 self._stop.set()
-                return
-            self._stop.wait(self._poll_seconds)
-
-    def _notice(self) -> str | None:
-        """What is announced, None when nothing is or nobody knows."""
-        try:
-            self._token = self._token or self._ask(
-                "api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-            )
-            document = self._ask("meta-data/spot/instance-action", "GET", {"X-aws-ec2-metadata-token": self._token})
-            found = json.loads(document)
-            return f"{found['action']} at {found['time']}"
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == UNAUTHORIZED:
-                    self._token = None  # its time is over
-                elif error.code != NOT_FOUND:
-                    logger.debug("the metadata service answered %d", error.code)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.debug("the metadata service did not answer: %s", error)
-        return None
-
-    def _ask(self, path: str, method: str, headers: dict[str, str]) -> str:
-        request = urllib.request.Request(self._base + path, method=method, headers=headers)  # noqa: S310
-        with self._opener.open(request, timeout=ANSWER_SECONDS) as response:
-            return str(response.read().decode())
+            except (NoAnswerError, ValueError, KeyError, TypeError) as error:
+                logger.debug("no notice: %s", error)
+                self._stop.wait(self._poll_seconds)

@@ -1,4 +1,4 @@
-"""What stands around instances: networks, groups, keys, templates; none of it costs money by itself."""
+"""What an instance needs around it: networks, groups, keys, templates. None of them costs money."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def network_interfaces(ec2: EC2Client) -> Iterator[Leftover]:
 
 
 def vpcs(ec2: EC2Client) -> Iterator[Leftover]:
-    """Networks. What is in one, and has no kind of its own here, goes before it."""
+    """Networks. Before a network, delete what is in it and is not listed here."""
     for page in ec2.get_paginator("describe_vpcs").paginate(Filters=OURS):  # type: ignore[arg-type]
         for vpc in page["Vpcs"]:
             command = f"aws ec2 delete-vpc --vpc-id {vpc['VpcId']}"
@@ -37,7 +37,7 @@ def vpcs(ec2: EC2Client) -> Iterator[Leftover]:
 
 
 def key_pairs(ec2: EC2Client) -> Iterator[Leftover]:
-    """Key pairs, with the private half that CloudFormation put into Parameter Store."""
+    """Key pairs, each with the private key that CloudFormation stored in Parameter Store."""
     for pair in ec2.describe_key_pairs(Filters=OURS)["KeyPairs"]:  # type: ignore[arg-type]
         command = (
             f"aws ec2 delete-key-pair --key-pair-id {pair['KeyPairId']}; "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import boto3
-import botocore.exceptions
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.deployment import RETRIES, find_deployment
 from scripts.command_line.ending.audit.around import (
     key_pairs,
     launch_templates,
@@ -25,9 +24,9 @@ from scripts.command_line.terminal.plain_text import cell, print_plain
 
 
 def find_leftovers(session: boto3.Session) -> list[Leftover]:
-    """Everything with the project's tag in the session's region, and its buckets in all; the dearest first.
+    """Everything with the project's tag in the session's region, and buckets in every region; the dearest first.
 
-    What belongs to a stack that is there is not left over. Raises `CommandError` when AWS cannot be asked.
+    What belongs to a stack that stands is not left over. Raises `CommandError` when AWS cannot be asked.
     """
     rates = MonthlyRates(session.region_name or "")
     with aws_errors_in_words("look for what is left"):
@@ -48,13 +47,13 @@ def find_leftovers(session: boto3.Session) -> list[Leftover]:
             *log_groups(session.client("logs", config=RETRIES), rates),
             *buckets(session.client("s3", config=RETRIES), rates),
         ]
-        there = {name for name in {one.stack for one in found} if name and _is_there(session, name)}
-    left = [one for one in found if one.stack not in there]
+    standing = {name for name in {one.stack for one in found} if name and find_deployment(session, name)}
+    left = [one for one in found if one.stack not in standing]
     return sorted(left, key=_dearest_first)
 
 
 def show_leftovers(left: list[Leftover], console: Console) -> None:
-    """A table of what is left, each with its monthly cost, and below it the commands that remove it."""
+    """Prints a table of what is left, with monthly costs, and below the table the commands that remove it."""
     if not left:
         console.print("Nothing is left.")
         return
@@ -64,7 +63,7 @@ def show_leftovers(left: list[Leftover], console: Console) -> None:
         price = "not known" if one.usd_per_month is None else f"{one.usd_per_month:.2f}"
         table.add_row(one.kind, cell(one.id), cell(one.detail), price)
     console.print(table)
-    console.print("To remove it:")
+    console.print("Commands that remove it:")
     for one in left:
         warning = "   # deletes your images" if one.is_result else ""
         print_plain(f"  {one.command}{warning}", console, soft_wrap=True)
@@ -73,13 +72,3 @@ def show_leftovers(left: list[Leftover], console: Console) -> None:
 def _dearest_first(one: Leftover) -> tuple[bool, float, str, str]:
     price = float("inf") if one.usd_per_month is None else one.usd_per_month
     return one.is_result, -price, one.kind, one.id
-
-
-def _is_there(session: boto3.Session, stack: str) -> bool:
-    try:
-        session.client("cloudformation", config=RETRIES).describe_stacks(StackName=stack)
-    except botocore.exceptions.ClientError as error:
-        if "does not exist" in str(error):
-            return False
-        raise
-    return True

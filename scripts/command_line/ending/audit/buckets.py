@@ -1,4 +1,4 @@
-"""The buckets with results: they outlive a stack on purpose, and cost what they hold."""
+"""The buckets with results. They outlive a stack on purpose, and cost money for what they hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import botocore.exceptions
+from rich.filesize import decimal
 
 from scripts.command_line.ending.audit.leftover import Leftover, is_ours, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
@@ -47,9 +48,9 @@ def _described(s3: S3Client, rates: MonthlyRates, name: str, tags: dict[str, str
         for entry in page.get("Contents", []):
             size["cache" if entry["Key"].startswith(CACHE) else "results"] += entry["Size"]
             images += "/samples/" in entry["Key"] and entry["Key"].endswith(".png")
-    detail = f"{images} images, {_readable(size['results'])}"
+    detail = f"{images} images, {decimal(size['results'])}"
     if size["cache"]:
-        detail += f"; cache {_readable(size['cache'])}, gone by itself after 30 days"
+        detail += f"; cache {decimal(size['cache'])}, which S3 deletes after 30 days"
     return Leftover(
         "bucket",
         name,
@@ -59,9 +60,3 @@ def _described(s3: S3Client, rates: MonthlyRates, name: str, tags: dict[str, str
         stack_of(tags),
         is_result=True,
     )
-
-
-def _readable(size: int) -> str:
-    if size < 2**20:
-        return f"{size / 2**10:.0f} KB"
-    return f"{size / 2**20:.1f} MB" if size < 2**30 else f"{size / 2**30:.2f} GB"

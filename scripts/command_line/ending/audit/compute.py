@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from scripts.command_line.account.instance import GONE
 from scripts.command_line.ending.audit.leftover import OURS, Leftover, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-GONE = ("terminated", "shutting-down")
-
 
 def instances(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Instances that are not terminated. One that is stopped costs nothing but its disk, which is listed for itself."""
+    """Instances that are not terminated. A stopped instance costs only its disk, which is listed by itself."""
     for page in ec2.get_paginator("describe_instances").paginate(Filters=OURS):  # type: ignore[arg-type]
         for reservation in page["Reservations"]:
             for instance in reservation["Instances"]:
@@ -51,7 +50,7 @@ def volumes(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
 
 
 def snapshots(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Snapshots; at most their disk's size, since only what was written is stored."""
+    """Snapshots. The disk's size is an upper bound, because a snapshot stores only what was written."""
     pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=OURS)  # type: ignore[arg-type]
     for page in pages:
         for snapshot in page["Snapshots"]:
@@ -79,7 +78,7 @@ def images(ec2: EC2Client) -> Iterator[Leftover]:
 
 
 def addresses(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Elastic addresses, which cost money as long as they are held."""
+    """Elastic addresses, which cost money until they are released."""
     for address in ec2.describe_addresses(Filters=OURS)["Addresses"]:  # type: ignore[arg-type]
         yield Leftover(
             "address",
@@ -94,7 +93,7 @@ def addresses(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
 def spot_requests(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
     """Requests that may still launch an instance: open ones, and persistent ones whatever their state.
 
-    One that is active and for one time is its instance's, which is listed for itself.
+    An active one-time request belongs to its instance, which is listed by itself.
     """
     for page in ec2.get_paginator("describe_spot_instance_requests").paginate(Filters=OURS):  # type: ignore[arg-type]
         for request in page["SpotInstanceRequests"]:

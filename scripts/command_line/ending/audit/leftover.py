@@ -1,4 +1,4 @@
-"""One thing that is left."""
+"""A resource that is left over."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CLOUDFORMATION_TAG = "aws:cloudformation:stack-name"
 class Leftover:
     """A resource with the project's tag: what it is, US dollars a month, and the command that removes it.
 
-    `usd_per_month` is None where it costs something, but how much is not known here. `stack` is the stack that made it,
-    empty where no tag says so. `is_result` marks what holds a person's images: it costs money and is meant to stay.
+    `usd_per_month` is None where the resource has an unknown cost. `stack` is the stack that made the resource, empty
+    where no tag names one. `is_result` marks a bucket with a person's images, which costs money and is meant to stay.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Leftover:
 
     @property
     def is_free(self) -> bool:
-        """Whether it can stay without costing anything."""
+        """Whether the resource costs nothing."""
         return self.usd_per_month == 0
 
 
@@ -41,10 +41,10 @@ def tags_of(listed: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:
-    """Whether these are the tags of something that this project made."""
+    """Whether these are the tags of a resource that this project made."""
     return tags.get(PROJECT_TAG) == PROJECT
 
 
 def stack_of(tags: Mapping[str, str]) -> str:
-    """The stack that made what carries these tags, empty where they do not say."""
+    """The stack that made the resource with these tags, empty where no tag names one."""
     return tags.get(STACK_TAG) or tags.get(CLOUDFORMATION_TAG, "")

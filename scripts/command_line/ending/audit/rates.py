@@ -1,13 +1,12 @@
-"""What leftovers cost a month, in US dollars: by the bundle's dated table, and for what is not in it by AWS's pages."""
+"""What leftovers cost a month, in US dollars, by the bundle's dated table or else by AWS's pages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from userdata.bill.prices import LifeCycle, Rates, read_prices
-
-HOURS_PER_MONTH = 730  # as AWS's own calculator counts
-BYTES_PER_GB = 2**30  # as AWS bills them
+from userdata.bill.prices import Rates, read_prices
+from userdata.bill.units import GB, HOURS_PER_MONTH
+from userdata.contract.worker_environment import LifeCycle
 
 # https://aws.amazon.com/ebs/pricing/ for us-east-1, per GB and month; io1 and io2 without their operations.
 OTHER_VOLUMES = {"gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015, "standard": 0.05}
@@ -23,12 +22,12 @@ class MonthlyRates:
     region: str
 
     def instance(self, instance_type: str, life_cycle: LifeCycle = "on-demand") -> float | None:
-        """An instance that runs on and on, None where no price is known."""
+        """An instance that runs all the time, None where no price is known."""
         price = read_prices().hourly(self.region, instance_type, life_cycle)
         return None if price is None else price.usd * HOURS_PER_MONTH
 
     def volume(self, kind: str, gib: int) -> float:
-        """A disk; one of a type that is not known here as the dearest."""
+        """A disk; a disk of an unknown type costs as much as the dearest type."""
         rate = self._table.disk_gb_month if kind == "gp3" else OTHER_VOLUMES.get(kind, max(OTHER_VOLUMES.values()))
         return gib * rate
 
@@ -45,12 +44,12 @@ class MonthlyRates:
         return self._table.alarm_month
 
     def logs(self, stored_bytes: int) -> float:
-        """A log group that stores so much."""
-        return stored_bytes / BYTES_PER_GB * LOG_GB
+        """A log group that stores that many bytes."""
+        return stored_bytes / GB * LOG_GB
 
     def bucket(self, stored_bytes: int) -> float:
-        """A bucket that stores so much."""
-        return stored_bytes / BYTES_PER_GB * self._table.bucket_gb_month
+        """A bucket that stores that many bytes."""
+        return stored_bytes / GB * self._table.bucket_gb_month
 
     @property
     def _table(self) -> Rates:

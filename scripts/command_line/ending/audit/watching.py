@@ -1,12 +1,14 @@
-"""What watches: alarms and logs."""
+"""What watches an instance: alarms and logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
+
 from scripts.command_line.ending.audit.leftover import Leftover, is_ours, stack_of, tags_of
-from scripts.command_line.ending.audit.rates import BYTES_PER_GB, MonthlyRates
+from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def alarms(cloudwatch: CloudWatchClient, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Alarms; CloudWatch tells their tags one by one."""
+    """Alarms. CloudWatch gives the tags of one alarm at a time."""
     for page in cloudwatch.get_paginator("describe_alarms").paginate():
         for alarm in page.get("MetricAlarms", []):
             tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
@@ -40,7 +42,7 @@ def log_groups(logs: CloudWatchLogsClient, rates: MonthlyRates) -> Iterator[Left
                 yield Leftover(
                     "log group",
                     group["logGroupName"],
-                    f"{stored / BYTES_PER_GB:.3f} GB",
+                    decimal(stored),
                     rates.logs(stored),
                     f"aws logs delete-log-group --log-group-name {group['logGroupName']}",
                     stack_of(tags),

@@ -1,4 +1,8 @@
-"""AWS::EC2::Instance."""
+"""AWS::EC2::Instance, made from its launch template and its own properties.
+
+moto's own class passes over the template, the key and most other properties, and has no update. What an update does:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ec2-instance.html
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from moto.ec2.models import ec2_backends
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.spot_requests import record_spot_request
-from scripts.local.cloudformation.resources.api_parameters import api_parameters
-from scripts.local.cloudformation.resources.launch_template_data import launch_template_data
+from scripts.local.cloudformation.resources.api_call import call
+from scripts.local.cloudformation.resources.launch_template import launch_template_data
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted, tag_ec2
 
 LONGEST_USER_DATA = 16384  # bytes, before base64
@@ -22,149 +26,94 @@ POLL = 0.05
 # What RunInstances takes under the template's own names.
 PASSED_ON = (
     "BlockDeviceMappings",
-    "DisableApiTermination",
-    "EbsOptimized",
     "ImageId",
     "InstanceInitiatedShutdownBehavior",
     "InstanceMarketOptions",
     "InstanceType",
     "KeyName",
     "MetadataOptions",
-    "Monitoring",
-    "NetworkInterfaces",
-    "PrivateIpAddress",
     "SecurityGroupIds",
-    "SecurityGroups",
     "SubnetId",
     "TagSpecifications",
-    "UserData",
 )
 
 
-class Instance(ResourceType):
-    """An instance, made from its launch template and its own properties.
+def _create(account: Account, wanted: Wanted) -> Resource:
+    """Launches the instance and waits until it runs."""
+    ec2, merged = account.client("ec2"), _merged(account, wanted.properties)
+    asked: dict[str, Any] = {name: merged[name] for name in PASSED_ON if name in merged}
+    if "UserData" in merged:
+        asked["UserData"] = base64.b64decode(merged["UserData"])  # boto3 encodes it again
+    if "IamInstanceProfile" in merged:
+        asked["IamInstanceProfile"] = {"Name": merged["IamInstanceProfile"]}
+    instance_id = call(ec2, "RunInstances", MinCount=1, MaxCount=1, **asked)["Instances"][0]["InstanceId"]
+    tag_ec2(account, instance_id, wanted, {})
+    if "InstanceMarketOptions" in asked:
+        record_spot_request(account, instance_id, asked)
+    _wait_for(account, instance_id, "running", "stopped", "terminated")
+    reason = _describe(account, instance_id).get("StateReason", {})
+    if reason.get("Code") == "Server.InternalError":
+        raise RuntimeError(reason["Message"])
+    return Resource(instance_id)
 
-    moto's own class passes over the template, the key and most other properties, and has no update. What an update
-    does is in https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ec2-instance.html
+
+def _update(account: Account, resource: Resource, wanted: Wanted) -> None:
+    """Changes the instance, stopping it and starting it again where that is needed.
+
+    Whether the real service starts a stopped instance whose user data changes is not documented; here it stays stopped,
+    so that nothing comes to depend on it. Raises `ValueError`, as the real service fails, when the instance was
+    terminated behind CloudFormation's back.
     """
-
-    type = "AWS::EC2::Instance"
-    replaced_by = frozenset(
-        {
-            "AvailabilityZone",
-            "BlockDeviceMappings",
-            "ImageId",
-            "KeyName",
-            "LaunchTemplate",
-            "NetworkInterfaces",
-            "PrivateIpAddress",
-            "SecurityGroups",
-            "SubnetId",
-        }
-    )
-
-    def create(self, account: Account, wanted: Wanted) -> Resource:
-        """Launches the instance and waits until it runs."""
-        ec2, asked = account.client("ec2"), _run_parameters(account, wanted.properties)
-        launched = ec2.run_instances(MinCount=1, MaxCount=1, **api_parameters(ec2, "RunInstances", asked))
-        instance_id = launched["Instances"][0]["InstanceId"]
-        tag_ec2(account, instance_id, wanted)
-        if "InstanceMarketOptions" in asked:
-            record_spot_request(account, instance_id, asked)
+    ec2, instance_id = account.client("ec2"), resource.physical_resource_id
+    before, after = resource.properties, wanted.properties
+    state = _state(account, instance_id)
+    if state in ("shutting-down", "terminated"):
+        raise ValueError(f"The instance ID '{instance_id}' does not exist")
+    restarts = any(before.get(name) != after.get(name) for name in ("UserData", "InstanceType"))
+    runs = state in ("pending", "running")
+    if restarts and runs:
+        ec2.stop_instances(InstanceIds=[instance_id])
+    if restarts:
+        _wait_for(account, instance_id, "stopped", "terminated")
+    _modify(account, instance_id, after)
+    if restarts and runs:
+        ec2.start_instances(InstanceIds=[instance_id])
         _wait_for(account, instance_id, "running", "stopped", "terminated")
-        reason = _describe(account, instance_id).get("StateReason", {})
-        if reason.get("Code") == "Server.InternalError":
-            raise RuntimeError(reason["Message"])
-        return Resource(instance_id, lambda name: _attribute(account, instance_id, name))
+    if before.get("IamInstanceProfile") != after.get("IamInstanceProfile"):
+        found = ec2.describe_iam_instance_profile_associations(
+            Filters=[{"Name": "instance-id", "Values": [instance_id]}]
+        )
+        for association in found["IamInstanceProfileAssociations"]:
+            ec2.disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
+        profile = {"Name": after["IamInstanceProfile"]}
+        ec2.associate_iam_instance_profile(InstanceId=instance_id, IamInstanceProfile=profile)
+    tag_ec2(account, instance_id, wanted, before)
 
-    def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:
-        """Changes the instance, stopping it and starting it again where that is needed.
 
-        Whether the real service starts a stopped instance whose user data changes is not documented; here it stays
-        stopped, so that nothing comes to depend on it. Raises `ValueError`, as the real service fails, when it was
-        terminated behind CloudFormation's back.
-        """
-        before, after = resource.properties, wanted.properties
-        if _state(account, resource.physical_resource_id) in ("shutting-down", "terminated"):
-            raise ValueError(f"The instance ID '{resource.physical_resource_id}' does not exist")
-        if any(before.get(name) != after.get(name) for name in ("UserData", "InstanceType", "EbsOptimized")):
-            was_running = _state(account, resource.physical_resource_id) in ("pending", "running")
-            self._stop(account, resource.physical_resource_id)
-            self._modify(account, resource.physical_resource_id, after)
-            if was_running:
-                account.client("ec2").start_instances(InstanceIds=[resource.physical_resource_id])
-                _wait_for(account, resource.physical_resource_id, "running", "stopped", "terminated")
-        else:
-            self._modify(account, resource.physical_resource_id, after)
-        if before.get("IamInstanceProfile") != after.get("IamInstanceProfile"):
-            _set_profile(account, resource.physical_resource_id, after.get("IamInstanceProfile"))
-        tag_ec2(account, resource.physical_resource_id, wanted, resource)
+def _modify(account: Account, instance_id: str, properties: dict[str, Any]) -> None:
+    # Past the API: moto's ModifyInstanceAttribute does not know the shutdown behaviour's own parameter.
+    instance = ec2_backends[account.id][account.region].get_instance(instance_id)
+    merged = _merged(account, properties)
+    instance.user_data = Base64EncodedString(merged["UserData"]) if "UserData" in merged else None
+    instance.instance_type = merged["InstanceType"]
+    instance.instance_initiated_shutdown_behavior = merged.get("InstanceInitiatedShutdownBehavior", "stop")
+    if "SecurityGroupIds" in merged:
+        account.client("ec2").modify_instance_attribute(InstanceId=instance_id, Groups=merged["SecurityGroupIds"])
 
-    def delete(self, account: Account, resource: Resource) -> None:
-        """Terminates the instance and waits until it is gone."""
-        if _state(account, resource.physical_resource_id) == "terminated":
-            return
+
+def _delete(account: Account, resource: Resource) -> None:
+    """Terminates the instance and waits until it is gone."""
+    if _state(account, resource.physical_resource_id) != "terminated":
         account.client("ec2").terminate_instances(InstanceIds=[resource.physical_resource_id])
         _wait_for(account, resource.physical_resource_id, "terminated")
 
-    @staticmethod
-    def _stop(account: Account, instance_id: str) -> None:
-        if _state(account, instance_id) in ("pending", "running"):
-            account.client("ec2").stop_instances(InstanceIds=[instance_id])
-        _wait_for(account, instance_id, "stopped", "terminated")
 
-    @staticmethod
-    def _modify(account: Account, instance_id: str, properties: dict[str, Any]) -> None:
-        # Past the API: moto's ModifyInstanceAttribute does not know the shutdown behaviour's own parameter.
-        instance = ec2_backends[account.id][account.region].get_instance(instance_id)
-        merged = {**launch_template_data(account, properties.get("LaunchTemplate")), **properties}
-        user_data = merged.get("UserData")
-        _check_user_data(user_data)
-        instance.user_data = Base64EncodedString(user_data) if user_data else None
-        instance.instance_type = merged.get("InstanceType", instance.instance_type)
-        instance.instance_initiated_shutdown_behavior = merged.get("InstanceInitiatedShutdownBehavior", "stop")
-        if "SecurityGroupIds" in merged:
-            account.client("ec2").modify_instance_attribute(InstanceId=instance_id, Groups=merged["SecurityGroupIds"])
-
-
-def _run_parameters(account: Account, properties: dict[str, Any]) -> dict[str, Any]:
-    template = launch_template_data(account, properties.get("LaunchTemplate"))
-    merged = {**template, **properties}
-    _check_user_data(merged.get("UserData"))
-    asked: dict[str, Any] = {name: merged[name] for name in PASSED_ON if name in merged}
-    if "UserData" in asked:
-        asked["UserData"] = base64.b64decode(asked["UserData"])  # boto3 encodes it again
-    if "NetworkInterfaces" in asked:
-        asked["NetworkInterfaces"] = [_network_interface(one) for one in asked["NetworkInterfaces"]]
-    if isinstance(asked.get("Monitoring"), (str, bool)):
-        asked["Monitoring"] = {"Enabled": asked["Monitoring"]}
-    if "AvailabilityZone" in merged:
-        asked["Placement"] = {"AvailabilityZone": merged["AvailabilityZone"]}
-    profile = merged.get("IamInstanceProfile")
-    if profile:
-        asked["IamInstanceProfile"] = {"Name": profile} if isinstance(profile, str) else profile
-    return asked
-
-
-def _network_interface(properties: dict[str, Any]) -> dict[str, Any]:
-    renamed = {"GroupSet": "Groups"}  # the template's name, and the API's
-    return {renamed.get(name, name): value for name, value in properties.items()}
-
-
-def _check_user_data(encoded: str | None) -> None:
-    if encoded and len(base64.b64decode(encoded)) > LONGEST_USER_DATA:
+def _merged(account: Account, properties: dict[str, Any]) -> dict[str, Any]:
+    """The properties on top of the launch template's. Raises `ValueError` for user data that EC2 would refuse."""
+    merged = {**launch_template_data(account, properties.get("LaunchTemplate")), **properties}
+    if len(base64.b64decode(merged.get("UserData", ""))) > LONGEST_USER_DATA:
         raise ValueError(f"User data is limited to {LONGEST_USER_DATA} bytes")
-
-
-def _set_profile(account: Account, instance_id: str, profile: str | None) -> None:
-    ec2 = account.client("ec2")
-    associations = ec2.describe_iam_instance_profile_associations(
-        Filters=[{"Name": "instance-id", "Values": [instance_id]}]
-    )["IamInstanceProfileAssociations"]
-    for association in associations:
-        ec2.disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
-    if profile:
-        ec2.associate_iam_instance_profile(InstanceId=instance_id, IamInstanceProfile={"Name": profile})
+    return merged
 
 
 def _describe(account: Account, instance_id: str) -> dict[str, Any]:
@@ -185,14 +134,11 @@ def _wait_for(account: Account, instance_id: str, *states: str) -> None:
         time.sleep(POLL)
 
 
-def _attribute(account: Account, instance_id: str, name: str) -> Any:
-    instance = _describe(account, instance_id)
-    return {
-        "InstanceId": instance_id,
-        "AvailabilityZone": instance["Placement"]["AvailabilityZone"],
-        "PrivateDnsName": instance.get("PrivateDnsName", ""),
-        "PublicDnsName": instance.get("PublicDnsName", ""),
-        "PrivateIp": instance.get("PrivateIpAddress", ""),
-        "PublicIp": instance.get("PublicIpAddress", ""),
-        "VpcId": instance.get("VpcId", ""),
-    }[name]
+TYPES = {
+    "AWS::EC2::Instance": ResourceType(
+        _create,
+        _delete,
+        _update,
+        frozenset({"BlockDeviceMappings", "ImageId", "KeyName", "LaunchTemplate", "SubnetId"}),
+    )
+}

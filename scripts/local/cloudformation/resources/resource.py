@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 import string
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from moto.ec2.models import ec2_backends
 
@@ -39,7 +38,10 @@ class Wanted:
 
 @dataclass
 class Resource:
-    """A resource that exists. Its members have the names that moto's CloudFormation API asks for."""
+    """A resource that exists. Its members have the names that moto's CloudFormation API asks for.
+
+    `attributes` are what Fn::GetAtt gives: a mapping, or a function for those of moto's classes.
+    """
 
     physical_resource_id: str
     attributes: Callable[[str], Any] | Mapping[str, Any] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Resource:
     moto_object: Any = None
 
     def get_cfn_attribute(self, name: str) -> Any:
-        """What Fn::GetAtt gives. Raises `ValueError` with the service's words for an attribute that is not there."""
+        """What Fn::GetAtt gives. Raises `ValueError` with the service's words for an attribute that does not exist."""
         try:
             return self.attributes(name) if callable(self.attributes) else self.attributes[name]
         except KeyError:
@@ -60,30 +62,27 @@ class Resource:
             ) from None
 
     def is_created(self) -> bool:
-        """For moto: it does not exist before it is created."""
+        """For moto: no resource is known here before it is created."""
         return True
 
 
-class ResourceType(ABC):
-    """One type: how its resources are made, changed in place and deleted.
+def _change_nothing(account: Account, resource: Resource, wanted: Wanted) -> None:
+    """Of most small types, every change makes a new resource."""
 
-    A change of a property in `replaced_by` makes a new resource; the old one is deleted after everything else is
-    updated. `replaced_by` None says so of every property but Tags.
+
+@dataclass(frozen=True)
+class ResourceType:
+    """How the resources of one type are made, deleted and changed in place.
+
+    During `update`, `resource.properties` still holds the properties before the change. A change of a property in
+    `replaced_by` makes a new resource; the old one is deleted after everything else is updated. `replaced_by` None says
+    so of every property but Tags.
     """
 
-    type: ClassVar[str]
-    replaced_by: ClassVar[frozenset[str] | None] = None
-
-    @abstractmethod
-    def create(self, account: Account, wanted: Wanted) -> Resource:
-        """Makes the resource."""
-
-    def update(self, account: Account, resource: Resource, wanted: Wanted) -> None:  # noqa: B027  # most have nothing to change
-        """Changes the resource in place; `resource.properties` still holds the properties before the change."""
-
-    @abstractmethod
-    def delete(self, account: Account, resource: Resource) -> None:
-        """Deletes the resource."""
+    create: Callable[[Account, Wanted], Resource]
+    delete: Callable[[Account, Resource], None]
+    update: Callable[[Account, Resource, Wanted], None] = _change_nothing
+    replaced_by: frozenset[str] | None = None
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         """Whether the change from one set of properties to the other needs a new resource."""
@@ -91,11 +90,11 @@ class ResourceType(ABC):
         return bool(changed if self.replaced_by is None else changed & self.replaced_by)
 
 
-def tag_ec2(account: Account, physical_id: str, wanted: Wanted, before: Resource | None = None) -> None:
+def tag_ec2(account: Account, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> None:
     """Tags a resource of EC2 with its own tags, the stack's, and those that the service adds.
 
-    Takes away the tags of the resource as it was `before`, and none that came from elsewhere. Past the API, which
-    keeps names that begin with aws: to itself.
+    Takes away the tags in the properties `before`, and none that came from elsewhere. Past the API, which keeps names
+    that begin with aws: to itself.
     """
     tags = {
         **wanted.tags,
@@ -104,6 +103,5 @@ def tag_ec2(account: Account, physical_id: str, wanted: Wanted, before: Resource
         "aws:cloudformation:logical-id": wanted.logical_id,
     }
     backend = ec2_backends[account.id][account.region]
-    known = before.properties.get("Tags", []) if before else []
-    backend.delete_tag_keys([physical_id], [tag["Key"] for tag in known if tag["Key"] not in tags])
+    backend.delete_tag_keys([physical_id], [tag["Key"] for tag in before.get("Tags", []) if tag["Key"] not in tags])
     backend.create_tags([physical_id], tags)

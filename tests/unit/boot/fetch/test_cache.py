@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from tests.unit.boot.conftest import Machine
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache, Entry, State, read_notes, write_notes
 from userdata.boot.save_cache import save_cache
@@ -139,6 +140,11 @@ def test_notes_that_are_none_are_forgotten(tmp_path: Path, text: str) -> None:
     assert read_notes(notes) == []
 
 
+def kernels_of(host: Host, settings: dict[str, str] | None = None) -> Path | None:
+    machine = given_machine(host.folders.root, settings, cache=host.boots())
+    return provide_kernels(machine, environment=KEY)
+
+
 def test_kernels_are_kept_when_they_have_grown(
     first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,14 +153,14 @@ def test_kernels_are_kept_when_they_have_grown(
     (commands / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA A10G, 595.10\n")
     (commands / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
-    assert provide_kernels(first.folders, {}, first.boots(), environment=KEY) is None
+    assert kernels_of(first) is None
     first.succeeds()
     assert keys(first.bucket) == []
     first.folders.compiled.mkdir(parents=True)
     (first.folders.compiled / "one.cubin").write_text("kernel")
     first.succeeds()
 
-    before = provide_kernels(second.folders, {}, second.boots(), environment=KEY)
+    before = kernels_of(second)
     assert before is not None
     assert (before / "one.cubin").read_text() == "kernel"
     count = len(keys(first.bucket))
@@ -166,10 +172,10 @@ def test_kernels_are_kept_when_they_have_grown(
     second.succeeds()
     assert len(keys(first.bucket)) == count + 1
 
-    assert provide_kernels(second.folders, {}, second.boots(), environment=KEY) == before
+    assert kernels_of(second) == before
     second.succeeds()
     assert len(keys(first.bucket)) == count + 1
-    assert provide_kernels(second.folders, {"SD_DEVICE": "cpu"}, second.boots(), environment=KEY) is None
+    assert kernels_of(second, {"SD_DEVICE": "cpu"}) is None
 
 
 def note_something(machine: Machine) -> None:
@@ -182,7 +188,7 @@ def note_something(machine: Machine) -> None:
 def end_worker(machine: Machine, **variables: str) -> None:
     machine.write_parameters()
     ending = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **variables}
-    machine.bash(machine.folders.bundle / "userdata/after-worker.sh", SD_BUCKET=machine.bucket_name, **ending)
+    machine.bash(machine.folders.bundle / "userdata/after-worker.sh", **machine.worker_environment(), **ending)
 
 
 def test_a_success_keeps_what_is_not_kept_and_powers_off_afterwards(machine: Machine) -> None:
@@ -215,7 +221,7 @@ def test_a_unit_that_does_not_start_powers_off_at_once(machine: Machine) -> None
 
 def test_a_failure_keeps_nothing(machine: Machine) -> None:
     note_something(machine)
-    end_worker(machine, SERVICE_RESULT="exit-code", EXIT_STATUS="1", SD_INSTANCE_ID="i-0123456789abcdef0")
+    end_worker(machine, SERVICE_RESULT="exit-code", EXIT_STATUS="1")
     assert machine.calls[-1] == "shutdown -P now"
     assert "systemctl start sd-cache" not in machine.calls
 

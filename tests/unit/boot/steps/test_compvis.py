@@ -1,14 +1,16 @@
+import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps import compvis
 from userdata.boot.steps.compvis import provide_compvis
-from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
 ONCE = Patience(attempts=1)
@@ -38,7 +40,7 @@ def original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def provide(tmp_path: Path, url: str) -> compvis.Original:
     settings = {"SD_COMPVIS_URL": url, "SD_COMPVIS_PYTHON": sys.executable}
-    return provide_compvis(Folders(str(tmp_path / "machine")), settings, patience=ONCE)
+    return provide_compvis(given_machine(tmp_path / "machine", settings), patience=ONCE)
 
 
 def test_the_pinned_commit_is_fetched_and_only_once(tmp_path: Path, original: Path) -> None:
@@ -71,6 +73,57 @@ def test_an_environment_that_does_not_work_is_told(
     monkeypatch.setattr(compvis, "IMPORT", "import no_such_module")
     with pytest.raises(StepError, match="environment of the original scripts does not work: .*Engine=diffusers"):
         provide(tmp_path, f"file://{original}")
+
+
+# `conda env create ... --prefix PREFIX` makes an interpreter that notes what it is asked for; pip may fail once.
+CONDA = """#!/bin/bash
+echo "conda $*" >>"{log}"
+prefix=${{*: -1}}
+[[ ! -e $prefix ]] || exit 1
+mkdir -p "$prefix/bin" && cp "{python}" "$prefix/bin/python"
+"""
+PYTHON = """#!/bin/bash
+echo "python $*" >>"{log}"
+[[ $2 != pip || ! -e {breaks} ]] || {{ rm {breaks}; exit 1; }}
+"""
+
+
+def test_the_environment_is_built_from_its_definition_and_only_once(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, breaks, conda, python = (tmp_path / name for name in ("log", "breaks", "conda", "python"))
+    conda.write_text(CONDA.format(log=log, python=python))
+    python.write_text(PYTHON.format(log=log, breaks=breaks))
+    for command in (conda, python):
+        command.chmod(0o755)
+    breaks.touch()
+    monkeypatch.setattr(compvis, "install_conda", lambda _machine: conda)
+    machine = given_machine(tmp_path / "machine", {"SD_COMPVIS_URL": f"file://{original}"})
+    definition = machine.folders.deployed.compvis
+    shutil.copytree(BUNDLE / "compvis", definition)
+
+    patience = Patience(attempts=2, sleep=lambda _seconds: None)
+    found = provide_compvis(machine, patience=patience)
+    assert found.python == machine.folders.software / "compvis/envs/ldm/bin/python"
+    create, *installs, check = log.read_text().splitlines()
+    assert create == (
+        f"conda env create --quiet --yes --file {definition}/environment.yaml --prefix {found.python.parents[1]}"
+    )
+    assert len(installs) == 2 and installs[0] == installs[1]
+    words = installs[0].split()
+    assert words[1:4] == ["-m", "pip", "install"]
+    assert {"--require-hashes", "--no-deps", "--no-build-isolation", "--no-input", "--no-cache-dir"} <= set(words)
+    required = [file for option, file in pairwise(words) if option == "--requirement"]
+    assert required == [f"{definition}/wheels.txt", f"{definition}/requirements.txt"]
+    assert check == "python -c import sys"
+
+    log.unlink()
+    provide_compvis(machine, patience=patience)
+    assert log.read_text().splitlines() == [check]
+    with (definition / "requirements.txt").open("a") as file:
+        file.write("# changed\n")
+    provide_compvis(machine, patience=patience)
+    assert log.read_text().splitlines() == [check, create, installs[0], check]
 
 
 def test_every_package_of_the_environment_has_a_hash() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import Served, reply_with_ranges, serving
 from userdata.boot.fetch.download import Manner
 from userdata.boot.machine.step_error import StepError
@@ -21,7 +22,8 @@ ONCE = Manner(patience=Patience(attempts=1), margin_bytes=0)
 
 
 def install(tmp_path: Path, server: Served, sha256: str = PINNED) -> Path:
-    return install_conda(Folders(str(tmp_path)), {"SD_MINIFORGE_URL": server.url + "/"}, sha256=sha256, manner=ONCE)
+    machine = given_machine(tmp_path, {"SD_MINIFORGE_URL": server.url + "/"})
+    return install_conda(machine, sha256=sha256, manner=ONCE)
 
 
 def test_it_is_installed_once_from_the_pinned_release(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.driver import wait_for_driver
 
@@ -22,9 +23,8 @@ def says(path: Path, script: str) -> None:
 def wait(settings: dict[str, str] | None = None) -> list[float]:
     naps: list[float] = []
     ticks = itertools.count(0, 60)
-    wait_for_driver(
-        settings or {}, instance_type="g5.xlarge", seconds=240, clock=lambda: float(next(ticks)), sleep=naps.append
-    )
+    machine = given_machine(Path("/"), settings)
+    wait_for_driver(machine, seconds=240, clock=lambda: float(next(ticks)), sleep=naps.append)
     return naps
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache, Entry, State, read_notes
 from userdata.boot.machine.step_error import StepError
@@ -38,8 +39,8 @@ class Conda:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.folders = Folders(str(folder))
-        self.definition = folder / "definition"
-        self.definition.mkdir()
+        self.definition = self.folders.deployed.root
+        self.definition.mkdir(parents=True)
         for name in ("environment.yaml", "requirements.txt"):
             shutil.copy(BUNDLE / name, self.definition)
         self.log = folder / "log"
@@ -51,8 +52,7 @@ class Conda:
         self.command.chmod(0o755)
 
     def build(self) -> Path:
-        found = find_environment(self.folders, self.definition)
-        return found or build_environment(self.folders, self.command, definition=self.definition, patience=TWICE)
+        return find_environment(self.folders) or build_environment(self.folders, self.command, patience=TWICE)
 
     def calls(self) -> list[str]:
         calls = self.log.read_text().splitlines() if self.log.exists() else []
@@ -119,7 +119,7 @@ class Takes(Cache):
         self._missing = missing
 
     def take_folder(self, key: str, folder: Path) -> bool:
-        built = build_environment(self._conda.folders, self._conda.command, definition=self._conda.definition)
+        built = build_environment(self._conda.folders, self._conda.command)
         built.write_text(f"#!/bin/bash\necho {self._missing}\n")
         self._conda.calls()
         self._note(Entry(key, str(folder), State.KEPT))
@@ -134,8 +134,7 @@ def test_an_environment_from_the_cache_has_to_serve(
     conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
 ) -> None:
     monkeypatch.setattr("userdata.boot.steps.environment.install_conda", lambda *words: conda.command)
-    shutil.copytree(conda.definition, conda.folders.bundle / "userdata")
-    provide_environment(conda.folders, {}, Takes(conda, "results", missing))
+    provide_environment(given_machine(conda.folder, cache=Takes(conda, "results", missing)))
     assert bool(conda.calls()) is built
     assert [entry.state for entry in read_notes(conda.folders.cache_notes)] == [state]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
 from userdata.boot.fetch.download import Manner
 from userdata.boot.machine.step_error import StepError
@@ -42,8 +43,9 @@ def catalogue(tmp_path: Path) -> Path:
 
 
 def provide(folders: Folders, name: str, catalogue: Path, mirror: str = "") -> Path:
-    downloads = Downloads({"SD_WEIGHTS_URL": mirror}, manner=ONCE)
-    return provide_weights(folders, downloads, name=name, python=Path(sys.executable), catalogue=catalogue)
+    machine = given_machine(folders.root, {"SD_WEIGHTS_URL": mirror}, {"Model": name})
+    downloads = Downloads(machine, manner=ONCE)
+    return provide_weights(machine, downloads, python=Path(sys.executable), catalogue=catalogue)
 
 
 def test_a_mirror_takes_the_place_of_the_hub(folders: Folders, catalogue: Path) -> None:

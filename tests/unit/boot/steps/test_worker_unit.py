@@ -4,34 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.unit.boot.conftest import BUNDLE
+from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.steps.worker_unit import environment_file
-
-one_line = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
-
-
-@given(one_line)
-def test_any_value_on_one_line_is_read_back_as_a_shell_reads_it(value: str) -> None:
-    # systemd reads double quotes in such a file as a POSIX shell does, but for expansion, which the escapes prevent.
-    text = environment_file({"SD_NAME": value})
-    assert text.endswith("\n") and "\n" not in text[:-1]
-    read = subprocess.run(["bash", "-c", text + 'printf %s "$SD_NAME"'], capture_output=True, check=True)
-    assert read.stdout.decode() == value
-
-
-def test_plain_values_stay_plain() -> None:
-    text = environment_file({"SD_PYTHON": "/opt/sd-on-ec2/conda/envs/ldm/bin/python", "URL": "http://127.0.0.1:5000"})
-    assert text == "SD_PYTHON=/opt/sd-on-ec2/conda/envs/ldm/bin/python\nURL=http://127.0.0.1:5000\n"
-
-
-@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b"])
-def test_a_value_that_systemd_cannot_read_is_refused(value: str) -> None:
-    with pytest.raises(StepError, match="NAME has a line break"):
-        environment_file({"NAME": value})
+from userdata.boot.steps.worker_unit import WorkerUnit
 
 
 def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
@@ -55,3 +32,11 @@ def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path
         ["bash", str(BUNDLE / "worker.sh")], env=environment, cwd="/", capture_output=True, text=True, check=True
     )
     assert done.stdout == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n"
+
+
+def test_a_setting_that_no_unit_can_have_is_told(tmp_path: Path) -> None:
+    machine = given_machine(tmp_path, {"PIP_INDEX_URL": "a\0b"}, {"ResultsBucket": "results", "Region": "us-east-1"})
+    unit = WorkerUnit(machine.folders)
+    with pytest.raises(StepError, match="PIP_INDEX_URL has a line break.*Correct machine.env"):
+        unit.start_ahead(machine, Path("/opt/python"), boot_started_at="2026-01-01T00:00:00.000Z")
+    assert not machine.folders.worker_environment.exists()

@@ -15,13 +15,15 @@ from typer.testing import CliRunner
 
 from scripts.command_line import account_commands as quota_commands
 from scripts.command_line.account.plan import Plan, make_plan
-from scripts.command_line.account.quota import QUOTAS, QuotaUse, quota_kind, quota_limit, quota_requests
+from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests
 from scripts.command_line.before.account_checks import check_quota
 from scripts.command_line.before.check import Check
-from stacks.facts.instance_types import INSTANCE_TYPES
+from scripts.local.aws.service_quotas import ec2_quotas
+from stacks.facts.vcpu_quotas import QUOTAS
 from tests.unit.command_line.conftest import Account
 
 vcpus = st.integers(0, 2000)
+G = QUOTAS[0]
 
 
 @given(limit=st.floats(0, 5000), others=vcpus, own=vcpus, size=st.integers(1, 192), replaces=st.booleans())
@@ -39,31 +41,6 @@ def test_what_suffices_is_what_aws_would_grant(limit: float, others: int, own: i
         assert others + 2 * size <= limit
 
 
-@pytest.mark.parametrize(
-    ("instance_type", "spot", "code"),
-    [
-        ("g5.xlarge", False, "L-DB2E81BA"), ("g4dn.xlarge", True, "L-3819A6DF"), ("gr6.4xlarge", False, "L-DB2E81BA"),
-        ("vt1.3xlarge", True, "L-3819A6DF"), ("p5.4xlarge", False, "L-417A185B"), ("p5en.48xlarge", True, "L-C4BD4855"),
-        ("p4d.24xlarge", True, "L-7212CCBC"), ("p6-b200.48xlarge", False, "L-417A185B"),
-    ],
-)  # fmt: skip
-def test_each_family_has_its_quota(instance_type: str, spot: bool, code: str) -> None:
-    kind = quota_kind(instance_type, spot=spot)
-    assert kind is not None
-    assert kind.code == code
-
-
-def test_every_supported_type_has_exactly_one_on_demand_quota() -> None:
-    for name in INSTANCE_TYPES:
-        assert sum(kind.counts(name, spot=False) for kind in QUOTAS) == 1, name
-    assert quota_kind("p6-b200.48xlarge", spot=True) is None
-    assert quota_kind("t3.micro", spot=False) is None
-
-
-def limits(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    monkeypatch.setattr("scripts.command_line.before.account_checks.quota_limit", lambda *_: value)
-
-
 def plan(account: Account, given: dict[str, str] | None = None, context: dict[str, str] | None = None) -> Plan:
     from scripts.command_line.account.deployment import find_deployment
 
@@ -71,18 +48,16 @@ def plan(account: Account, given: dict[str, str] | None = None, context: dict[st
     return make_plan(deployment, given or {}, context or {})
 
 
-def checked(account: Account, monkeypatch: pytest.MonkeyPatch, limit: float, **given: str) -> Check:
-    limits(monkeypatch, limit)
-    return check_quota(account.session, plan(account, given))
+def checked(account: Account, limit: float, **given: str) -> Check:
+    with ec2_quotas({G.code: limit}):
+        return check_quota(account.session, plan(account, given))
 
 
 @pytest.mark.parametrize(
     ("limit", "state", "blocks"), [(0, "problem", True), (4, "problem", False), (8, "ok", False), (512, "ok", False)]
 )
-def test_a_first_deploy_in_accounts_of_each_size(
-    account: Account, monkeypatch: pytest.MonkeyPatch, limit: float, state: str, blocks: bool
-) -> None:
-    check = checked(account, monkeypatch, limit)
+def test_a_first_deploy_in_accounts_of_each_size(account: Account, limit: float, state: str, blocks: bool) -> None:
+    check = checked(account, limit)
     assert (check.state, check.blocks) == (state, blocks)
     assert f"{limit:g} vCPUs, 0 in use; this deploy takes 4" in check.found
     assert check.mend == ("sd quota request --instance-type g5.xlarge --vcpus 8" if state == "problem" else "")
@@ -92,38 +67,34 @@ def run_instance(account: Account, instance_type: Any, **more: Any) -> None:
     account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType=instance_type, **more)
 
 
-def test_what_runs_counts_and_what_is_stopped_or_of_another_quota_does_not(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_runs_counts_and_what_is_stopped_or_of_another_quota_does_not(account: Account) -> None:
     for name in ("g4dn.2xlarge", "gr6.4xlarge", "t3.micro", "p4d.24xlarge"):
         run_instance(account, name)
     run_instance(account, "g6.xlarge", InstanceMarketOptions={"MarketType": "spot"})
     stopped = account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g5.xlarge")
     account.ec2.stop_instances(InstanceIds=[stopped["Instances"][0]["InstanceId"]])
-    check = checked(account, monkeypatch, 27)
+    check = checked(account, 27)
     assert "27 vCPUs, 24 in use; this deploy takes 4" in check.found
     assert check.blocks
     assert check.mend.endswith("--vcpus 32")
-    assert not checked(account, monkeypatch, 28).blocks
-    assert checked(account, monkeypatch, 32).state == "ok"
+    assert not checked(account, 28).blocks
+    assert checked(account, 32).state == "ok"
 
 
-def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(account: Account) -> None:
     account.deploy()
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     launched = account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g5.xlarge")
     account.instance_id = launched["Instances"][0]["InstanceId"]
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     account.deploy()
-    in_place = checked(account, monkeypatch, 4, Prompt="a tree")
+    in_place = checked(account, 4, Prompt="a tree")
     assert not in_place.blocks
     assert "4 vCPUs, 4 in use; this deploy takes 4" in in_place.found
-    replaced = checked(account, monkeypatch, 4, VolumeSize="200")
+    replaced = checked(account, 4, VolumeSize="200")
     assert replaced.blocks
     assert "this deploy takes 8" in replaced.found
-    assert not checked(account, monkeypatch, 8, VolumeSize="200").blocks
+    assert not checked(account, 8, VolumeSize="200").blocks
 
 
 @pytest.fixture
@@ -142,7 +113,6 @@ def quotas(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield stubber
 
 
-G = QUOTAS[0]
 ASKED = {"ServiceCode": "ec2", "QuotaCode": G.code}
 
 

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from rich.console import Console
 from typer.testing import CliRunner
 
 from scripts.command_line.account.plan import make_plan
-from scripts.command_line.before import account_checks as before_deploy
 from scripts.command_line.before.account_checks import (
     BOOTSTRAP_VERSION,
     check_bootstrap,
     check_bucket,
-    check_price,
     check_zones,
 )
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
-from scripts.command_line.before.max_spend_check import check_spend
+from scripts.command_line.before.price_checks import check_price, check_spend
 from scripts.command_line.cost.estimate import boot_usd
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
-from tests.unit.command_line.conftest import Account
-from tests.unit.command_line.deploying.test_deploy import offers
+from tests.unit.command_line.conftest import Account, offer, refusal
 from userdata.bill.prices import read_prices
-
-
-@pytest.fixture(autouse=True)
-def nothing_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(before_deploy, "check_model", lambda *_: None)
 
 
 def state(check: Check) -> tuple[str, bool]:
@@ -59,26 +51,21 @@ def test_without_the_plugin_a_deploy_is_not_held_up(session: boto3.Session, monk
     assert "session-manager-plugin" not in NEEDED
 
 
-def test_without_credentials_nothing_else_is_asked(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Check:
-        return Check("credentials", "problem", "no AWS credentials were found.", "aws configure", blocks=True)
+def test_without_credentials_nothing_else_is_asked(session: boto3.Session) -> None:
+    def nobody(**_: object) -> None:
+        raise NoCredentialsError
 
-    monkeypatch.setattr("scripts.command_line.before.doctor.check_credentials", refuse)
+    session.events.register_first("before-call", nobody)
     checks = examine(session, make_plan(None, {}, {}))
     assert {check.state for check in checks[1:]} == {"unknown"}
     with pytest.raises(
-        CommandError, match="Nothing was deployed.\ncredentials: no AWS credentials were found. To mend"
+        CommandError, match="^Nothing was deployed.\ncredentials: .*no AWS credentials were found.*To mend"
     ):
         refuse_what_blocks(session, make_plan(None, {}, {}))
 
 
-def test_what_may_not_be_asked_is_unknown_and_holds_nothing_up(
-    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(*_: object) -> float:
-        raise CommandError("Could not read the quota: AWS says AccessDenied: no")
-
-    monkeypatch.setattr(before_deploy, "quota_limit", forbidden)
+def test_what_may_not_be_asked_is_unknown_and_holds_nothing_up(session: boto3.Session) -> None:
+    session.events.register_first("before-call.service-quotas", refusal("AccessDenied"))
     plan = make_plan(None, {}, {})
     [check] = examine(session, plan, ["quota"])[1:]
     assert state(check) == ("unknown", False)
@@ -107,8 +94,8 @@ def test_a_zone_must_offer_the_type(session: boto3.Session) -> None:
     assert check.mend == "-c az=us-east-1a"
 
 
-def test_a_region_without_the_type_names_others(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g4dn.xlarge"))
+def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:
+    offer(session, "g4dn.xlarge")
     check = check_zones(session, make_plan(None, {}, {}))
     assert state(check) == ("problem", True)
     assert "for example --instance-type" in check.found
@@ -125,15 +112,8 @@ def test_the_bucket_is_yours_free_or_taken(
     assert state(check_bucket(session, make_plan(None, {}, context))) == expected
 
 
-def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    import botocore.exceptions
-
-    class Taken:
-        def head_bucket(self, **_: object) -> None:
-            answer: Any = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-            raise botocore.exceptions.ClientError(answer, "HeadBucket")
-
-    monkeypatch.setattr(session, "client", lambda *_, **__: Taken())
+def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session) -> None:
+    session.events.register_first("before-call.s3.HeadBucket", refusal("403", 403))
     check = check_bucket(session, make_plan(None, {}, {"output_bucket": "taken"}))
     assert state(check) == ("problem", True)
     assert "somebody else's" in check.found
@@ -187,6 +167,13 @@ def run(*arguments: str) -> tuple[int, str]:
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome.exit_code, outcome.stdout
+
+
+def test_the_deployment_s_settings_count_as_they_do_for_a_deploy(account: Account) -> None:
+    account.deploy(settings='{"spot": "true", "max_price": "99"}')
+    _, printed = run("doctor", "--json")
+    [price] = [check for check in json.loads(printed)["checks"] if check["name"] == "price"]
+    assert (price["state"], price["mend"]) == ("problem", "-c max_price=1.006 or less, or leave it out")
 
 
 def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

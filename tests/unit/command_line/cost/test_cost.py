@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.model import OperationModel
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -21,7 +21,7 @@ from scripts.command_line.main import app
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import Account, answer
 from userdata.bill.cost import run_cost
 from userdata.bill.prices import HourlyPrice, read_prices
 from userdata.contract.layout import RunKeys
@@ -160,23 +160,21 @@ def test_a_product_of_the_price_list_is_read() -> None:
     assert _hourly_prices({"product": {}}) == []
 
 
-def test_live_prices_go_before_the_table_and_say_so(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the stub takes the place of the API here
-    pricing = boto3.client("pricing", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+def test_live_prices_go_before_the_table_and_say_so(session: boto3.Session) -> None:
     asked: list[str] = []
 
-    def client(name: str, **given: Any) -> Any:
-        asked.append(f"{name} {given['region_name']}")
-        return pricing if name == "pricing" else real(name, **given)  # type: ignore[call-overload]
+    def ask(model: OperationModel, params: dict[str, Any], **_: object) -> Any:
+        asked.append(params["url"])
+        return answer({"PriceList": [json.dumps(PRODUCT)]})() if model.name == "GetProducts" else None
 
-    real = session.client
-    monkeypatch.setattr(session, "client", client)
-    with Stubber(pricing) as stubber, spot_prices_of_the_table():
-        stubber.add_response("get_products", {"PriceList": [json.dumps(PRODUCT)]})
+    for event in ("pricing.GetProducts", "ec2.DescribeSpotPriceHistory"):
+        session.events.register_first(f"before-call.{event}", ask)
+    with spot_prices_of_the_table():
         prices = find_prices(session, "us-west-2", ["g5.xlarge"])
     assert prices["g5.xlarge", "on-demand"].source == "AWS Price List API, us-west-2, today"
     assert prices["g5.xlarge", "spot"].at_most  # the table has seen none in us-west-2
-    assert asked == ["pricing us-east-1", "ec2 us-west-2"]  # the API has an endpoint in three regions only
+    # The API has an endpoint in three regions only.
+    assert asked == ["https://api.pricing.us-east-1.amazonaws.com/", "https://ec2.us-west-2.amazonaws.com/"]
 
 
 def test_the_cheapest_zone_s_spot_price_is_taken(session: boto3.Session) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+import typer
+from typer.testing import CliRunner
 
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying import capacity
-from scripts.command_line.deploying import deploy as deploy_module
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account
+from scripts.command_line.terminal.common_options import Context
+from scripts.command_line.terminal.parameter_options import with_parameter_options
+from tests.unit.command_line.conftest import Account, answer
 from tests.unit.command_line.deploying.test_deploy import run
 
 NO_CAPACITY = (
@@ -23,23 +26,37 @@ NO_CAPACITY = (
 )
 
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def event(minutes: float, status: str, reason: str = "", kind: str = "AWS::EC2::Instance") -> dict[str, Any]:
+    return {
+        "StackId": "arn", "EventId": str(minutes), "StackName": "SdOnEc2",
+        "Timestamp": NOON + timedelta(minutes=minutes),
+        "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
+    }  # fmt: skip
+
+
+BEGUN = event(0, "UPDATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE)
+
+
+def tell(session: boto3.Session, *events: dict[str, Any]) -> None:
+    """From now on, CloudFormation tells of these events, the latest first."""
+    session.events.register_first("before-call.cloudformation.DescribeStackEvents", answer({"StackEvents": [*events]}))
+
+
 def explain(
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    *reasons: str,
-    instance_type: str = "g5.xlarge",
-    zone: str | None = None,
-    spot: bool = False,
+    account: Account, *reasons: str, instance_type: str = "g5.xlarge", zone: str | None = None, spot: bool = False
 ) -> str | None:
-    monkeypatch.setattr(capacity, "_reasons", lambda *_: list(reasons))
+    tell(account.session, *(event(1, "CREATE_FAILED", reason) for reason in reasons), BEGUN)
     given = {"Prompt": "a horse's tail", "InstanceType": instance_type}
     context = {"spot": "true", "max_price": "0.5"} if spot else {}
     plan = make_plan(None, given, {**context, **({"az": zone} if zone else {})})
-    return explain_capacity(account.session, stack="SdOnEc2", since=datetime.now(UTC), plan=plan, given=given)
+    return explain_capacity(account.session, plan, stack="SdOnEc2", since=NOON)
 
 
-def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = explain(account, monkeypatch, "Resource creation cancelled", NO_CAPACITY)
+def test_the_next_zone_and_the_next_type_are_named(account: Account) -> None:
+    said = explain(account, "Resource creation cancelled", NO_CAPACITY)
     assert said is not None
     first, *commands = said.splitlines()
     assert "AWS has no such instance to give in this zone at the moment" in first
@@ -51,19 +68,17 @@ def test_the_next_zone_and_the_next_type_are_named(account: Account, monkeypatch
 
 
 @pytest.mark.parametrize(("failed", "following"), [("us-east-1a", "us-east-1b"), ("us-east-1f", "us-east-1a")])
-def test_each_further_failure_names_another_zone(
-    account: Account, monkeypatch: pytest.MonkeyPatch, failed: str, following: str
-) -> None:
-    said = explain(account, monkeypatch, "InsufficientInstanceCapacity", zone=failed)
+def test_each_further_failure_names_another_zone(account: Account, failed: str, following: str) -> None:
+    said = explain(account, "InsufficientInstanceCapacity", zone=failed)
     assert said is not None
     assert f"-c az={following}" in said
 
 
-def test_a_zone_that_does_not_offer_the_type(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zone_that_does_not_offer_the_type(account: Account) -> None:
     reason = (
         "Your requested instance type (g6e.xlarge) is not supported in your requested Availability Zone (us-east-1f)"
     )
-    said = explain(account, monkeypatch, reason, instance_type="g6e.xlarge")
+    said = explain(account, reason, instance_type="g6e.xlarge")
     assert said is not None
     assert "this zone does not offer the instance type" in said
     assert "-c az=us-east-1a" in said
@@ -78,63 +93,73 @@ def test_a_zone_that_does_not_offer_the_type(account: Account, monkeypatch: pyte
         ("VcpuLimitExceeded", False, "g5.xlarge;"),
     ],
 )
-def test_a_quota_is_no_matter_of_zones(
-    account: Account, monkeypatch: pytest.MonkeyPatch, reason: str, spot: bool, command: str
-) -> None:
-    said = explain(account, monkeypatch, reason, spot=spot)
+def test_a_quota_is_no_matter_of_zones(account: Account, reason: str, spot: bool, command: str) -> None:
+    said = explain(account, reason, spot=spot)
     assert said is not None
     assert said.endswith(f"Ask for more: sd quota request --instance-type {command} see `sd doctor`.")
 
 
-def test_on_demand_is_offered_to_who_wanted_spot(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = explain(account, monkeypatch, "There is no Spot capacity available that matches your request.", spot=True)
+def test_on_demand_is_offered_to_who_wanted_spot(account: Account) -> None:
+    said = explain(account, "There is no Spot capacity available that matches your request.", spot=True)
     assert said is not None
     assert "-c spot=true -c max_price=0.5 -c az=" in said
     assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --instance-type=g5.xlarge""")
 
 
-def test_another_failure_is_left_to_cloudformation(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert explain(account, monkeypatch, "The bucket exists already") is None
-    assert explain(account, monkeypatch) is None
+def test_the_named_command_takes_every_value_back(account: Account) -> None:
+    given = {"Prompt": "-1 horse", "NegativePrompt": "--people", "SkipGrid": "on", "FixedCode": "off", "Seed": "7"}
+    tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY), BEGUN)
+    said = explain_capacity(account.session, make_plan(None, given, {}), stack="SdOnEc2", since=NOON)
+    assert said is not None
+    taken = []
+    probe = typer.Typer()
+
+    @probe.command()
+    @with_parameter_options
+    def deploy(parameters: dict[str, str], context: Context = []) -> None:  # noqa: B006
+        taken.append((parameters, context))
+
+    for line in said.splitlines()[1:]:
+        words = shlex.split(line.partition(": ")[2])
+        assert words[:2] == ["sd", "deploy"]
+        assert CliRunner().invoke(probe, words[2:]).exit_code == 0, words
+    assert taken == [(given, ["az=us-east-1c"]), ({**given, "InstanceType": "g4dn.xlarge"}, [])]
 
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+def test_another_failure_is_left_to_cloudformation(account: Account) -> None:
+    assert explain(account, "The bucket exists already") is None
+    assert explain(account) is None
 
 
-def event(minutes: float, status: str, reason: str = "", kind: str = "AWS::EC2::Instance") -> dict[str, Any]:
-    return {
-        "StackId": "arn", "EventId": str(minutes), "StackName": "SdOnEc2",
-        "Timestamp": NOON + timedelta(minutes=minutes),
-        "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(("since", "expected"), [(0.0, ["second"]), (3.0, ["second"]), (20.0, [])])
-def test_the_latest_operation_s_failures_alone_are_read(
-    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, since: float, expected: list[str]
-) -> None:
-    """Recorded events, the latest first. AWS's clock may be some minutes behind this machine's."""
-    client = session.client("cloudformation")
-    monkeypatch.setattr(session, "client", lambda *_, **__: client)
-    events = [
+@pytest.mark.parametrize(("since", "told"), [(0.0, True), (3.0, True), (20.0, False)])
+def test_the_latest_operation_s_failures_alone_are_read(account: Account, since: float, told: bool) -> None:
+    """Recorded events. AWS's clock may be some minutes behind this machine's."""
+    tell(
+        account.session,
         event(2, "ROLLBACK_IN_PROGRESS", "The following resource(s) failed", capacity.STACK_TYPE),
-        event(1.5, "CREATE_FAILED", "second"),
+        event(1.5, "CREATE_FAILED", "not supported in your requested Availability Zone (us-east-1f)"),
         event(1, "CREATE_IN_PROGRESS"),
         event(0.5, "UPDATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
-        event(-1, "CREATE_FAILED", "first"),
+        event(-1, "CREATE_FAILED", NO_CAPACITY),
         event(-2, "CREATE_IN_PROGRESS", "User Initiated", capacity.STACK_TYPE),
-    ]
-    with Stubber(client) as stubber:
-        stubber.add_response("describe_stack_events", {"StackEvents": events}, {"StackName": "SdOnEc2"})
-        assert capacity._reasons(session, "SdOnEc2", NOON + timedelta(minutes=since)) == expected
+    )
+    since_then = NOON + timedelta(minutes=since)
+    said = explain_capacity(account.session, make_plan(None, {}, {}), stack="SdOnEc2", since=since_then)
+    assert ("(us-east-1f)" in said if said else False) is told
 
 
-def test_a_deploy_that_fails_for_capacity_says_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_operation_s_failure_is_no_answer(account: Account) -> None:
+    earlier = event(-1, "CREATE_FAILED", NO_CAPACITY)
+    tell(account.session, event(2, "UPDATE_COMPLETE", kind=capacity.STACK_TYPE), BEGUN, earlier)
+    assert explain_capacity(account.session, make_plan(None, {}, {}), stack="SdOnEc2", since=NOON) is None
+
+
+def test_a_deploy_that_fails_for_capacity_says_so(account: Account) -> None:
     def fails(*_: object) -> None:
         raise CommandError("`cdk deploy` failed; the lines above say why.")
 
     account.deploy()
-    monkeypatch.setattr(deploy_module, "cdk_deploy", fails)
-    monkeypatch.setattr(capacity, "_reasons", lambda *_: [NO_CAPACITY])
+    now = {"Timestamp": datetime.now(UTC)}
+    tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY) | now, BEGUN | now)
     with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy 'a tree' -c az=us-east-1c$|Or"):
-        run(account, {"Prompt": "a tree"})
+        run(account, fails, {"Prompt": "a tree"})

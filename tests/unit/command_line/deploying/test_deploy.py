@@ -13,39 +13,40 @@ from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account.zones import choose_zones
-from scripts.command_line.deploying import deploy as deploy_module
-from scripts.command_line.deploying.deploy import deploy
+from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account, run_of
-
-Patch = pytest.MonkeyPatch
+from tests.unit.command_line.conftest import Account, offer, run_of
 
 
 class Deploys:
-    """Takes the place of the CDK CLI, and keeps what it was called with."""
+    """Takes the place of the CDK CLI, and keeps what it was called with. A new instance takes the place of one."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self.calls: list[tuple[dict[str, str], dict[str, str]]] = []
 
     def __call__(self, session: object, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
         self.calls.append((dict(parameters), dict(context)))
+        if "Replaces" in parameters:
+            self._account.replace_instance()
 
 
 @pytest.fixture
-def deploys(monkeypatch: pytest.MonkeyPatch) -> Deploys:
-    recorded = Deploys()
-    monkeypatch.setattr(deploy_module, "cdk_deploy", recorded)
-    return recorded
+def deploys(account: Account) -> Deploys:
+    return Deploys(account)
 
 
 def run(
     account: Account,
+    cdk: Cdk,
     given: dict[str, str] | None = None,
     context: tuple[str, ...] = (),
     console: Console | None = None,
 ) -> None:
     console = console or Console(quiet=True)
-    deploy(account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console)
+    deploy(
+        account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console, cdk=cdk
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,60 +57,54 @@ def run(
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_name_value_rule_and_example(
-    account: Account, deploys: Deploys, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    account: Account, deploys: Deploys, name: str, value: str
 ) -> None:
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", "g4dn.xlarge"))
+    offer(account.session, "g5.xlarge", "g4dn.xlarge")
     account.deploy()
     with pytest.raises(CommandError) as refusal:
-        run(account, {name: value})
+        run(account, deploys, {name: value})
     message = str(refusal.value)
     assert f"{name} is {value!r}, but must be" in message
     assert "for example" in message or "one of" in message
     assert deploys.calls == []
 
 
-def offers(*types: str, zones: tuple[str, ...] = ("us-east-1b", "us-east-1c")) -> object:
-    return lambda session, asked: {name: list(zones) for name in asked if name in types}
-
-
-def test_a_region_without_the_type_is_refused_with_what_it_offers(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g4dn.xlarge"))
+def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
+    offer(account.session, "g4dn.xlarge")
     with pytest.raises(CommandError) as refusal:
         choose_zones(account.session, "g5.xlarge")
     assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
     assert "offers (g4dn.xlarge), for example --instance-type g4dn.xlarge." in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("offering", "chosen"),
+    [(("us-east-1a", "us-east-1d"), "3"), (("us-east-1d",), "us-east-1d,us-east-1a,us-east-1b")],
+)
 def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, offering: tuple[str, ...], chosen: str
 ) -> None:
-    monkeypatch.setattr(
-        "scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1a", "us-east-1d"))
-    )
-    assert choose_zones(account.session, "g5.xlarge") == "3"
-    monkeypatch.setattr("scripts.command_line.account.zones.types_offered", offers("g5.xlarge", zones=("us-east-1d",)))
-    assert choose_zones(account.session, "g5.xlarge") == "us-east-1d,us-east-1a,us-east-1b"
+    offer(account.session, "g5.xlarge", zones=offering)
+    assert choose_zones(account.session, "g5.xlarge") == chosen
 
 
 def test_only_what_was_given_is_passed_on_and_the_zones_stay(account: Account, deploys: Deploys) -> None:
     account.deploy(Prompt="a horse", Steps="20")
-    run(account, {"Prompt": "a tree"}, context=("keep_results=false",))
+    run(account, deploys, {"Prompt": "a tree"}, context=("keep_results=false",))
     assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false", "zones": "3"})]
 
 
 def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
     account.deploy(InitImage="inputs/horse.png", Strength="0.01")
     with pytest.raises(CommandError, match="leave no step to do"):
-        run(account, {"Steps": "50"})
+        run(account, deploys, {"Steps": "50"})
     assert deploys.calls == []
 
 
 def test_an_image_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
     account.deploy()
     Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
-    run(account, {"InitImage": str(tmp_path / "horse.png")})
+    run(account, deploys, {"InitImage": str(tmp_path / "horse.png")})
     content = (tmp_path / "horse.png").read_bytes()
     key = f"inputs/horse-{hashlib.sha256(content).hexdigest()[:8]}.png"
     assert deploys.calls[0][0] == {"InitImage": key}
@@ -122,7 +117,7 @@ def test_another_image_of_the_same_name_does_not_overwrite_the_first(
     account.deploy()
     for colour in ("red", "blue"):
         Image.new("RGB", (64, 64), colour).save(tmp_path / "horse.png")
-        run(account, {"InitImage": str(tmp_path / "horse.png")})
+        run(account, deploys, {"InitImage": str(tmp_path / "horse.png")})
     first, second = (call[0]["InitImage"] for call in deploys.calls)
     assert first != second
     assert len(account.s3.list_objects_v2(Bucket=account.bucket)["Contents"]) == 2
@@ -134,16 +129,16 @@ def test_an_image_too_large_for_its_own_size_is_refused_unless_one_is_given(
     account.deploy()
     Image.new("RGB", (2112, 64)).save(tmp_path / "wide.png")
     with pytest.raises(CommandError, match="has 2112 × 64 pixels"):
-        run(account, {"InitImage": str(tmp_path / "wide.png")})
+        run(account, deploys, {"InitImage": str(tmp_path / "wide.png")})
     assert deploys.calls == []
-    run(account, {"InitImage": str(tmp_path / "wide.png"), "Height": "64"})
+    run(account, deploys, {"InitImage": str(tmp_path / "wide.png"), "Height": "64"})
     assert deploys.calls[0][0]["Height"] == "64"
 
 
 def test_a_prompt_file_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
     account.deploy()
     (tmp_path / "my prompts!.txt").write_text("a horse\na tree --seed 7\n")
-    run(account, {"PromptFile": str(tmp_path / "my prompts!.txt")})
+    run(account, deploys, {"PromptFile": str(tmp_path / "my prompts!.txt")})
     key = deploys.calls[0][0]["PromptFile"]
     assert re.fullmatch(r"inputs/my-prompts-[0-9a-f]{8}\.txt", key)
     assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == b"a horse\na tree --seed 7\n"
@@ -155,7 +150,7 @@ def test_a_prompt_file_with_a_broken_option_is_refused_before_it_is_uploaded(
     account.deploy()
     (tmp_path / "prompts.txt").write_text("a horse\n\na tree --steps many\n")
     with pytest.raises(CommandError, match=r"Line 3: --steps is 'many', but must be a whole number") as refusal:
-        run(account, {"PromptFile": str(tmp_path / "prompts.txt")})
+        run(account, deploys, {"PromptFile": str(tmp_path / "prompts.txt")})
     assert refusal.value.exit_status == 2
     assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
     assert deploys.calls == []
@@ -164,7 +159,7 @@ def test_a_prompt_file_with_a_broken_option_is_refused_before_it_is_uploaded(
 def test_a_rounded_size_is_told(account: Account, deploys: Deploys) -> None:
     account.deploy()
     console = Console(file=io.StringIO(), width=200)
-    run(account, {"Height": "513"}, console=console)
+    run(account, deploys, {"Height": "513"}, console=console)
     assert "Height 513 is rounded down to 512" in console.file.getvalue()  # type: ignore[attr-defined]
     assert deploys.calls[0][0] == {"Height": "513"}
 
@@ -175,45 +170,64 @@ def test_a_file_that_is_no_image_is_refused_before_it_is_uploaded(
     account.deploy()
     (tmp_path / "horse.png").write_text("<html>")
     with pytest.raises(CommandError, match="cannot be read as one"):
-        run(account, {"InitImage": str(tmp_path / "horse.png")})
+        run(account, deploys, {"InitImage": str(tmp_path / "horse.png")})
     assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({"Strength": "0.01", "Steps": "50"}, "leave no step to do"),
+        ({"Model": "s3://no-such-bucket/own.safetensors"}, "model: .*There is no object s3://no-such-bucket"),
+        ({"InstanceType": "p5.4xlarge"}, "quota: .*this deploy takes 16.*To mend it: sd quota request"),
+    ],
+    ids=["a rule", "the model", "the account"],
+)
+def test_a_refusal_comes_before_any_upload(
+    account: Account, deploys: Deploys, tmp_path: Path, given: dict[str, str], refusal: str
+) -> None:
+    account.deploy()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
+    with pytest.raises(CommandError, match=refusal):
+        run(account, deploys, {"InitImage": str(tmp_path / "horse.png"), **given})
+    assert "Contents" not in account.s3.list_objects_v2(Bucket=account.bucket)
+    assert deploys.calls == []
 
 
 def test_a_stopped_instance_is_started_after_the_deploy(account: Account, deploys: Deploys) -> None:
     account.deploy()
     account.ec2.stop_instances(InstanceIds=[account.instance_id])
-    run(account)
+    run(account, deploys)
     assert account.state() == "running"
 
 
-def test_an_instance_that_is_gone_is_replaced(account: Account, deploys: Deploys, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(deploy_module, "_follow", lambda *words: None)  # it looks at the new one
+@pytest.mark.parametrize("given", [{"Prompt": "a tree"}, {}], ids=["another job", "the same job, which is not done"])
+def test_an_instance_that_is_gone_is_replaced(account: Account, deploys: Deploys, given: dict[str, str]) -> None:
     account.deploy()
-    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
-    run(account, {"Prompt": "a tree"})
-    assert deploys.calls[0][0] == {"Prompt": "a tree", "Replaces": account.instance_id}
-    run(account)  # the same job, which is not done
-    assert deploys.calls[1][0] == {"Replaces": account.instance_id}
+    gone = account.instance_id
+    account.ec2.terminate_instances(InstanceIds=[gone])
+    run(account, deploys, given)
+    assert deploys.calls[0][0] == {**given, "Replaces": gone}
 
 
 def test_nothing_is_replaced_where_nothing_is_to_be_done(account: Account, deploys: Deploys) -> None:
     account.deploy()
     account.put_run(run_of(), phase="done")
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
-    run(account, {"SshCidr": "203.0.113.7/32"})
+    run(account, deploys, {"SshCidr": "203.0.113.7/32"})
     assert deploys.calls[0][0] == {"SshCidr": "203.0.113.7/32"}
 
 
 def test_an_instance_that_is_there_is_not_replaced(account: Account, deploys: Deploys) -> None:
     account.deploy()
-    run(account, {"Prompt": "a tree"})
+    run(account, deploys, {"Prompt": "a tree"})
     assert deploys.calls[0][0] == {"Prompt": "a tree"}
 
 
 def test_settings_stay_until_others_are_given(account: Account, deploys: Deploys) -> None:
     account.deploy(settings='{"spot": "true", "max_price": "0.45"}')
-    run(account)
-    run(account, context=("spot=false", "max_price="))
+    run(account, deploys)
+    run(account, deploys, context=("spot=false", "max_price="))
     assert [context for _, context in deploys.calls] == [
         {"spot": "true", "max_price": "0.45", "zones": "3"},
         {"spot": "false", "max_price": "", "zones": "3"},

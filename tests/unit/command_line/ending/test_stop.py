@@ -18,7 +18,7 @@ def test_a_running_instance_is_stopped_and_a_second_time_nothing_is_done(account
     account.deploy()
     message = stop(account)
     assert message.startswith(f"Stopped {account.instance_id}.")
-    assert "Its disk goes on costing: `sd teardown`" in message
+    assert "Its disk goes on costing money: `sd teardown`" in message
     assert account.state() == "stopped"
     assert stop(account) == f"Nothing to do: {account.instance_id} is stopped."
     assert account.state() == "stopped"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore import xform_name
 from rich.console import Console
 
-from scripts.command_line.ending import teardown as command
 from scripts.command_line.ending.audit.audit import find_leftovers
+from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account
 
@@ -212,7 +212,7 @@ def test_an_instance_that_is_stopped_costs_its_disk_only(field: Field) -> None:
     assert (found.usd_per_month, found.detail) == (0.0, "g5.xlarge, stopped")
 
 
-def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field) -> None:
+def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field, cdk: Cdk) -> None:
     launched = field.ec2.run_instances(
         ImageId=AMI,
         InstanceType="t2.nano",
@@ -223,7 +223,7 @@ def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field) -
     (found,) = [one for one in find_leftovers(field.session) if one.id == launched["Instances"][0]["InstanceId"]]
     assert found.usd_per_month is None
     with pytest.raises(CommandError, match=r"1 thing in us-east-1 would go on costing \$0.00 and what is not known"):
-        run(field)
+        run(field, cdk)
 
 
 def test_what_is_terminated_is_gone(field: Field) -> None:
@@ -254,17 +254,15 @@ class Cdk:
         self._account.session.client("cloudformation").delete_stack(StackName=stack)
 
 
-@pytest.fixture(autouse=True)
-def cdk(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdk]:
-    destroy = Cdk(account)
-    monkeypatch.setattr(command, "cdk_destroy", destroy)
-    yield destroy
+@pytest.fixture
+def cdk(account: Account) -> Cdk:
+    return Cdk(account)
 
 
-def run(field: Field, *, audit_only: bool = False) -> str:
+def run(field: Field, cdk: Cdk, *, audit_only: bool = False) -> str:
     shown = Console(file=io.StringIO(), width=120)
     try:
-        command.teardown(field.session, stack="SdOnEc2", yes=True, audit_only=audit_only, console=shown)
+        teardown(field.session, stack="SdOnEc2", yes=True, audit_only=audit_only, console=shown, destroy=cdk)
     finally:
         file = shown.file
         assert isinstance(file, io.StringIO)
@@ -278,31 +276,31 @@ def test_the_stack_is_destroyed_and_images_alone_are_no_error(
     field.account.deploy()
     bucket(field, TAGS)
     security_group(field, TAGS)
-    shown = run(field)
+    shown = run(field, cdk)
     assert cdk.destroyed == ["SdOnEc2"]
-    assert "1 images, 1.0 MB; cache 2.0 MB" in shown
+    assert "1 images, 1.0 MB; cache 2.1 MB" in shown
     assert "aws s3 rb --force s3://left-bucket   # deletes your images" in shown
     assert "Nothing of this project that costs money is left in us-east-1, your images aside" in capsys.readouterr().out
     assert field.account.s3.list_objects_v2(Bucket="left-bucket")["KeyCount"] == 2
 
 
-def test_what_costs_money_is_an_error_with_the_sum(field: Field) -> None:
+def test_what_costs_money_is_an_error_with_the_sum(field: Field, cdk: Cdk) -> None:
     volume(field, TAGS)
     alarm(field, TAGS)
     with pytest.raises(CommandError, match=r"2 things in us-east-1 would go on costing \$8.10 a month") as left:
-        run(field)
+        run(field, cdk)
     assert left.value.exit_status == 1
 
 
 def test_a_second_time_there_is_nothing_to_destroy(field: Field, cdk: Cdk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Nothing is left." in run(field)
+    assert "Nothing is left." in run(field, cdk)
     assert cdk.destroyed == []
     assert "There is no stack SdOnEc2 in us-east-1." in capsys.readouterr().out
 
 
 def test_an_audit_alone_destroys_nothing(field: Field, cdk: Cdk) -> None:
     field.account.deploy()
-    run(field, audit_only=True)
+    run(field, cdk, audit_only=True)
     assert cdk.destroyed == []
 
 
@@ -311,5 +309,5 @@ def test_a_destroy_that_fails_is_an_error_and_the_audit_is_made_all_the_same(fie
     cdk.fails = True
     left = volume(field, TAGS)
     with pytest.raises(CommandError, match="`cdk destroy` failed"):
-        run(field)
+        run(field, cdk)
     assert left in field.account.shown  # type: ignore[attr-defined]

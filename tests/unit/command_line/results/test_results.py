@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(account: Account, tmp_pat
     account.put_run("a-horse")
     (tmp_path / "file").write_text("in the way")
     files = files_of(account.s3, account.bucket, "a-horse", tmp_path / "file")
-    with pytest.raises(CommandError, match="Could not write .* Name another: --to FOLDER"):
+    with pytest.raises(CommandError, match="Could not write .* Name another folder: --to FOLDER"):
         download(account.s3, account.bucket, files, QUIET)
 
 

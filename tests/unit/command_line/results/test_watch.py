@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console
 
-from scripts.command_line.account.deployment import Deployment, need_deployment
-from scripts.command_line.account.instance import InstanceState, instance_state
-from scripts.command_line.results import watch as watch_module
+from scripts.command_line.account.deployment import need_deployment
 from scripts.command_line.results.watch import watch_run
-from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, run_of
 from userdata.contract.status import Status
 
 
-def watch(account: Account, *, hours: float = 1.0) -> Status:
+def watch(account: Account, *, hours: float = 1.0, out_of_reach_seconds: float = 300) -> Status:
     deployment = need_deployment(account.session, "SdOnEc2")
     console = Console(quiet=True)
-    return watch_run(account.session, deployment, run_of(), console, every_seconds=0.01, hours=hours)
+    return watch_run(
+        account.session,
+        deployment,
+        run_of(),
+        console,
+        every_seconds=0.01,
+        hours=hours,
+        out_of_reach_seconds=out_of_reach_seconds,
+    )
 
 
 def test_a_run_that_is_done_ends_it(account: Account) -> None:
@@ -82,17 +87,15 @@ def test_an_instance_that_stopped_without_a_word_is_told_with_the_way_on(account
         watch(account)
 
 
-def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, *, looks: int) -> None:
+def fail(account: Account, error: Exception, *, looks: int) -> None:
     """So many looks at the instance end with `error`."""
     errors = iter([error] * looks)
 
-    def look(session: boto3.Session, deployment: Deployment) -> InstanceState:
+    def look(**_: object) -> None:
         for one in errors:
-            with aws_errors_in_words("look at the instance"):
-                raise one
-        return instance_state(session, deployment)
+            raise one
 
-    monkeypatch.setattr(watch_module, "instance_state", look)
+    account.session.events.register_first("before-call.ec2.DescribeInstances", look)
 
 
 def busy(code: str, **metadata: object) -> ClientError:
@@ -103,12 +106,10 @@ def busy(code: str, **metadata: object) -> ClientError:
     "error",
     [EndpointConnectionError(endpoint_url="https://ec2.invalid"), busy("Unavailable", MaxAttemptsReached=True)],
 )
-def test_a_network_that_comes_back_ends_nothing(
-    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_a_network_that_comes_back_ends_nothing(account: Account, error: Exception) -> None:
     account.deploy()
     account.put_run(run_of(), images=2)
-    fail(monkeypatch, error, looks=3)
+    fail(account, error, looks=3)
     assert watch(account).images_done == 2
 
 
@@ -120,11 +121,8 @@ def test_a_network_that_comes_back_ends_nothing(
     ],
     ids=["away for too long", "will not pass"],
 )
-def test_what_does_not_come_back_is_told(
-    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str, seconds: float
-) -> None:
+def test_what_does_not_come_back_is_told(account: Account, error: Exception, told: str, seconds: float) -> None:
     account.deploy()
-    monkeypatch.setattr(watch_module, "OUT_OF_REACH_SECONDS", seconds)
-    fail(monkeypatch, error, looks=10_000)
+    fail(account, error, looks=10_000)
     with pytest.raises(CommandError, match=told):
-        watch(account, hours=0.005)
+        watch(account, hours=0.005, out_of_reach_seconds=seconds)

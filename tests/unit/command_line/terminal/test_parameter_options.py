@@ -6,7 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from scripts.command_line.terminal.parameter_options import with_parameter_options
+from scripts.command_line.main import app as sd
+from scripts.command_line.terminal.parameter_options import FIELDS, with_parameter_options
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,15 @@ def test_a_switch_is_a_flag_where_the_original_scripts_have_one(words: list[str]
     app.command()(with_parameter_options(draw))
     assert CliRunner().invoke(app, words).exit_code == 0
     assert heard == [parameters]
+
+
+@pytest.mark.parametrize("command", ["deploy", "doctor", "cost"])
+def test_the_help_names_every_option_whole_in_a_narrow_terminal(command: str) -> None:
+    printed = CliRunner().invoke(sd, [command, "--help"], env={"COLUMNS": "80"}).stdout
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 80
+    spelled = {word.strip(",") for line in lines if line.startswith("  -") for word in line.split()}
+    assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled
+    assert {str(field.alias) for field in FIELDS.values() if field.alias != "Prompt"} <= {
+        *spelled, "FixedCode", "SkipGrid",
+    }  # fmt: skip

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from demo_model.publishing import publish as publishing
 from demo_model.publishing.publish import FILES, UnfitModelError, publish
 from userdata.boot.steps.bundled_model import check_bundled_model
-from userdata.contract.catalogue import CATALOGUE, read_catalogue
+from userdata.contract.bundle import BUNDLE
+from userdata.contract.catalogue import read_catalogue
 
 BIAS = "decoder.conv_out.bias"
 VAE = "vae/diffusion_pytorch_model.safetensors"
@@ -26,7 +27,7 @@ def trained(untrained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
-    return Path(shutil.copyfile(CATALOGUE, tmp_path / "models.json"))
+    return Path(shutil.copyfile(BUNDLE.catalogue, tmp_path / "models.json"))
 
 
 def change_bias(folder: Path, tensor: torch.Tensor) -> None:

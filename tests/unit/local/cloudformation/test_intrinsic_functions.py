@@ -16,47 +16,27 @@ TEMPLATE: dict[str, Any] = {
         "WithSsh": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SshCidr"}, ""]}]},
         "Both": {"Fn::And": [{"Condition": "WithSsh"}, {"Fn::Equals": [{"Ref": "Seed"}, 42]}]},
     },
-    "Mappings": {"Sizes": {"us-east-1": {"large": "g5.xlarge"}}},
 }
-
-
-# A policy's Condition, which is none of the template's.
-TLS_ONLY = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 
 
 def resolver(**values: Any) -> Resolver:
     resource = SimpleNamespace(physical_resource_id="i-1", get_cfn_attribute=lambda name: f"the {name}")
     known = {"AWS::Region": "us-east-1", "SshCidr": "", "Seed": "42", **values}
-    return Resolver(TEMPLATE, known, {"Instance": resource}.__getitem__, {"other-vpc": "vpc-1"})
+    return Resolver(TEMPLATE, known, {"Instance": resource}.__getitem__)
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({"Ref": "Instance"}, "i-1"),
-        ({"Fn::GetAtt": ["Instance", "PublicIp"]}, "the PublicIp"),
-        ({"Fn::GetAtt": "Instance.PublicIp"}, "the PublicIp"),
         ({"Fn::Join": ["-", ["a", {"Ref": "Seed"}, 3]]}, "a-42-3"),
         ({"Fn::Sub": "x ${Seed} ${Instance} ${Instance.Arn} ${!Kept}"}, "x 42 i-1 the Arn ${Kept}"),
-        ({"Fn::Sub": ["${Own} ${Seed}", {"Own": {"Ref": "Instance"}}]}, "i-1 42"),
-        ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "us-east-1b"),
-        ({"Fn::Select": ["0", {"Fn::GetAZs": {"Ref": "AWS::Region"}}]}, "us-east-1a"),
-        ({"Fn::Split": [",", "a,b"]}, ["a", "b"]),
-        ({"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "large"]}, "g5.xlarge"),
-        ({"Fn::Cidr": ["10.0.0.0/16", 2, "8"]}, ["10.0.0.0/24", "10.0.1.0/24"]),
-        ({"Fn::ImportValue": "other-vpc"}, "vpc-1"),
-        ({"Fn::Base64": {"Ref": "Seed"}}, base64.b64encode(b"42").decode()),
-        ({"Fn::If": ["WithSsh", "open", {"Ref": "AWS::NoValue"}]}, None),
         ({"a": {"Ref": "AWS::NoValue"}, "b": [1, {"Ref": "AWS::NoValue"}]}, {"b": [1]}),
-        (
-            {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
-            {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
-        ),
+        # A policy's Condition, which is none of the template's.
+        ({"Condition": {"Bool": {"x": "false"}}}, {"Condition": {"Bool": {"x": "false"}}}),
     ],
 )
 def test_functions(value: Any, expected: Any) -> None:
-    resolved = resolver().resolve([value])
-    assert resolved == ([] if expected is None else [expected])
+    assert resolver().resolve(value) == expected
 
 
 def test_conditions() -> None:
@@ -95,16 +75,6 @@ def test_resources_come_after_what_they_refer_to() -> None:
         dependency_order({"A": {"DependsOn": ["B"]}, "B": {"Properties": {"x": {"Ref": "A"}}}})
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1:5000/bucket/a/b.json",
-        "https://s3.us-east-1.amazonaws.com/bucket/a/b.json",
-        "https://bucket.s3.amazonaws.com/a/b.json",
-        "https://bucket.s3-eu-west-1.amazonaws.com/a/b.json",
-        "http://bucket.localhost:5000/a/b.json",
-        "http://localhost:5000/bucket/a/b.json",
-    ],
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:5000/bucket/a/b.json", "https://bucket.s3.amazonaws.com/a/b.json"])
 def test_where_a_template_lies(url: str) -> None:
     assert bucket_and_key(url) == ("bucket", "a/b.json")

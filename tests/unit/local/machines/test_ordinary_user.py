@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.machines.processes.init import OWN_FOLDER, check_own_commands
-from scripts.local.machines.processes.ordinary_user import NoOrdinaryUserError, ordinary_user
+from scripts.local.machines.init import OWN_FOLDER, check_own_commands
+from scripts.local.machines.ordinary_user import NoOrdinaryUserError, ordinary_user
 
 ROOT = Path(__file__).parents[4]
 

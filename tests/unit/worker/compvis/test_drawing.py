@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -84,12 +85,8 @@ def machine(settings: Settings, tmp_path: Path) -> Settings:
     for name in ("txt2img", "img2img"):
         (repository / f"scripts/{name}.py").write_text(STAND_IN)
     checkpoint(tmp_path / "model")
-    return settings.model_copy(
-        update={
-            "model_folder": tmp_path / "model",
-            "compvis_repository": repository,
-            "compvis_python": Path(sys.executable),
-        }
+    return dataclasses.replace(
+        settings, model_folder=tmp_path / "model", compvis_repository=repository, compvis_python=Path(sys.executable)
     )
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -9,11 +8,12 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
+from userdata.contract.bundle import BUNDLE
 from userdata.job.choices import Sampler
 from userdata.worker.drawing import samplers
 from userdata.worker.drawing.compvis_schedulers import OriginalDDIM
 
-LAYOUT = Path(samplers.__file__).parents[2] / "models/stable-diffusion-v1"
+LAYOUT = BUNDLE.models / "stable-diffusion-v1"
 CONFIGURATION = json.loads((LAYOUT / "scheduler/scheduler_config.json").read_text())
 DEVIATION = 0.5
 NOISY = ("EulerAncestralDiscreteScheduler", "LCMScheduler")

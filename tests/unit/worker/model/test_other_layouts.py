@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
+from benchmarks.original_layout import original_layout
 from userdata.boot.steps.model_folder import complete_model_folder
+from userdata.contract.bundle import Bundle
 from userdata.contract.catalogue import read_catalogue
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
@@ -26,8 +28,6 @@ from userdata.worker.drawing.generate import begin_batch, prepare_sampler
 from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
-
-from .original_layout import original_layout
 
 CPU = torch.device("cpu")
 NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -65,7 +65,7 @@ NARROW: dict[str, dict[str, dict[str, Any]]] = {
 
 def narrowed(tmp_path: Path, layout: str) -> Path:
     """The bundle's layouts, this one with a smaller model."""
-    layouts = tmp_path / "layouts"
+    layouts = tmp_path / "models"
     shutil.copytree(LAYOUTS, layouts)
     for component, changes in NARROW[layout].items():
         file = layouts / layout / component / "config.json"
@@ -190,7 +190,7 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(tmp_path: Path, monkeypa
     words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0), ("▁horse", -2.0), ("▁", -3.0)]
     Tokenizer(Unigram(words, unk_id=2)).save(str(folder / "tokenizer_2/tokenizer.json"))
 
-    complete_model_folder(folder, layouts, "flux-schnell")
+    complete_model_folder(folder, Bundle(tmp_path), "flux-schnell")
     pipeline = load_pipeline(folder, layout="flux-schnell", device=CPU, from_image=False)
 
     for name, part in parts.items():

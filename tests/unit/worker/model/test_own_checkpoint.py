@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.unit.worker.model.test_other_layouts import component, xl_checkpoint
+from userdata.bill.units import GIB
 from userdata.contract.catalogue import Model, find_model, read_catalogue
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.model import memory_check, size_warning
 from userdata.worker.model.checkpoint import INPUT
 from userdata.worker.model.memory_check import check_memory
-from userdata.worker.model.memory_need import GIB
 from userdata.worker.model.pipeline import LAYOUTS
 from userdata.worker.model.size_warning import warn_of_small_size
 

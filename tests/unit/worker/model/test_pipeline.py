@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import socket
@@ -14,6 +15,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from benchmarks.original_layout import original_layout
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
@@ -24,8 +26,6 @@ from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.make_drawing import load_model
 from userdata.worker.run.model_ahead import ModelAhead
-
-from .original_layout import original_layout
 
 CPU = torch.device("cpu")
 
@@ -116,7 +116,7 @@ def test_a_checkpoint_that_was_read_ahead_is_not_read_again(
     save_file(_checkpoint_of(narrow), file)
     (tmp_path / "layouts/narrow").rename(tmp_path / "layouts/stable-diffusion-v1")
     monkeypatch.setattr(pipeline_module, "read_tensors", fails)
-    job, here = Job(model="s3://bucket/v1.safetensors"), settings.model_copy(update={"model_folder": file})
+    job, here = Job(model="s3://bucket/v1.safetensors"), dataclasses.replace(settings, model_folder=file)
     pipeline = load_model(here, job, CPU, ModelAhead(here, job, image_requests(job)))
     assert torch.equal(pipeline.unet.conv_in.weight, narrow["unet"].conv_in.weight)
 

@@ -8,6 +8,7 @@ import pytest
 
 from userdata.job.run_error import RunError
 from userdata.worker import __main__ as worker
+from userdata.worker import imports_ahead
 
 DRAW = """
 import sys
@@ -15,9 +16,9 @@ from pathlib import Path
 
 import {first}
 
-from userdata.worker.process.unused_libraries import import_no_peft
+from userdata.worker.process.unused_libraries import leave_out_peft
 
-import_no_peft()
+leave_out_peft()
 import torch
 from userdata.worker.run.make_drawing import make_drawing
 from userdata.worker.model.pipeline import load_pipeline
@@ -48,11 +49,8 @@ import sys, threading
 from pathlib import Path
 
 from userdata.worker.imports_ahead import start_imports
-from userdata.worker.process.unused_libraries import import_no_peft
 
-if {without_peft}:
-    import_no_peft()
-start_imports()
+start_imports(with_lora=not {without_peft})
 for thread in threading.enumerate():
     if thread.name == "imports":
         thread.join()
@@ -112,23 +110,35 @@ def test_a_model_is_loaded_where_diffusers_was_there_first(tiny_model: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("lora", "hidden"), [({}, ["peft"]), ({"Lora": ""}, ["peft"]), ({"Lora": "s3://bucket/style.safetensors"}, [])]
+    ("lora", "with_lora"), [({}, False), ({"Lora": ""}, False), ({"Lora": "s3://bucket/style.safetensors"}, True)]
 )
 def test_peft_stays_where_the_run_has_a_lora(
-    monkeypatch: pytest.MonkeyPatch, lora: dict[str, str], hidden: list[str]
+    monkeypatch: pytest.MonkeyPatch, lora: dict[str, str], with_lora: bool
 ) -> None:
-    calls: list[str] = []
+    calls: list[bool] = []
 
     def end(*_arguments: object, **_options: object) -> None:
         raise RunError("far enough")
 
-    monkeypatch.setattr(worker, "read_settings", end)
+    monkeypatch.setattr(worker, "wait_for_settings", end)
     monkeypatch.setattr(worker, "read_parameters", lambda _file: {"Prompt": "a tree", **lora})
     monkeypatch.setattr(worker, "SpotNotice", lambda _stop: type("Watch", (), {"watch": lambda _self: None})())
-    monkeypatch.setattr(worker, "import_no_peft", lambda: calls.append("peft"))
-    monkeypatch.setattr(worker, "start_imports", lambda: calls.append("imports"))
-    monkeypatch.setattr(worker, "wait_for_model", lambda _folders, _stop: None)
+    monkeypatch.setattr(worker, "start_imports", lambda *, with_lora: calls.append(with_lora))
     monkeypatch.setattr("userdata.worker.__main__.os.environ", {})
     monkeypatch.setattr("userdata.worker.__main__.signal.signal", lambda *_: None)
     assert worker.main() == 1
-    assert calls == [*hidden, "imports"]  # hiding it later would come too late
+    assert calls == [with_lora]
+
+
+@pytest.mark.parametrize(("with_lora", "calls"), [(False, ["peft", "imports"]), (True, ["imports"])])
+def test_peft_is_hidden_before_the_imports_begin(
+    monkeypatch: pytest.MonkeyPatch, with_lora: bool, calls: list[str]
+) -> None:
+    """Hiding PEFT later would come too late."""
+    done: list[str] = []
+    monkeypatch.setattr(imports_ahead, "leave_out_peft", lambda: done.append("peft"))
+    monkeypatch.setattr("userdata.worker.imports_ahead.sys.setswitchinterval", lambda _seconds: None)
+    thread = type("Thread", (), {"start": lambda _self: done.append("imports")})
+    monkeypatch.setattr("userdata.worker.imports_ahead.threading.Thread", lambda **_options: thread())
+    imports_ahead.start_imports(with_lora=with_lora)
+    assert done == calls

@@ -58,7 +58,7 @@ def test_missing_image_is_named_with_how_to_upload_one(bucket: Bucket) -> None:
     assert str(refusal.value) == (
         "InitImage is 'inputs/horse.png', but must be the key of a PNG, JPEG or WebP image in the results bucket, "
         "for example inputs/horse.png; the bucket results has no such object, so upload it first: "
-        "aws s3 cp FILE 's3://results/inputs/horse.png'."
+        "`aws s3 cp FILE 's3://results/inputs/horse.png'`."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def test_a_limit_without_a_price_is_refused(ledger: Callable[[dict[str, str]], L
 
 
 def test_a_given_price_goes_before_the_table_s(settings: Settings, bucket: Bucket) -> None:
-    settings = settings.model_copy(update={"device": None, "boot_started_at": datetime.now(UTC)})
+    settings = dataclasses.replace(settings, device=None, boot_started_at=datetime.now(UTC))
     keys = RunKeys("a-run")
     in_an_hour = {
         price: Ledger(settings, bucket, keys, {"UsdPerHour": price}).cost(images=0, in_seconds=3600)
@@ -106,7 +107,7 @@ def test_a_run_ends_at_its_limit_and_goes_on_when_that_is_raised(
     bucket: Bucket, settings: Settings, parameters: Deploy
 ) -> None:
     # The machine has been up for an hour, at a dollar an hour.
-    settings = settings.model_copy(update={"boot_started_at": datetime.now(UTC) - timedelta(hours=1)})
+    settings = dataclasses.replace(settings, boot_started_at=datetime.now(UTC) - timedelta(hours=1))
     asked = {"Iterations": "2", "Samples": "1", "UsdPerHour": "1"}
     deployed = parameters(**asked, MaxSpend="0.9")
     keys = RunKeys(run_name(deployed))
@@ -128,7 +129,7 @@ def test_a_run_ends_at_its_limit_and_goes_on_when_that_is_raised(
 def test_what_is_drawn_before_the_limit_is_kept(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.model_copy(update={"boot_started_at": datetime.now(UTC)})
+    settings = dataclasses.replace(settings, boot_started_at=datetime.now(UTC))
     batches = iter([1.0, 9.0])  # what the run will have cost after each
 
     def check(spending: Spending) -> None:

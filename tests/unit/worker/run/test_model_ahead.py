@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ TENSORS = {"weight": WEIGHT, "positions": torch.arange(3), "model_ema.weight": W
 
 
 def ahead_of(settings: Settings, folder: Path) -> ModelAhead:
-    return ModelAhead(settings.model_copy(update={"model_folder": folder}), JOB, image_requests(JOB))
+    return ModelAhead(dataclasses.replace(settings, model_folder=folder), JOB, image_requests(JOB))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.ckpt"])
@@ -50,7 +51,7 @@ def test_a_machine_without_a_gpu_is_left_to_who_chooses_the_device(
 ) -> None:
     save_file(TENSORS, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert ahead_of(settings.model_copy(update={"device": None}), tmp_path).tensors() is None
+    assert ahead_of(dataclasses.replace(settings, device=None), tmp_path).tensors() is None
 
 
 @pytest.mark.parametrize(

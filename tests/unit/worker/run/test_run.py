@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import threading
@@ -109,7 +110,7 @@ def test_only_what_is_missing_is_drawn(
     lost = [1, 2]
     _interrupt(bucket, settings, keys, lost)
     if disk == "another disk":
-        settings = settings.model_copy(update={"state_directory": tmp_path / "another"})
+        settings = dataclasses.replace(settings, state_directory=tmp_path / "another")
     before = _versions(bucket)
 
     assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
@@ -188,7 +189,7 @@ def test_every_line_of_a_prompt_file_is_drawn(bucket: Bucket, settings: Settings
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "has no such object. Upload it first: aws s3 cp FILE 's3://results/inputs/prompts.txt'"),
+        (None, "has no such object. Upload it first: `aws s3 cp FILE 's3://results/inputs/prompts.txt'`"),
         (b"a horse\na tree --steps none\n", "Line 2: --steps is 'none', but must be a whole number from 1 to 1000"),
     ],
 )
@@ -198,7 +199,7 @@ def test_bad_prompt_file_is_refused_before_the_model_is_loaded(
     if content:
         bucket.put("inputs/prompts.txt", content)
     deployed = parameters(PromptFile="inputs/prompts.txt")
-    without_model = settings.model_copy(update={"model_folder": tmp_path})
+    without_model = dataclasses.replace(settings, model_folder=tmp_path)
     assert do_run(without_model, deployed, threading.Event()) is Outcome.FAILED
     error = _json(bucket, RunKeys(run_name(deployed)).status)["error"]
     assert error["step"] == "job"
@@ -232,7 +233,7 @@ def test_broken_model_fails_with_what_to_do(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.ckpt").write_bytes(b"pickle")
     deployed = parameters()
-    settings = settings.model_copy(update={"model_folder": tmp_path / "model"})
+    settings = dataclasses.replace(settings, model_folder=tmp_path / "model")
     assert do_run(settings, deployed, threading.Event()) is Outcome.FAILED
     keys = RunKeys(run_name(deployed))
     error = _json(bucket, keys.status)["error"]
@@ -244,7 +245,7 @@ def test_broken_model_fails_with_what_to_do(
 
 def test_failed_run_can_be_tried_again(bucket: Bucket, settings: Settings, parameters: Deploy, tmp_path: Path) -> None:
     deployed = parameters(Iterations="1", Samples="1")
-    broken = settings.model_copy(update={"model_folder": tmp_path})
+    broken = dataclasses.replace(settings, model_folder=tmp_path)
     assert do_run(broken, deployed, threading.Event()) is Outcome.FAILED
     assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
     status = _json(bucket, RunKeys(run_name(deployed)).status)
@@ -284,7 +285,7 @@ def test_report_carries_the_boot_and_the_cost(
     timeline.write_text(json.dumps({"schema": 1, "phases": phases}))
     monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
     deployed = parameters(Iterations="1", Samples="1", Steps="1", VolumeSize="100")
-    do_run(settings.model_copy(update={"device": None}), deployed, threading.Event())
+    do_run(dataclasses.replace(settings, device=None), deployed, threading.Event())
     report = _json(bucket, RunKeys(run_name(deployed)).report)
     assert report["phases"][0] == phases[0]
     [receipt] = report["cost"]["attempts"]
@@ -303,7 +304,7 @@ def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
     monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
     deployed = parameters(Iterations="2", Samples="1", Steps="2", VolumeSize="100")
     keys = RunKeys(run_name(deployed))
-    first = settings.model_copy(update={"device": None})
+    first = dataclasses.replace(settings, device=None)
     assert do_run(first, deployed, _StopAfter(checks=4)) is Outcome.STOPPED
     cut_short = _json(bucket, keys.report)
     assert [image["file"] for image in cut_short["images"]] == ["00000.png"]
@@ -311,8 +312,9 @@ def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
     assert do_run(first, deployed, _StopAfter(checks=1)) is Outcome.STOPPED
     assert len(_json(bucket, keys.report)["cost"]["attempts"]) == 1
 
-    second = {"instance_id": "i-2", "state_directory": settings.state_directory / "other", "life_cycle": "spot"}
-    assert do_run(first.model_copy(update=second), deployed, threading.Event()) is Outcome.DONE
+    elsewhere = settings.state_directory / "other"
+    second = dataclasses.replace(first, instance_id="i-2", state_directory=elsewhere, life_cycle="spot")
+    assert do_run(second, deployed, threading.Event()) is Outcome.DONE
     cost = _json(bucket, keys.report)["cost"]
     assert [(one["instance_id"], one["life_cycle"]) for one in cost["attempts"]] == [
         (settings.instance_id, "on-demand"),

@@ -1,0 +1,23 @@
+"""Objects of a results bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def read(s3: S3Client, bucket: str, key: str) -> bytes | None:
+    """The content of an object, or None where the bucket has no such object. Raises `CommandError` for other errors."""
+    with aws_errors_in_words(f"read {key} in {bucket}"):
+        try:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise

@@ -1,0 +1,55 @@
+"""What `sd doctor` checks about money: the price of an hour, and whether the limits leave room for a run."""
+
+from __future__ import annotations
+
+import boto3
+
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.price_list import find_prices
+from scripts.command_line.before.check import Check
+from scripts.command_line.cost.estimate import boot_usd
+from userdata.bill.prices import HourlyPrice, read_prices
+
+
+def check_price(session: boto3.Session, plan: Plan) -> Check:
+    """What an hour costs, and whether the setting `max_price` is at most the on-demand price."""
+    instance_type, region = plan.machine.instance_type, session.region_name or ""
+    prices = find_prices(session, region, [instance_type])
+    price = prices.get((instance_type, plan.life_cycle))
+    if price is None:
+        return Check("price", "unknown", f"no price is known for {instance_type} in {region}", "sd cost")
+    most = "at most " if price.at_most else ""
+    found = f"{most}${price.usd:g} an hour {plan.life_cycle} ({price.source})"
+    on_demand = prices.get((instance_type, "on-demand"))
+    limit = plan.settings.max_price
+    if limit is not None and on_demand is not None and limit > on_demand.usd:
+        found = f"max_price is {limit:g}, but on demand an hour costs ${on_demand.usd:g} ({on_demand.source})"
+        return Check("price", "problem", found, f"-c max_price={on_demand.usd:g} or less, or leave it out", blocks=True)
+    return Check("price", "ok", found)
+
+
+def check_spend(session: boto3.Session, plan: Plan) -> Check:
+    """Whether MaxSpend is more than the cost of one boot, because less would buy no image.
+
+    The rule of MaxHours itself refuses more hours than the alarm can count.
+    """
+    name, machine, region = "spending", plan.machine, session.region_name or ""
+    hours = f"MaxHours {machine.max_hours} ends each uptime"
+    if not machine.max_spend:
+        return Check(name, "ok", f"{hours}; MaxSpend sets no limit in dollars")
+    if machine.usd_per_hour:
+        price: HourlyPrice | None = HourlyPrice(usd=machine.usd_per_hour, source="UsdPerHour")
+    else:
+        prices = find_prices(session, region, [machine.instance_type])
+        price = prices.get((machine.instance_type, plan.life_cycle))
+    if price is None:
+        found = f"MaxSpend is {machine.max_spend:g}, but no price is known for {machine.instance_type} in {region}"
+        return Check(name, "problem", found, "say what an hour costs: --usd-per-hour", blocks=True)
+    boot = boot_usd(plan, price, read_prices().rates_of(region))
+    if machine.max_spend <= boot:
+        found = (
+            f"MaxSpend is {machine.max_spend:g}, but must be more than what one boot costs, about ${boot:.2f} on "
+            f"{machine.instance_type} {plan.life_cycle}"
+        )
+        return Check(name, "problem", found, f"for example --max-spend {2 * boot:.2f}", blocks=True)
+    return Check(name, "ok", f"{hours}; MaxSpend ${machine.max_spend:g}, of which one boot takes about ${boot:.2f}")

@@ -1,0 +1,17 @@
+"""Starts the local cloud. `scripts/local/cloud` runs this file by its path, in the folder where the person is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Rejected: PYTHONPATH, which scripts/sd uses. The person's command would inherit it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from userdata.worker.process.garbage_collection import collector_at_rest
+
+# moto's import makes so many objects that the collector would cost a second.
+with collector_at_rest():
+    from scripts.local.cloud import main
+
+sys.exit(main())
