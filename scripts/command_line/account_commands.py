@@ -60,7 +60,9 @@ def request(
             "decided yet; see `sd quota status`. AWS takes one request for a quota at a time."
         )
         return
-    question = f"Ask AWS for {wanted} vCPUs of {kind.name} in {session.region_name} (now {limit:g})? It costs nothing."
+    question = (
+        f"Ask AWS for {wanted} vCPUs of {kind.name} in {session.region_name} (now {limit:g})? A request costs nothing."
+    )
     try:
         if not yes and not typer.confirm(question):
             typer.echo("No request was filed.")
@@ -70,7 +72,7 @@ def request(
             "The question got no answer. To file the request without a question: --yes.", exit_status=2
         ) from error
     filed = ask_for(session, kind, wanted)
-    typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. It can take some days; see `sd quota status`.")
+    typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")
 
 
 @app.command()

@@ -50,7 +50,7 @@ def replay(
             )
         parameters, position = parameters_for(record)
         console = Console(stderr=True)
-        Console().print(f"It will be image {position:05} of this run.", highlight=False)
+        Console().print(f"The image will be number {position:05} of this run.", highlight=False)
         session = open_session(region, profile)
         deploy_job(session, stack=stack, given=parameters, context=context, fetch_to=Path("results"), console=console)
         return

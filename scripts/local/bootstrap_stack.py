@@ -22,7 +22,7 @@ MODULE = CHECKOUT / "node_modules/aws-cdk/package.json"
 
 
 def create_remembered(account: Account, place: Path) -> bool:
-    """Creates the stack as it was remembered, unless the account has it; whether there was one to remember."""
+    """Creates the remembered stack, unless the account has it. Returns False when none is remembered."""
     file = _file(account, place)
     if not file.exists():
         return False
@@ -39,7 +39,7 @@ def remember(account: Account, place: Path) -> None:
 
 
 def _request(cloudformation: Any) -> dict[str, Any]:
-    """What `CreateStack` is asked for to have the same stack again."""
+    """The parameters of `CreateStack` that make the same stack again."""
     (stack,) = cloudformation.describe_stacks(StackName=NAME)["Stacks"]
     template = cloudformation.get_template(StackName=NAME)["TemplateBody"]
     return {

@@ -1,4 +1,4 @@
-"""Runs a command, or the person's shell, inside a local cloud that lives as long as it does."""
+"""Runs a command, or the person's shell, inside a local cloud. The cloud ends with the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end."""
+    """A signal asks this process to end."""
 
     def __init__(self, number: int) -> None:
         self.number = number

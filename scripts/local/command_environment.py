@@ -1,4 +1,4 @@
-"""The environment in which commands meet the local cloud, and nothing but the local cloud."""
+"""The environment in which commands reach the local cloud, and never the real AWS."""
 
 from __future__ import annotations
 

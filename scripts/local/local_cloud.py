@@ -15,8 +15,7 @@ from typing import Any
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.alarm_clock import AlarmClock
-from scripts.local.aws.bucket_permissions import conditions_passed_over
-from scripts.local.aws.permissions import permissions_enforced
+from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas
@@ -34,7 +33,7 @@ _only_one = threading.Lock()
 
 
 class LocalCloudError(RuntimeError):
-    """Why the local cloud could not do what was asked; a sentence for a person."""
+    """The local cloud could not do something. The message is a sentence for a person."""
 
 
 class LocalCloud:
@@ -88,7 +87,7 @@ class LocalCloud:
         return self.account.client(service)
 
     def bootstrap(self, remembered: Path = PLACE) -> None:
-        """Has the account as `cdk bootstrap` leaves it; see `bootstrap_stack`, whose place `remembered` is.
+        """Prepares the account as `cdk bootstrap` does. `remembered` is the folder of `bootstrap_stack`.
 
         Raises `LocalCloudError` with what the command printed when it fails.
         """

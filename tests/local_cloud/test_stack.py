@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from scripts.local.aws.seeds import publish
 from scripts.local.local_cloud import LocalCloud
 from stacks.facts.machine_image import DEEP_LEARNING_AMI
-from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, left_of, until
+from tests.local_cloud.conftest import Stack, left_of, until
 
 pytestmark = pytest.mark.local_cloud
 
@@ -29,11 +29,11 @@ TLS_ONLY = {
 }
 
 
-def bucket_template(**properties: Any) -> dict[str, Any]:
+def bucket_template() -> dict[str, Any]:
     return {
         "Parameters": {"Height": {"Type": "Number", "Default": 512, "MinValue": 64}},
         "Resources": {
-            "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": properties},
+            "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"},
         },
     }
 
@@ -153,32 +153,6 @@ def test_what_stands_under_a_condition_comes_and_goes_with_a_parameter(stack: St
     assert stack.physical_id("Group") == group
 
 
-def test_a_retained_bucket_outlives_its_stack_with_its_objects(stack: Stack, cloud: LocalCloud) -> None:
-    s3 = cloud.client("s3")
-    template = bucket_template(
-        BucketEncryption={
-            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-        PublicAccessBlockConfiguration={"BlockPublicAcls": True, "RestrictPublicBuckets": "true"},
-        LifecycleConfiguration={
-            "Rules": [{"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]
-        },
-    )
-    template["Resources"]["Policy"] = {
-        "Type": "AWS::S3::BucketPolicy",
-        "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": TLS_ONLY},
-    }
-    stack.create(template)
-    bucket = stack.physical_id("Bucket")
-    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]["RestrictPublicBuckets"]
-    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    assert rules[0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == TLS_ONLY
-    s3.put_object(Bucket=bucket, Key="image.png", Body=b"png")
-    stack.delete()
-    assert s3.get_object(Bucket=bucket, Key="image.png")["Body"].read() == b"png"
-
-
 def test_a_bucket_that_is_not_retained_must_be_empty(stack: Stack, cloud: LocalCloud) -> None:
     template = bucket_template()
     template["Resources"]["Bucket"]["DeletionPolicy"] = "Delete"
@@ -215,14 +189,6 @@ def instance_template() -> dict[str, Any]:
     return {
         "Parameters": {"VolumeSize": {"Type": "Number", "Default": "100"}},
         "Resources": {
-            "Role": {
-                "Type": "AWS::IAM::Role",
-                "Properties": {
-                    "AssumeRolePolicyDocument": EC2_MAY_ASSUME,
-                    "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
-                },
-            },
-            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "Role"}]}},
             "Template": {
                 "Type": "AWS::EC2::LaunchTemplate",
                 "Properties": {
@@ -246,7 +212,6 @@ def instance_template() -> dict[str, Any]:
                 "Type": "AWS::EC2::Instance",
                 "Properties": {
                     "InstanceType": "g5.xlarge",
-                    "IamInstanceProfile": {"Ref": "Profile"},
                     "LaunchTemplate": {
                         "LaunchTemplateId": {"Ref": "Template"},
                         "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
@@ -265,7 +230,6 @@ def test_an_instance_is_what_its_launch_template_says(stack: Stack, cloud: Local
     assert instance["MetadataOptions"]["HttpTokens"] == "required"
     assert {"Key": "Name", "Value": "sd"} in instance["Tags"]
     assert {"Key": "project", "Value": "from the template"} in instance["Tags"]
-    assert instance["IamInstanceProfile"]["Arn"].endswith(stack.physical_id("Profile"))
     volume_id = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     [volume] = cloud.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
     assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (100, "gp3", True)

@@ -1,4 +1,4 @@
-"""Machine tests: each boots a real machine. They need Linux and root, and are passed over elsewhere."""
+"""Machine tests: each boots a real machine. They need Linux and root, and are skipped elsewhere."""
 
 from __future__ import annotations
 

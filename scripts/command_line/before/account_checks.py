@@ -76,7 +76,9 @@ def check_quota(session: boto3.Session, plan: Plan) -> Check:
     if not use.suffices:
         return Check("quota", "problem", found, mend, blocks=True)
     if not use.suffices_for_a_replacement:
-        return Check("quota", "problem", f"{found}, replacing it while it runs takes {2 * use.type_vcpus}", mend)
+        return Check(
+            "quota", "problem", f"{found}, and replacing the running instance takes {2 * use.type_vcpus}", mend
+        )
     return Check("quota", "ok", found)
 
 
@@ -124,7 +126,9 @@ def check_zones(session: boto3.Session, plan: Plan) -> Check:
     instance_type, zone = plan.machine.instance_type, plan.settings.az
     offering = zones_offering(session, instance_type)
     if not offering:
-        return Check("zones", "problem", not_offered(session, instance_type), "another type or region", blocks=True)
+        return Check(
+            "zones", "problem", not_offered(session, instance_type), "choose another type or region", blocks=True
+        )
     if zone:
         try:
             check_zone(session, instance_type, zone)

@@ -47,8 +47,8 @@ def _still_costs(costly: list[Leftover], region: str) -> str:
     total = sum(one.usd_per_month or 0 for one in costly)
     more = " and what is not known" if any(one.usd_per_month is None for one in costly) else ""
     return (
-        f"{things} in {region} would go on costing ${total:.2f}{more} a month. Remove them by the commands above, "
-        "then look again: `sd teardown`."
+        f"{things} in {region} would go on costing ${total:.2f}{more} a month. Run the commands above, then "
+        "look again: `sd teardown`."
     )
 
 

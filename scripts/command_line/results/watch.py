@@ -105,7 +105,7 @@ def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
     ended = f"The instance {instance_id} is {state.name}, but run {run_id} is not done. "
     if not state.is_gone:
         return ended + "Start it again: `sd start`; the run goes on where it was."
-    again = "`sd deploy` makes a new one that goes on where the run was"
+    again = "`sd deploy` makes a new one, which goes on with the run"
     return ended + again + ("; on demand, with -c spot=false, AWS does not take it back." if state.is_spot else ".")
 
 

@@ -53,17 +53,13 @@ class Account:
         """A boto3 client of the administrator, untouched by the caller's own AWS settings and proxies."""
         with self._lock:
             if service not in self._clients:
-                session: Any = self._session()  # the types know the services by name only
+                session: Any = boto3.Session(  # the types know the services by name only
+                    botocore_session=botocore.session.Session(session_vars=ISOLATED),
+                    aws_access_key_id=self.access_key_id,
+                    aws_secret_access_key=self.secret_access_key,
+                    region_name=self.region,
+                )
                 self._clients[service] = session.client(
                     service, endpoint_url=self.endpoint, config=Config(proxies={}, retries={"total_max_attempts": 1})
                 )
             return self._clients[service]
-
-    def _session(self) -> boto3.Session:
-        session = botocore.session.Session(session_vars=ISOLATED)
-        return boto3.Session(
-            botocore_session=session,
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            region_name=self.region,
-        )

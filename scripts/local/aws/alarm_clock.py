@@ -1,4 +1,4 @@
-"""A clock of the cloud's own, by which alarms are evaluated and schedules run. It stands still until it is moved."""
+"""The local cloud's own clock, for alarms and schedules. It stands still until a test moves it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EC2_ACTION = re.compile(r"arn:aws:automate:[a-z0-9-]+:ec2:(?P<verb>stop|terminat
 
 
 class AlarmClock:
-    """Moves time on, and does what CloudWatch and EventBridge Scheduler would have done meanwhile.
+    """Moves the time on, and does what CloudWatch and EventBridge Scheduler would have done in that time.
 
     Every five minutes each running instance reports its CPUUtilization, 0 always; every minute each alarm over it is
     evaluated, and acts when it goes off, once. The machines' own clocks are not moved.
@@ -42,7 +42,7 @@ class AlarmClock:
         return timedelta(minutes=self._minute)
 
     def pass_time(self, *, hours: float = 0, minutes: float = 0) -> None:
-        """Lets time pass, minute by minute; what alarms and schedules ask of EC2 has been asked when this returns."""
+        """Lets time pass, minute by minute. When this returns, every call of an alarm or schedule is made."""
         for _ in range(round(hours * 60 + minutes)):
             self._minute += 1
             if self._minute % REPORTED_EVERY == 0:

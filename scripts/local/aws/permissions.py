@@ -1,4 +1,4 @@
-"""Makes the emulated account refuse what IAM does not allow."""
+"""What moto's IAM refuses: less by a bucket's policy than it would by itself, and more when IAM is enforced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,30 @@ from typing import Any
 
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
 from moto.ssm.responses import SimpleSystemManagerResponse
+
+from scripts.local.aws.replaced import replaced
+
+
+@contextlib.contextmanager
+def conditions_passed_over() -> Iterator[None]:
+    """Ignores a policy's statements with conditions while the context lasts.
+
+    moto takes them as if they had none, so that "deny everything that does not come over TLS" denies everything.
+    """
+    with replaced({(FakeBucket, "get_permission"): _get_permission}):
+        yield
+
+
+def _get_permission(bucket: Any, action: str, resource: str) -> Any:
+    if bucket.policy is None:
+        return PermissionResult.NEUTRAL
+    policy = json.loads(bucket.policy)
+    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    policy["Statement"] = [statement for statement in statements if not statement.get("Condition")]
+    return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
 
 
 @contextlib.contextmanager
@@ -22,16 +45,15 @@ def permissions_enforced() -> Iterator[None]:
     before = settings.INITIAL_NO_AUTH_ACTION_COUNT
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     ActionAuthenticatorMixin.request_count = 0
-    SimpleSystemManagerResponse._determine_resource = _parameter_arn
     try:
-        yield
+        with replaced({(SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn}):
+            yield
     finally:
-        del SimpleSystemManagerResponse._determine_resource
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
 
 
 def _parameter_arn(request: Any) -> str:
-    """What a request to Parameter Store is about, as moto asks its services for it."""
+    """The ARN that a request to Parameter Store names, in the form in which moto asks its services for it."""
     name = json.loads(request.body or "{}").get("Name")
     if not name:
         return "*"

@@ -1,4 +1,4 @@
-"""What the emulated account holds from the start because every real one does."""
+"""Gives the emulated account what every real account has from the start."""
 
 from __future__ import annotations
 

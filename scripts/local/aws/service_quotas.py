@@ -1,7 +1,7 @@
 """Service Quotas as far as EC2's vCPU quotas go: moto knows those of VPC only.
 
 The account is a small one: 8 vCPUs of G instances, on demand and spot, and none of P. A request for more is taken and
-stays pending, since nobody is there to decide.
+stays pending, because nobody is there to decide.
 """
 
 from __future__ import annotations
@@ -11,81 +11,60 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from typing import Any
 
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
+from scripts.local.aws.replaced import replaced
 from stacks.facts.vcpu_quotas import QUOTAS
 
+# The names of the quotas and the account's vCPUs, by code.
 LIMITS = {kind.code: (kind.name, 8.0 if kind.counts("g5.xlarge", spot=kind.spot) else 0.0) for kind in QUOTAS}
-Action = Callable[[ServiceQuotasResponse], str]
+MOTO_S_OWN: Callable[[ServiceQuotasResponse], str] = ServiceQuotasResponse.get_service_quota
 
 
 @contextlib.contextmanager
 def ec2_quotas(values: dict[str, float] | None = None) -> Iterator[None]:
     """Answers for EC2's quotas while the context lasts; `values` are vCPUs by code, in place of the small account's."""
-    limits = {code: (name, (values or {}).get(code, value)) for code, (name, value) in LIMITS.items()}
+    limits = {code: (values or {}).get(code, value) for code, (_, value) in LIMITS.items()}
     asked: dict[str, list[dict[str, Any]]] = {code: [] for code in LIMITS}
     actions = {
-        "get_service_quota": _get(limits),
-        "get_aws_default_service_quota": _get({code: (name, 0.0) for code, (name, _) in LIMITS.items()}),
-        "request_service_quota_increase": _request(limits, asked),
-        "list_requested_service_quota_change_history_by_quota": _list(asked),
+        "get_service_quota": partialmethod(_get, limits),
+        "get_aws_default_service_quota": partialmethod(_get, dict.fromkeys(LIMITS, 0.0)),
+        "request_service_quota_increase": partialmethod(_request, asked),
+        "list_requested_service_quota_change_history_by_quota": partialmethod(_list, asked),
     }
-    before = {name: ServiceQuotasResponse.__dict__.get(name) for name in actions}
-    for name, action in actions.items():
-        setattr(ServiceQuotasResponse, name, action)
-    try:
+    with replaced({(ServiceQuotasResponse, name): action for name, action in actions.items()}):
         yield
-    finally:
-        for name, original in before.items():
-            if original is None:
-                delattr(ServiceQuotasResponse, name)
-            else:
-                setattr(ServiceQuotasResponse, name, original)
 
 
-def _get(limits: dict[str, tuple[str, float]]) -> Action:
-    original: Action = ServiceQuotasResponse.get_service_quota
-
-    def get(response: ServiceQuotasResponse) -> str:
-        given = json.loads(response.body)
-        if given["ServiceCode"] != "ec2":
-            return original(response)
-        code = given["QuotaCode"]
-        if code not in limits:
-            raise NoSuchResource
-        name, value = limits[code]
-        quota = {"ServiceCode": "ec2", "QuotaCode": code, "QuotaName": name, "Value": value, "Adjustable": True}
-        return json.dumps({"Quota": quota})
-
-    return get
+# moto calls what follows as methods of its own class; the second argument is bound.
 
 
-def _request(limits: dict[str, tuple[str, float]], asked: dict[str, list[dict[str, Any]]]) -> Action:
-    def request(response: ServiceQuotasResponse) -> str:
-        given = json.loads(response.body)
-        code = given["QuotaCode"]
-        if code not in limits:
-            raise NoSuchResource
-        filed = {
-            "Id": uuid.uuid4().hex,
-            "ServiceCode": "ec2",
-            "QuotaCode": code,
-            "QuotaName": limits[code][0],
-            "DesiredValue": given["DesiredValue"],
-            "Status": "PENDING",
-            "Created": time.time(),
-        }
-        asked[code].append(filed)
-        return json.dumps({"RequestedQuota": filed})
-
-    return request
+def _get(response: ServiceQuotasResponse, limits: dict[str, float]) -> str:
+    given = json.loads(response.body)
+    if given["ServiceCode"] != "ec2":
+        return MOTO_S_OWN(response)
+    quota = {**_named(given), "Value": limits[given["QuotaCode"]], "Adjustable": True}
+    return json.dumps({"Quota": quota})
 
 
-def _list(asked: dict[str, list[dict[str, Any]]]) -> Action:
-    def listed(response: ServiceQuotasResponse) -> str:
-        return json.dumps({"RequestedQuotas": asked.get(json.loads(response.body)["QuotaCode"], [])})
+def _request(response: ServiceQuotasResponse, asked: dict[str, list[dict[str, Any]]]) -> str:
+    given = json.loads(response.body)
+    more = {"DesiredValue": given["DesiredValue"], "Status": "PENDING", "Created": time.time()}
+    filed = {"Id": uuid.uuid4().hex, **_named(given), **more}
+    asked[given["QuotaCode"]].append(filed)
+    return json.dumps({"RequestedQuota": filed})
 
-    return listed
+
+def _list(response: ServiceQuotasResponse, asked: dict[str, list[dict[str, Any]]]) -> str:
+    return json.dumps({"RequestedQuotas": asked.get(json.loads(response.body)["QuotaCode"], [])})
+
+
+def _named(given: dict[str, Any]) -> dict[str, Any]:
+    code = given["QuotaCode"]
+    if code not in LIMITS:
+        raise NoSuchResource
+    return {"ServiceCode": "ec2", "QuotaCode": code, "QuotaName": LIMITS[code][0]}

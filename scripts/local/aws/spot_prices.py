@@ -1,4 +1,4 @@
-"""Spot prices that could be: those of the repository's table, and a little more in each further zone.
+"""Plausible spot prices: those of the repository's table, and a little more in each further zone.
 
 moto offers every instance for a thousandth of a cent.
 """

@@ -1,4 +1,4 @@
-"""Spot instances as EC2 has them: each with its request, and never stopped when the request was for one time.
+"""Spot instances as EC2 has them: each has its request, and one with a one-time request cannot be stopped.
 
 moto marks an instance as spot when it is launched with market options, and does no more.
 """
@@ -23,7 +23,7 @@ REQUEST = "spot-instances-request"
 
 
 class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped here
-    """The request of an instance that is there. It is closed when the instance is gone."""
+    """The request of a launched instance. The request closes when the instance is gone."""
 
     def __init__(self, backend: Any, instance: Any, options: dict[str, Any], tags: dict[str, dict[str, str]]) -> None:
         self._launched = instance
@@ -57,12 +57,12 @@ class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped
 
     @property
     def state(self) -> str:
-        """`active` as long as the instance is there, then `closed`."""
+        """`active` as long as the instance exists, then `closed`."""
         return "closed" if self._launched.state in ("shutting-down", "terminated") else "active"
 
     @state.setter
     def state(self, value: str) -> None:
-        """Passes over what moto sets: it follows from the instance."""
+        """Ignores what moto sets, because the state follows from the instance."""
 
 
 def record_spot_request(account: Account, instance_id: str, asked: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Brings the resources of a stack from what they are to what a template wants, and back when that fails."""
+"""Changes the resources of a stack to what a template wants, and back when that fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moto.cloudformation.parsing import Output
 
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.intrinsic_functions import Resolver
-from scripts.local.cloudformation.parameter_constraints import is_list
+from scripts.local.cloudformation.parameter_constraints import LIST
 from scripts.local.cloudformation.resources.resource import Resource, Wanted
 from scripts.local.cloudformation.resources.types import resource_type
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
@@ -190,7 +190,7 @@ def parameter_values(account: Account, declared: Mapping[str, Any], given: Mappi
             if not found["Parameters"]:
                 raise ValueError(f"Unable to fetch parameters [{text}] from parameter store for this account.")
             text = found["Parameters"][0]["Value"]
-        values[name] = [item.strip() for item in text.split(",")] if is_list(kind) else text
+        values[name] = [item.strip() for item in text.split(",")] if kind == LIST else text
     return values
 
 

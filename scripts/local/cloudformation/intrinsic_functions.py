@@ -1,4 +1,4 @@
-"""Works out a template's intrinsic functions. Values keep their exact text: nothing that was put in is read again."""
+"""Works out a template's intrinsic functions. Values keep their exact text: an inserted value is never read again."""
 
 from __future__ import annotations
 

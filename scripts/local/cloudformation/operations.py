@@ -1,4 +1,4 @@
-"""What is done to a stack in the background: it is created or updated, rolled back when that fails, or deleted."""
+"""Creates, updates and deletes stacks in the background, and rolls back what fails."""
 
 from __future__ import annotations
 

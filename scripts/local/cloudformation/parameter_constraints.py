@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 LONGEST_VALUE = 4096  # bytes of UTF-8
+LIST = "CommaDelimitedList"
 
 Declaration = Mapping[str, Any]
 
@@ -41,7 +42,7 @@ def check_value(name: str, value: str, declared: Declaration) -> None:
     if len(value.encode()) > LONGEST_VALUE:
         raise ParameterError(f"Parameter '{name}' must not be longer than {LONGEST_VALUE} bytes")
     kind = declared.get("Type", "String")
-    items = [item.strip() for item in value.split(",")] if is_list(kind) else [value]
+    items = [item.strip() for item in value.split(",")] if kind == LIST else [value]
     for item in items:
         broken = _broken_rule(item, kind, declared)
         if broken:
@@ -53,11 +54,6 @@ def check_value(name: str, value: str, declared: Declaration) -> None:
             )
 
 
-def is_list(kind: str) -> bool:
-    """Whether a parameter type's values are lists, written with commas."""
-    return kind == "CommaDelimitedList" or "List<" in kind
-
-
 def _broken_rule(value: str, kind: str, declared: Declaration) -> str | None:
     allowed = declared.get("AllowedValues")
     if allowed is not None and value not in map(_as_text, allowed):
@@ -65,7 +61,7 @@ def _broken_rule(value: str, kind: str, declared: Declaration) -> str | None:
     pattern = declared.get("AllowedPattern")
     if pattern is not None and not re.fullmatch(pattern, value):
         return f"must match pattern {pattern}"
-    if kind in ("Number", "List<Number>"):
+    if kind == "Number":
         return _broken_number_rule(value, declared)
     if "MinLength" in declared and len(value) < int(declared["MinLength"]):
         return f"must contain at least {declared['MinLength']} characters"

@@ -19,7 +19,7 @@ import socket
 import sys
 from pathlib import Path
 
-from scripts.local.machines.boot_scripts import BootScripts
+from scripts.local.machines.boot_script import run_boot_script
 from scripts.local.machines.processes import adopt_orphans, alive_below, kill_below, signal_all
 from scripts.local.machines.service_manager import INACTIVE, VERBS, Answer, ServiceManager
 from scripts.local.machines.unit_file import parse_seconds
@@ -41,7 +41,6 @@ class Init:
         self.prefix = prefix
         self._environment = environment
         self.services = ServiceManager(prefix, environment)
-        self.boot_scripts = BootScripts(prefix, environment)
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._timers: dict[str, asyncio.Task[None]] = {}
 
@@ -62,7 +61,7 @@ class Init:
 
     async def _boot(self) -> None:
         try:
-            await self.boot_scripts.run()
+            await run_boot_script(self.prefix, self._environment)
         except Exception:
             log.exception("The boot failed.")
 
@@ -154,7 +153,7 @@ def check_own_commands(path: str) -> None:
 
 
 def tell(event: dict[str, str]) -> None:
-    """Tells the cloud."""
+    """Tells the cloud of an event."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What the metadata service tells of one of moto's instances."""
+"""Reads from one of moto's instances what the metadata service tells."""
 
 from __future__ import annotations
 

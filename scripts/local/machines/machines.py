@@ -163,7 +163,10 @@ class Machines:
         return terminate
 
     def _launch(self, instance: Any) -> None:
-        metadata = MetadataService(functools.partial(self._view_of, instance))
+        def view() -> InstanceView:
+            return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
+
+        metadata = MetadataService(view)
         ended = functools.partial(self._ended_by_itself, instance)
         machine = self._make(self._folder / instance.id, metadata, self._aws_endpoint, ended)
         with self._lock:
@@ -171,15 +174,12 @@ class Machines:
             self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
         self._begin(instance, "pending", self._boot)
 
-    def _view_of(self, instance: Any) -> InstanceView:
-        return dataclasses.replace(view_of(instance), spot_action=self._spot_actions.get(instance.id))
-
     def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
         _set_state(instance, state)
         self._take_turn(instance, action)
 
     def _take_turn(self, instance: Any, action: Callable[[Any, Machine], None]) -> None:
-        """Runs an action in the background, after those that were asked for before."""
+        """Runs an action in the background, after the earlier actions of the same instance."""
         with self._lock:
             if not self._closed and instance.id in self._machines:
                 self._turns[instance.id].submit(self._logged, action, instance, self._machines[instance.id])

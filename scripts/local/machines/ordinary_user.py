@@ -1,4 +1,4 @@
-"""Who the machines' processes run as: an ordinary user, also when the cloud was started by root."""
+"""Chooses the user who runs the machines' processes: never root, even when root started the cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes below this one: adopted, counted and ended, so that nothing outlives a machine."""
+"""Adopts, counts and ends the processes below this one, so that no process outlives its machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def adopt_orphans() -> None:
 
 
 def alive_below(pid: int | None = None) -> list[psutil.Process]:
-    """The running descendants of a process, by default this one; the dead that nobody waited for are left out."""
+    """The running descendants of a process, by default this one; zombies are left out."""
     try:
         below = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

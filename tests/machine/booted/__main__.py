@@ -14,10 +14,10 @@ from tests.machine.booted.root_file_system import RootFileSystemError, root_file
 
 
 def main() -> int:
-    """The exit code: 0 also where no machine can boot, since the tests say so themselves."""
+    """Returns 0 also where no machine can boot, because the tests themselves say so."""
     reason = reason_against()
     if reason:
-        _say(f"are passed over: {reason}")
+        _say(f"are skipped: {reason}")
         return 0
     _say("prepare their root file system (a minute or two the first time)")
     try:

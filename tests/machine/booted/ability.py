@@ -1,4 +1,4 @@
-"""Whether this host can boot machines."""
+"""Finds out whether this host can boot machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One at a time among processes that share a folder."""
+"""A lock between processes that share a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One emulated instance that really boots, with the same surface as the machine that is a group of processes."""
+"""One emulated instance that really boots. It has the same methods as `scripts.local.machines.machine.Machine`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class BootedMachine:
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
     def limit_memory(self, megabytes: int) -> None:
-        """Bounds the memory of all the machine's processes from its next start on. Raises `OSError` where it cannot."""
+        """Limits the memory of the machine's processes from the next start on. Raises `OSError` where that fails."""
         self._group.limit_memory(megabytes)
 
     def serve(self, host: str, port: int, target: tuple[str, int]) -> Gateway:

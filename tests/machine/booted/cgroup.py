@@ -1,4 +1,4 @@
-"""A control group of one machine's own: its systemd must neither see nor end another machine's processes."""
+"""A control group for one machine, because its systemd must neither see nor end another machine's processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ControlGroup:
         return ["sh", "-c", f'{enter}exec "$@"', "sh", *command]
 
     def limit_memory(self, megabytes: int) -> None:
-        """Bounds the group's memory. Raises `OSError` where the host lets nobody do that."""
+        """Limits the group's memory. Raises `OSError` where the host cannot."""
         unified = next((folder / "memory.max" for folder in self.folders if (folder / "memory.max").exists()), None)
         if unified is None:
             self.folders.append(_parent_of_memory_groups() / self.folders[0].name)
@@ -90,7 +90,7 @@ def remove_group(folder: Path) -> None:
 
 
 def _kill_all(folder: Path) -> bool:
-    """Whether there was anything to kill."""
+    """Kills every process below `folder`. Returns False when there was none."""
     found = _processes_below(folder)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):

@@ -60,7 +60,7 @@ class Container:
     def power_off(self, deadline: float) -> bool:
         """Whether the machine went down in order within `deadline` seconds.
 
-        It is asked again and again: early in its boot it does not listen yet.
+        The request is repeated, because a machine does not listen yet early in its boot.
         """
         end = time.monotonic() + deadline
         while time.monotonic() < end:

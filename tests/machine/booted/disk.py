@@ -14,7 +14,7 @@ class Disk:
     """
 
     def __init__(self, folder: Path, base: Path) -> None:
-        """Makes and mounts it. Raises `CalledProcessError` when that is refused."""
+        """Makes and mounts the file system. Raises `CalledProcessError` when the host refuses."""
         self.folder = folder
         self.root = folder / "root"
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Disk:
         file.chmod(mode)
 
     def limit(self, path: str, *, megabytes: int) -> None:
-        """Gives one folder of the machine so little room. What the system itself needs to come up is not touched."""
+        """Limits the space of one folder of the machine. The folders that the system needs to boot are not affected."""
         folder = self.inside(path)
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "sd-on-ec2-room", str(folder))

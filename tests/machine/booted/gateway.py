@@ -1,4 +1,4 @@
-"""A machine's way to one HTTP service of the host, at which the service can be made to fail for that machine alone."""
+"""A proxy between one machine and one HTTP service, which a test can make fail for that machine alone."""
 
 from __future__ import annotations
 

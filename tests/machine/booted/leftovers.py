@@ -20,7 +20,7 @@ def machine_name(instance_id: str) -> str:
 
 
 def remove_leftovers() -> None:
-    """Ends everything that belongs to a process that is no more."""
+    """Removes everything that belongs to a process that has ended."""
     for parent in parents_of_groups():
         for folder in parent.glob(f"{PREFIX}*"):
             if _abandoned(folder.name):

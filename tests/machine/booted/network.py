@@ -1,4 +1,4 @@
-"""A network of one machine's own, in which nothing is but what is put there."""
+"""A private network for one machine. It contains only what the test adds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLONE_NEWNET = 0x40000000  # <linux/sched.h>; os.setns has it since Python 3.12
 
 
 class Network:
-    """A network namespace with a loopback interface. Addresses put on it are all that the machine can reach.
+    """A network namespace with a loopback interface. The machine can reach only the addresses that are put on it.
 
     Rejected: a pair of virtual cables to the host, which needs addresses that are free there, and forwarding rules to
     give every machine the same 169.254.169.254.

@@ -1,4 +1,4 @@
-"""Where the host itself takes its packages from: the only source that is sure to be allowed and near."""
+"""Finds the host's own package source, because that one is sure to be allowed and near."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ MASKED = (
 
 
 class RootFileSystemError(RuntimeError):
-    """The root file system could not be made; with the last lines of what was tried."""
+    """The root file system could not be made. The message has the last lines of the failed command."""
 
 
 def root_file_system(cache: Path = CACHE) -> Path:

@@ -21,7 +21,7 @@ from typer.main import get_command
 from scripts.command_line.main import app
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = [file for folder in ("scripts", "stacks", "userdata") for file in sorted((ROOT / folder).rglob("*.py"))]
 # What a hole in an f-string becomes: a number is a text, too.
 EXAMPLE = "8"

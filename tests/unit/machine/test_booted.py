@@ -19,7 +19,7 @@ def test_where_no_machine_can_boot_it_is_said_and_no_error(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "platform", "linux")
     assert preparation.main() == 0
-    assert "passed over: machines boot for root only" in capsys.readouterr().err
+    assert "skipped: machines boot for root only" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def show_leftovers(left: list[Leftover], console: Console) -> None:
         price = "not known" if one.usd_per_month is None else f"{one.usd_per_month:.2f}"
         table.add_row(one.kind, cell(one.id), cell(one.detail), price)
     console.print(table)
-    console.print("Commands that remove it:")
+    console.print("To remove it:")
     for one in left:
         warning = "   # deletes your images" if one.is_result else ""
         print_plain(f"  {one.command}{warning}", console, soft_wrap=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.local.machines.boot_scripts import script_in
+from scripts.local.machines.boot_script import script_in
 
 HEADER = b"MIME-Version: 1.0\nContent-Type: text/x-shellscript-per-boot\n\n"
 
