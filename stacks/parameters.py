@@ -1,7 +1,7 @@
 """The CloudFormation parameters, made from the schemas of the job and of the machine.
 
 CloudFormation checks them before it creates anything. Nothing is written twice: a field's alias is the parameter's
-name, its constraints become pattern, range or allowed values, its rule the words of the refusal.
+name, its constraints become a pattern, a range or allowed values, and its rule becomes the words of the refusal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _properties(field: FieldInfo) -> dict[str, Any]:
 
 
 def _or_empty(constraints: dict[str, Any], field: FieldInfo) -> dict[str, Any]:
-    """The same constraints for a text that may also be empty, which CloudFormation's numbers cannot be."""
+    """`constraints` for a text that may also be empty, which CloudFormation's numbers cannot be."""
     if "allowed_values" in constraints:
         return {**constraints, "allowed_values": ["", *constraints["allowed_values"]]}
     if field.annotation is float:
@@ -122,7 +122,7 @@ class Parameters:
         return self._by_name[name].value_as_string
 
     def reference(self, name: str) -> IResolvable:
-        """The same reference where CDK's types ask for a number."""
+        """A reference to the parameter's value where CDK's types ask for a number."""
         return Token.as_any({"Ref": self._by_name[name].logical_id})
 
     def base64(self) -> dict[str, str]:

@@ -28,10 +28,11 @@ class SdOnEc2Stack(Stack):
     """From prompt parameters to images in a bucket: one network, one instance, one bucket."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        self._zones = settings.network_zones
+        self._first_zones = settings.zones if isinstance(settings.zones, int) else 1
         super().__init__(scope, construct_id, description="sd-on-ec2: from a prompt to images in a bucket")
         parameters = Parameters(self)
-        network = Network(self, "Network")
+        named_zones = settings.zones if isinstance(settings.zones, list) else []
+        network = Network(self, "Network", az=settings.az, named_zones=named_zones)
         access = Access(self, "Access", vpc=network.vpc, ssh_cidr=parameters.text("SshCidr"))
         results = Results(self, "Results", settings=settings)
         bundle = self._build_bundle()
@@ -75,18 +76,15 @@ class SdOnEc2Stack(Stack):
             Start="sd start",
             Destroy="cdk destroy",
             Settings=json.dumps(settings.given(), sort_keys=True),
-            Zones=",".join(self._zones) if isinstance(self._zones, list) else str(self._zones),
         )
 
     @property
     def availability_zones(self) -> list[str]:
-        """The zones of the network: names from the settings, or the region's first ones by number.
+        """The region's first zones, by number.
 
         A stack that is not bound to a region gets two from CDK, and one that is makes the CLI ask AWS during synth.
         """
-        if isinstance(self._zones, list):
-            return self._zones
-        return [Fn.select(index, Fn.get_azs()) for index in range(self._zones)]
+        return [Fn.select(index, Fn.get_azs()) for index in range(self._first_zones)]
 
     def _build_bundle(self) -> s3_assets.Asset:
         return s3_assets.Asset(

@@ -11,11 +11,18 @@ from constructs import Construct
 from stacks.acknowledge import acknowledge
 from userdata.contract.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
 
-SESSION_MANAGER = "AmazonSSMManagedInstanceCore"
+SESSION_MANAGER = (
+    "ssm:UpdateInstanceInformation",
+    *(f"ssmmessages:{verb}{channel}Channel" for verb in ("Create", "Open") for channel in ("Control", "Data")),
+)
 
 
 class WorkerRole(Construct):
-    """The instance's role, with one statement for each thing that its code does."""
+    """The instance's role, with one statement for each thing that its code does.
+
+    Session Manager's agent needs the five actions that its documentation names. Rejected: the managed policy
+    AmazonSSMManagedInstanceCore, which reads every parameter and SecureString of the account.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, results: s3.IBucket, bundle: s3_assets.Asset) -> None:
         super().__init__(scope, construct_id)
@@ -24,22 +31,27 @@ class WorkerRole(Construct):
             "Role",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description="sd-on-ec2: the instance that generates images",
-            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(SESSION_MANAGER)],
         )
         self.instance_profile = iam.InstanceProfile(self, "InstanceProfile", role=self.role)
         self.policy = iam.Policy(
-            self, "Policy", roles=[self.role], statements=[*_results_statements(results), _bundle_statement(bundle)]
-        )
-        acknowledge(
-            self.role,
-            {f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{SESSION_MANAGER}]": "Session Manager's own policy."},
+            self,
+            "Policy",
+            roles=[self.role],
+            statements=[
+                *_results_statements(results),
+                _bundle_statement(bundle),
+                iam.PolicyStatement(sid="SessionManager", actions=list(SESSION_MANAGER), resources=["*"]),
+            ],
         )
         reason = "The instance names the objects that it writes; the bucket and the folders are fixed."
         acknowledge(
             self.policy,
             {
-                f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
-                for folder in (RUNS, BOOTS, INPUTS, CACHE, HOLDS)
+                "IAM5[Resource::*]": "Session Manager's actions take no resource.",
+                **{
+                    f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
+                    for folder in (RUNS, BOOTS, INPUTS, CACHE, HOLDS)
+                },
             },
         )
 

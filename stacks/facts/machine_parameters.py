@@ -15,8 +15,8 @@ GPU_FAMILIES = "g4dn|g5|g6|g6e|g7|p4d|p4de|p5|p5e|p5en|p6-b200"
 # The alarm outside looks back a day at most, in the five minutes that EC2 reports in: see stacks/lifetime.py.
 LONGEST_HOURS = 24
 
-# What the machine itself never asks for: it stays out of the user data, whose bytes are few, and a change of it does
-# not restart the instance for nothing.
+# Parameters that the machine itself never asks for. They stay out of the user data, which must be short, so that a
+# change of them does not restart the instance.
 FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "SshCidr", "Replaces"})
 
 

@@ -12,5 +12,4 @@ OUTPUTS = {
     "Start": "Starts the stopped instance, if its deployed job is not done yet.",
     "Destroy": "Deletes everything but the images.",
     "Settings": "The settings (-c) of this deployment, which `sd deploy` keeps.",
-    "Zones": "The setting -c zones of this deployment.",
 }

@@ -17,7 +17,7 @@ RULES = {
     "budget": "US dollars a month, for example 10",
     "budget_email": "the e-mail address that hears of the budget, for example me@example.com",
     "az": "the name of the instance's zone, for example us-east-1b (`sd zones` lists those that offer a type)",
-    "zones": "1, 2 or 3 zones, or up to three names, the instance's first, for example us-east-1b,us-east-1c",
+    "zones": "1, 2 or 3 (the region's first zones), or names of further zones, for example us-east-1b,us-east-1c",
 }
 
 
@@ -27,8 +27,14 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _as_context(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 ZoneName = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$")]
-ZoneNames = Annotated[list[ZoneName], Field(min_length=1, max_length=3)]
+ZoneNames = Annotated[list[ZoneName], Field(min_length=1, max_length=26)]
 ZoneCount = Annotated[int, Field(ge=1, le=3)]
 
 
@@ -46,12 +52,12 @@ class Settings(BaseModel):
     budget: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     budget_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)] | None = None
     az: ZoneName | None = None
-    zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 3
+    zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 1
 
     def given(self) -> dict[str, str]:
-        """What differs from the defaults, as `-c` takes it, but for zones and az: an output tells the zones."""
-        values = self.model_dump(exclude_defaults=True, exclude={"zones", "az"})
-        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+        """What differs from the defaults, as `-c` takes it."""
+        values = self.model_dump(exclude_defaults=True)
+        return {name: _as_context(value) for name, value in values.items()}
 
     @model_validator(mode="after")
     def _a_bucket_of_yours_is_kept(self) -> Settings:
@@ -60,19 +66,6 @@ class Settings(BaseModel):
                 f"keep_results=false would delete output_bucket={self.output_bucket}, which is yours: leave one out"
             )
         return self
-
-    @model_validator(mode="after")
-    def _one_zone_for_the_instance(self) -> Settings:
-        if self.az and isinstance(self.zones, list) and self.zones[0] != self.az:
-            raise ValueError(
-                f"az={self.az} and zones={','.join(self.zones)} name two zones for the instance: leave one out"
-            )
-        return self
-
-    @property
-    def network_zones(self) -> int | list[str]:
-        """The zones of the network, the instance's first: their names, or how many of the region's first ones."""
-        return [self.az] if self.az and not isinstance(self.zones, list) else self.zones
 
     @model_validator(mode="after")
     def _a_price_is_a_spot_price(self) -> Settings:

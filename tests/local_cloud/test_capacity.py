@@ -1,4 +1,4 @@
-"""A zone that is sold out: the deploy says what to type next."""
+"""A zone that is sold out: the deploy says what to type next, and a stack that stands moves to any other zone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def sold_out() -> Iterator[set[str]]:
         yield zones
 
 
-def test_the_next_zone_is_named_with_the_whole_command(cloud: LocalCloud, sold_out: set[str]) -> None:
+def test_the_next_zone_is_named_with_the_whole_command_and_a_stack_can_move_on(
+    cloud: LocalCloud, sold_out: set[str]
+) -> None:
     cloud.bootstrap()
     status, _, errors = run_sd(cloud, "deploy", "a horse", *SMALL)
     assert status == 1, errors
@@ -50,4 +52,16 @@ def test_the_next_zone_is_named_with_the_whole_command(cloud: LocalCloud, sold_o
     words = shlex.split(command[1])
     assert words[:2] == ["deploy", "a horse"]
     assert {"--model=tiny", "--iterations=1", "--samples=1", "--height=64", "--width=64", "--steps=1"} <= set(words)
+    assert run_sd(cloud, *words)[0] == 0
+    assert zone_of_instance(cloud) == "us-east-1b"
+    status, _, errors = run_sd(cloud, "deploy", "-c", "az=us-east-1c", "-c", "zones=us-east-1a,us-east-1b")
+    assert status == 0, errors
+    assert zone_of_instance(cloud) == "us-east-1c"
     cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+
+
+def zone_of_instance(cloud: LocalCloud) -> str:
+    reservations = cloud.client("ec2").describe_instances()["Reservations"]
+    instances = [instance for one in reservations for instance in one["Instances"]]
+    (zone,) = [one["Placement"]["AvailabilityZone"] for one in instances if one["State"]["Name"] != "terminated"]
+    return str(zone)

@@ -42,7 +42,7 @@ def test_it_has_what_it_needs_and_nothing_that_costs_while_idle(template: Templa
         "AWS::Scheduler::Schedule",
     ]
     assert len(resources(template, "AWS::EC2::Instance")) == 1
-    assert len(resources(template, "AWS::EC2::Subnet")) == 3
+    assert len(resources(template, "AWS::EC2::Subnet")) == 1
     assert only(template, "AWS::EC2::VPCEndpoint")["Properties"]["VpcEndpointType"] == "Gateway"
 
 
@@ -84,6 +84,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
         return json.dumps({"Fn::Join": ["", [arn, prefix]]})
 
     own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
+    everywhere = json.dumps("*")
     assert own == {
         ("s3:PutObject", objects("/runs/*")),
         ("s3:PutObject", objects("/boots/*")),
@@ -93,14 +94,17 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
         ("s3:GetObject", objects("/cache/*")),
         ("s3:PutObject", objects("/cache/*")),
         ("s3:ListBucket", json.dumps(arn)),
+        ("ssm:UpdateInstanceInformation", everywhere),
+        ("ssmmessages:CreateControlChannel", everywhere),
+        ("ssmmessages:CreateDataChannel", everywhere),
+        ("ssmmessages:OpenControlChannel", everywhere),
+        ("ssmmessages:OpenDataChannel", everywhere),
     }
     ((action, bundle),) = rights - own
     assert action == "s3:GetObject"
     assert ".zip" in bundle
     assert "*" not in bundle
-    managed = of_the_worker(template, "AWS::IAM::Role")["ManagedPolicyArns"]
-    assert len(managed) == 1
-    assert "AmazonSSMManagedInstanceCore" in json.dumps(managed)
+    assert "ManagedPolicyArns" not in of_the_worker(template, "AWS::IAM::Role")
 
 
 def of_the_worker(template: Template, kind: str) -> dict[str, Any]:
@@ -295,7 +299,6 @@ def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     outputs = template["Outputs"]
     assert set(outputs) == {
         "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings",
-        "Zones",
     }  # fmt: skip
     assert all(output["Description"] for output in outputs.values())
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])
@@ -315,17 +318,13 @@ def test_cfn_lint_finds_nothing(assembly: Path) -> None:
 
 
 def test_settings_choose_the_resources(tmp_path: Path) -> None:
-    finished = synthesize(
-        tmp_path, output_bucket="my-pictures", ami="ami-0123456789abcdef0", zones="us-east-1b,us-east-1c"
-    )
+    finished = synthesize(tmp_path, output_bucket="my-pictures", ami="ami-0123456789abcdef0")
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     assert resources(template, "AWS::S3::Bucket") == []
     assert template["Outputs"]["ResultsBucket"]["Value"] == "my-pictures"
     data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
     assert data["ImageId"] == "ami-0123456789abcdef0"
-    zones = [subnet["Properties"]["AvailabilityZone"] for subnet in resources(template, "AWS::EC2::Subnet")]
-    assert zones == ["us-east-1b", "us-east-1c"]
 
 
 def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
@@ -339,6 +338,6 @@ def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
 def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:
     finished = synthesize(tmp_path, zones="4")
     assert finished.returncode == 1
-    assert "sd-on-ec2: -c zones=4: it must be 1, 2 or 3 zones" in finished.stderr
+    assert "sd-on-ec2: -c zones=4: it must be 1, 2 or 3 (the region's first zones)" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not (tmp_path / "SdOnEc2.template.json").exists()

@@ -12,7 +12,7 @@ Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names a
 
 
 class Switch(StrEnum):
-    """`on` or `off`, since CloudFormation's parameters have no truth values."""
+    """`on` or `off`, because CloudFormation's parameters have no truth values."""
 
     on = "on"
     off = "off"

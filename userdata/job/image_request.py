@@ -1,4 +1,4 @@
-"""What each image of a job is drawn from. One pure function makes all of it from the job."""
+"""What each image of a job is drawn from, made from the job by one pure function."""
 
 from __future__ import annotations
 

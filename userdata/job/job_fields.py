@@ -1,4 +1,4 @@
-"""The fields of a job: which values each one may have, whatever the others have.
+"""The fields of a job, and the values that each field by itself may have.
 
 The one schema for the CloudFormation parameters, the command line, `job.json` and the worker. Fields carry the
 original scripts' option names, aliases the CloudFormation parameters' names.

@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _stay_up(settings: Settings, stop: threading.Event, idle_seconds: float) -> None:
-    """Waits out the idle time; after a failure there is none, but a machine in use is not taken from its user."""
+    """Waits out the idle time. After a failure that time is 0, but a machine in use stays up for its user."""
     if stop.is_set():
         return
     if idle_seconds:
@@ -86,6 +86,6 @@ def _idle_seconds(parameters: Mapping[str, str]) -> float:
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    # Not sys.exit: taking down an interpreter with torch in it costs seconds of a machine that is paid for, and nothing
-    # is left to do, since every upload has been waited for.
+    # Not sys.exit: ending an interpreter with torch in it takes seconds of a machine that is paid for. Nothing is left
+    # to do, because the worker has waited for every upload.
     os._exit(code)

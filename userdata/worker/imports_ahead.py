@@ -1,4 +1,4 @@
-"""Imports what drawing needs while the worker still waits for its model, or for the bucket."""
+"""Imports the libraries that draw, while the worker still waits for its model or for the bucket."""
 
 from __future__ import annotations
 

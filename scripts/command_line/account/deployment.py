@@ -80,7 +80,7 @@ def need_deployment(session: boto3.Session, stack: str) -> Deployment:
 
 
 def deployed_settings(deployment: Deployment | None) -> dict[str, str]:
-    """The settings (`-c`) of the deployment, except for `zones`; none without a deployment.
+    """The settings (`-c`) of the deployment; none without a deployment.
 
     CDK keeps the parameters from one deploy to the next, but no settings: one left out would silently change back.
     """

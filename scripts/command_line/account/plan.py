@@ -17,7 +17,7 @@ from userdata.job.job import Job
 
 # A change of one of these replaces the instance of a deployment.
 REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
-REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device")
+REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device", "az")
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,9 @@ class Plan:
         before = self.deployment.parameters
         after = self.machine.model_dump(by_alias=True)
         changed = any(before.get(name, str(after[name])) != str(after[name]) for name in REPLACING_PARAMETERS)
-        zones = self.deployment.outputs.get("Zones")
-        moves = self.settings.az is not None and zones is not None and self.settings.az != zones.split(",")[0]
         settings_before, settings_after = deployed_settings(self.deployment), self.settings.given()
         other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
-        return changed or moves or other
+        return changed or other
 
     def replacing(self, instance_id: str) -> Plan:
         """The same plan, which also makes a new instance in the place of that one."""

@@ -41,20 +41,16 @@ def all_zones(session: boto3.Session) -> list[str]:
     return sorted(zone["ZoneName"] for zone in described["AvailabilityZones"])
 
 
-def choose_zones(session: boto3.Session, instance_type: str) -> str:
-    """The setting `zones`: up to three zones of the region, the first of which offers the instance type.
+def choose_zone(session: boto3.Session, instance_type: str) -> str | None:
+    """The setting `az` of a first deploy: the first zone that offers the type, None where the region's first zone does.
 
-    Where the region's first zone offers the type, the setting is a number, as `cdk deploy` alone would have it, so that
-    neither command changes the other's network. Raises `CommandError`, with types that the region does offer, when no
-    zone offers this one.
+    None is what `cdk deploy` alone takes, so that it leaves the instance where `sd deploy` put it. Raises
+    `CommandError` when no zone offers the type, naming types that the region offers.
     """
     offering = zones_offering(session, instance_type)
     if not offering:
         raise CommandError(not_offered(session, instance_type))
-    zones = all_zones(session)
-    if zones[0] in offering:
-        return str(min(len(zones), 3))
-    return ",".join([*offering, *(zone for zone in zones if zone not in offering)][:3])
+    return None if all_zones(session)[0] in offering else offering[0]
 
 
 def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:

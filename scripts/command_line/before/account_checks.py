@@ -116,7 +116,13 @@ def check_quota_requests(session: boto3.Session, plan: Plan) -> Check:
 
 
 def check_zones(session: boto3.Session, plan: Plan) -> Check:
-    """Whether the region offers the type, and so does the zone of the setting `az`."""
+    """Whether the region offers the type, the zone that was asked for does, and the network can be updated."""
+    if plan.deployment and plan.deployment.outputs.get("Zones", "3") != "3":
+        # Its first subnet has another range than that of today's template, and CloudFormation replaces no subnet by one
+        # whose range overlaps. Releases since then have no such output.
+        found = "an earlier release deployed this stack with -c az or -c zones; its subnets cannot be updated"
+        again = f"`sd teardown`, then `sd deploy -c output_bucket={plan.deployment.bucket}`, which keeps the images"
+        return Check("zones", "problem", found, again, blocks=True)
     instance_type, zone = plan.machine.instance_type, plan.settings.az
     offering = zones_offering(session, instance_type)
     if not offering:

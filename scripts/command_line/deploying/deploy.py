@@ -15,7 +15,7 @@ from scripts.command_line.account.deployment import RETRIES, Deployment, find_st
 from scripts.command_line.account.instance import deployed_job, deployed_run_id, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
-from scripts.command_line.account.zones import choose_zones
+from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
@@ -61,11 +61,9 @@ def deploy(
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
         plan = plan.replacing(gone)
     refuse_what_blocks(session, plan)
-    if not (plan.settings.az or "zones" in plan.context):
-        # Other zones than those that stand would replace the network and the instance.
-        standing = deployment.outputs.get("Zones") if deployment else None
-        zones = standing or choose_zones(session, plan.machine.instance_type)
-        plan = dataclasses.replace(plan, context={**plan.context, "zones": zones})
+    if not deployment and not plan.settings.az:
+        zone = choose_zone(session, plan.machine.instance_type)
+        plan = dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
 
     # Do.
     if deployment:

@@ -95,7 +95,6 @@ class Account:
                 "ResultsBucket": {"Value": self.bucket},
                 "InstanceId": {"Value": self.instance_id},
                 "Settings": {"Value": settings},
-                "Zones": {"Value": "3"},
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))

@@ -28,6 +28,7 @@ from userdata.worker.compvis.folder import prepare_folder
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import DrawnImage
+from userdata.worker.model.device import device_name
 from userdata.worker.process.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class CompvisDrawing:
             indices=list(range(self._job.images_total)),
             execution="compvis",
             precision="float16" if self._job.precision == "autocast" else "float32",
-            device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type,
+            device=device_name(self._device),
         )
         flagged = None
         if self._hooks.flags_of:

@@ -20,7 +20,7 @@ def largest_batch(device: torch.device, *, pixels: int, asked: int) -> int:
     """The number of images of `pixels` pixels each to draw at once on `device`, at least 1.
 
     On a GPU, as many as fill its multiprocessors and fit into its free memory. `asked`, the job's n_samples, is no
-    limit there, because an image does not depend on the others of its batch. On the CPU, `asked`: larger batches would
+    limit there, because an image does not depend on the rest of its batch. On the CPU, `asked`: larger batches would
     not be faster, and the images would come later.
     """
     if device.type != "cuda":

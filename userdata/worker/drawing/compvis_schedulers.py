@@ -108,7 +108,7 @@ class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no typ
         self.timesteps = torch.from_numpy(self.plms_timesteps).to(device)
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
-        """As `OriginalDDIM.add_noise`."""
+        """Does what `OriginalDDIM.add_noise` does."""
         return super().add_noise(original_samples, noise, _noisier(timesteps, self._noisier_by, len(self)))
 
 

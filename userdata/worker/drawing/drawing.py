@@ -17,7 +17,6 @@ from userdata.job.job import Job
 from userdata.record.drawn_with import Execution
 from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.batches import kinds_of, next_batch
-from userdata.worker.drawing.decoder_tiles import decode_in_tiles
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.finishing import Finishing
 from userdata.worker.drawing.generate import begin_batch, out_of_memory, prepare_sampler
@@ -98,7 +97,7 @@ class Drawing:
             largest = max(1, len(batch) // 2)
             if len(batch) > 1:
                 logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
-            elif decode_in_tiles(self._pipeline, batch[0]):
+            elif _decode_in_tiles(self._pipeline, batch[0]):
                 logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
             else:
                 raise out_of_memory(batch) from error
@@ -137,3 +136,17 @@ class Drawing:
             self._total,
             drawn[0].seconds,
         )
+
+
+def _decode_in_tiles(pipeline: DiffusionPipeline, request: ImageRequest) -> bool:
+    """Makes `pipeline` decode in overlapping tiles, when the GPU's memory does not hold the decoder's maps of an image.
+
+    False when it does so already, or when one tile holds the image of `request`. The decoder normalises each tile by
+    itself, so that colours differ slightly from those of the whole. The seams are blended. This is for images that
+    could not be made otherwise.
+    """
+    vae = pipeline.vae
+    if vae.use_tiling or max(request.H, request.W) <= vae.tile_sample_min_size:
+        return False
+    vae.enable_tiling()
+    return True

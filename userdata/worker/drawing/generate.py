@@ -120,7 +120,7 @@ def draw_batch(
 
 
 def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
-    """What to tell when even `batch` is too much for the GPU's memory."""
+    """The message when even `batch` is too much for the GPU's memory."""
     count = f"{len(batch)} images" if len(batch) > 1 else "one image"
     return RunError(
         f"The GPU's memory does not suffice for {count} of {batch[0].W} × {batch[0].H} at once. Deploy again with a "

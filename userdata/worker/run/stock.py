@@ -24,7 +24,7 @@ class Stock:
 
 
 def take_stock(files: RunFiles, requests: Sequence[ImageRequest]) -> Stock:
-    """Where the image of each of `requests` is. An image is done where its PNG exists, because that is written last."""
+    """Looks for the image of each of `requests`. Where a PNG exists, the image is done, because the PNG comes last."""
     keys = {request.index: files.keys.image(request.index) for request in requests}
     listed = files.bucket.keys(files.keys.samples_folder)
     in_bucket = [index for index, key in keys.items() if key in listed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from botocore.exceptions import NoCredentialsError
 from rich.console import Console
 from typer.testing import CliRunner
 
+from scripts.command_line.account.deployment import need_deployment
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.before.account_checks import (
     BOOTSTRAP_VERSION,
@@ -92,6 +94,18 @@ def test_a_zone_must_offer_the_type(session: boto3.Session) -> None:
     assert state(check) == ("problem", True)
     assert "us-east-1a, us-east-1b, us-east-1c, us-east-1d" in check.found
     assert check.mend == "-c az=us-east-1a"
+
+
+@pytest.mark.parametrize(("zones", "found"), [("3", "ok"), ("2", "problem"), ("us-east-1b", "problem")])
+def test_a_network_of_an_earlier_release_that_cannot_be_updated_is_told(
+    session: boto3.Session, account: Account, zones: str, found: str
+) -> None:
+    account.deploy()
+    deployment = need_deployment(session, "SdOnEc2")
+    deployment = dataclasses.replace(deployment, outputs={**deployment.outputs, "Zones": zones})
+    check = check_zones(session, make_plan(deployment, {}, {}))
+    assert (check.state, check.blocks) == (found, found == "problem")
+    assert found == "ok" or f"-c output_bucket={account.bucket}" in check.mend
 
 
 def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from scripts.command_line.account.zones import choose_zones
+from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, offer, run_of
@@ -72,26 +72,25 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
 def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
     offer(account.session, "g4dn.xlarge")
     with pytest.raises(CommandError) as refusal:
-        choose_zones(account.session, "g5.xlarge")
+        choose_zone(account.session, "g5.xlarge")
     assert "InstanceType is 'g5.xlarge', but must be a type that us-east-1 offers" in str(refusal.value)
     assert "offers (g4dn.xlarge), for example --instance-type g4dn.xlarge." in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("offering", "chosen"),
-    [(("us-east-1a", "us-east-1d"), "3"), (("us-east-1d",), "us-east-1d,us-east-1a,us-east-1b")],
+    ("offering", "chosen"), [(("us-east-1a", "us-east-1d"), None), (("us-east-1d",), "us-east-1d")]
 )
-def test_zones_are_named_only_where_the_first_does_not_offer_the_type(
-    account: Account, offering: tuple[str, ...], chosen: str
+def test_a_zone_is_named_only_where_the_first_does_not_offer_the_type(
+    account: Account, offering: tuple[str, ...], chosen: str | None
 ) -> None:
     offer(account.session, "g5.xlarge", zones=offering)
-    assert choose_zones(account.session, "g5.xlarge") == chosen
+    assert choose_zone(account.session, "g5.xlarge") == chosen
 
 
-def test_only_what_was_given_is_passed_on_and_the_zones_stay(account: Account, deploys: Deploys) -> None:
+def test_only_what_was_given_is_passed_on(account: Account, deploys: Deploys) -> None:
     account.deploy(Prompt="a horse", Steps="20")
     run(account, deploys, {"Prompt": "a tree"}, context=("keep_results=false",))
-    assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false", "zones": "3"})]
+    assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false"})]
 
 
 def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
@@ -225,10 +224,10 @@ def test_an_instance_that_is_there_is_not_replaced(account: Account, deploys: De
 
 
 def test_settings_stay_until_others_are_given(account: Account, deploys: Deploys) -> None:
-    account.deploy(settings='{"spot": "true", "max_price": "0.45"}')
+    account.deploy(settings='{"spot": "true", "max_price": "0.45", "az": "us-east-1b"}')
     run(account, deploys)
     run(account, deploys, context=("spot=false", "max_price="))
     assert [context for _, context in deploys.calls] == [
-        {"spot": "true", "max_price": "0.45", "zones": "3"},
-        {"spot": "false", "max_price": "", "zones": "3"},
+        {"spot": "true", "max_price": "0.45", "az": "us-east-1b"},
+        {"spot": "false", "max_price": "", "az": "us-east-1b"},
     ]

@@ -125,7 +125,7 @@ def test_the_image_itself_is_never_overwritten(tmp_path: Path, record: dict[str,
     before = file.read_bytes()
     (tmp_path / "link.png").symlink_to(file)
     for to in (file, tmp_path / "link.png"):
-        with pytest.raises(CommandError, match=r"is the image itself, which would be overwritten.*--to FILE"):
+        with pytest.raises(CommandError, match=r"is the image itself, which must stay.*--to FILE"):
             replay_here(file, read_record(file), model="", initial_image=None, lora=None, to=to, console=Console())
     assert file.read_bytes() == before
 
