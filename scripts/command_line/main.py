@@ -98,11 +98,11 @@ def status(
     """Show the instance, and how far the deployed job is."""
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
+    state = instance_state(session, deployment).name
+    typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     run = Run(run_id, read_status(s3, deployment.bucket, run_id))
-    typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is ", nl=False)
-    typer.echo(f"{instance_state(session, deployment).name}.")
     typer.echo(f"{DOING[run.status.phase]}." if run.status else "The run has not begun.")
     show_runs([run], Console())
     if timeline:
@@ -114,7 +114,8 @@ def status(
 def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Start the stopped instance, if its deployed job is not done yet."""
     session = open_session(region, profile)
-    typer.echo(start_for_job(session, need_deployment(session, stack)).message)
+    deployment = need_deployment(session, stack)
+    typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
 
 
 @app.command()

@@ -12,13 +12,18 @@ def read_parameters(path: Path) -> dict[str, str]:
 
     Raises `ValueError`, naming the line, for a line that is not `Name=base64`, and `OSError` when there is no file.
     """
+    return parse_parameters(path.read_text("ascii"), str(path))
+
+
+def parse_parameters(text: str, source: str) -> dict[str, str]:
+    """The same from the file's content. Raises `ValueError`, which names `source`."""
     parameters = {}
-    for number, line in enumerate(path.read_text("ascii").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         name, equals, encoded = line.partition("=")
         try:
             if not (name and equals):
                 raise ValueError("no name")
             parameters[name] = base64.b64decode(encoded, validate=True).decode("utf-8")
         except (binascii.Error, ValueError) as error:
-            raise ValueError(f"{path}, line {number}: not Name=base64 ({error})") from error
+            raise ValueError(f"{source}, line {number}: not Name=base64 ({error})") from error
     return parameters

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
 from botocore.config import Config
 
+from scripts.command_line.account.user_data import as_described, parameters_in
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 CREATION_FAILED = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
@@ -17,12 +23,21 @@ CREATION_FAILED = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 @dataclass(frozen=True)
 class Deployment:
-    """A stack that stands: its name, CloudFormation's word for its state, its parameters and its outputs."""
+    """A stack that stands: its name, CloudFormation's word for its state, its parameters and its outputs.
+
+    `untold` has a sentence for each parameter of which only CloudFormation's `?` is known, by its name.
+    """
 
     stack: str
     state: str
     parameters: dict[str, str]
     outputs: dict[str, str]
+    untold: Mapping[str, str] = field(default_factory=dict)
+
+    def need_told(self, *, given: Iterable[str] = ()) -> None:
+        """Raises `CommandError` when a parameter is untold that is not `given` anew: then no run's name is known."""
+        for sentence in (sentence for name, sentence in self.untold.items() if name not in given):
+            raise CommandError(sentence)
 
     @property
     def bucket(self) -> str:
@@ -54,12 +69,42 @@ def find_deployment(session: boto3.Session, stack: str) -> Deployment | None:
             if "does not exist" in str(error):
                 return None
             raise
-    return Deployment(
-        stack=stack,
-        state=described["StackStatus"],
-        parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in described.get("Parameters", [])},
-        outputs={o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])},
-    )
+    parameters = {p["ParameterKey"]: p.get("ParameterValue", "") for p in described.get("Parameters", [])}
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+    told, untold = _true_parameters(session, parameters, outputs.get("InstanceId"))
+    return Deployment(stack, described["StackStatus"], {**parameters, **told}, outputs, untold)
+
+
+def _true_parameters(
+    session: boto3.Session, described: Mapping[str, str], instance_id: str | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The true values of the parameters with a `?`, and a sentence for each of which nothing tells the value.
+
+    CloudFormation answers `?` for each character beyond ASCII. The instance was given the true ones. Rejected: outputs
+    with `Fn::Base64`, because 1,000 characters of four bytes make 5,336 bytes, and an output holds 4,096.
+    """
+    doubtful = [name for name, value in described.items() if "?" in value]
+    given: dict[str, str] = {}
+    why = f"the instance {instance_id} was given another" if instance_id else "the stack has no instance"
+    if doubtful and instance_id:
+        try:
+            with aws_errors_in_words(f"read the user data of the instance {instance_id}"):
+                client: EC2Client = session.client("ec2", config=RETRIES)
+                answer = client.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+            given = parameters_in(answer.get("UserData", {}).get("Value", ""))
+        except CommandError as error:
+            why = str(error).rstrip(".")
+    told = {
+        name: given[name] for name in doubtful if as_described(given.get(name, "")) == as_described(described[name])
+    }
+    untold = {
+        name: f"{name} is {described[name]!r} by CloudFormation, which answers `?` for each character beyond ASCII. "
+        f"The true one cannot be told ({why}), so the run's name cannot either. Give {name} again with `sd deploy`; "
+        "`sd results --list` shows every run."
+        for name in doubtful
+        if name not in told
+    }
+    return told, untold
 
 
 def find_standing(session: boto3.Session, stack: str) -> Deployment | None:

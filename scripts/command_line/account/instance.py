@@ -15,7 +15,6 @@ from scripts.command_line.account.runs import read_status
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
 from userdata.contract.run_name import run_name
-from userdata.job.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -33,15 +32,13 @@ class Start:
     message: str
 
 
-def deployed_job(deployment: Deployment) -> Job:
-    """The job that the stack's parameters describe. Raises `CommandError` when they break today's rules."""
-    job, _ = check_parameters(deployment.parameters)
-    return job
-
-
 def deployed_run_id(deployment: Deployment) -> str:
-    """The name of the run that the stack's parameters describe. Raises `CommandError` as `deployed_job` does."""
-    deployed_job(deployment)
+    """The name of the run that the stack's parameters describe.
+
+    Raises `CommandError` when they break today's rules, or when their true characters cannot be told.
+    """
+    deployment.need_told()
+    check_parameters(deployment.parameters)
     return run_name(deployment.parameters)
 
 
@@ -93,13 +90,12 @@ def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
     return None if status and status.phase == "done" and not changed else deployment.instance_id
 
 
-def start_for_job(session: boto3.Session, deployment: Deployment) -> Start:
-    """Starts the instance if it is stopped and the deployed job is not done.
+def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -> Start:
+    """Starts the instance if it is stopped and the deployed job, whose run is `run_id`, is not done.
 
     CloudFormation is not documented to start a stopped instance whose user data it changes, so no command relies on
     that. Raises `CommandError` when the instance is gone or cannot be started.
     """
-    run_id = deployed_run_id(deployment)
     status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
     if status and status.phase == "done":
         return Start(

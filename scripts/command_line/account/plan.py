@@ -44,7 +44,12 @@ class Plan:
 
     @property
     def run_id(self) -> str:
-        """The name of the run that the deployed job will be."""
+        """The name of the run that the deployed job will be.
+
+        Raises `CommandError` when that hangs on a parameter that stands and cannot be told.
+        """
+        if self.deployment:
+            self.deployment.need_told(given=self.changes)
         return run_name({**self.job.model_dump(by_alias=True), **self.parameters})
 
     @property

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing, need_deployment
-from scripts.command_line.account.instance import deployed_job, deployed_run_id, instance_to_replace, start_for_job
+from scripts.command_line.account.instance import instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zone
@@ -25,6 +25,7 @@ from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
+from userdata.job.job import Job
 
 POLL_SECONDS = 1.0
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
@@ -53,6 +54,7 @@ def deploy(
 
     # Plan.
     plan = make_plan(deployment, {**given, **{name: found.key for name, found in inputs.items()}}, settings)
+    run_id = plan.run_id
     check_inputs(inputs, plan)
     for sentence in rounded_in_words(plan.parameters):
         console.print(sentence, highlight=False)
@@ -69,7 +71,7 @@ def deploy(
     if deployment:
         upload_inputs(session, deployment.bucket, inputs)
     _deploy_or_explain(session, stack, plan, cdk)
-    _follow(session, need_deployment(session, stack), fetch_to, console)
+    _follow(session, need_deployment(session, stack), plan.job, run_id, fetch_to, console)
 
 
 def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk) -> None:
@@ -84,10 +86,10 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
         raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
 
 
-def _follow(session: boto3.Session, deployment: Deployment, fetch_to: Path | None, console: Console) -> None:
-    job = deployed_job(deployment)
-    run_id = deployed_run_id(deployment)
-    start = start_for_job(session, deployment)
+def _follow(
+    session: boto3.Session, deployment: Deployment, job: Job, run_id: str, fetch_to: Path | None, console: Console
+) -> None:
+    start = start_for_job(session, deployment, run_id)
     if fetch_to is None:
         typer.echo(start.message)
         return

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from functools import partialmethod
 from typing import Any
 
@@ -27,6 +28,9 @@ from scripts.local.cloudformation.template import bucket_and_key, dependency_ord
 
 log = logging.getLogger(__name__)
 
+# Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/814
+ANSWERED_IN_ASCII = ("describe_stacks", "describe_stack_events", "get_template")
+
 
 class ChangeSetNotFoundError(CloudFormationError):  # type: ignore[misc]  # moto has no types
     """There is no such change set; the message is the service's."""
@@ -35,6 +39,16 @@ class ChangeSetNotFoundError(CloudFormationError):  # type: ignore[misc]  # moto
 
     def __init__(self, name: str) -> None:
         super().__init__(f"ChangeSet [{name}] does not exist")
+
+
+class AsciiResult(ActionResult):  # type: ignore[misc]  # moto has no types
+    """An answer with `?` for each character beyond ASCII, as the service gives it, whatever it was given."""
+
+    def execute_result(self, context: Any) -> Any:
+        """The answer's status, headers and body."""
+        status, headers, body = super().execute_result(context)
+        text = body.decode() if isinstance(body, bytes) else body
+        return status, headers, re.sub(r"[^\x00-\x7f]", "?", text)
 
 
 @contextlib.contextmanager
@@ -56,9 +70,15 @@ def stacks_of(account: Account) -> Iterator[None]:
             (CloudFormationResponse, "execute_change_set"): partialmethod(_execute_change_set, account),
             (CloudFormationResponse, "describe_change_set"): lambda response: ActionResult(_change_set(response)),
             (CloudFormationResponse, "delete_change_set"): _delete_change_set,
+            **{(CloudFormationResponse, name): _in_ascii(name) for name in ANSWERED_IN_ASCII},
         }
     ):
         yield
+
+
+def _in_ascii(action: str) -> Callable[[Any], AsciiResult]:
+    moto_s_own = getattr(CloudFormationResponse, action)
+    return lambda response: AsciiResult(moto_s_own(response).result)
 
 
 def _fetch_template(response: Any, account: Account, url: str) -> str:

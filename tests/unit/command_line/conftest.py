@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +25,7 @@ from stacks.parameters import GROUPS, parameters_of
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status
 from userdata.job.job import Job
+from userdata.render import render_user_data
 
 REGION = "us-east-1"
 SERVICE_DESCRIPTIONS = create_loader()  # read once: EC2's alone takes a second
@@ -69,6 +72,13 @@ def offer(session: boto3.Session, *types: str, zones: tuple[str, ...] = ("us-eas
     session.events.register_first(event, answer({"InstanceTypeOfferings": offerings}))
 
 
+def user_data(**parameters: str) -> str:
+    """The user data of an instance that was given the parameters."""
+    given = {"MaxHours": "12", "OnFailure": "stop", "Region": REGION, "ResultsBucket": "b", **parameters}
+    values = {name: base64.b64encode(value.encode()).decode() for name, value in given.items()}
+    return render_user_data(parameters=values, bundle_bucket="assets", bundle_key="bundle.zip")
+
+
 class Account:
     """What lies in the mocked account, and the means to change it."""
 
@@ -85,11 +95,18 @@ class Account:
             self.bucket = "sdonec2-resultsbucket46167c27-abc"
             self.s3.create_bucket(Bucket=self.bucket)
         if not self.instance_id:
-            launched = self.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+            launched = self.ec2.run_instances(
+                ImageId="ami-12c6146b", MinCount=1, MaxCount=1, UserData=user_data(**parameters)
+            )
             self.instance_id = launched["Instances"][0]["InstanceId"]
         defaults = {p.name: p.properties["default"] for model in GROUPS.values() for p in parameters_of(model)}
+        described = {**defaults, **parameters}
         template = {
-            "Parameters": {name: {"Type": "String", "Default": {**defaults, **parameters}[name]} for name in defaults},
+            "Parameters": {
+                # As CloudFormation answers them.
+                name: {"Type": "String", "Default": re.sub(r"[^\x00-\x7f]", "?", str(described[name]))}
+                for name in defaults
+            },
             "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
             "Outputs": {
                 "ResultsBucket": {"Value": self.bucket},

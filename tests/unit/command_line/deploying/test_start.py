@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from scripts.command_line.account.deployment import need_deployment
-from scripts.command_line.account.instance import start_for_job
+from scripts.command_line.account.instance import deployed_run_id, start_for_job
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, run_of
 
 
 def start(account: Account) -> tuple[bool, str]:
-    outcome = start_for_job(account.session, need_deployment(account.session, "SdOnEc2"))
+    deployment = need_deployment(account.session, "SdOnEc2")
+    outcome = start_for_job(account.session, deployment, deployed_run_id(deployment))
     return outcome.started, outcome.message
 
 

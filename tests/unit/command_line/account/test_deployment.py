@@ -1,0 +1,62 @@
+"""CloudFormation answers `?` for each character beyond ASCII: the run must be found all the same."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from scripts.command_line.account.deployment import Deployment, need_deployment
+from scripts.command_line.account.instance import deployed_run_id
+from scripts.command_line.account.plan import make_plan
+from scripts.command_line.account.user_data import parameters_in
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account, refusal, run_of, user_data
+
+BEAR = "ein Bär im Wald 熊 🐻"
+TOLD = {"Prompt": BEAR, "NegativePrompt": "Nebel? über 山"}
+
+
+def deployed(account: Account, **parameters: str) -> Deployment:
+    account.deploy(**parameters)
+    return need_deployment(account.session, "SdOnEc2")
+
+
+@pytest.mark.parametrize("parameters", [TOLD, {"Prompt": "is it a bear?"}, {"Prompt": "🐻?"}])
+def test_what_the_instance_was_given_names_the_run(account: Account, parameters: dict[str, str]) -> None:
+    deployment = deployed(account, **parameters)
+    assert deployment.parameters | parameters == deployment.parameters
+    assert deployed_run_id(deployment) == run_of(**parameters)
+    assert make_plan(deployment, {"Seed": "7"}, {}).run_id == run_of(**parameters, Seed=7)
+
+
+def test_a_prompt_in_ascii_asks_nothing_of_the_instance(account: Account) -> None:
+    account.session.events.register_first("before-call.ec2.DescribeInstanceAttribute", refusal("No"))
+    assert deployed(account, Prompt="a horse").untold == {}
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidInstanceID.NotFound"])
+def test_an_instance_that_cannot_be_asked_leaves_a_sentence_and_a_way_on(account: Account, code: str) -> None:
+    account.session.events.register_first("before-call.ec2.DescribeInstanceAttribute", refusal(code))
+    deployment = deployed(account, Prompt=BEAR)
+    sentence = f"Prompt is 'ein B.r im Wald . .' by CloudFormation.*cannot be told .Could not read.*{code}.*`sd deploy`"
+    with pytest.raises(CommandError, match=sentence):
+        deployed_run_id(deployment)
+    with pytest.raises(CommandError, match=sentence):
+        _ = make_plan(deployment, {"Seed": "7"}, {}).run_id
+    assert make_plan(deployment, {"Prompt": BEAR}, {}).run_id == run_of(Prompt=BEAR)
+
+
+def test_an_instance_that_was_given_another_prompt_is_not_believed(account: Account) -> None:
+    """An update has changed the parameter, and failed before the instance, or has not come so far."""
+    launched = account.ec2.run_instances(
+        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, UserData=user_data(Prompt="a horse")
+    )
+    account.instance_id = launched["Instances"][0]["InstanceId"]
+    with pytest.raises(CommandError, match=f"the instance {account.instance_id} was given another"):
+        deployed_run_id(deployed(account, Prompt=BEAR))
+
+
+@pytest.mark.parametrize("text", ["", "#!/bin/bash\n", "parameters='\nPrompt=?\n'\n"])
+def test_other_user_data_has_no_parameters(text: str) -> None:
+    assert parameters_in(base64.b64encode(text.encode()).decode()) == {}
