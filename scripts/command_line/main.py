@@ -22,7 +22,7 @@ from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
-from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.plain_text import print_plain
@@ -161,7 +161,8 @@ def teardown_command(
 def main() -> None:
     """Runs the command line; the exit status is 0, 1 for an error and 2 for misuse."""
     try:
-        app(prog_name="sd")
+        with aws_errors_in_words("go on"):
+            app(prog_name="sd")
     except CommandError as error:
         print_plain(f"sd: {error}", Console(stderr=True), soft_wrap=True)
         sys.exit(error.exit_status)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import boto3.exceptions
 import botocore.exceptions
+
+# What to do about AWS's refusals, by their codes: each service has its own.
+NEXT = {
+    r"Expired|TokenRefreshRequired": "Log in again: `aws sso login`, or `aws configure` with new keys.",
+    r"TimeTooSkewed|RequestInTheFuture": "Set this machine's clock.",
+    r"Signature|InvalidClientTokenId|UnrecognizedClient|AuthFailure|InvalidAccessKeyId|IncompleteSignature": (
+        "Look at this machine's clock, then at the keys: `aws configure list`."
+    ),
+    r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown": "Try again in a minute.",
+    r"AccessDenied|Unauthorized|NotAuthorized|OptInRequired|403": (
+        "Ask whoever runs the account for this right, or take another profile: --profile NAME."
+    ),
+}
 
 
 class CommandError(Exception):
@@ -32,6 +47,13 @@ def aws_errors_in_words(doing: str) -> Iterator[None]:
     except botocore.exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")
-        raise CommandError(f"Could not {doing}: AWS says {code}: {message}") from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise CommandError(f"Could not {doing}: {error}") from error
+        step = next((f" {step}" for pattern, step in NEXT.items() if re.search(pattern, code)), "")
+        raise CommandError(f"Could not {doing}: AWS says {code}: {message.rstrip('.')}.{step}") from error
+    except (botocore.exceptions.SSOError, botocore.exceptions.TokenRetrievalError) as error:
+        raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}. Log in again: `aws sso login`.") from error
+    except botocore.exceptions.HTTPClientError as error:
+        raise CommandError(
+            f"Could not {doing}: {str(error).rstrip('.')}. Look at this machine's network, and at HTTPS_PROXY."
+        ) from error
+    except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
+        raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}.") from error

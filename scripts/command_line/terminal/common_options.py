@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import boto3
@@ -12,7 +13,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import Settings
 
 Stack = Annotated[str, typer.Option(metavar="NAME", help="The CloudFormation stack.")]
-Region = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS region; default: as in `aws configure`.")]
+Region = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS region; default: as for `aws`.")]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS profile.")]
 Context = Annotated[
     list[str],
@@ -27,8 +28,11 @@ STACK = "SdOnEc2"
 
 
 def open_session(region: str | None, profile: str | None) -> boto3.Session:
-    """A session with that region and profile, or the person's own. Raises `CommandError` for an unknown profile."""
+    """A session with that region and profile, or the person's own. Raises `CommandError` for an unknown profile.
+
+    botocore knows AWS_DEFAULT_REGION only, but the CDK and version 2 of the AWS CLI obey AWS_REGION first.
+    """
     try:
-        return boto3.Session(region_name=region, profile_name=profile)
+        return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
     except botocore.exceptions.ProfileNotFound as error:
         raise CommandError(f"{error}. See `aws configure list-profiles`.") from error
