@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -80,11 +81,29 @@ class Settings(BaseModel):
         return self
 
 
+# What the CDK's own context has in its names: feature flags, and answers that `cdk.context.json` keeps.
+OF_THE_CDK = ("@", ":", "aws-cdk")
+# `zone` is as like `zones` as 0.89, `spt` as like `spot` as 0.86; the context of other apps must pass.
+LIKENESS = 0.75
+
+
+def nearest_setting(name: str) -> str | None:
+    """The setting that was meant by a name that is none; None where no name is that like it."""
+    found = difflib.get_close_matches(name.lower().replace("-", "_"), Settings.model_fields, n=1, cutoff=LIKENESS)
+    return found[0] if found else None
+
+
 def settings_from_context(context: Mapping[str, Any]) -> Settings:
     """The settings from CDK context values; an empty one (`-c budget=`) is none.
 
-    Raises `SystemExit` with a sentence for a value that breaks a rule.
+    Raises `SystemExit` with a sentence for a value that breaks a rule, and for a name that is nearly one of ours: a
+    misspelled `max_price` would be a machine without a limit. Names of other apps may stand in a person's `cdk.json`.
     """
+    for name in context:
+        if name in Settings.model_fields or any(mark in name for mark in OF_THE_CDK):
+            continue
+        if meant := nearest_setting(name):
+            raise SystemExit(f"sd-on-ec2: -c {name}: there is no such setting. Did you mean {meant}?")
     given = {name: context[name] for name in Settings.model_fields if context.get(name) not in (None, "")}
     try:
         return Settings.model_validate(given)

@@ -10,7 +10,7 @@ from scripts.command_line.account.deployment import Deployment, deployed_setting
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.settings import Settings, settings_from_context
+from stacks.facts.settings import OF_THE_CDK, Settings, nearest_setting, settings_from_context
 from userdata.contract.run_name import run_name
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
@@ -84,10 +84,18 @@ class Plan:
 
 
 def parse_context(context: Sequence[str]) -> dict[str, str]:
-    """The settings by name, from `NAME=VALUE`. Raises `CommandError` for anything else, which `cdk` would ignore."""
+    """The settings by name, from `NAME=VALUE`, and context of the CDK's own.
+
+    Raises `CommandError` for anything else, which `cdk` would ignore.
+    """
     for setting in context:
-        if "=" not in setting:
+        name, equals, _ = setting.partition("=")
+        if not equals:
             raise CommandError(f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.")
+        if name not in Settings.model_fields and not any(mark in name for mark in OF_THE_CDK):
+            meant = nearest_setting(name)
+            more = f"Did you mean {meant}?" if meant else f"The settings are {', '.join(Settings.model_fields)}."
+            raise CommandError(f"-c {name}: there is no such setting. {more}", exit_status=2)
     return dict(setting.split("=", 1) for setting in context)
 
 

@@ -70,3 +70,24 @@ def test_a_spot_price_without_spot_is_refused() -> None:
 def test_a_budget_and_its_reader_belong_together(given: dict[str, str]) -> None:
     with pytest.raises(SystemExit, match="budget and budget_email belong together"):
         settings_from_context(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max-price", "max_price"), ("maxPrice", "max_price"), ("max_prise", "max_price"), ("SPOT", "spot"),
+        ("spt", "spot"), ("zone", "zones"), ("output-bucket", "output_bucket"), ("Az", "az"), ("buget", "budget"),
+        ("keepresults", "keep_results"), ("budget-mail", "budget_email"),
+    ],
+)  # fmt: skip
+def test_a_near_miss_of_a_setting_is_refused_with_the_name_that_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(SystemExit, match=f"-c {name}: there is no such setting. Did you mean {meant}[?]$"):
+        settings_from_context({name: "0.4", "spot": "true"})
+
+
+def test_context_of_the_cdk_and_of_other_apps_passes() -> None:
+    passing = (
+        "@aws-cdk/core:bootstrapQualifier", "availability-zones:account=123456789012:region=us-east-1", "ami:account=1",
+        "aws-cdk:enableDiffNoFail", "aws:cdk:version-reporting", "env", "app", "stage", "vpc_id", "prices", "owner",
+    )  # fmt: skip
+    assert settings_from_context(dict.fromkeys(passing, "x")) == Settings()

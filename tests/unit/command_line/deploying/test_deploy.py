@@ -93,6 +93,31 @@ def test_only_what_was_given_is_passed_on(account: Account, deploys: Deploys) ->
     assert deploys.calls == [({"Prompt": "a tree"}, {"keep_results": "false"})]
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("max-price=0.4", "-c max-price: there is no such setting. Did you mean max_price?"),
+        ("outputbucket=mine", "-c outputbucket: there is no such setting. Did you mean output_bucket?"),
+        ("colour=red", "-c colour: there is no such setting. The settings are keep_results, output_bucket, "),
+    ],
+)
+def test_an_unknown_setting_is_refused_before_anything_is_done(
+    account: Account, deploys: Deploys, setting: str, said: str
+) -> None:
+    with pytest.raises(CommandError) as refusal:
+        run(account, deploys, context=("spot=true", setting))
+    assert str(refusal.value).startswith(said)
+    assert refusal.value.exit_status == 2
+    assert deploys.calls == []
+
+
+def test_context_of_the_cdk_is_passed_on(account: Account, deploys: Deploys) -> None:
+    account.deploy()
+    run(account, deploys, context=("@aws-cdk/core:enableStackNameDuplicates=true", "aws:cdk:version-reporting=false"))
+    context = {"@aws-cdk/core:enableStackNameDuplicates": "true", "aws:cdk:version-reporting": "false"}
+    assert deploys.calls == [({}, context)]
+
+
 def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
     account.deploy(InitImage="inputs/horse.png", Strength="0.01")
     with pytest.raises(CommandError, match="leave no step to do"):
