@@ -50,6 +50,7 @@ def test_a_request_for_more_is_filed_once_and_stays_pending(cloud: LocalCloud) -
 def test_the_doctor_sees_a_small_account(cloud: LocalCloud) -> None:
     _, printed = sd(cloud, "doctor", "--json")
     checks = {check["name"]: check for check in json.loads(printed)["checks"]}
+    assert (checks["account plan"]["state"], checks["account plan"]["found"]) == ("ok", "paid")
     assert checks["quota"]["state"] == "ok"
     assert "8 vCPUs" in checks["quota"]["found"]
     assert checks["price"]["found"].startswith("$1.006 an hour on-demand (AWS Price List API, us-east-1, today)")

@@ -27,6 +27,8 @@ BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 # The least that a stack of the library in requirements.in asks for.
 # Source: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-troubleshoot.html
 OLDEST_BOOTSTRAP = 6
+# The Free Tier API has one endpoint, for all regions.
+FREE_TIER_REGION = "us-east-1"
 PLUGIN = "session-manager-plugin"
 PLUGIN_PAGE = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
@@ -60,6 +62,18 @@ def check_bootstrap(session: boto3.Session, plan: Plan) -> Check:
         found = f"version {version}; at least {OLDEST_BOOTSTRAP} is needed"
         return Check(name, "problem", found, "cdk bootstrap", blocks=True)
     return Check(name, "ok", f"version {version}")
+
+
+def check_account_plan(session: boto3.Session, plan: Plan) -> Check:
+    """Whether the account may launch GPU types at all: on AWS's Free Plan, EC2 refuses them whatever the quota."""
+    name = "account plan"
+    client = session.client("freetier", region_name=FREE_TIER_REGION, config=RETRIES)
+    with aws_errors_in_words("ask for the account's plan"):
+        kind = client.get_account_plan_state()["accountPlanType"]
+    if kind == "FREE":
+        mend = "upgrade to a paid plan: AWS console, Billing and Cost Management, Account"
+        return Check(name, "problem", "the Free Plan, on which EC2 launches no GPU type", mend, blocks=True)
+    return Check(name, "ok", "paid" if kind == "PAID" else kind)
 
 
 def check_quota(session: boto3.Session, plan: Plan) -> Check:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.before.account_checks import (
+    check_account_plan,
     check_bootstrap,
     check_bucket,
     check_credentials,
@@ -35,6 +36,7 @@ COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 CHECKS: dict[str, CheckFunction] = {
     "credentials": check_credentials,
     "CDK bootstrap": check_bootstrap,
+    "account plan": check_account_plan,
     "quota": check_quota,
     "quota requests": check_quota_requests,
     "zones": check_zones,
@@ -45,7 +47,7 @@ CHECKS: dict[str, CheckFunction] = {
     "spending": check_spend,
 }
 # What a deploy needs, and would miss only after it has created things.
-NEEDED = ("credentials", "CDK bootstrap", "quota", "zones", "model", "bucket", "price", "spending")
+NEEDED = ("credentials", "CDK bootstrap", "account plan", "quota", "zones", "model", "bucket", "price", "spending")
 
 
 def examine(session: boto3.Session, plan: Plan, names: Sequence[str] = tuple(CHECKS)) -> list[Check]:

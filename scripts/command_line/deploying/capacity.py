@@ -27,8 +27,30 @@ MEANINGS = {
     ),
     r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances is too small",
     r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs is too small",
-    r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
+    r"\bUnsupported\b|not supported in your requested Availability Zone": "this zone does not offer the instance type",
     r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
+}
+# What no other zone and no other type mends: the way out, by EC2's and CloudFormation's words.
+OTHERWISE = {
+    r"not eligible for [Ff]ree [Tt]ier": (
+        "the account is on AWS's Free Plan, which launches no GPU type. Upgrade to a paid plan: AWS console, Billing "
+        "and Cost Management, Account; then `sd doctor`"
+    ),
+    r"PendingVerification|pending verification|being validated": (
+        "AWS still checks the new account, which takes minutes to a day. Deploy again when AWS's e-mail says so"
+    ),
+    r"VpcLimitExceeded|maximum number of VPCs has been reached": (
+        "the region has as many VPCs as the account's quota allows. Delete one that nothing uses, or ask for more in "
+        "the Service Quotas console, under Amazon VPC"
+    ),
+    r"conflicts with another subnet": (
+        "the network of an earlier release cannot be changed in place. `sd doctor` says how to make a new one, and "
+        "keeps the images"
+    ),
+    r"cannot select nonexistent value": (
+        "this account has fewer zones in the region than the network asks for. Name zones that `sd zones` shows: "
+        "-c az=NAME, -c zones=NAME,NAME"
+    ),
 }
 QUOTA = ("VcpuLimit", "MaxSpot")
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED")
@@ -40,11 +62,16 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: datetime) -> str | None:
-    """Why AWS had no instance for the stack, with the next command to try; None for another failure.
+    """Why AWS had no instance or no network for the stack, with what to do next; None for another failure.
 
     `since` is when the deploy of `plan` began. Raises `CommandError` when AWS does not say.
     """
-    reason = next(filter(_meaning, _reasons(session, stack, since)), None)
+    reasons = _reasons(session, stack, since)
+    for said in reasons:
+        for pattern, why in OTHERWISE.items():
+            if re.search(pattern, said):
+                return f"That is because {why}. AWS says: {said}"
+    reason = next(filter(_meaning, reasons), None)
     meaning = _meaning(reason) if reason else None
     if not reason or not meaning:
         return None

@@ -10,6 +10,7 @@ from moto import settings
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
+from scripts.local.aws.account_plan import AccountPlan
 from scripts.local.aws.price_list import PriceList
 
 TALKATIVE = ("werkzeug", "moto", "scripts.local")
@@ -38,7 +39,7 @@ class Server:
         moto_api_backend.reset()
         self._server.start()
         serving: Any = self._server._server
-        serving.app = PriceList(serving.app)
+        serving.app = AccountPlan(PriceList(serving.app))
 
     @property
     def endpoint(self) -> str:

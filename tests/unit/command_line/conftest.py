@@ -39,9 +39,10 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    # moto has no Pricing API, and would let the question through to the real one.
+    # moto has neither API, and would let the questions through to the real ones.
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
-    monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices])
+    paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))
+    monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices, paid])
     with mock_aws(), ec2_quotas():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)

@@ -27,7 +27,7 @@ from scripts.command_line.cost.estimate import boot_usd
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
-from tests.unit.command_line.conftest import Account, offer, refusal
+from tests.unit.command_line.conftest import Account, answer, offer, refusal
 from userdata.bill.prices import read_prices
 
 
@@ -73,6 +73,24 @@ def test_what_may_not_be_asked_is_unknown_and_holds_nothing_up(session: boto3.Se
     assert state(check) == ("unknown", False)
     assert "AccessDenied" in check.found
     refuse_what_blocks(session, plan)
+
+
+def test_the_free_plan_is_told_before_anybody_waits_for_a_quota(session: boto3.Session) -> None:
+    session.events.register_first("before-call.freetier", answer({"accountPlanType": "FREE"}))
+    plan = make_plan(None, {}, {})
+    [check] = examine(session, plan, ["account plan"])[1:]
+    assert state(check) == ("problem", True)
+    assert check.mend == "upgrade to a paid plan: AWS console, Billing and Cost Management, Account"
+    assert list(CHECKS).index("account plan") < list(CHECKS).index("quota")
+    with pytest.raises(CommandError, match=r"account plan: the Free Plan, .* To mend it: upgrade to a paid plan"):
+        refuse_what_blocks(session, plan)
+
+
+def test_a_plan_that_may_not_be_asked_for_holds_nothing_up(session: boto3.Session) -> None:
+    session.events.register_first("before-call.freetier", refusal("AccessDeniedException"))
+    [check] = examine(session, make_plan(None, {}, {}), ["account plan"])[1:]
+    assert state(check) == ("unknown", False)
+    refuse_what_blocks(session, make_plan(None, {}, {}))
 
 
 @pytest.mark.parametrize("version", [None, "5", "6", "33"])

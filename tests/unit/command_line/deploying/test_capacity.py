@@ -126,6 +126,37 @@ def test_the_named_command_takes_every_value_back(account: Account) -> None:
     assert taken == [(given, ["az=us-east-1c"]), ({**given, "InstanceType": "g4dn.xlarge"}, [])]
 
 
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (
+            "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, run "
+            "'describe-instance-types' with the filter 'free-tier-eligible=true'. (Service: Ec2, Status Code: 400)",
+            "Upgrade to a paid plan: AWS console, Billing and Cost Management, Account",
+        ),
+        (
+            "Your account is currently being validated. This can take up to four hours.",
+            "AWS still checks the new account",
+        ),
+        ("Your request for accessing resources in this region is being validated", "AWS still checks the new account"),
+        ("PendingVerification: Your account is pending verification.", "AWS still checks the new account"),
+        ("The maximum number of VPCs has been reached. (Service: Ec2)", "Delete one that nothing uses"),
+        ("The CIDR '10.0.0.0/16' conflicts with another subnet", "`sd doctor` says how to make a new one"),
+        ("Template error: Fn::Select cannot select nonexistent value at index 2", "Name zones that `sd zones` shows"),
+    ],
+)
+def test_what_no_other_zone_mends_is_told_with_its_own_way_out(account: Account, reason: str, why: str) -> None:
+    said = explain(account, "Resource creation cancelled", reason)
+    assert said is not None
+    assert why in said
+    assert said.endswith(reason)
+    assert "Try the next zone" not in said
+
+
+def test_an_operation_that_is_not_supported_is_no_matter_of_zones(account: Account) -> None:
+    assert explain(account, "UnsupportedOperation: the instance is spot") is None
+
+
 def test_another_failure_is_left_to_cloudformation(account: Account) -> None:
     assert explain(account, "The bucket exists already") is None
     assert explain(account) is None
