@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
-BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
+CDK_JSON = Path(__file__).parents[3] / "cdk.json"
+QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
+USUAL_QUALIFIER = "hnb659fds"
 # The least that a stack of the library in requirements.in asks for.
 # Source: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-troubleshoot.html
 OLDEST_BOOTSTRAP = 6
@@ -49,18 +53,29 @@ def check_credentials(session: boto3.Session, plan: Plan) -> Check:
     return Check(name, "ok", f"account {account}, region {session.region_name}")
 
 
+def bootstrap_parameter(qualifier: str = USUAL_QUALIFIER) -> str:
+    """The parameter in which a bootstrap stack keeps its version."""
+    return f"/cdk-bootstrap/{qualifier}/version"
+
+
 def check_bootstrap(session: boto3.Session, plan: Plan) -> Check:
-    """Whether `cdk bootstrap` has prepared the region, with a version that is new enough."""
+    """Whether `cdk bootstrap` has prepared the region, with a version that is new enough.
+
+    As for the CDK, the qualifier is that of `-c`, else that of cdk.json.
+    """
     name = "CDK bootstrap"
+    written = json.loads(CDK_JSON.read_text("utf-8")).get("context", {})
+    qualifier = plan.context.get(QUALIFIER) or written.get(QUALIFIER, USUAL_QUALIFIER)
+    mend = "cdk bootstrap" if qualifier == USUAL_QUALIFIER else f"cdk bootstrap --qualifier {qualifier}"
     client: SSMClient = session.client("ssm", config=RETRIES)
     with aws_errors_in_words("look for the bootstrap stack"):
         try:
-            version = int(client.get_parameter(Name=BOOTSTRAP_VERSION)["Parameter"]["Value"])
+            version = int(client.get_parameter(Name=bootstrap_parameter(qualifier))["Parameter"]["Value"])
         except client.exceptions.ParameterNotFound:
-            return Check(name, "problem", f"{session.region_name} is not bootstrapped", "cdk bootstrap", blocks=True)
+            return Check(name, "problem", f"{session.region_name} is not bootstrapped", mend, blocks=True)
     if version < OLDEST_BOOTSTRAP:
         found = f"version {version}; at least {OLDEST_BOOTSTRAP} is needed"
-        return Check(name, "problem", found, "cdk bootstrap", blocks=True)
+        return Check(name, "problem", found, mend, blocks=True)
     return Check(name, "ok", f"version {version}")
 
 

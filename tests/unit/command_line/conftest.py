@@ -19,7 +19,7 @@ from botocore.loaders import create_loader
 from botocore.model import OperationModel
 from moto import mock_aws
 
-from scripts.command_line.before.account_checks import BOOTSTRAP_VERSION
+from scripts.command_line.before.account_checks import bootstrap_parameter
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.parameters import GROUPS, parameters_of
 from userdata.contract.layout import RunKeys
@@ -47,7 +47,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)
-        made.client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="33", Type="String")
+        made.client("ssm").put_parameter(Name=bootstrap_parameter(), Value="33", Type="String")
         yield made
 
 

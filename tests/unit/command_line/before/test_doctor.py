@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from scripts.command_line.account.deployment import need_deployment
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.before.account_checks import (
-    BOOTSTRAP_VERSION,
+    QUALIFIER,
+    bootstrap_parameter,
     check_bootstrap,
     check_bucket,
     check_zones,
@@ -96,13 +97,23 @@ def test_a_plan_that_may_not_be_asked_for_holds_nothing_up(session: boto3.Sessio
 @pytest.mark.parametrize("version", [None, "5", "6", "33"])
 def test_the_bootstrap_stack_must_be_there_and_new_enough(session: boto3.Session, version: str | None) -> None:
     ssm = session.client("ssm")
-    ssm.delete_parameter(Name=BOOTSTRAP_VERSION)
+    ssm.delete_parameter(Name=bootstrap_parameter())
     if version:
-        ssm.put_parameter(Name=BOOTSTRAP_VERSION, Value=version, Type="String")
+        ssm.put_parameter(Name=bootstrap_parameter(), Value=version, Type="String")
     good = version in ("6", "33")
     check = check_bootstrap(session, make_plan(None, {}, {}))
     assert state(check) == (("ok", False) if good else ("problem", True))
     assert check.mend == ("" if good else "cdk bootstrap")
+
+
+def test_a_bootstrap_stack_of_another_qualifier_is_found_and_its_mend_names_it(session: boto3.Session) -> None:
+    session.client("ssm").delete_parameter(Name=bootstrap_parameter())
+    plan = make_plan(None, {}, {QUALIFIER: "mine"})
+    check = check_bootstrap(session, plan)
+    assert (state(check), check.mend) == (("problem", True), "cdk bootstrap --qualifier mine")
+    session.client("ssm").put_parameter(Name="/cdk-bootstrap/mine/version", Value="33", Type="String")
+    assert state(check_bootstrap(session, plan)) == ("ok", False)
+    assert state(check_bootstrap(session, make_plan(None, {}, {}))) == ("problem", True)
 
 
 def test_a_zone_must_offer_the_type(session: boto3.Session) -> None:
