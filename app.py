@@ -11,7 +11,8 @@ from stacks.sd_on_ec2_stack import SdOnEc2Stack
 from stacks.tags import tag_everything
 
 app = cdk.App()
-stack = SdOnEc2Stack(app, "SdOnEc2", settings=settings_from_context(app.node.get_all_context()))
+settings = settings_from_context(app.node.get_all_context())
+stack = SdOnEc2Stack(app, settings.stack, settings=settings)
 tag_everything(stack)
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

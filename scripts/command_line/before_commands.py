@@ -37,8 +37,9 @@ def doctor(
 ) -> None:
     """Check what a deploy needs, before it costs anything. The exit status is 1 if something is wrong."""
     session = open_session(region, profile)
-    deployment, _ = _look(session, stack)
-    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
+    settings = parse_context(context, stack)
+    deployment, _ = _look(session, settings.get("stack") or stack)
+    plan = make_plan(deployment, _without_files(parameters), settings)
     checks = examine(session, plan)
     if as_json:
         typer.echo(checks_as_json(checks))
@@ -75,8 +76,9 @@ def cost(
         else:
             show_costs(costs, Console())
         return
-    deployment, live = _look(session, stack)
-    plan = make_plan(deployment, _without_files(parameters), parse_context(context))
+    settings = parse_context(context, stack)
+    deployment, live = _look(session, settings.get("stack") or stack)
+    plan = make_plan(deployment, _without_files(parameters), settings)
     if plan.job.from_file:
         prompts = count_prompts(session, deployment, parameters.get("PromptFile", plan.job.from_file), plan.job)
         plan = dataclasses.replace(plan, prompts=prompts)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+USUAL_STACK = "SdOnEc2"
 RULES = {
+    "stack": f"a name of letters, digits and dashes, for example {USUAL_STACK}-2",
     "keep_results": "true or false; false deletes the bucket with its images when the stack is destroyed",
     "output_bucket": "the name of a bucket of yours, for example my-pictures",
     "ami": "the id of an image of your own, for example ami-0123456789abcdef0",
@@ -44,6 +46,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    stack: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = USUAL_STACK
     keep_results: bool = True
     output_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
     ami: Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")] | None = None

@@ -80,6 +80,26 @@ def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
     assert len([line for line in found if " done " in line]) == 3
 
 
+def test_two_stacks_stand_side_by_side(person: Person) -> None:
+    quick = ("--model", "tiny", "--steps", "2", "--height", "64", "--width", "64", "--idle-minutes", "0")
+    person.sd("deploy", *quick, "a horse")
+    person.sd("deploy", "--stack", "Other", *quick, "a tree")
+    client = person.cloud.client("cloudformation")
+
+    def outputs(stack: str) -> dict[str, str]:
+        described = client.describe_stacks(StackName=stack)["Stacks"][0]
+        return {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
+
+    first, other = outputs("SdOnEc2"), outputs("Other")
+    assert all(first[name] != other[name] for name in ("ResultsBucket", "InstanceId"))
+    assert "a-tree-" in person.sd("status", "--stack", "Other")
+    assert "a-horse-" in person.sd("status")
+
+    person.sd("teardown", "--yes", "--stack", "Other")
+    assert [stack["StackName"] for stack in client.describe_stacks()["Stacks"]].count("Other") == 0
+    assert outputs("SdOnEc2") == first
+
+
 NONSENSE = {
     "Model": ("unknown", "one of stable-diffusion-v1-5"),
     "Steps": ("0", "a whole number from 1 to 1000, for example 75"),

@@ -10,7 +10,7 @@ from scripts.command_line.account.deployment import Deployment, deployed_setting
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.settings import OF_THE_CDK, Settings, nearest_setting, settings_from_context
+from stacks.facts.settings import OF_THE_CDK, USUAL_STACK, Settings, nearest_setting, settings_from_context
 from userdata.contract.run_name import run_name
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
@@ -83,8 +83,8 @@ class Plan:
         )
 
 
-def parse_context(context: Sequence[str]) -> dict[str, str]:
-    """The settings by name, from `NAME=VALUE`, and context of the CDK's own.
+def parse_context(context: Sequence[str], stack: str) -> dict[str, str]:
+    """The settings by name, from `NAME=VALUE`, and context of the CDK's own. `--stack` is the setting `stack`, too.
 
     Raises `CommandError` for anything else, which `cdk` would ignore.
     """
@@ -96,7 +96,11 @@ def parse_context(context: Sequence[str]) -> dict[str, str]:
             meant = nearest_setting(name)
             more = f"Did you mean {meant}?" if meant else f"The settings are {', '.join(Settings.model_fields)}."
             raise CommandError(f"-c {name}: there is no such setting. {more}", exit_status=2)
-    return dict(setting.split("=", 1) for setting in context)
+    settings = dict(setting.split("=", 1) for setting in context)
+    named = settings.get("stack") or stack
+    if stack not in (named, USUAL_STACK):
+        raise CommandError(f"--stack is {stack}, but -c stack is {named}. Leave one out.", exit_status=2)
+    return settings if named == USUAL_STACK else {**settings, "stack": named}
 
 
 def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: Mapping[str, str]) -> Plan:

@@ -29,7 +29,7 @@ def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: M
 
 def cdk_destroy(session: boto3.Session, stack: str) -> None:
     """`cdk destroy` of the stack, without a question. Raises `CommandError` when the destroy fails."""
-    if cdk(session, ["destroy", "--force", stack]):
+    if cdk(session, ["destroy", "--force", "--context", f"stack={stack}", stack]):
         raise CommandError(
             f"`cdk destroy` of {stack} failed; the lines above say why. Try again: `sd teardown`. The table above "
             "shows what is left."

@@ -46,7 +46,8 @@ def deploy(
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded.
     """
     # Read what was typed.
-    settings = parse_context(context)
+    settings = parse_context(context, stack)
+    stack = settings.get("stack") or stack
 
     # Look at what stands.
     deployment = find_standing(session, stack)

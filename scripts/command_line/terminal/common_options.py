@@ -10,7 +10,7 @@ import botocore.exceptions
 import typer
 
 from scripts.command_line.terminal.command_error import CommandError
-from stacks.facts.settings import Settings
+from stacks.facts.settings import USUAL_STACK, Settings
 
 Stack = Annotated[str, typer.Option(metavar="NAME", help="The CloudFormation stack.")]
 Region = Annotated[str | None, typer.Option(metavar="NAME", help="The AWS region; default: as for `aws`.")]
@@ -24,7 +24,7 @@ Context = Annotated[
         help=f"A setting, as for `cdk deploy`. The settings are {', '.join(Settings.model_fields)}.",
     ),
 ]
-STACK = "SdOnEc2"
+STACK = USUAL_STACK
 
 
 def open_session(region: str | None, profile: str | None) -> boto3.Session:

@@ -20,6 +20,8 @@ def test_zone_names_are_split() -> None:
     ("name", "value", "example"),
     [
         ("keep_results", "perhaps", "true or false"),
+        ("stack", "my stack", "SdOnEc2-2"),
+        ("stack", "1st", "SdOnEc2-2"),
         ("ami", "$(id)", "ami-0123456789abcdef0"),
         ("ami", "ami-0123456789abcdef0\n", "ami-0123456789abcdef0"),
         ("output_bucket", "My Bucket", "my-pictures"),

@@ -98,7 +98,7 @@ def test_only_what_was_given_is_passed_on(account: Account, deploys: Deploys) ->
     [
         ("max-price=0.4", "-c max-price: there is no such setting. Did you mean max_price?"),
         ("outputbucket=mine", "-c outputbucket: there is no such setting. Did you mean output_bucket?"),
-        ("colour=red", "-c colour: there is no such setting. The settings are keep_results, output_bucket, "),
+        ("colour=red", "-c colour: there is no such setting. The settings are stack, keep_results, output_bucket, "),
     ],
 )
 def test_an_unknown_setting_is_refused_before_anything_is_done(
@@ -108,6 +108,31 @@ def test_an_unknown_setting_is_refused_before_anything_is_done(
         run(account, deploys, context=("spot=true", setting))
     assert str(refusal.value).startswith(said)
     assert refusal.value.exit_status == 2
+    assert deploys.calls == []
+
+
+@pytest.mark.parametrize(
+    ("stack", "context"), [("Other", ()), ("SdOnEc2", ("stack=Other",)), ("Other", ("stack=Other",))]
+)
+def test_the_stack_that_is_named_is_the_one_that_is_deployed(
+    account: Account, deploys: Deploys, stack: str, context: tuple[str, ...]
+) -> None:
+    """By whichever name: else the CDK would change a stack that is not meant."""
+    account.deploy(Prompt="a standing stack's")
+    with pytest.raises(CommandError, match="There is no stack Other"):
+        deploy(
+            account.session, stack=stack, given={"Prompt": "a tree"}, context=context, fetch_to=None,
+            console=Console(quiet=True), cdk=deploys,
+        )  # fmt: skip
+    assert deploys.calls == [({"Prompt": "a tree"}, {"stack": "Other"})]
+
+
+def test_two_names_for_the_stack_are_refused(account: Account, deploys: Deploys) -> None:
+    with pytest.raises(CommandError, match="--stack is One, but -c stack is Other. Leave one out."):
+        deploy(
+            account.session, stack="One", given={}, context=("stack=Other",), fetch_to=None,
+            console=Console(quiet=True), cdk=deploys,
+        )  # fmt: skip
     assert deploys.calls == []
 
 
