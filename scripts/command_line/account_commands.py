@@ -73,6 +73,13 @@ def request(
         ) from error
     filed = ask_for(session, kind, wanted)
     typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")
+    smallest = INSTANCE_TYPES[instance_type].vcpus
+    typer.echo(
+        "AWS often declines the first request of a new account, because a request by API gives no reasons. Answer its "
+        f"case in the Support Center: the type ({instance_type}), the region ({session.region_name}), the hours a month, "
+        "and what ends the instance (it stops when idle, and after MaxHours). "
+        f"If {wanted} vCPUs are too many, ask for --vcpus {smallest}."
+    )
 
 
 @app.command()

@@ -155,6 +155,8 @@ def test_a_request_is_filed_after_a_yes(quotas: Stubber) -> None:
     status, said = run("request", "--yes")
     assert status == 0
     assert "Asked for 8 vCPUs: PENDING" in said
+    assert "Answer its case in the Support Center: the type (g5.xlarge), the region (us-east-1)" in said
+    assert "ask for --vcpus 4." in said
     quotas.assert_no_pending_responses()
 
 
