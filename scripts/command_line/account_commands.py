@@ -76,8 +76,8 @@ def request(
     smallest = INSTANCE_TYPES[instance_type].vcpus
     typer.echo(
         "AWS often declines the first request of a new account, because a request by API gives no reasons. Answer its "
-        f"case in the Support Center: the type ({instance_type}), the region ({session.region_name}), the hours a month, "
-        "and what ends the instance (it stops when idle, and after MaxHours). "
+        f"case in the Support Center: the type ({instance_type}), the region ({session.region_name}), "
+        "the hours a month, and what ends the instance (it stops when idle, and after MaxHours). "
         f"If {wanted} vCPUs are too many, ask for --vcpus {smallest}."
     )
 
