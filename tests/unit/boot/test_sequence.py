@@ -125,6 +125,29 @@ def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(m
     ]
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_worker_that_imports_torch_starts_once_cuda_is_ready(machine: Machine, late: bool) -> None:
+    """Importing asks CUDA, and an answer that is too early holds for the life of the process."""
+    calls = machine.folder / "calls"
+    ready = f"[[ -e {machine.folder}/asked ]] || {{ touch {machine.folder}/asked; [[ {late} == False ]]; }}"
+    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>{calls}; echo "GPU 0: A10G"')
+    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>{calls}')
+    machine.command(
+        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>{calls}; echo 0; exit; }}; exec {sys.executable} "$@"'
+    )
+    machine.settings(SD_PYTHON=sys.executable)
+    done = machine.boot()
+    assert done.returncode == 0, done.stdout
+    assert [call for call in machine.calls if "query" not in call] == [
+        "nvidia-smi -L",
+        "nvidia-modprobe -c 0 -u",
+        "cuInit",
+        "systemctl daemon-reload",
+        "systemctl restart sd-worker",
+        "systemctl start sd-worker",
+    ]
+
+
 @pytest.mark.parametrize(("choice", "last"), [("stop", "shutdown -P now"), ("keep", "systemctl stop sd-worker")])
 def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine, choice: str, last: str) -> None:
     machine.parameters["OnFailure"] = choice
