@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Dict, Optional
 from urllib.parse import urlsplit
 
-from userdata.boot.fetch.passing_error import PassingError, code_passes
+from userdata.boot.fetch.passing_error import PassingError, asked_pause, code_passes
 from userdata.boot.machine.disk_space import amount, check_space
 from userdata.boot.machine.file_hash import CHUNK_BYTES, sha256_of
 from userdata.boot.machine.step_error import StepError
@@ -49,7 +49,8 @@ class Pinned:
 class Manner:
     """How to fetch. Times are in seconds; `margin_bytes` must stay free on the disk. Tests choose smaller ones."""
 
-    patience: Patience = field(default_factory=lambda: Patience(attempts=8, first_pause=2))
+    # Five minutes in all, because the hub counts requests in windows of that length.
+    patience: Patience = field(default_factory=lambda: Patience(attempts=10, first_pause=2))
     stall_seconds: float = STALL_SECONDS
     margin_bytes: int = MARGIN_BYTES
     clock: Callable[[], float] = time.monotonic
@@ -187,9 +188,7 @@ class _Download:
         if code in (401, 403):
             raise StepError(refused(url, code, page=self.pinned.page, token=self.pinned.token))
         if code_passes(code):
-            # The header's other form, a date, is left to the usual pauses: the clock may not be set this early.
-            asked = str(error.headers.get("Retry-After", "")).strip()
-            raise PassingError(f"{url} answered {code}", float(asked) if asked.isdigit() else None)
+            raise PassingError(f"{url} answered {code}", asked_pause(error.headers))
         raise StepError(
             f"{url} answered {code} ({error.reason}): the file is not there. Check the address in "
             "userdata/models.json, or SD_WEIGHTS_URL or SD_MINIFORGE_URL if a mirror is set."

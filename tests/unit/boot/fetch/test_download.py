@@ -213,6 +213,23 @@ def test_a_busy_server_is_given_the_time_it_asks_for(tmp_path: Path, naps: Naps)
     assert file.read_bytes() == CONTENT
 
 
+def test_the_hubs_own_header_says_when_its_window_ends(tmp_path: Path, naps: Naps) -> None:
+    busy = one_after_another(
+        lambda handler: reply(handler, 429, headers={"RateLimit": '"resolvers";r=0;t=123'}),
+        lambda handler: reply(handler, 429, headers={"ratelimit": '"api";r=12;t=290, "resolvers";r=0;t=41'}),
+        lambda handler: reply(handler, 429, headers={"RateLimit": '"resolvers";r=7;t=250'}),
+        whole,
+    )
+    with serving(busy) as server:
+        download(pinned(server.url), tmp_path / "weights.safetensors", naps.manner)
+    assert naps.seconds == [123, 41, 4]
+
+
+def test_a_busy_hub_that_says_nothing_is_waited_out() -> None:
+    window = 300
+    assert sum(Manner().patience.pauses()) >= window
+
+
 def test_wrong_bytes_are_removed_and_fetched_once_more(tmp_path: Path, naps: Naps) -> None:
     file = tmp_path / "weights.safetensors"
     wrong = bytes(len(CONTENT))
