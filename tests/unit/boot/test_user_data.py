@@ -287,6 +287,12 @@ def test_a_bundle_that_cannot_be_had_is_told_and_powers_off(first_boot: FirstBoo
     assert "BadZipFile" in document["error"]["message"]
 
 
+def test_the_details_below_an_error_of_aws_are_not_the_reason(first_boot: FirstBoot) -> None:
+    reason = "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"
+    first_boot.machine.command("aws", f"printf '\\n{reason}\\n\\nAdditional error details:\\nHostId: x\\n' >&2; exit 1")
+    assert f"{BUNDLE_KEY}: {reason}. To try again, start the instance." in first_boot.run().stderr
+
+
 def test_an_image_without_the_aws_command_is_told(first_boot: FirstBoot) -> None:
     commands = first_boot.folder / "bin"
     (commands / "aws").unlink()
