@@ -158,6 +158,18 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
     assert not machine.folders.model_environment.exists()
 
 
+def test_programs_keep_their_temporary_files_on_the_disk(machine: Machine) -> None:
+    temporary = machine.folder / "var/tmp/sd-on-ec2"
+    left = temporary / "of-a-power-cut/torch.whl"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    maker = machine.folders.bundle / "userdata/worker/model/tiny_model.py"
+    maker.write_text("import tempfile\nprint('made in', tempfile.mkdtemp())\n" + maker.read_text())
+    done = machine.boot()
+    assert f"made in {temporary}/" in done.stdout, done.stdout
+    assert not left.exists()
+
+
 def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> None:
     machine.boot()
     compiled = machine.folders.bundle / f"userdata/worker/__pycache__/__main__.{sys.implementation.cache_tag}.pyc"
