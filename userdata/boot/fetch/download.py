@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import http.client
 import logging
 import re
@@ -90,6 +91,10 @@ class _Download:
         self.part = part_of(destination)
         self.stamp = _stamp_of(destination)
         self.opener = urllib.request.build_opener(Redirects)
+        # What was written, as far as it was written without a gap. Reading a file again takes seconds, and 9 s for 4 GB
+        # on processors without instructions for it (those of g4dn).
+        self.digest = hashlib.sha256()
+        self.digested = 0
 
     def run(self) -> None:
         self.destination.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +105,7 @@ class _Download:
         check_space(self.destination, missing + self.manner.margin_bytes)
         for last in (False, True):
             self._fetch_whole()
-            found = sha256_of(self.part)
+            found = self.digest.hexdigest() if self.digested == self._size() else sha256_of(self.part)
             if found == self.pinned.sha256:
                 break
             self.part.unlink()
@@ -236,10 +241,15 @@ class _Download:
     def _write(self, response: Any, offset: int) -> int:
         received = 0
         started = shown = self.manner.clock()
+        if offset == 0:
+            self.digest, self.digested = hashlib.sha256(), 0
         with self.part.open("r+b" if offset else "wb") as file:
             file.seek(offset)
             while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
+                if self.digested == offset + received:
+                    self.digest.update(chunk)
+                    self.digested += len(chunk)
                 received += len(chunk)
                 now = self.manner.clock()
                 if now - shown >= PROGRESS_SECONDS:

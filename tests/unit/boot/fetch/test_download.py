@@ -71,6 +71,18 @@ def test_a_broken_connection_is_resumed_where_it_broke(tmp_path: Path, naps: Nap
     assert [headers.get("range") for _, headers in server.asked] == [None, "bytes=700000-"]
 
 
+def test_what_is_hashed_as_it_comes_is_not_read_again(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("userdata.boot.fetch.download.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
+    broken = one_after_another(lambda handler: reply_with_ranges(handler, CONTENT, at_most=700_000), whole)
+    wrong = one_after_another(lambda handler: reply_with_ranges(handler, bytes(len(CONTENT))), whole)
+    for name, answer in (("broken", broken), ("wrong", wrong)):
+        with serving(answer) as server:
+            download(pinned(server.url), tmp_path / name, naps.manner)
+        assert (tmp_path / name).read_bytes() == CONTENT
+
+
 def test_any_number_of_breaks_is_survived_as_long_as_bytes_arrive(tmp_path: Path, naps: Naps) -> None:
     file = tmp_path / "weights.safetensors"
     with serving(lambda handler: reply_with_ranges(handler, CONTENT, at_most=50_000)) as server:
