@@ -27,7 +27,7 @@ MEANINGS = {
     ),
     r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances is too small",
     r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs is too small",
-    r"Unsupported|not supported in your requested Availability Zone": "this zone does not offer the instance type",
+    r"\bUnsupported\b|not supported in your requested Availability Zone": "this zone does not offer the instance type",
     r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
 }
 QUOTA = ("VcpuLimit", "MaxSpot")
