@@ -85,6 +85,12 @@ def test_it_stops_a_machine_that_never_worked_after_max_hours_and_not_before(hun
     assert hung.state == "stopped"
 
 
+def test_a_machine_that_shall_go_is_terminated_with_its_disk(stack: Stack, template: dict[str, Any]) -> None:
+    hung = Hung(stack, template, MaxHours="1", AfterRun="terminate")
+    hung.pass_time(hours=1)
+    assert hung.state == "terminated"
+
+
 def test_a_machine_that_was_off_for_a_while_has_all_its_hours_again(hung: Hung) -> None:
     hung.pass_time(hours=2)
     assert hung.state == "stopped"

@@ -103,9 +103,10 @@ def _find_run(phases: Phases, machine: Machine) -> None:
 def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Optional[Path]) -> Path:
     """Provides what the worker draws with and hands it over. Returns the worker's interpreter."""
     with phases.phase("environment", machine.cache):
+        # First, since an image may lack what the scripts need, and the other environment takes minutes.
+        original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
         python = provide_interpreter(machine, found=found)
         compiled = provide_kernels(machine, environment=environment_key(machine.folders))
-        original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
     worker.start_ahead(machine, python, boot_started_at=phases.started_at)
     with phases.phase("weights", machine.cache):
         downloads = Downloads(machine)

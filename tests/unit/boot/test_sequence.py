@@ -97,6 +97,14 @@ def test_a_failed_step_is_told_and_powers_off(machine: Machine) -> None:
     assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver"]
 
 
+def test_what_the_original_scripts_lack_is_told_before_the_environment_is_built(machine: Machine) -> None:
+    machine.parameters["Engine"] = "compvis"
+    machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
+    machine.command("git", "echo 'no route to host' >&2; exit 128")
+    machine.boot()
+    assert "original scripts could not be fetched" in machine.document("/status.json")["error"]["message"]
+
+
 def test_a_failure_keeps_the_machine_if_that_is_asked_for(machine: Machine) -> None:
     machine.parameters["OnFailure"] = "keep"
     machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
