@@ -25,8 +25,8 @@ from scripts.command_line.results.timeline import Timeline, read_timelines, show
 from tests.machine.booted.ability import reason_against
 from tests.machine.booted.leftovers import remove_leftovers
 from tests.machine.booted.root_file_system import root_file_system
-from tests.machine.instance import Instance
-from tests.machine.site import QUICK, Site
+from tests.machine.site.instance import Instance
+from tests.machine.site.site import QUICK, Site
 
 CONSOLE = Console(width=120)
 PACKAGES = ("torch", "diffusers", "transformers", "boto3")

@@ -12,9 +12,9 @@ from tests.machine.booted.ability import reason_against
 from tests.machine.booted.leftovers import remove_leftovers
 from tests.machine.booted.root_file_system import root_file_system
 
-pytest.register_assert_rewrite("tests.machine.outcomes")
+pytest.register_assert_rewrite("tests.machine.site.outcomes")
 
-from tests.machine.site import Site  # noqa: E402  # after the line above
+from tests.machine.site.site import Site  # noqa: E402  # after the line above
 
 FOLDER = Path(__file__).parent
 TEST_SECONDS = 1800

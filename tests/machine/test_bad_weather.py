@@ -6,10 +6,10 @@ import pytest
 
 from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.booted.gateway import Fault
-from tests.machine.faults import SLOW_DOWN, UNAVAILABLE, for_a_while, slowly, to_all_but_cloud_init
-from tests.machine.instance import WORKER_LOG
-from tests.machine.outcomes import assert_done
-from tests.machine.site import Site
+from tests.machine.site.faults import SLOW_DOWN, UNAVAILABLE, for_a_while, slowly, to_all_but_cloud_init
+from tests.machine.site.instance import WORKER_LOG
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import Site
 
 
 @pytest.mark.parametrize(

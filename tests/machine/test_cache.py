@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 
-from tests.machine import manners
-from tests.machine.environment_server import ENVIRONMENT, environment_server
-from tests.machine.instance import Instance
-from tests.machine.launch import Launch
-from tests.machine.outcomes import assert_done
-from tests.machine.site import Site
+from tests.machine.site import manners
+from tests.machine.site.environment_server import ENVIRONMENT, environment_server
+from tests.machine.site.instance import Instance
+from tests.machine.site.launch import Launch
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import Site
 
 
 def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> None:

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.machine import manners
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.bundles import MODEL, weights_pinned
-from tests.machine.environment_server import ENVIRONMENT, environment_server
-from tests.machine.instance import BOOT_LOG, Instance
-from tests.machine.launch import URL, Launch
-from tests.machine.outcomes import assert_done, assert_failed
-from tests.machine.site import Site
-from tests.machine.waiting import PATIENCE
+from tests.machine.site import manners
+from tests.machine.site.bundles import MODEL, weights_pinned
+from tests.machine.site.environment_server import ENVIRONMENT, environment_server
+from tests.machine.site.instance import BOOT_LOG, Instance
+from tests.machine.site.launch import URL, Launch
+from tests.machine.site.outcomes import assert_done, assert_failed
+from tests.machine.site.site import Site
+from tests.machine.site.waiting import PATIENCE
 from userdata.contract.catalogue import find_model
 
 WEIGHTS = random.Random(7).randbytes(3_000_000)

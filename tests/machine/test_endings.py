@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.machine.instance import WORKER_LOG, Instance
-from tests.machine.outcomes import assert_done
-from tests.machine.site import Site
-from tests.machine.waiting import wait_for
+from tests.machine.site.instance import WORKER_LOG, Instance
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import Site
+from tests.machine.site.waiting import wait_for
 
 
 def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:

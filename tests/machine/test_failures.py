@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from tests.machine import manners
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.bundles import gpu_without_memory
-from tests.machine.environment_server import ENVIRONMENT, environment_server, insatiable_installer
-from tests.machine.faults import clock_off_by, missing
-from tests.machine.instance import WORKER_LOG
-from tests.machine.launch import Launch
-from tests.machine.outcomes import assert_done, assert_failed
-from tests.machine.site import Site
-from tests.machine.waiting import wait_for
+from tests.machine.site import manners
+from tests.machine.site.bundles import gpu_without_memory
+from tests.machine.site.environment_server import ENVIRONMENT, environment_server, insatiable_installer
+from tests.machine.site.faults import clock_off_by, missing
+from tests.machine.site.instance import WORKER_LOG
+from tests.machine.site.launch import Launch
+from tests.machine.site.outcomes import assert_done, assert_failed
+from tests.machine.site.site import Site
+from tests.machine.site.waiting import wait_for
 
 NO_DRIVER = {"SD_DEVICE": ""}
 

@@ -8,9 +8,9 @@ import json
 from PIL import Image
 
 from tests.machine.booted.gateway import Request
-from tests.machine.instance import BOOT_LOG, WORKER_LOG
-from tests.machine.outcomes import assert_done
-from tests.machine.site import QUICK, Site
+from tests.machine.site.instance import BOOT_LOG, WORKER_LOG
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import QUICK, Site
 
 # The model, with what is its own.
 BOX = {"Model": "demo", "Height": "", "Width": "", "Steps": ""}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.bundles import instead_of_the_bundle
-from tests.machine.instance import WORKER_LOG, Instance
-from tests.machine.outcomes import assert_done
-from tests.machine.site import Site
-from tests.machine.waiting import wait_for
+from tests.machine.site.bundles import instead_of_the_bundle
+from tests.machine.site.instance import WORKER_LOG, Instance
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import Site
+from tests.machine.site.waiting import wait_for
 from userdata.contract.hold import Hold
 from userdata.contract.layout import hold_key
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pytest
 
-from tests.machine.instance import BOOT_LOG, WORKER_LOG, Instance
-from tests.machine.moments import Asks, Moment, Says, WorkerStarts
-from tests.machine.outcomes import assert_done
-from tests.machine.site import Site
+from tests.machine.site.instance import BOOT_LOG, WORKER_LOG, Instance
+from tests.machine.site.moments import Asks, Moment, Says, WorkerStarts
+from tests.machine.site.outcomes import assert_done
+from tests.machine.site.site import Site
 
 WORK = {"Iterations": "5", "Steps": "20"}
 

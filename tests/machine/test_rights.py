@@ -8,12 +8,12 @@ from typing import Any
 
 from PIL import Image
 
-from tests.machine import manners
-from tests.machine.environment_server import ENVIRONMENT, environment_server
-from tests.machine.instance import Instance
-from tests.machine.launch import URL, Launch
-from tests.machine.outcomes import assert_done, assert_failed
-from tests.machine.site import Site
+from tests.machine.site import manners
+from tests.machine.site.environment_server import ENVIRONMENT, environment_server
+from tests.machine.site.instance import Instance
+from tests.machine.site.launch import URL, Launch
+from tests.machine.site.outcomes import assert_done, assert_failed
+from tests.machine.site.site import Site
 
 TOKEN = "/sd-on-ec2/hub-token"
 

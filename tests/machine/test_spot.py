@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tests.machine.instance import WORKER_LOG
-from tests.machine.site import Site
+from tests.machine.site.instance import WORKER_LOG
+from tests.machine.site.site import Site
 
 
 def test_the_notice_ends_the_work(site: Site) -> None:

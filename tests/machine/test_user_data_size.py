@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from tests.machine.site import Site
+from tests.machine.site.site import Site
 
 FOUR_BYTES = "\N{HORSE FACE}"
 CLOUDFORMATION_LIMIT = 4096  # bytes of one parameter's value

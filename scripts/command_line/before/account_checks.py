@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import botocore.exceptions
 
-from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.deployment import RETRIES, deployed_settings
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
@@ -120,8 +120,12 @@ def check_zones(session: boto3.Session, plan: Plan) -> Check:
     if plan.deployment and plan.deployment.outputs.get("Zones", "3") != "3":
         # Its first subnet has another range than that of today's template, and CloudFormation replaces no subnet by one
         # whose range overlaps. Releases since then have no such output.
-        found = "an earlier release deployed this stack with -c az or -c zones; its subnets cannot be updated"
+        found = (
+            "an earlier release deployed this stack with other zones than the default; its subnets cannot be updated"
+        )
         again = f"`sd teardown`, then `sd deploy -c output_bucket={plan.deployment.bucket}`, which keeps the images"
+        if deployed_settings(plan.deployment).get("keep_results") == "false":
+            again = "`sd results`, because the bucket goes with the stack; then `sd teardown` and `sd deploy`"
         return Check("zones", "problem", found, again, blocks=True)
     instance_type, zone = plan.machine.instance_type, plan.settings.az
     offering = zones_offering(session, instance_type)

@@ -1,1 +1,1 @@
-"""What a person types and reads: options, errors, plain text, commands to repeat."""
+"""What a person types and reads: options, errors, plain text."""

@@ -127,6 +127,7 @@ class Convergence:
 
     def _make_or_change(self, existing: Resource | None, wanted: Wanted) -> Resource:
         kind = resource_type(wanted.type)
+        kind.check(wanted)
         if (
             existing is None
             or existing.cf_resource_type != wanted.type

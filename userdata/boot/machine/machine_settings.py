@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from userdata.boot.machine.step_error import StepError
+from userdata.contract.worker_environment import Device
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
@@ -27,7 +29,8 @@ def read_machine_settings(path: Path) -> dict[str, str]:
     """The settings by name; none when there is no file.
 
     Empty lines and lines that begin with `#` or `;` are passed over, and one pair of quotes around a value is taken
-    off, as systemd does with the same file. Raises `StepError`, naming the line, for any other line.
+    off, as systemd does with the same file. Raises `StepError`, naming the line, for any other line, and for a value of
+    SD_DEVICE that means nothing: the worker would end for it later, on a machine that is paid for.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -43,4 +46,7 @@ def read_machine_settings(path: Path) -> dict[str, str]:
         value = match[2].strip()
         quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
         settings[match[1]] = value[1:-1] if quoted else value
+    device = settings.get("SD_DEVICE")
+    if device not in (None, "", *get_args(Device)):
+        raise StepError(f"{path}: SD_DEVICE is {device!r}, but must be cpu or left out. Correct it in the image.")
     return settings

@@ -28,6 +28,8 @@ def _create_bucket(account: Account, wanted: Wanted) -> Resource:
 
 def _update_bucket(account: Account, resource: Resource, wanted: Wanted) -> None:
     """Sets what the properties say, and takes away what they do not say any more."""
+    if wanted.properties.get("AccessControl", "Private") != "Private":  # as every bucket is
+        raise ValueError("The local cloud does not emulate a bucket that is not private")
     s3, bucket = account.client("s3"), resource.physical_resource_id
     for name, (put, parameter, delete) in SETTINGS.items():
         if name in wanted.properties:
@@ -120,7 +122,17 @@ def _empty(account: Account, resource: Resource) -> None:
 
 
 TYPES = {
-    "AWS::S3::Bucket": ResourceType(_create_bucket, _delete_bucket, _update_bucket, frozenset({"BucketName"})),
-    "AWS::S3::BucketPolicy": ResourceType(_create_policy, _delete_policy, _update_policy, frozenset({"Bucket"})),
-    "Custom::S3AutoDeleteObjects": ResourceType(_create_emptier, _empty),
+    "AWS::S3::Bucket": ResourceType(
+        _create_bucket,
+        _delete_bucket,
+        _update_bucket,
+        frozenset({"BucketName"}),
+        frozenset({"AccessControl", "BucketName", *SETTINGS}),
+    ),
+    "AWS::S3::BucketPolicy": ResourceType(
+        _create_policy, _delete_policy, _update_policy, frozenset({"Bucket"}), frozenset({"Bucket", "PolicyDocument"})
+    ),
+    "Custom::S3AutoDeleteObjects": ResourceType(
+        _create_emptier, _empty, properties=frozenset({"BucketName", "ServiceToken"})
+    ),
 }

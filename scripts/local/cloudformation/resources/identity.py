@@ -114,6 +114,14 @@ def _remove_roles(account: Account, resource: Resource) -> None:
 
 
 TYPES = {
-    "AWS::IAM::InstanceProfile": ResourceType(_create_profile, _delete_profile, _update_profile, frozenset()),
-    "AWS::IAM::Role": ResourceType(_create_role, _delete_role, _update_role, frozenset({"RoleName"})),
+    "AWS::IAM::InstanceProfile": ResourceType(
+        _create_profile, _delete_profile, _update_profile, frozenset(), frozenset({"Roles"})
+    ),
+    "AWS::IAM::Role": ResourceType(
+        _create_role,
+        _delete_role,
+        _update_role,
+        replaced_by=frozenset({"RoleName"}),
+        properties=frozenset({"AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "Policies", "RoleName"}),
+    ),
 }

@@ -37,6 +37,16 @@ PASSED_ON = (
     "TagSpecifications",
 )
 
+PROPERTIES = frozenset(
+    {
+        *PASSED_ON,
+        "IamInstanceProfile",
+        "LaunchTemplate",
+        "PropagateTagsToVolumeOnCreation",  # the launch template tags the volumes
+        "UserData",
+    }
+)
+
 
 def _create(account: Account, wanted: Wanted) -> Resource:
     """Launches the instance and waits until it runs."""
@@ -79,14 +89,6 @@ def _update(account: Account, resource: Resource, wanted: Wanted) -> None:
     if restarts and runs:
         ec2.start_instances(InstanceIds=[instance_id])
         _wait_for(account, instance_id, "running", "stopped", "terminated")
-    if before.get("IamInstanceProfile") != after.get("IamInstanceProfile"):
-        found = ec2.describe_iam_instance_profile_associations(
-            Filters=[{"Name": "instance-id", "Values": [instance_id]}]
-        )
-        for association in found["IamInstanceProfileAssociations"]:
-            ec2.disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
-        profile = {"Name": after["IamInstanceProfile"]}
-        ec2.associate_iam_instance_profile(InstanceId=instance_id, IamInstanceProfile=profile)
     tag_ec2(account, instance_id, wanted, before)
 
 
@@ -110,7 +112,11 @@ def _delete(account: Account, resource: Resource) -> None:
 
 def _merged(account: Account, properties: dict[str, Any]) -> dict[str, Any]:
     """The properties on top of the launch template's. Raises `ValueError` for user data that EC2 would refuse."""
-    merged = {**launch_template_data(account, properties.get("LaunchTemplate")), **properties}
+    data = launch_template_data(account, properties.get("LaunchTemplate"))
+    unknown = sorted(data.keys() - PROPERTIES)
+    if unknown:
+        raise ValueError(f"The local cloud does not emulate {', '.join(unknown)} of a launch template")
+    merged = {**data, **properties}
     if len(base64.b64decode(merged.get("UserData", ""))) > LONGEST_USER_DATA:
         raise ValueError(f"User data is limited to {LONGEST_USER_DATA} bytes")
     return merged
@@ -139,6 +145,10 @@ TYPES = {
         _create,
         _delete,
         _update,
-        frozenset({"BlockDeviceMappings", "ImageId", "KeyName", "LaunchTemplate", "SubnetId"}),
+        # AWS changes the profile in place; no template of ours does.
+        replaced_by=frozenset(
+            {"BlockDeviceMappings", "IamInstanceProfile", "ImageId", "KeyName", "LaunchTemplate", "SubnetId"}
+        ),
+        properties=PROPERTIES,
     )
 }

@@ -87,8 +87,14 @@ def _parameter(key_pair_id: str) -> str:
 
 
 TYPES = {
-    "AWS::EC2::KeyPair": ResourceType(_create_key, _delete_key, _update_key),
+    "AWS::EC2::KeyPair": ResourceType(
+        _create_key, _delete_key, _update_key, properties=frozenset({"KeyFormat", "KeyName", "KeyType"})
+    ),
     "AWS::EC2::LaunchTemplate": ResourceType(
-        _create_template, _delete_template, _update_template, frozenset({"TagSpecifications"})
+        _create_template,
+        _delete_template,
+        _update_template,
+        replaced_by=frozenset({"TagSpecifications"}),
+        properties=frozenset({"LaunchTemplateData", "TagSpecifications"}),
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scripts.local.aws.account import Account
@@ -16,10 +16,10 @@ def _no_settings(ec2: Any, physical_id: str, properties: dict[str, Any]) -> None
     """Most types have none."""
 
 
-def _noun(noun: str, *given: str, settings: Settings = _no_settings) -> ResourceType:
+def _noun(noun: str, *given: str, others: Sequence[str] = (), settings: Settings = _no_settings) -> ResourceType:
     """A type whose operations follow its noun: CreateSubnet answers with a Subnet, which has a SubnetId.
 
-    `given` are the properties that its creation takes, and none of which can be changed. `settings` sets the others,
+    `given` are the properties that its creation takes, and none of which can be changed. `settings` sets the `others`,
     with a client of EC2, at the creation and at every update.
     """
 
@@ -37,11 +37,14 @@ def _noun(noun: str, *given: str, settings: Settings = _no_settings) -> Resource
     def delete(account: Account, resource: Resource) -> None:
         call(account.client("ec2"), f"Delete{noun}", **{f"{noun}Id": resource.physical_resource_id})
 
-    return ResourceType(create, delete, update, frozenset(given))
+    return ResourceType(create, delete, update, frozenset(given), frozenset({*given, *others}))
+
+
+DNS = ("EnableDnsSupport", "EnableDnsHostnames")
 
 
 def _set_dns(ec2: Any, vpc_id: str, properties: dict[str, Any]) -> None:
-    for name in ("EnableDnsSupport", "EnableDnsHostnames"):
+    for name in DNS:
         if name in properties:
             call(ec2, "ModifyVpcAttribute", VpcId=vpc_id, **{name: {"Value": properties[name]}})
 
@@ -95,11 +98,18 @@ TYPES = {
     "AWS::EC2::InternetGateway": _noun("InternetGateway"),
     "AWS::EC2::Route": _link("CreateRoute", "DeleteRoute", "RouteTableId", "DestinationCidrBlock"),
     "AWS::EC2::RouteTable": _noun("RouteTable", "VpcId"),
-    "AWS::EC2::Subnet": _noun("Subnet", "AvailabilityZone", "CidrBlock", "VpcId", settings=_set_public_addresses),
+    "AWS::EC2::Subnet": _noun(
+        "Subnet",
+        "AvailabilityZone",
+        "CidrBlock",
+        "VpcId",
+        others=["MapPublicIpOnLaunch"],
+        settings=_set_public_addresses,
+    ),
     "AWS::EC2::SubnetRouteTableAssociation": _link(
         "AssociateRouteTable", "DisassociateRouteTable", answer="AssociationId"
     ),
-    "AWS::EC2::VPC": _noun("Vpc", "CidrBlock", "InstanceTenancy", settings=_set_dns),
+    "AWS::EC2::VPC": _noun("Vpc", "CidrBlock", "InstanceTenancy", others=DNS, settings=_set_dns),
     "AWS::EC2::VPCEndpoint": ResourceType(
         _create_endpoint, _delete_endpoint, _update_endpoint, frozenset({"ServiceName", "VpcId", "VpcEndpointType"})
     ),

@@ -76,13 +76,21 @@ class ResourceType:
 
     During `update`, `resource.properties` still holds the properties before the change. A change of a property in
     `replaced_by` makes a new resource; the old one is deleted after everything else is updated. `replaced_by` None says
-    so of every property but Tags.
+    so of every property but Tags. `properties` are those that the functions read; None where they hand all of them on,
+    so that moto refuses what it does not know.
     """
 
     create: Callable[[Account, Wanted], Resource]
     delete: Callable[[Account, Resource], None]
     update: Callable[[Account, Resource, Wanted], None] = _change_nothing
     replaced_by: frozenset[str] | None = None
+    properties: frozenset[str] | None = None
+
+    def check(self, wanted: Wanted) -> None:
+        """Raises `ValueError` for a property that is not emulated: never silence."""
+        unknown = sorted(wanted.properties.keys() - (self.properties or wanted.properties.keys()) - {"Tags"})
+        if unknown:
+            raise ValueError(f"The local cloud does not emulate {', '.join(unknown)} of {wanted.type}")
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         """Whether the change from one set of properties to the other needs a new resource."""

@@ -66,7 +66,15 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
 
 TYPES = {
     "AWS::EC2::SecurityGroup": ResourceType(
-        _create_group, _delete_group, _update_group, frozenset({"GroupDescription", "VpcId"})
+        _create_group,
+        _delete_group,
+        _update_group,
+        replaced_by=frozenset({"GroupDescription", "VpcId"}),
+        properties=frozenset({"GroupDescription", "SecurityGroupEgress", "VpcId"}),
     ),
-    "AWS::EC2::SecurityGroupIngress": ResourceType(_create_ingress, _delete_ingress),
+    "AWS::EC2::SecurityGroupIngress": ResourceType(
+        _create_ingress,
+        _delete_ingress,
+        properties=frozenset({"CidrIp", "Description", "FromPort", "GroupId", "IpProtocol", "ToPort"}),
+    ),
 }

@@ -48,6 +48,7 @@ def _create_budget(account: Account, wanted: Wanted) -> Resource:
         AccountId=account.id,
         Budget={**wanted.properties["Budget"], "BudgetName": name},
         NotificationsWithSubscribers=wanted.properties["NotificationsWithSubscribers"],
+        ResourceTags=wanted.properties.get("ResourceTags", []),
     )
     return Resource(name)
 
@@ -58,7 +59,9 @@ def _delete_budget(account: Account, resource: Resource) -> None:
 
 TYPES = {
     # AWS changes a budget in place; moto's API cannot, so here every change makes a new one.
-    "AWS::Budgets::Budget": ResourceType(_create_budget, _delete_budget),
+    "AWS::Budgets::Budget": ResourceType(
+        _create_budget, _delete_budget, properties=frozenset({"Budget", "NotificationsWithSubscribers", "ResourceTags"})
+    ),
     "AWS::CloudWatch::Alarm": ResourceType(_create_alarm, _delete_alarm, _put_alarm, frozenset()),
     "AWS::Scheduler::Schedule": ResourceType(_create_schedule, _delete_schedule, _update_schedule, frozenset()),
 }

@@ -31,3 +31,11 @@ def test_a_line_that_is_no_setting_is_named(tmp_path: Path, line: str) -> None:
     path.write_text(f"SD_DEVICE=cpu\n{line}\n")
     with pytest.raises(StepError, match="machine.env, line 2, is not NAME=value"):
         read_machine_settings(path)
+
+
+@pytest.mark.parametrize("device", ["cuda", "CPU", "cuda:0"])
+def test_a_device_that_the_worker_would_end_for_is_refused_by_the_boot(tmp_path: Path, device: str) -> None:
+    path = tmp_path / "machine.env"
+    path.write_text(f"SD_DEVICE={device}\n")
+    with pytest.raises(StepError, match=f"SD_DEVICE is '{device}', but must be cpu or left out"):
+        read_machine_settings(path)

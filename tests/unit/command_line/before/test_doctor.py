@@ -106,6 +106,12 @@ def test_a_network_of_an_earlier_release_that_cannot_be_updated_is_told(
     check = check_zones(session, make_plan(deployment, {}, {}))
     assert (check.state, check.blocks) == (found, found == "problem")
     assert found == "ok" or f"-c output_bucket={account.bucket}" in check.mend
+    deployment = dataclasses.replace(
+        deployment, outputs={**deployment.outputs, "Settings": '{"keep_results": "false"}'}
+    )
+    check = check_zones(session, make_plan(deployment, {}, {}))
+    assert found == "ok" or check.mend.startswith("`sd results`, because the bucket goes with the stack")
+    assert "output_bucket" not in check.mend
 
 
 def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.local.local_cloud import LocalCloud
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.waiting import PATIENCE, wait_for
+from tests.machine.site.waiting import PATIENCE, wait_for
 from userdata.job.job import Job
 
 BOOT_LOG = "/var/log/sd-on-ec2/boot.log"

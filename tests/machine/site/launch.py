@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.machine import manners
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.bundles import instead_of_the_bundle
-from tests.machine.hub import Hub
-from tests.machine.instance import Instance
-from tests.machine.site import Site
+from tests.machine.site import manners
+from tests.machine.site.bundles import instead_of_the_bundle
+from tests.machine.site.hub import Hub
+from tests.machine.site.instance import Instance
+from tests.machine.site.site import Site
 
 ADDRESS = ("10.9.8.7", 80)
 URL = f"http://{ADDRESS[0]}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from tests.machine.booted.gateway import Answer, Fault, Request
-from tests.machine.waiting import PATIENCE
+from tests.machine.site.waiting import PATIENCE
 
 SLOW_DOWN = Answer(
     503,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.local.command_environment import CHECKOUT
 from tests.machine.booted.gateway import Answer, Fault, Request
-from tests.machine.site import zipped
+from tests.machine.site.site import zipped
 
 USERDATA = CHECKOUT / "userdata"
 MODEL = "stable-diffusion-v1-5"

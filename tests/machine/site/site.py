@@ -18,8 +18,8 @@ from scripts.local.local_cloud import LocalCloud
 from tests import terminal
 from tests.machine.booted.alone import alone
 from tests.machine.booted.booted_machine import BootedMachine, Build
-from tests.machine.instance import Instance
-from tests.machine.rights import Rights
+from tests.machine.site.instance import Instance
+from tests.machine.site.rights import Rights
 
 STACK = "SdOnEc2"
 QUICK = {

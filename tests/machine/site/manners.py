@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from tests.machine.hub import LOGIN_PAGE, Handler
+from tests.machine.site.hub import LOGIN_PAGE, Handler
 
 Manner = Callable[[Handler, bytes], bool]
 

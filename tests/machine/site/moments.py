@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.faults import Seen
-from tests.machine.instance import Instance
+from tests.machine.site.faults import Seen
+from tests.machine.site.instance import Instance
 
 
 class Moment(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.machine.instance import Instance
+from tests.machine.site.instance import Instance
 
 
 def assert_done(instance: Instance, *, images: int = 2) -> None:

@@ -9,8 +9,8 @@ import sysconfig
 import zipfile
 
 from tests.machine.booted.shared_python import interpreter, packages
-from tests.machine.bundles import environment_pinned
-from tests.machine.launch import ADDRESS, URL
+from tests.machine.site.bundles import environment_pinned
+from tests.machine.site.launch import ADDRESS, URL
 from userdata.boot.steps.conda import VERSION
 
 MINIFORGE = f"/miniforge/{VERSION}/Miniforge3-{VERSION}-Linux-x86_64.sh"
