@@ -137,6 +137,20 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     assert [one["State"] for one in requests_of(cloud, hung.id)] == ["closed"]
 
 
+def test_another_type_is_another_spot_instance(stack: Stack, tmp_path: Path) -> None:
+    spot = hanging(tmp_path, spot="true")
+    hung = Hung(stack, spot)
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in spot["Parameters"] if name != "InstanceType"]
+    given = {"ParameterKey": "InstanceType", "ParameterValue": "g6.xlarge"}
+    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, given])
+    until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
+    assert stack.describe()["StackStatus"] == "UPDATE_COMPLETE"
+    outputs = stack.describe()["Outputs"]
+    (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
+    assert new != hung.id
+    assert stack.instance(new)["InstanceType"] == "g6.xlarge"
+
+
 def requests_of(cloud: LocalCloud, instance_id: str) -> list[dict[str, Any]]:
     listed = cloud.client("ec2").describe_spot_instance_requests()["SpotInstanceRequests"]
     return [request for request in listed if request["InstanceId"] == instance_id]
