@@ -26,8 +26,10 @@ class GpuInstance(Construct):
     replaces the instance, disk and all, at the first deploy after each release.
 
     A change of the launch template makes a new instance in the old one's place, whether or not that one is still there;
-    so does another value of Replaces, which is a tag in it. A spot instance cannot be stopped, so its user data lies in
-    the template too: another prompt is another instance.
+    so does another value of Replaces, which is a tag in it. A spot instance cannot be stopped, so its type and its user
+    data lie in the template too: another prompt or another type is another instance.
+
+    `ends_by` is the verb of EC2 that ends the instance: stop or terminate, as AfterRun says.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class GpuInstance(Construct):
         user_data: str,
     ) -> None:
         super().__init__(scope, construct_id)
+        # EC2 refuses "stop" for a one-time spot request.
+        self.ends_by = "terminate" if settings.spot else self._terminates_or_stops(parameters)
         launch_template = self._build_launch_template(settings, parameters, access, user_data)
         self.instance = ec2.CfnInstance(
             self,
@@ -55,8 +59,7 @@ class GpuInstance(Construct):
             subnet_id=network.subnet.subnet_id,
             security_group_ids=[access.security_group.security_group_id],
             iam_instance_profile=worker_role.instance_profile.instance_profile_name,
-            # EC2 refuses "stop" for a one-time spot request.
-            instance_initiated_shutdown_behavior="terminate" if settings.spot else self._shutdown_behavior(parameters),
+            instance_initiated_shutdown_behavior=self.ends_by,
             propagate_tags_to_volume_on_creation=True,
             user_data=None if settings.spot else Fn.base64(user_data),
         )
@@ -100,6 +103,7 @@ class GpuInstance(Construct):
         template = launch_template.node.default_child
         assert isinstance(template, ec2.CfnLaunchTemplate)
         if settings.spot:
+            template.add_property_override("LaunchTemplateData.InstanceType", parameters.text("InstanceType"))
             template.add_property_override("LaunchTemplateData.UserData", Fn.base64(user_data))
         else:
             # CDK adds an empty script; user data belongs to the instance alone, where a change of it is made in place.
@@ -109,7 +113,7 @@ class GpuInstance(Construct):
             template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
         return launch_template
 
-    def _shutdown_behavior(self, parameters: Parameters) -> str:
+    def _terminates_or_stops(self, parameters: Parameters) -> str:
         terminates = CfnCondition(
             self, "Terminates", expression=Fn.condition_equals(parameters.text("AfterRun"), "terminate")
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import ArnFormat, CfnMapping, Duration, Stack, Token
+from aws_cdk import ArnFormat, Aws, CfnMapping, Duration, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
@@ -21,7 +20,10 @@ REARM = Duration.minutes(30)
 
 
 class Lifetime(Construct):
-    """An alarm that stops the instance (a spot instance it terminates) when it has run for MaxHours on end.
+    """An alarm that ends the instance when it has run for MaxHours on end.
+
+    `ends_by` is the verb of EC2 for that, stop or terminate: a machine that AfterRun terminates would otherwise be
+    stopped, and its disk paid for until somebody sees it.
 
     CPU utilisation comes from the hypervisor and is never below zero, so five minutes in which the instance runs at
     all count as breaching, and five in which it does not (no data) as not. Rejected: periods of an hour, since an
@@ -35,7 +37,7 @@ class Lifetime(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, instance_id: str, parameters: Parameters, spot: bool
+        self, scope: Construct, construct_id: str, *, instance_id: str, parameters: Parameters, ends_by: str
     ) -> None:
         super().__init__(scope, construct_id)
         running = cloudwatch.Metric(
@@ -54,9 +56,10 @@ class Lifetime(Construct):
             evaluation_periods=self._periods_of(parameters),
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        # A one-time spot instance can only be terminated.
-        end = actions.Ec2InstanceAction.TERMINATE if spot else actions.Ec2InstanceAction.STOP
-        self.alarm.add_alarm_action(actions.Ec2Action(end))
+        alarm = self.alarm.node.default_child
+        assert isinstance(alarm, cloudwatch.CfnAlarm)
+        # CDK's own action has a fixed verb.
+        alarm.alarm_actions = [f"arn:{Aws.PARTITION}:automate:{Aws.REGION}:ec2:{ends_by}"]
         self._rearm()
 
     def _periods_of(self, parameters: Parameters) -> float:

@@ -58,9 +58,12 @@ class SdOnEc2Stack(Stack):
                 bundle_key=bundle.s3_object_key,
             ),
         )
-        # A first boot that may not fetch its model would fail for nothing.
-        gpu.instance.node.add_dependency(model_rights.policy)
-        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, spot=settings.spot)
+        # A first boot that may not fetch its model would fail for nothing. And the instance goes before the bucket is
+        # emptied, because a worker that is being stopped still uploads what it has. On the bucket itself it depends by
+        # its user data.
+        around_bucket = [part for part in results.bucket.node.children if part.node.id != "Resource"]
+        gpu.instance.node.add_dependency(model_rights.policy, *around_bucket)
+        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, ends_by=gpu.ends_by)
         if settings.budget is not None and settings.budget_email is not None:
             Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
         self._tell(

@@ -5,6 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=${SD_PREFIX:-}/var/log/sd-on-ec2/boot.log
 parameters=${SD_PREFIX:-}/var/lib/sd-on-ec2/parameters
 mkdir -p "$(dirname "$log")"
+# On the disk: pip keeps gigabytes of wheels in the temporary folder, and /tmp is in memory. Emptied, since what a power
+# cut leaves would stay.
+export TMPDIR=${SD_PREFIX:-}/var/tmp/sd-on-ec2
+rm -rf "$TMPDIR"
+mkdir -p "$TMPDIR"
 
 status=0
 python3 -u -m userdata.boot 2>&1 | tee -a "$log" || status=$?

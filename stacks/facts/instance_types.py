@@ -61,6 +61,7 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
         InstanceType("g4dn.metal", 96, 384, T4, 8),
         *_family("g5", A10G, 4, _ALL_SIZES),
         *_family("g6", L4, 4, _ALL_SIZES),
+        *_family("gr6", L4, 8, {"4xlarge": 1, "8xlarge": 1}),
         *_family("g6e", L40S, 8, _ALL_SIZES),
         *_family(
             "g7",

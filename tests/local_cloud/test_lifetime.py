@@ -85,6 +85,12 @@ def test_it_stops_a_machine_that_never_worked_after_max_hours_and_not_before(hun
     assert hung.state == "stopped"
 
 
+def test_a_machine_that_shall_go_is_terminated_with_its_disk(stack: Stack, template: dict[str, Any]) -> None:
+    hung = Hung(stack, template, MaxHours="1", AfterRun="terminate")
+    hung.pass_time(hours=1)
+    assert hung.state == "terminated"
+
+
 def test_a_machine_that_was_off_for_a_while_has_all_its_hours_again(hung: Hung) -> None:
     hung.pass_time(hours=2)
     assert hung.state == "stopped"
@@ -129,6 +135,20 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     hung.pass_time(hours=1)
     assert hung.state == "terminated"
     assert [one["State"] for one in requests_of(cloud, hung.id)] == ["closed"]
+
+
+def test_another_type_is_another_spot_instance(stack: Stack, tmp_path: Path) -> None:
+    spot = hanging(tmp_path, spot="true")
+    hung = Hung(stack, spot)
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in spot["Parameters"] if name != "InstanceType"]
+    given = {"ParameterKey": "InstanceType", "ParameterValue": "g6.xlarge"}
+    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, given])
+    until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
+    assert stack.describe()["StackStatus"] == "UPDATE_COMPLETE"
+    outputs = stack.describe()["Outputs"]
+    (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
+    assert new != hung.id
+    assert stack.instance(new)["InstanceType"] == "g6.xlarge"
 
 
 def requests_of(cloud: LocalCloud, instance_id: str) -> list[dict[str, Any]]:

@@ -171,7 +171,6 @@ def test_the_alarm_counts_max_hours_in_the_five_minutes_that_ec2_reports_in(temp
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/EC2", "CPUUtilization", "Maximum")
     assert (alarm["Threshold"], alarm["TreatMissingData"]) == (0, "notBreaching")
     assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
-    assert json.dumps(alarm["AlarmActions"]).endswith(':ec2:stop"]]}]')
 
 
 def test_the_alarm_is_set_back_by_a_role_that_can_do_only_that(template: Template) -> None:
@@ -194,11 +193,14 @@ def _schedulers_policy(template: Template, role: str) -> list[dict[str, Any]]:
     return list(policy["Properties"]["PolicyDocument"]["Statement"])
 
 
-def test_a_power_off_stops_the_instance_unless_it_shall_go(template: Template) -> None:
+def test_a_power_off_and_the_alarm_stop_the_instance_unless_it_shall_go(template: Template) -> None:
     behavior = only(template, "AWS::EC2::Instance")["Properties"]["InstanceInitiatedShutdownBehavior"]
     condition, *values = behavior["Fn::If"]
     assert values == ["terminate", "stop"]
     assert template["Conditions"][condition] == {"Fn::Equals": [{"Ref": "AfterRun"}, "terminate"]}
+    (action,) = only(template, "AWS::CloudWatch::Alarm")["Properties"]["AlarmActions"]
+    region = {"Ref": "AWS::Region"}
+    assert action == {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":automate:", region, ":ec2:", behavior]]}
 
 
 def test_everything_that_can_carry_tags_carries_the_projects(template: Template) -> None:
@@ -269,7 +271,8 @@ def test_a_spot_instance_has_a_request_for_one_time_and_is_never_stopped(tmp_pat
     assert instance["InstanceInitiatedShutdownBehavior"] == "terminate"
     alarm = only(template, "AWS::CloudWatch::Alarm")["Properties"]
     assert json.dumps(alarm["AlarmActions"]).endswith(':ec2:terminate"]]}]')
-    # Another prompt must be another instance: this one can neither be stopped nor, once it is gone, be changed.
+    # Another prompt or type must be another instance: this one can neither be stopped nor, once it is gone, be changed.
+    assert data["InstanceType"] == {"Ref": "InstanceType"}
     assert "UserData" not in instance
     assert '"Ref": "Prompt"' in json.dumps(data["UserData"]["Fn::Base64"])
     assert json.loads(template["Outputs"]["Settings"]["Value"]) == {"spot": "true", "max_price": "0.45"}
@@ -332,7 +335,10 @@ def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     assert only(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
-    assert only(template, "Custom::S3AutoDeleteObjects")["DeletionPolicy"] == "Delete"
+    (emptied,) = [name for name, r in template["Resources"].items() if r["Type"] == "Custom::S3AutoDeleteObjects"]
+    assert template["Resources"][emptied]["DeletionPolicy"] == "Delete"
+    # A worker that is being stopped uploads what it has: the instance has to be gone before the bucket is emptied.
+    assert emptied in only(template, "AWS::EC2::Instance")["DependsOn"]
 
 
 def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from userdata.boot.steps.bytecode import compile_for_worker
 from userdata.boot.steps.companions import provide_lora, provide_safety_checker
 from userdata.boot.steps.compvis import provide_compvis
 from userdata.boot.steps.downloads import Downloads
-from userdata.boot.steps.driver import wait_for_driver
+from userdata.boot.steps.driver import Driver
 from userdata.boot.steps.environment import environment_key, find_interpreter, provide_interpreter
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
@@ -46,11 +46,16 @@ def boot(folders: Folders) -> int:
     try:
         with phases.phase("boot"):
             machine = _find_out(folders, phases)
-            python = find_interpreter(machine)
-            if python:  # before the run is looked up, since importing takes the worker longest
-                worker.start_ahead(machine, python, boot_started_at=phases.started_at)
+            driver, found = Driver(machine), find_interpreter(machine)
+            # Before the run is looked up, since importing takes the worker longest. Importing asks CUDA.
+            if found and driver.is_ready():
+                worker.start_ahead(machine, found, boot_started_at=phases.started_at)
             _find_run(phases, machine)
-        python = _prepare(machine, phases, worker, python)
+        with phases.phase("driver"):
+            driver.wait()
+        if found:
+            worker.start_ahead(machine, found, boot_started_at=phases.started_at)
+        python = _prepare(machine, phases, worker, found)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
         phases.fail(error)
         if deployed_parameters(folders).get("OnFailure") == KEEP:
@@ -97,12 +102,11 @@ def _find_run(phases: Phases, machine: Machine) -> None:
 
 def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Optional[Path]) -> Path:
     """Provides what the worker draws with and hands it over. Returns the worker's interpreter."""
-    with phases.phase("driver"):
-        wait_for_driver(machine)
     with phases.phase("environment", machine.cache):
+        # First, since an image may lack what the scripts need, and the other environment takes minutes.
+        original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
         python = provide_interpreter(machine, found=found)
         compiled = provide_kernels(machine, environment=environment_key(machine.folders))
-        original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
     worker.start_ahead(machine, python, boot_started_at=phases.started_at)
     with phases.phase("weights", machine.cache):
         downloads = Downloads(machine)

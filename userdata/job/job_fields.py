@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict
 
 from userdata.contract.catalogue import HUB_PATTERN, LONGEST_NAME, LORA_PATTERN, S3_PATTERN, read_catalogue
 from userdata.contract.image_size import LONGEST_EDGE, SHORTEST_EDGE
+from userdata.contract.layout import INPUTS, RUNS
 from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
 
 MODEL_NAMES = list(read_catalogue())
 # A key is part of EC2's user data, which must be short.
 LONGEST_KEY = 200
+# What the worker may read of the results bucket, by the rights that the stack gives it.
+READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
 # As many as the community's tools know.
 SEEDS = 2**32
@@ -144,18 +147,20 @@ class JobFields(BaseModel):
         "",
         name="InitImage",
         description="Key of an image in the results bucket to start from. Empty: text to image.",
-        rule="empty, or the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png",
+        rule="empty, or the key of a PNG, JPEG or WebP image below inputs/ or runs/ in the results bucket, for example "
+        "inputs/horse.png",
         max_length=LONGEST_KEY,
-        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+        pattern=rf"^$|^{READABLE}\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
     )
     from_file: str = parameter(
         "",
         name="PromptFile",
         description="Key of a text file in the results bucket with a prompt on each line. A line may have options of "
         "its own (docs/options.md). The file takes the place of Prompt, and each line is drawn Iterations times.",
-        rule="empty, or the key of a .txt file in the results bucket, for example inputs/prompts.txt",
+        rule="empty, or the key of a .txt file below inputs/ or runs/ in the results bucket, for example "
+        "inputs/prompts.txt",
         max_length=LONGEST_KEY,
-        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9/_.=+@ -]*\.[tT][xX][tT]$",
+        pattern=rf"^$|^{READABLE}\.[tT][xX][tT]$",
     )
     n_rows: int = parameter(
         0,

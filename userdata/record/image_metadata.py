@@ -13,10 +13,11 @@ from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from userdata.contract.catalogue import find_model
 from userdata.contract.compvis import COMMIT
+from userdata.contract.layout import INPUTS
 from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
@@ -28,6 +29,8 @@ from userdata.record.drawn_with import DrawnWith
 PARAMETERS_CHUNK = "parameters"
 RECORD_CHUNK = "sd-on-ec2"
 SCHEMA = 1
+# The key that stands in a job for the initial image of a call by hand, which reads its image itself.
+IMAGE_OF_A_CALL = f"{INPUTS}init-img.png"
 # As many digits of a checkpoint's SHA-256 as the community uses to name the checkpoint.
 MODEL_HASH_DIGITS = 10
 # A line of a prompt that readers would take for the start of another part of the text.
@@ -61,6 +64,12 @@ class ImageRecord(BaseModel):
     checkpoint: str | None = None
     batch: list[ImageRequest] = []
     initial_image_sha256: str | None = None
+
+    @field_validator("job")
+    @classmethod
+    def _read_an_earlier_calls_key(cls, job: dict[str, Any]) -> dict[str, Any]:
+        """Calls by hand of earlier versions wrote a key that no job may have now."""
+        return {**job, "init_img": IMAGE_OF_A_CALL} if job.get("init_img") == "init-img.png" else job
 
     @property
     def request(self) -> ImageRequest:

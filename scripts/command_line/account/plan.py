@@ -72,7 +72,11 @@ class Plan:
         changed = any(before.get(name, str(after[name])) != str(after[name]) for name in REPLACING_PARAMETERS)
         settings_before, settings_after = deployed_settings(self.deployment), self.settings.given()
         other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
-        return changed or other
+        # A spot instance has its type and its user data, and with that the job, in its launch template.
+        spot = self.settings.spot and any(
+            before.get(name) != value for name, value in self.changes.items() if name != "SshCidr"
+        )
+        return changed or other or spot
 
     def replacing(self, instance_id: str) -> Plan:
         """The same plan, which also makes a new instance in the place of that one."""

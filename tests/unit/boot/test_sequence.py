@@ -97,6 +97,14 @@ def test_a_failed_step_is_told_and_powers_off(machine: Machine) -> None:
     assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver"]
 
 
+def test_what_the_original_scripts_lack_is_told_before_the_environment_is_built(machine: Machine) -> None:
+    machine.parameters["Engine"] = "compvis"
+    machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
+    machine.command("git", "echo 'no route to host' >&2; exit 128")
+    machine.boot()
+    assert "original scripts could not be fetched" in machine.document("/status.json")["error"]["message"]
+
+
 def test_a_failure_keeps_the_machine_if_that_is_asked_for(machine: Machine) -> None:
     machine.parameters["OnFailure"] = "keep"
     machine.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
@@ -125,6 +133,29 @@ def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(m
     ]
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_worker_that_imports_torch_starts_once_cuda_is_ready(machine: Machine, late: bool) -> None:
+    """Importing asks CUDA, and an answer that is too early holds for the life of the process."""
+    calls = machine.folder / "calls"
+    ready = f"[[ -e {machine.folder}/asked ]] || {{ touch {machine.folder}/asked; [[ {late} == False ]]; }}"
+    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>{calls}; echo "GPU 0: A10G"')
+    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>{calls}')
+    machine.command(
+        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>{calls}; echo 0; exit; }}; exec {sys.executable} "$@"'
+    )
+    machine.settings(SD_PYTHON=sys.executable)
+    done = machine.boot()
+    assert done.returncode == 0, done.stdout
+    assert [call for call in machine.calls if "query" not in call] == [
+        "nvidia-smi -L",
+        "nvidia-modprobe -c 0 -u",
+        "cuInit",
+        "systemctl daemon-reload",
+        "systemctl restart sd-worker",
+        "systemctl start sd-worker",
+    ]
+
+
 @pytest.mark.parametrize(("choice", "last"), [("stop", "shutdown -P now"), ("keep", "systemctl stop sd-worker")])
 def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine, choice: str, last: str) -> None:
     machine.parameters["OnFailure"] = choice
@@ -133,6 +164,18 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
     assert machine.document("/status.json")["error"]["step"] == "weights"
     assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker", last]
     assert not machine.folders.model_environment.exists()
+
+
+def test_programs_keep_their_temporary_files_on_the_disk(machine: Machine) -> None:
+    temporary = machine.folder / "var/tmp/sd-on-ec2"
+    left = temporary / "of-a-power-cut/torch.whl"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    maker = machine.folders.bundle / "userdata/worker/model/tiny_model.py"
+    maker.write_text("import tempfile\nprint('made in', tempfile.mkdtemp())\n" + maker.read_text())
+    done = machine.boot()
+    assert f"made in {temporary}/" in done.stdout, done.stdout
+    assert not left.exists()
 
 
 def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> None:

@@ -44,8 +44,8 @@ LONGEST = {
     "Eta": "0.1234567890123",
     "FixedCode": "off",
     "Precision": "autocast",
-    "InitImage": "i" * 196 + ".png",
-    "PromptFile": "p" * 196 + ".txt",
+    "InitImage": "inputs/" + "i" * 189 + ".png",
+    "PromptFile": "inputs/" + "p" * 189 + ".txt",
     "Rows": "100",
     "SkipGrid": "off",
     "Strength": "0.1234567890123",
@@ -285,6 +285,12 @@ def test_a_bundle_that_cannot_be_had_is_told_and_powers_off(first_boot: FirstBoo
     assert document["instance_id"] == "i-0123456789abcdef0"
     assert document["error"]["step"] == "user-data"
     assert "BadZipFile" in document["error"]["message"]
+
+
+def test_the_details_below_an_error_of_aws_are_not_the_reason(first_boot: FirstBoot) -> None:
+    reason = "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"
+    first_boot.machine.command("aws", f"printf '\\n{reason}\\n\\nAdditional error details:\\nHostId: x\\n' >&2; exit 1")
+    assert f"{BUNDLE_KEY}: {reason}. To try again, start the instance." in first_boot.run().stderr
 
 
 def test_an_image_without_the_aws_command_is_told(first_boot: FirstBoot) -> None:

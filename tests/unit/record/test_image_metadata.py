@@ -167,6 +167,12 @@ def test_any_prompt_survives_in_the_json(prompt: str) -> None:
     assert json.loads(record.to_json())["schema"] == 1
 
 
+def test_an_image_that_an_earlier_version_made_by_hand_is_a_job_still() -> None:
+    document = json.loads(_record(Job(init_img="inputs/horse.png")).to_json())
+    document["job"]["init_img"] = "init-img.png"
+    assert Job.model_validate(ImageRecord.from_json(json.dumps(document).encode()).job).from_image
+
+
 def test_an_image_of_a_prompt_file_tells_of_its_own_line() -> None:
     job = Job(from_file="inputs/p.txt", n_iter=1)
     lines = read_prompt_file(b"a horse\na tree --steps 9 --seed 5 --W 128", job)

@@ -24,6 +24,8 @@ def test_the_parameter_takes_every_type_of_the_table() -> None:
         ("g4dn.xlarge", 4, 16, 1),
         ("g5.12xlarge", 48, 192, 4),
         ("g6.16xlarge", 64, 256, 1),
+        ("gr6.4xlarge", 16, 128, 1),
+        ("gr6.8xlarge", 32, 256, 1),
         ("g6e.xlarge", 4, 32, 1),
         ("g6e.48xlarge", 192, 1536, 8),
         ("g7.2xlarge", 8, 32, 1),

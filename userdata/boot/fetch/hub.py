@@ -1,7 +1,9 @@
 """Asks the Hugging Face hub for the hash and the size of a file that the catalogue does not know.
 
 The hub keeps large files by their SHA-256 and states it, with the size, in the answer to a request for the headers:
-`X-Linked-Etag` and `X-Linked-Size`, and the commit in `X-Repo-Commit`. `huggingface_hub` relies on the same three.
+`X-Linked-ETag` and `X-Linked-Size`, and the commit in `X-Repo-Commit`. `huggingface_hub` relies on the same three.
+Their capitals differ between servers and proxies. A mirror that sends the file itself may say the same by `ETag` and
+`Content-Length` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 import urllib.error
 import urllib.request
 from email.message import Message
-from typing import IO, Any, Mapping, Optional, Tuple
+from typing import IO, Any, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.download import Manner, Pinned, refused, request_headers
@@ -44,31 +46,35 @@ def pin_hub_file(
         raise UnreachableError(
             f"The hub could not be asked about {url}: {error}. Check the network, then start the instance again."
         ) from error
-    sha256 = headers.get("X-Linked-Etag", "").strip('W/"')
-    size = headers.get("X-Linked-Size", "")
-    if not SHA256.fullmatch(sha256) or not size.isdigit():
+    sha256 = headers.get("X-Linked-ETag", headers.get("ETag", "")).strip().strip('W/"').lower()
+    # The length of an answer that only redirects is no length of the file.
+    size = headers.get("X-Linked-Size", "" if "Location" in headers else headers.get("Content-Length", "")).strip()
+    if not SHA256.fullmatch(sha256):
         raise StepError(
             f"{url} is no large file of the hub, so it is no checkpoint. Name a .safetensors or .ckpt file as "
-            "hf:owner/name/file."
+            "hf:owner/name/file. If SD_WEIGHTS_URL names a mirror, the mirror must pass the hub's X-Linked-ETag on."
         )
     commit = headers.get("X-Repo-Commit", "")
     pinned_url = final.replace(f"/resolve/{revision}/", f"/resolve/{commit}/", 1) if commit else final
-    return Pinned(url=pinned_url, sha256=sha256, bytes=int(size), page=page, token=token)
+    return Pinned(url=pinned_url, sha256=sha256, bytes=int(size) if size.isdigit() else None, page=page, token=token)
 
 
-def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Mapping[str, str]]:
-    """The address and the headers of the answer that describes the file; a renamed repository is followed."""
+def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Message]:
+    """The address and the headers of the answer that describes the file; a renamed repository is followed.
+
+    The headers are as they came, since their type alone reads a name in any capitals.
+    """
     opener = urllib.request.build_opener(_StaysHere)
     for _ in range(MOST_REDIRECTS):
         request = urllib.request.Request(url, headers=request_headers(token), method="HEAD")  # noqa: S310
         try:
             with opener.open(request, timeout=manner.stall_seconds) as answer:
-                return url, dict(answer.headers.items())
+                return url, answer.headers
         except urllib.error.HTTPError as error:
             with error:
                 moved = _judge(error, url, token, page)
             if moved is None:
-                return url, dict(error.headers.items())
+                return url, error.headers
             url = moved
         except (OSError, http.client.HTTPException) as error:
             raise PassingError(str(getattr(error, "reason", None) or error)) from error
@@ -80,7 +86,7 @@ def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: 
     if error.code in (301, 302, 303, 307, 308):
         location = urljoin(url, error.headers.get("Location", ""))
         # The file's storage is on another host, a repository's new name on this one.
-        if "X-Linked-Etag" in error.headers or urlsplit(location).netloc != urlsplit(url).netloc:
+        if "X-Linked-ETag" in error.headers or urlsplit(location).netloc != urlsplit(url).netloc:
             return None
         return location
     if error.code in (401, 403):

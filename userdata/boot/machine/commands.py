@@ -90,5 +90,8 @@ def run_logged(command: Sequence[str], *, seconds: float, folder: Optional[Path]
 
 def _failure(command: Sequence[str], code: int, output: str) -> CommandError:
     how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-    said = output.splitlines()[-1].strip() if output else "it said nothing"
-    return CommandError(f"{Path(command[0]).name} {how}: {said}", output)
+    name = Path(command[0]).name
+    lines = output.splitlines() or ["it said nothing"]
+    # Newer `aws` commands print details of an error below it; other programs end with the reason.
+    errors = [line for line in lines if "error" in line.lower()] if name == "aws" else []
+    return CommandError(f"{name} {how}: {(errors or lines[-1:])[0].strip()}", output)

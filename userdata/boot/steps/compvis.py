@@ -67,6 +67,11 @@ def provide_compvis(machine: Machine, *, patience: Optional[Patience] = None) ->
 
 
 def _fetch(repository: Path, url: str, patience: Patience) -> None:
+    if shutil.which("git") is None:
+        raise StepError(
+            "This image has no git, which Engine=compvis needs. Use the Deep Learning AMI, or another image with git, "
+            "or deploy with Engine=diffusers."
+        )
     git = ["git", "-C", str(repository)]
     if repository.exists() and _head(repository) == COMMIT:
         logger.info("%s is already there", repository)

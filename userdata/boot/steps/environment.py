@@ -48,11 +48,12 @@ def find_interpreter(machine: Machine) -> Optional[Path]:
 def provide_interpreter(machine: Machine, *, found: Optional[Path]) -> Path:
     """The worker's interpreter, which can use the GPU; `found` is the answer of `find_interpreter`.
 
+    The check of the GPU imports torch, which takes seconds; in a `found` interpreter the worker does both already.
     Raises `StepError`.
     """
     named = machine.settings.get("SD_PYTHON")
     python = (found or use_interpreter(named)) if named else provide_environment(machine)
-    if machine.has_gpu:
+    if machine.has_gpu and not found:
         check_gpu(python)
     return python
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from userdata.job.choices import Precision, Sampler
 from userdata.job.job import Job
 from userdata.job.refusal import explain
+from userdata.record.image_metadata import IMAGE_OF_A_CALL
 
 Script = Literal["txt2img", "img2img"]
 
@@ -104,8 +105,7 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
     if size and "H" not in values and "W" not in values:
         values["W"], values["H"] = size
     sampler = "plms" if options.plms else "dpm_solver" if options.dpm_solver else options.sampler or "ddim"
-    # The call reads its image itself. A job names an image by its key in a bucket, so any key will do.
-    init_img = {"init_img": "init-img.png"} if script == "img2img" else {}
+    init_img = {"init_img": IMAGE_OF_A_CALL} if script == "img2img" else {}
     try:
         return Job.model_validate(
             {

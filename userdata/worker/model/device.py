@@ -19,6 +19,14 @@ def choose_device(device: str | None) -> torch.device:
     if device == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
+        # The driver alone has answered; CUDA itself may still refuse, for example a driver that is too old for it.
+        try:
+            torch.cuda.init()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise RunError(
+                f"PyTorch cannot use this machine's GPU: {str(error).splitlines()[0]}. Use a current Deep Learning AMI "
+                "and an InstanceType such as g5.xlarge, then start the instance again."
+            ) from error
         return torch.device("cuda")
     raise RunError(
         "No GPU can be used by PyTorch on this machine. Choose an InstanceType with an NVIDIA GPU, for example "

@@ -71,6 +71,18 @@ def test_a_broken_connection_is_resumed_where_it_broke(tmp_path: Path, naps: Nap
     assert [headers.get("range") for _, headers in server.asked] == [None, "bytes=700000-"]
 
 
+def test_what_is_hashed_as_it_comes_is_not_read_again(
+    tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("userdata.boot.fetch.download.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
+    broken = one_after_another(lambda handler: reply_with_ranges(handler, CONTENT, at_most=700_000), whole)
+    wrong = one_after_another(lambda handler: reply_with_ranges(handler, bytes(len(CONTENT))), whole)
+    for name, answer in (("broken", broken), ("wrong", wrong)):
+        with serving(answer) as server:
+            download(pinned(server.url), tmp_path / name, naps.manner)
+        assert (tmp_path / name).read_bytes() == CONTENT
+
+
 def test_any_number_of_breaks_is_survived_as_long_as_bytes_arrive(tmp_path: Path, naps: Naps) -> None:
     file = tmp_path / "weights.safetensors"
     with serving(lambda handler: reply_with_ranges(handler, CONTENT, at_most=50_000)) as server:
@@ -211,6 +223,23 @@ def test_a_busy_server_is_given_the_time_it_asks_for(tmp_path: Path, naps: Naps)
         download(pinned(server.url), file, naps.manner)
     assert naps.seconds == [17, 2, 300]
     assert file.read_bytes() == CONTENT
+
+
+def test_the_hubs_own_header_says_when_its_window_ends(tmp_path: Path, naps: Naps) -> None:
+    busy = one_after_another(
+        lambda handler: reply(handler, 429, headers={"RateLimit": '"resolvers";r=0;t=123'}),
+        lambda handler: reply(handler, 429, headers={"ratelimit": '"api";r=12;t=290, "resolvers";r=0;t=41'}),
+        lambda handler: reply(handler, 429, headers={"RateLimit": '"resolvers";r=7;t=250'}),
+        whole,
+    )
+    with serving(busy) as server:
+        download(pinned(server.url), tmp_path / "weights.safetensors", naps.manner)
+    assert naps.seconds == [123, 41, 4]
+
+
+def test_a_busy_hub_that_says_nothing_is_waited_out() -> None:
+    window = 300
+    assert sum(Manner().patience.pauses()) >= window
 
 
 def test_wrong_bytes_are_removed_and_fetched_once_more(tmp_path: Path, naps: Naps) -> None:

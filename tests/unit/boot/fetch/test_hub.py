@@ -25,7 +25,7 @@ def describe(handler: BaseHTTPRequestHandler) -> None:
     """As the hub answers for a file that it keeps in its storage."""
     headers = {
         "Location": "https://storage.example.org/signed",
-        "X-Linked-Etag": f'"{SHA256}"',
+        "X-Linked-ETag": f'"{SHA256}"',
         "X-Linked-Size": "4265146304",
         "X-Repo-Commit": COMMIT,
     }
@@ -41,6 +41,28 @@ def test_a_file_is_pinned_by_the_hubs_own_word() -> None:
     ((path, headers),) = server.asked
     assert path == "/owner/name/resolve/main/deep/model.safetensors"
     assert "authorization" not in headers
+
+
+LINKED_SIZE = {"X-Linked-Size": "4265146304"}
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "size"),
+    [
+        (302, {"X-Linked-ETag": f'"{SHA256}"', **LINKED_SIZE}, 4265146304),
+        (302, {"X-Linked-Etag": f'"{SHA256}"', **LINKED_SIZE}, 4265146304),
+        (302, {"x-linked-etag": f'"{SHA256}"', "x-linked-size": "4265146304"}, 4265146304),
+        (302, {"X-LINKED-ETAG": f'W/"{SHA256}"', "X-LINKED-SIZE": " 4265146304 "}, 4265146304),
+        (302, {"X-Linked-ETag": SHA256.upper(), "ETag": '"of-the-redirect"', **LINKED_SIZE}, 4265146304),
+        (302, {"X-Linked-ETag": f'"{SHA256}"'}, None),
+        (200, {"etag": f'W/"{SHA256}"', "Content-Length": "17"}, 17),
+    ],
+)
+def test_the_hubs_headers_are_read_in_any_spelling(code: int, headers: dict[str, str], size: int | None) -> None:
+    moved = {"Location": "https://storage.example.org/signed"} if code == 302 else {}
+    with serving(lambda handler: reply(handler, code, headers={**moved, **headers})) as server:
+        pinned = pin(server.url)
+    assert (pinned.sha256, pinned.bytes) == (SHA256, size)
 
 
 def test_a_renamed_repository_is_followed() -> None:
@@ -67,8 +89,12 @@ def test_a_file_that_is_not_there_is_told() -> None:
         pin(server.url)
 
 
-def test_a_file_that_is_no_large_one_is_no_checkpoint() -> None:
-    with serving(lambda handler: reply(handler, 200)) as server, pytest.raises(StepError, match="no checkpoint"):
+@pytest.mark.parametrize("headers", [{}, {"ETag": '"451f4fe16113bff5a5d2269ed5ad43b0592e9a14"'}])
+def test_a_file_that_is_no_large_one_is_no_checkpoint(headers: dict[str, str]) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, headers=headers)
+
+    with serving(answer) as server, pytest.raises(StepError, match="no checkpoint"):
         pin(server.url)
 
 

@@ -17,6 +17,26 @@ def test_an_error_quotes_the_last_line() -> None:
     assert caught.value.output == "first\nthe reason"
 
 
+AWS_ERROR = "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (f"\\naws: [ERROR]: {AWS_ERROR}\\n\\nAdditional error details:\\nHostId: x", f"aws: [ERROR]: {AWS_ERROR}"),
+        (f"\\n{AWS_ERROR}\\n\\nBucketName: results", AWS_ERROR),
+        ("\\nUnable to locate credentials", "Unable to locate credentials"),
+    ],
+)
+def test_the_details_below_an_error_of_aws_are_not_the_reason(tmp_path: Path, said: str, reason: str) -> None:
+    aws = tmp_path / "aws"
+    aws.write_text(f"#!/bin/bash\nprintf '{said}\\n' >&2\nexit 255\n")
+    aws.chmod(0o755)
+    with pytest.raises(CommandError) as caught:
+        answer_of([str(aws)], seconds=10)
+    assert str(caught.value) == f"aws ended with 255: {reason}"
+
+
 def test_a_command_that_is_not_there_is_named() -> None:
     for run in (answer_of, run_logged):
         with pytest.raises(CommandError, match="no-such-command cannot be run: No such file"):

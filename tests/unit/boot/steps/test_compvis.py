@@ -59,6 +59,12 @@ def test_a_half_fetched_repository_is_fetched_anew(tmp_path: Path, original: Pat
     assert (provide(tmp_path, f"file://{original}").repository / "txt2img.py").read_text() == "pinned"
 
 
+def test_an_image_without_git_is_told(tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StepError, match="no git, which Engine=compvis needs.*Engine=diffusers"):
+        provide(tmp_path, f"file://{original}")
+
+
 def test_a_repository_without_that_commit_is_told(
     tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

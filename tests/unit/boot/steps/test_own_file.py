@@ -27,7 +27,7 @@ def downloads_of(folder: Path, settings: dict[str, str] | None = None, hub_token
 
 def hub(handler: BaseHTTPRequestHandler) -> None:
     if handler.command == "HEAD":
-        headers = {"X-Linked-Etag": f'"{SHA256}"', "X-Linked-Size": str(len(CONTENT)), "X-Repo-Commit": COMMIT}
+        headers = {"X-Linked-ETag": f'"{SHA256}"', "X-Linked-Size": str(len(CONTENT)), "X-Repo-Commit": COMMIT}
         reply(handler, 302, headers={**headers, "Location": "https://storage.example.org/"})
     else:
         reply_with_ranges(handler, CONTENT)

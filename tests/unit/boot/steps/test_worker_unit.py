@@ -19,6 +19,7 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert service["DynamicUser"] == "yes"
     assert service["StateDirectory"] == "sd-worker"
     assert "Restart" not in service
+    assert "Environment=PYTORCH_NVML_BASED_CUDA_CHECK=1" in (BUNDLE / "sd-worker.service").read_text().splitlines()
     assert service["ExecStart"].startswith("/bin/bash /opt/sd-on-ec2/current/userdata/")
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
 

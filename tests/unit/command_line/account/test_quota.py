@@ -97,6 +97,21 @@ def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(account: A
     assert not checked(account, 8, VolumeSize="200").blocks
 
 
+@pytest.mark.parametrize(
+    ("change", "replaces_spot"),
+    [({"InstanceType": "g6.xlarge"}, True), ({"Prompt": "a tree"}, True), ({"SshCidr": "203.0.113.7/32"}, False)],
+)
+def test_what_changes_on_demand_in_place_replaces_a_spot_instance(
+    account: Account, change: dict[str, str], replaces_spot: bool
+) -> None:
+    account.deploy()
+    assert not plan(account, change).replaces
+    account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    account.deploy('{"spot": "true"}')
+    assert plan(account, change).replaces is replaces_spot
+    assert not plan(account, {"InstanceType": "g5.xlarge"}).replaces
+
+
 @pytest.fixture
 def quotas(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     """Service Quotas' own answers, as they were recorded by others; the API's description checks their form."""

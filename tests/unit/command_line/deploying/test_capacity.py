@@ -179,6 +179,11 @@ def test_the_latest_operation_s_failures_alone_are_read(account: Account, since:
     assert ("(us-east-1f)" in said if said else False) is told
 
 
+def test_what_ec2_does_not_do_with_a_spot_instance_is_no_matter_of_zones(account: Account) -> None:
+    refused = "You can't stop the Spot Instance because of its one-time request (Error Code: UnsupportedOperation)"
+    assert explain(account, refused, spot=True) is None
+
+
 def test_an_earlier_operation_s_failure_is_no_answer(account: Account) -> None:
     earlier = event(-1, "CREATE_FAILED", NO_CAPACITY)
     tell(account.session, event(2, "UPDATE_COMPLETE", kind=capacity.STACK_TYPE), BEGUN, earlier)
