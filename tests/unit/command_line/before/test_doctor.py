@@ -94,6 +94,11 @@ def test_a_plan_that_may_not_be_asked_for_holds_nothing_up(session: boto3.Sessio
     refuse_what_blocks(session, make_plan(None, {}, {}))
 
 
+def test_an_account_without_a_plan_is_not_on_the_free_plan(session: boto3.Session) -> None:
+    session.events.register_first("before-call.freetier", refusal("ResourceNotFoundException"))
+    assert state(check_account_plan(session, make_plan(None, {}, {}))) == ("ok", False)
+
+
 @pytest.mark.parametrize("version", [None, "5", "6", "33"])
 def test_the_bootstrap_stack_must_be_there_and_new_enough(session: boto3.Session, version: str | None) -> None:
     ssm = session.client("ssm")
