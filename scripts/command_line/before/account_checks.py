@@ -86,7 +86,9 @@ def check_account_plan(session: boto3.Session, plan: Plan) -> Check:
     with aws_errors_in_words("ask for the account's plan"):
         try:
             kind = client.get_account_plan_state()["accountPlanType"]
-        except client.exceptions.ResourceNotFoundException:
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
             # Whether accounts from before the plans answer so is not documented; one on the Free Plan has a plan.
             return Check(name, "ok", "none, so not the Free Plan")
     if kind == "FREE":
