@@ -33,6 +33,10 @@ def open_session(region: str | None, profile: str | None) -> boto3.Session:
     botocore knows AWS_DEFAULT_REGION only, but the CDK and version 2 of the AWS CLI obey AWS_REGION first.
     """
     try:
-        return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
+        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
+        # A new session has not looked for its profile where AWS_DATA_PATH is set, which some libraries do.
+        if session.profile_name not in ("default", *session.available_profiles):
+            raise botocore.exceptions.ProfileNotFound(profile=session.profile_name)
     except botocore.exceptions.ProfileNotFound as error:
         raise CommandError(f"{error}. See `aws configure list-profiles`.") from error
+    return session

@@ -173,9 +173,11 @@ def test_without_a_region_a_command_says_how_to_name_one(
     assert words == ["cost"] or "--region us-east-1" in out + err
 
 
+@pytest.mark.parametrize("data_path", ["", "/data"])
 def test_a_profile_that_is_none_is_a_sentence(
-    person: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    person: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data_path: str
 ) -> None:
+    monkeypatch.setenv("AWS_DATA_PATH", data_path)
     status, _, err = outcome(["status", "--profile", "nobody"], monkeypatch, capsys)
     assert status == 1
     assert sentences(err)[0].startswith("sd: The config profile (nobody) could not be found."), err
