@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from scripts.command_line.account.user_data import parameters_in
 from scripts.local.local_cloud import LocalCloud
 from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.site.waiting import PATIENCE, wait_for
@@ -65,8 +66,9 @@ class Instance:
 
     @property
     def run_id(self) -> str:
-        """The name of the run that is deployed."""
-        given = {one["ParameterKey"]: one["ParameterValue"] for one in self._described()["Parameters"]}
+        """The name of the run that is deployed, by what the instance was given: CloudFormation answers `?` for much."""
+        attribute = self._ec2.describe_instance_attribute(InstanceId=self.id, Attribute="userData")
+        given = parameters_in(attribute["UserData"]["Value"])
         names = {str(field.alias) for field in Job.model_fields.values()}
         return Job.model_validate({name: value for name, value in given.items() if name in names}).name
 
