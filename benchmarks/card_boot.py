@@ -31,7 +31,7 @@ from userdata.contract.layout import BOOTS, CACHE, RUNS
 STACK = "CardBoot"
 MODELS = "card-boot-models"
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
-PATIENCE = 900.0  # seconds
+PATIENCE = 300.0  # seconds
 
 
 class Walk:
@@ -86,6 +86,8 @@ class Walk:
         stack = _until(lambda: self._settled(), "the stack stands")
         self.bucket = next(one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "ResultsBucket")
         instance = next(one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "InstanceId")
+        if self._state(instance) == "stopped":  # as `sd start` does
+            self._ec2.start_instances(InstanceIds=[instance])
         _until(lambda: self._state(instance) == "stopped", "the instance stops after its run")
         _say(f"deploy to stopped: {time.monotonic() - began:.1f} s, instance {instance}")
         self._tell(sorted(set(self._keys(RUNS)) - before), instance)
@@ -129,7 +131,7 @@ def _until(condition: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
         if time.monotonic() > end:
-            raise SystemExit(f"Not within {PATIENCE:g} s: {what}.")
+            raise TimeoutError(f"not within {PATIENCE:g} s: {what}")
         time.sleep(0.1)
     return found
 
@@ -163,12 +165,18 @@ def main() -> None:
             # Its weights are on the hub, which such a machine may not reach.
             "SafetyChecker": "off",
         }
-        _say("== first boot")
-        walk.deploy(Prompt="a horse standing under a tree", **job)
-        _say("== another prompt on the stopped instance")
-        walk.deploy(Prompt="a lighthouse at night", **job)
-        _say("== a new instance, with the cache")
-        walk.deploy(Prompt="a red bicycle", Replaces="i-0123456789abcdef0", **job)
+        try:
+            _say("== first boot")
+            walk.deploy(Prompt="a horse standing under a tree", **job)
+            _say("== another prompt on the stopped instance")
+            walk.deploy(Prompt="a lighthouse at night", **job)
+            _say("== a new instance, with the cache")
+            walk.deploy(Prompt="a red bicycle", Replaces="i-0123456789abcdef0", **job)
+        except TimeoutError:
+            for instance in cloud.machines:
+                _say(f"console of {instance}:\n{cloud.machines[instance].console}")
+            _say(cloud.log_file.read_text("utf-8")[-4000:])
+            raise
 
 
 if __name__ == "__main__":
