@@ -172,7 +172,9 @@ def test_an_instance_that_is_gone_is_replaced_by_another_value_of_replaces(
         until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
         return str(stack.describe()["StackStatus"])
 
-    assert "ROLLBACK" in update(Prompt="a tree", Replaces="")
+    assert update(Prompt="a tree", Replaces="") == "UPDATE_ROLLBACK_FAILED"
+    stack.client.continue_update_rollback(StackName=stack.name, ForceRollback=True)
+    stack.expect("UPDATE_ROLLBACK_COMPLETE")
     assert update(Prompt="a tree", Replaces=hung.id) == "UPDATE_COMPLETE"
     outputs = stack.describe()["Outputs"]
     (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
