@@ -31,8 +31,15 @@ def hanging(folder: Path, **context: str) -> dict[str, Any]:
     for resource in template["Resources"].values():
         for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
             if "UserData" in properties:
-                properties["UserData"] = {"Fn::Base64": {"Fn::Sub": HANGS}}
+                properties["UserData"] = _hanging(properties["UserData"])
     return template
+
+
+def _hanging(user_data: dict[str, Any]) -> dict[str, Any]:
+    if "Fn::If" in user_data:
+        condition, *either = user_data["Fn::If"]
+        return {"Fn::If": [condition, *map(_hanging, either)]}
+    return {"Fn::Base64": {"Fn::Sub": HANGS}} if "Fn::Base64" in user_data else user_data
 
 
 @pytest.fixture(scope="session")
@@ -137,18 +144,40 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     assert [one["State"] for one in requests_of(cloud, hung.id)] == ["closed"]
 
 
-def test_another_type_is_another_spot_instance(stack: Stack, tmp_path: Path) -> None:
-    spot = hanging(tmp_path, spot="true")
-    hung = Hung(stack, spot)
-    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in spot["Parameters"] if name != "InstanceType"]
-    given = {"ParameterKey": "InstanceType", "ParameterValue": "g6.xlarge"}
-    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, given])
-    until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
-    assert stack.describe()["StackStatus"] == "UPDATE_COMPLETE"
-    outputs = stack.describe()["Outputs"]
-    (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
+@pytest.mark.parametrize("change", [{"InstanceType": "g6.xlarge"}, {"Prompt": "a tree"}], ids=str)
+@pytest.mark.parametrize("ended_by", ["spot", "AfterRun"])
+def test_another_type_or_prompt_is_another_instance_where_it_is_gone(
+    stack: Stack, tmp_path: Path, template: dict[str, Any], ended_by: str, change: dict[str, str]
+) -> None:
+    spot = ended_by == "spot"
+    hung = Hung(stack, hanging(tmp_path, spot="true") if spot else template, AfterRun="stop" if spot else "terminate")
+    stack.cloud.client("ec2").terminate_instances(InstanceIds=[hung.id])
+    new = updated(stack, **change)
     assert new != hung.id
-    assert stack.instance(new)["InstanceType"] == "g6.xlarge"
+    assert stack.instance(new)["State"]["Name"] == "running"
+    assert stack.instance(new)["InstanceType"] == change.get("InstanceType", "g5.xlarge")
+
+
+def test_another_afterrun_is_another_instance_and_stop_keeps_it_from_then_on(
+    stack: Stack, template: dict[str, Any]
+) -> None:
+    hung = Hung(stack, template)
+    assert updated(stack, Prompt="a tree") == hung.id
+    terminates = updated(stack, AfterRun="terminate")
+    assert terminates != hung.id
+    stops = updated(stack, AfterRun="stop")
+    assert stops != terminates
+    assert updated(stack, Prompt="a horse", InstanceType="g6.xlarge") == stops
+
+
+def updated(stack: Stack, **changes: str) -> str:
+    """The instance after an update of these parameters."""
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in stack.parameters() if name not in changes]
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in changes.items()]
+    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, *given])
+    stack.expect("UPDATE_COMPLETE")
+    (instance_id,) = [o["OutputValue"] for o in stack.describe()["Outputs"] if o["OutputKey"] == "InstanceId"]
+    return str(instance_id)
 
 
 def requests_of(cloud: LocalCloud, instance_id: str) -> list[dict[str, Any]]:
