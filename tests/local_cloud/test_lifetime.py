@@ -47,6 +47,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return hanging(tmp_path_factory.mktemp("assembly"))
 
 
+@pytest.fixture(scope="session")
+def spot_template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return hanging(tmp_path_factory.mktemp("assembly"), spot="true", max_price="0.45")
+
+
 @pytest.fixture
 def hung(stack: Stack, template: dict[str, Any]) -> Iterator[Hung]:
     yield Hung(stack, template, MaxHours="2")
@@ -131,9 +136,9 @@ def test_a_stop_that_went_wrong_is_asked_for_again(hung: Hung, monkeypatch: pyte
 
 
 def test_a_spot_machine_is_terminated_and_its_request_is_closed(
-    stack: Stack, cloud: LocalCloud, tmp_path: Path
+    stack: Stack, cloud: LocalCloud, spot_template: dict[str, Any]
 ) -> None:
-    hung = Hung(stack, hanging(tmp_path, spot="true", max_price="0.45"), MaxHours="1")
+    hung = Hung(stack, spot_template, MaxHours="1")
     (request,) = requests_of(cloud, hung.id)
     assert (request["State"], request["Type"], request["SpotPrice"]) == ("active", "one-time", "0.450000")
     assert {"Key": "project", "Value": "sd-on-ec2"} in request["Tags"]
@@ -145,12 +150,11 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
 
 
 @pytest.mark.parametrize("change", [{"InstanceType": "g6.xlarge"}, {"Prompt": "a tree"}], ids=str)
-@pytest.mark.parametrize("ended_by", ["spot", "AfterRun"])
+@pytest.mark.parametrize("spot", [True, False], ids=["spot", "AfterRun"])
 def test_another_type_or_prompt_is_another_instance_where_it_is_gone(
-    stack: Stack, tmp_path: Path, template: dict[str, Any], ended_by: str, change: dict[str, str]
+    stack: Stack, template: dict[str, Any], spot_template: dict[str, Any], spot: bool, change: dict[str, str]
 ) -> None:
-    spot = ended_by == "spot"
-    hung = Hung(stack, hanging(tmp_path, spot="true") if spot else template, AfterRun="stop" if spot else "terminate")
+    hung = Hung(stack, spot_template if spot else template, AfterRun="stop" if spot else "terminate")
     stack.cloud.client("ec2").terminate_instances(InstanceIds=[hung.id])
     new = updated(stack, **change)
     assert new != hung.id

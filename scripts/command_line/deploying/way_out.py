@@ -61,7 +61,7 @@ def free(
 
     `context` are the settings that the stack is deployed with. Raises `CommandError` when that fails.
     """
-    console.print(stuck.trouble, highlight=False)
+    console.print(stuck.trouble, highlight=False, soft_wrap=True)
     if stuck.state in ROLLED_BACK:
         _roll_back(session, stuck, context, console, rollback)
     else:
@@ -77,11 +77,13 @@ def _roll_back(
     """
     gone = "InstanceId" in stuck.outputs and instance_state(session, stuck).is_gone
     if not gone:
-        console.print("Rolling it back, with `cdk rollback`.", highlight=False)
+        console.print("Rolling it back, with `cdk rollback`.", highlight=False, soft_wrap=True)
         if rollback(session, context, force=False):
             return
     why = f"the instance {stuck.outputs['InstanceId']} is gone" if gone else "something cannot be changed back"
-    console.print(f"Rolling back all else, with `cdk rollback --force`, because {why}.", highlight=False)
+    console.print(
+        f"Rolling back all else, with `cdk rollback --force`, because {why}.", highlight=False, soft_wrap=True
+    )
     if not rollback(session, context, force=True):
         raise CommandError(
             f"{stuck.stack} could not be rolled back; the lines above say why. Nothing was deployed. Mend that, then "
@@ -92,7 +94,7 @@ def _roll_back(
 def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> None:
     """Deletes a stack that was not deleted whole, all but a bucket that is not empty. Raises `CommandError`."""
     client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
-    console.print(f"Deleting what is left of {stack}.", highlight=False)
+    console.print(f"Deleting what is left of {stack}.", highlight=False, soft_wrap=True)
     with aws_errors_in_words(f"delete what is left of the stack {stack}"):
         resources = client.describe_stack_resources(StackName=stack)["StackResources"]
         retained: list[str] = []
@@ -104,7 +106,9 @@ def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> Non
     s3 = session.client("s3", config=RETRIES)
     for bucket in (one["PhysicalResourceId"] for one in resources if one["ResourceType"] == BUCKET):
         if holds_anything(s3, bucket):
-            console.print(f"The bucket {bucket} stays: `sd results --bucket {bucket}`.", highlight=False)
+            console.print(
+                f"The bucket {bucket} stays: `sd results --bucket {bucket}`.", highlight=False, soft_wrap=True
+            )
 
 
 def _failed_to_delete(client: CloudFormationClient, stack: str, retained: list[str]) -> list[StackResourceTypeDef]:

@@ -71,7 +71,7 @@ def test_an_instance_that_is_gone_is_passed_over_and_replaced(account: Account, 
     cdk.run(Prompt="a tree")
     assert cdk.done == [("force", {"az": "us-east-1b"}), ("deploy", {"Prompt": "a tree", "Replaces": gone})]
     assert f"SdOnEc2 is {state}: its last change failed" in cdk.told
-    assert f"`cdk rollback --force`, because the instance {gone} is gone" in cdk.told
+    assert f"`cdk rollback --force`: the instance {gone} is gone" in cdk.told
 
 
 @pytest.mark.parametrize(
