@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import boto3
 
-from scripts.command_line.account.deployment import find_deployment
+from scripts.command_line.account.deployment import RETRIES, find_deployment
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> str:
     """The bucket that was named, else the stack's, else the only one that destroyed stacks of that name left behind.
 
-    Raises `CommandError` when there is no such bucket, or more than one.
+    A bucket that was left behind empty does not count. Raises `CommandError` when there is no such bucket, or more than
+    one.
     """
     if bucket:
         return bucket
     deployment = find_deployment(session, stack)
     if deployment and "ResultsBucket" in deployment.outputs:
         return deployment.bucket
+    s3 = session.client("s3", config=RETRIES)
     with aws_errors_in_words("list your buckets"):
-        names = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
+        names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     # CloudFormation names a bucket after its stack and the resource: `sdonec2-resultsbucket46167c27-...`.
-    left = sorted(name for name in names if name.startswith(f"{stack.lower()}-resultsbucket"))
+    left = sorted(
+        name for name in names if name.startswith(f"{stack.lower()}-resultsbucket") and holds_anything(s3, name)
+    )
     if len(left) == 1:
         return left[0]
     if left:
@@ -30,6 +39,15 @@ def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> st
             f"Name one: `sd results --bucket {left[0]}`."
         )
     raise CommandError(
-        f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one. "
-        "Deploy first, or name the bucket: `sd results --bucket NAME`."
+        f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one that "
+        "holds anything. Deploy first, or name the bucket: `sd results --bucket NAME`."
     )
+
+
+def holds_anything(s3: S3Client, bucket: str) -> bool:
+    """Whether a bucket holds any object; False for one that is not there. Raises `CommandError`."""
+    with aws_errors_in_words(f"look into the bucket {bucket}"):
+        try:
+            return bool(s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"))
+        except s3.exceptions.NoSuchBucket:
+            return False

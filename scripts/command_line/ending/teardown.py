@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import find_deployment
 from scripts.command_line.deploying.cdk import cdk_destroy
+from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
@@ -29,7 +30,7 @@ def teardown(
     The stack decides whether the bucket stays. Raises `CommandError`, after the audit, when the destroy fails and while
     anything other than the images is left that costs money.
     """
-    failure = None if audit_only else _destroy(session, stack, destroy, yes=yes)
+    failure = None if audit_only else _destroy(session, stack, destroy, console, yes=yes)
     left = find_leftovers(session)
     show_leftovers(left, console)
     if failure:
@@ -53,7 +54,7 @@ def _still_costs(costly: list[Leftover], region: str) -> str:
 
 
 def _destroy(
-    session: boto3.Session, stack: str, destroy: Callable[[boto3.Session, str], None], *, yes: bool
+    session: boto3.Session, stack: str, destroy: Callable[[boto3.Session, str], None], console: Console, *, yes: bool
 ) -> CommandError | None:
     """Destroys the stack, if there is one. Returns a failure, because the audit matters even more then."""
     deployment = find_deployment(session, stack)
@@ -69,5 +70,11 @@ def _destroy(
     try:
         destroy(session, stack)
     except CommandError as error:
-        return error
+        left = find_deployment(session, stack)
+        if left is None or left.state != "DELETE_FAILED":
+            return error
+        try:
+            delete_the_rest(session, stack, console)
+        except CommandError as other:
+            return other
     return None

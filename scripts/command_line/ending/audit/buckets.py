@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 from rich.filesize import decimal
 
+from scripts.command_line.account.results_bucket import holds_anything
 from scripts.command_line.ending.audit.leftover import Leftover, is_ours, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 from userdata.contract.layout import CACHE
@@ -23,12 +24,12 @@ NOT_FOR_US = ("AccessDenied", "AccessDeniedException", "PermanentRedirect", "All
 
 
 def buckets(s3: S3Client, rates: MonthlyRates) -> Iterator[Leftover]:
-    """The account's buckets that carry the project's tag, in every region."""
+    """The account's buckets that carry the project's tag and are not empty, in every region."""
     names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda name: (name, _tags(s3, name)), names))
     for name, tags in found:
-        if is_ours(tags):
+        if is_ours(tags) and holds_anything(s3, name):
             yield _described(s3, rates, name, tags)
 
 

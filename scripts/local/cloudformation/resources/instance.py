@@ -150,5 +150,6 @@ TYPES = {
             {"BlockDeviceMappings", "IamInstanceProfile", "ImageId", "KeyName", "LaunchTemplate", "SubnetId"}
         ),
         properties=PROPERTIES,
+        takes_long=True,
     )
 }

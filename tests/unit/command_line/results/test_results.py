@@ -120,9 +120,13 @@ def test_a_status_that_cannot_be_read_hides_no_images(account: Account, tmp_path
 
 def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
     account.deploy()
+    account.put_run("a-horse")
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    # Left behind, empty, by a creation that failed.
+    second = "sdonec2-resultsbucket46167c27-second"
+    account.s3.create_bucket(Bucket=second)
     assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
-    account.s3.create_bucket(Bucket="sdonec2-resultsbucket46167c27-second")
+    account.s3.put_object(Bucket=second, Key="runs/a-tree/job.json", Body=b"{}")
     with pytest.raises(CommandError, match=r"several buckets.*--bucket sdonec2"):
         find_bucket(account.session, stack="SdOnEc2", bucket=None)
 
