@@ -129,7 +129,7 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     hung = Hung(stack, hanging(tmp_path, spot="true", max_price="0.45"), MaxHours="1")
     (request,) = requests_of(cloud, hung.id)
     assert (request["State"], request["Type"], request["SpotPrice"]) == ("active", "one-time", "0.450000")
-    assert {"Key": "project", "Value": "sd-on-ec2"} in request["Tags"]
+    assert not request.get("Tags")
     with pytest.raises(cloud.client("ec2").exceptions.ClientError, match="You can't stop the Spot Instance"):
         cloud.client("ec2").stop_instances(InstanceIds=[hung.id])
     hung.pass_time(hours=1)
@@ -179,7 +179,7 @@ def test_an_instance_that_is_gone_is_replaced_by_another_value_of_replaces(
     assert new != hung.id
     assert stack.instance(new)["State"]["Name"] == "running"
     assert bucket == [one for one in outputs if one["OutputKey"] == "ResultsBucket"]
-    assert json.dumps(stack.instance(new)["Tags"]).count(hung.id) == 1
+    assert hung.id not in json.dumps(stack.instance(new)["Tags"])
     kinds = {"igw", "lt", "rtb", "sg", "subnet", "vpc", "vpce"}
     assert {one.split("-")[0] for one in left_of(stack)} == kinds
     stack.delete()

@@ -1,4 +1,4 @@
-"""Looks for everything in the region that carries the project's tag."""
+"""Looks for everything of this project in the region: by its tag, and where AWS gives no tags by what it belongs to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.deployment import RETRIES, find_deployment
+from scripts.command_line.account.tagged import tagged
 from scripts.command_line.ending.audit.around import (
     key_pairs,
     launch_templates,
@@ -24,13 +25,14 @@ from scripts.command_line.terminal.plain_text import cell, print_plain
 
 
 def find_leftovers(session: boto3.Session) -> list[Leftover]:
-    """Everything with the project's tag in the session's region, and buckets in every region; the dearest first.
+    """Everything of the project in the session's region; the dearest first.
 
     What belongs to a stack that stands is not left over. Raises `CommandError` when AWS cannot be asked.
     """
     rates = MonthlyRates(session.region_name or "")
     with aws_errors_in_words("look for what is left"):
         ec2 = session.client("ec2", config=RETRIES)
+        ours = tagged(session, ["cloudwatch", "logs", "s3"])
         found = [
             *instances(ec2, rates),
             *spot_requests(ec2, rates),
@@ -43,9 +45,9 @@ def find_leftovers(session: boto3.Session) -> list[Leftover]:
             *vpcs(ec2),
             *key_pairs(ec2),
             *launch_templates(ec2),
-            *alarms(session.client("cloudwatch", config=RETRIES), rates),
-            *log_groups(session.client("logs", config=RETRIES), rates),
-            *buckets(session.client("s3", config=RETRIES), rates),
+            *alarms(session.client("cloudwatch", config=RETRIES), rates, ours),
+            *log_groups(session.client("logs", config=RETRIES), rates, ours),
+            *buckets(session.client("s3", config=RETRIES), rates, ours),
         ]
     standing = {name for name in {one.stack for one in found} if name and find_deployment(session, name)}
     left = [one for one in found if one.stack not in standing]
