@@ -339,6 +339,10 @@ def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
     assert template["Resources"][emptied]["DeletionPolicy"] == "Delete"
     # A worker that is being stopped uploads what it has: the instance has to be gone before the bucket is emptied.
     assert emptied in only(template, "AWS::EC2::Instance")["DependsOn"]
+    # Lambda would make a log of its own, which no stack deletes and no tag names.
+    (log,) = [name for name, r in template["Resources"].items() if r["Type"] == "AWS::Logs::LogGroup"]
+    assert template["Resources"][log]["DeletionPolicy"] == "Delete"
+    assert only(template, "AWS::Lambda::Function")["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": log}}
 
 
 def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:

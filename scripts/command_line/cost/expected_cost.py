@@ -51,7 +51,7 @@ def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, 
     Raises `CommandError` when the bucket of the deployment cannot be read.
     """
     types = types_to_show(plan.machine.instance_type, every=every)
-    prices = find_prices(session if live else None, region, types)
+    prices = find_prices(session if live else None, region, types, az=plan.settings.az)
     rates = read_prices().rates_of(region)
     preparation = _preparation(session, plan)
     bucket = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None

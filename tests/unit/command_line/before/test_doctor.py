@@ -199,6 +199,15 @@ def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Sessi
     assert state(check_spend(session, make_plan(None, {"MaxSpend": f"{boot + 0.001:.6f}"}, {}))) == ("ok", False)
 
 
+def test_a_spend_cap_of_a_spot_instance_holds_when_its_price_rises(session: boto3.Session) -> None:
+    with spot_prices_of_the_table():
+        checks = [
+            check_spend(session, make_plan(None, {"MaxSpend": "0.1", **more}, {"spot": "true"}))
+            for more in ({}, {"UsdPerHour": "0.45"})
+        ]
+    assert [check.state for check in checks] == ["problem", "ok"]
+
+
 def test_a_spend_cap_without_any_price_is_refused(session: boto3.Session) -> None:
     plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge"}, {})
     assert state(check_spend(session, plan)) == ("problem", True)

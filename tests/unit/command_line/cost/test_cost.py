@@ -177,10 +177,20 @@ def test_live_prices_go_before_the_table_and_say_so(session: boto3.Session) -> N
     assert asked == ["https://api.pricing.us-east-1.amazonaws.com/", "https://ec2.us-west-2.amazonaws.com/"]
 
 
-def test_the_cheapest_zone_s_spot_price_is_taken(session: boto3.Session) -> None:
-    with spot_prices_of_the_table():
-        price = find_prices(session, "us-east-1", ["g5.xlarge"])["g5.xlarge", "spot"]
-    assert price == HourlyPrice(usd=0.42, source="EC2's spot price in us-east-1a, today")
+def test_the_spot_price_is_that_of_the_instance_s_zone_and_can_rise(session: boto3.Session) -> None:
+    history = [
+        {"AvailabilityZone": f"us-east-1{letter}", "SpotPrice": usd, "InstanceType": "g5.xlarge"}
+        for letter, usd in (("c", "0.3"), ("b", "0.6"))
+    ]
+    event = "before-call.ec2.DescribeSpotPriceHistory"
+    session.events.register_first(event, answer({"SpotPriceHistory": history}))
+
+    def price(az: str | None) -> HourlyPrice:
+        return find_prices(session, "us-east-1", ["g5.xlarge"], az=az)["g5.xlarge", "spot"]
+
+    assert price(None) == HourlyPrice(usd=0.6, source="EC2's spot price in us-east-1b, today", ceiling=1.006)
+    assert price("us-east-1c") == HourlyPrice(usd=0.3, source="EC2's spot price in us-east-1c, today", ceiling=1.006)
+    assert price("us-east-1f").source.startswith("the highest spot price seen")
 
 
 def run(*arguments: str) -> str:
