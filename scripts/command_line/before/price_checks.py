@@ -8,6 +8,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import find_prices
 from scripts.command_line.before.check import Check
 from scripts.command_line.cost.estimate import boot_usd
+from stacks.facts.budget_regions import INSTEAD, why_no_budget
 from userdata.bill.prices import HourlyPrice, read_prices
 
 
@@ -29,13 +30,14 @@ def check_price(session: boto3.Session, plan: Plan) -> Check:
 
 
 def check_spend(session: boto3.Session, plan: Plan) -> Check:
-    """Whether MaxSpend is more than what one boot can cost, because less would buy no image.
+    """Whether MaxSpend is more than what one boot can cost, and whether the region has budgets.
 
-    As on the instance, a spot instance counts at the price to which it can rise.
-
-    The rule of MaxHours itself refuses more hours than the alarm can count.
+    Less than one boot buys no image. As on the instance, a spot instance counts at the price to which it can rise. The
+    rule of MaxHours itself refuses more hours than the alarm can count.
     """
     name, machine, region = "spending", plan.machine, session.region_name or ""
+    if plan.settings.budget is not None and (why := why_no_budget(region)):
+        return Check(name, "problem", f"-c budget={plan.settings.budget:g}: {why}", INSTEAD, blocks=True)
     hours = f"MaxHours {machine.max_hours} ends each uptime"
     if not machine.max_spend:
         return Check(name, "ok", f"{hours}; MaxSpend sets no limit in dollars")

@@ -117,7 +117,9 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
 
 def _notes(cost: ExpectedCost) -> list[str]:
     sources = sorted({one.price.source for one in cost.estimates})
-    notes = [f"Prices: {'; '.join(sources)}; {cost.rates_source}."] if sources else []
+    notes = [f"Prices: {'; '.join([*sources, cost.rates_source])}."]
+    if not sources:
+        notes.append(f"No price of an instance is known for {cost.region}, so that no run is estimated.")
     unknown = [one.instance_type.name for one in cost.estimates if one.price.at_most]
     if unknown:
         notes.append(

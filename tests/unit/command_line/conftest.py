@@ -156,7 +156,10 @@ class Account:
         self.put(keys.grid(0), PNG)
 
     def put(self, key: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        self.put_into(self.bucket, key, body)
+
+    def put_into(self, bucket: str, key: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def state(self) -> str:
         described = self.ec2.describe_instances(InstanceIds=[self.instance_id])

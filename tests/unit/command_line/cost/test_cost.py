@@ -133,6 +133,19 @@ def test_what_remains_by_the_month() -> None:
     assert not any("disk" in line.what for line in spot)
 
 
+def test_the_cache_in_a_bucket_of_one_s_own_costs_until_it_is_deleted() -> None:
+    lines = remaining(make_plan(None, {}, {"output_bucket": "mine"}), RATES, Contents(1, 1, estimated=False))
+    assert {line.when for line in lines} == {"while stopped", "until deleted"}
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_without_any_price_it_says_so(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    printed = " ".join(run("--region", region).split())
+    assert f"No price of an instance is known for {region}, so that no run is estimated." in printed
+    assert f"{region} itself may differ" in printed
+
+
 def test_the_bucket_is_counted_as_it_is(account: Account) -> None:
     account.deploy()
     account.put("runs/a/x.png", b"12345")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -329,6 +330,21 @@ def test_the_stack_is_destroyed_and_images_alone_are_no_error(
     assert "aws s3 rb --force s3://left-bucket   # deletes your images" in shown
     assert "Nothing of this project that costs money is left in us-east-1, your images aside" in capsys.readouterr().out
     assert field.account.s3.list_objects_v2(Bucket="left-bucket")["KeyCount"] == 2
+
+
+def test_what_lies_in_a_bucket_of_one_s_own_is_told_and_the_bucket_left_alone(field: Field, cdk: Cdk) -> None:
+    field.account.s3.create_bucket(Bucket="mine")
+    for key, size in (("runs/a/txt2img-samples/samples/00000.png", 2**20), ("cache/env/a.tar", 2**21), ("diary", 9)):
+        field.account.put_into("mine", key, bytes(size))
+    field.account.deploy(settings='{"output_bucket": "mine"}')
+    field.account.s3.delete_bucket(Bucket=field.account.bucket)
+    with pytest.raises(CommandError, match=r"1 thing in us-east-1 would go on costing"):
+        run(field, cdk)
+    shown: str = field.account.shown  # type: ignore[attr-defined]
+    assert "1 images, 1.0 MB, in a bucket of yours" in shown
+    assert "aws s3 rm --recursive s3://mine/runs/   # deletes your images" in shown
+    assert re.search(r"aws s3 rm --recursive s3://mine/cache/$", shown, re.MULTILINE)
+    assert "s3 rb" not in shown
 
 
 def test_what_costs_money_is_an_error_with_the_sum(field: Field, cdk: Cdk) -> None:
