@@ -14,30 +14,9 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, left_of, per_boot, until
-from tests.synth.conftest import read_template, synthesize
+from tests.local_cloud.conftest import Stack, hanging, left_of, until
 
 pytestmark = pytest.mark.local_cloud
-
-HANGS = per_boot("sleep 100000 # ${Prompt}")
-
-
-def hanging(folder: Path, **context: str) -> dict[str, Any]:
-    """The deployed template, but that its machine hangs."""
-    finished = synthesize(folder, **context)
-    assert finished.returncode == 0, finished.stderr
-    template = read_template(folder)
-    del template["Parameters"]["BootstrapVersion"], template["Rules"]  # there is no cdk bootstrap in this account
-    for resource in template["Resources"].values():
-        for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
-            if "UserData" in properties:
-                properties["UserData"] = {"Fn::Base64": {"Fn::Sub": HANGS}}
-    return template
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return hanging(tmp_path_factory.mktemp("assembly"))
 
 
 @pytest.fixture

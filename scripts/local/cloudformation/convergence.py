@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from moto.cloudformation.parsing import Output
 
 from scripts.local.aws.account import Account
+from scripts.local.aws.zones import zones
 from scripts.local.cloudformation.intrinsic_functions import Resolver
 from scripts.local.cloudformation.parameter_constraints import LIST
 from scripts.local.cloudformation.resources.resource import Resource, Wanted
@@ -91,7 +92,7 @@ class Convergence:
             "AWS::URLSuffix": "amazonaws.com",
             **parameter_values(self.account, target.template.get("Parameters", {}), target.parameters),
         }
-        return Resolver(target.template, values, self.state.resources.__getitem__)
+        return Resolver(target.template, values, self.state.resources.__getitem__, lambda: zones(self.account))
 
     def _bring(self, name: str, target: Target, resolver: Resolver) -> None:
         declared = target.template["Resources"][name]
