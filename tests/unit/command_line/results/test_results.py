@@ -123,7 +123,7 @@ def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
     account.make_bucket("of-another-stack", stack="SdOnEc2-2")
-    account.make_bucket("of-the-stack-elsewhere", region="eu-west-1")
+    account.make_bucket("sdonec2-resultsbucket46167c27-elsewhere", region="eu-west-1")
     assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
     account.make_bucket("sdonec2-resultsbucket46167c27-second")
     with pytest.raises(CommandError, match=r"several buckets.*--bucket sdonec2"):
