@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
@@ -11,7 +13,8 @@ from stacks.sd_on_ec2_stack import SdOnEc2Stack
 from stacks.tags import tag_everything
 
 app = cdk.App()
-settings = settings_from_context(app.node.get_all_context())
+# The CLI sets the region, which the template leaves open.
+settings = settings_from_context(app.node.get_all_context(), region=os.environ.get("CDK_DEFAULT_REGION", ""))
 stack = SdOnEc2Stack(app, settings.stack, settings=settings)
 tag_everything(stack)
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))

@@ -139,7 +139,13 @@ def _spot_options(settings: Settings) -> ec2.LaunchTemplateSpotOptions | None:
 
 
 def _tags_at_launch(settings: Settings, parameters: Parameters) -> list[dict[str, object]]:
-    """The tags of what EC2 makes at a launch, which CloudFormation's own tagging does not reach."""
+    """The tags that EC2 gives to what is launched with this template alone.
+
+    When CloudFormation launches the instance, the instance's own tags take their place, and its network interface gets
+    none. The tags stay, because Replaces must change the template, and because another text would replace the
+    instances of stacks that stand.
+    Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1947
+    """
     tagged = {"Name": "sd-on-ec2", **tags()}
     by_type = {
         "instance": {**tagged, REPLACES_TAG: parameters.text("Replaces")},

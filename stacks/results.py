@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import CfnResource, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -48,5 +49,17 @@ class Results(Construct):
         if bucket.policy:
             # A bucket that stays must stay TLS only.
             bucket.policy.apply_removal_policy(removal_policy)
+        if not keep:
+            self._log_emptying()
         acknowledge(bucket, {"S1": "One person's pictures: access logs would cost more than they tell."})
         return bucket
+
+    def _log_emptying(self) -> None:
+        """Gives the function that empties the bucket a log of the stack's: Lambda's own has no tags, and stays."""
+        log = logs.LogGroup(
+            self, "EmptyingLog", retention=logs.RetentionDays.ONE_WEEK, removal_policy=RemovalPolicy.DESTROY
+        )
+        provider = Stack.of(self).node.find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
+        handler = provider.node.find_child("Handler")
+        assert isinstance(handler, CfnResource)
+        handler.add_property_override("LoggingConfig.LogGroup", log.log_group_name)

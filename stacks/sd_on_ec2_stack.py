@@ -36,7 +36,7 @@ class SdOnEc2Stack(Stack):
         access = Access(self, "Access", vpc=network.vpc, ssh_cidr=parameters.text("SshCidr"))
         results = Results(self, "Results", settings=settings)
         bundle = self._build_bundle()
-        worker_role = WorkerRole(self, "Worker", results=results.bucket, bundle=bundle)
+        worker_role = WorkerRole(self, "Worker", results=results.bucket, key=settings.output_key, bundle=bundle)
         model_rights = ModelRights(self, "ModelRights", parameters=parameters, role=worker_role.role)
         ModelFit(self, "Fit", parameters=parameters)
         gpu = GpuInstance(

@@ -21,10 +21,13 @@ class WorkerRole(Construct):
     """The instance's role, with one statement for each thing that its code does.
 
     Session Manager's agent needs the five actions that its documentation names. Rejected: the managed policy
-    AmazonSSMManagedInstanceCore, which reads every parameter and SecureString of the account.
+    AmazonSSMManagedInstanceCore, which reads every parameter and SecureString of the account. `key` is the ARN of the
+    KMS key of one's own that encrypts the results bucket.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, results: s3.IBucket, bundle: s3_assets.Asset) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, results: s3.IBucket, key: str | None, bundle: s3_assets.Asset
+    ) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(
             self,
@@ -39,6 +42,7 @@ class WorkerRole(Construct):
             roles=[self.role],
             statements=[
                 *_results_statements(results),
+                *([_key_statement(key)] if key else []),
                 _bundle_statement(bundle),
                 iam.PolicyStatement(sid="SessionManager", actions=list(SESSION_MANAGER), resources=["*"]),
             ],
@@ -83,6 +87,14 @@ def _results_statements(results: s3.IBucket) -> list[iam.PolicyStatement]:
             resources=[results.bucket_arn],
         ),
     ]
+
+
+def _key_statement(key: str) -> iam.PolicyStatement:
+    """What S3 does with the key in the caller's name: encrypts an object, decrypts one, joins an object's parts.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    return iam.PolicyStatement(sid="UseTheKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key])
 
 
 def _as_in_findings(results: s3.IBucket) -> str:

@@ -21,6 +21,7 @@ from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from scripts.local.aws.spot_requests import spot_instances_cannot_be_stopped
+from scripts.local.aws.zones import types_in_their_zones
 from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
 from scripts.local.cloudformation.service import stacks_of
 from scripts.local.command_environment import CHECKOUT, command_environment
@@ -124,6 +125,7 @@ class LocalCloud:
         self._context.enter_context(conditions_passed_over())
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
+        self._context.enter_context(types_in_their_zones())
         self._context.enter_context(ec2_quotas())
         self._context.enter_context(spot_prices_of_the_table())
         self.clock = AlarmClock(self.account)

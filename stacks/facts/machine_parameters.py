@@ -129,5 +129,6 @@ class MachineParameters(BaseModel):
         "on",
         name="Cache",
         description="Whether the first success keeps environment and weights in the results bucket. They stay for 30 "
-        "days, so that the next new instance starts sooner. off keeps and takes nothing.",
+        "days (in an output_bucket, until you delete them), so that the next new instance starts sooner. off keeps and "
+        "takes nothing.",
     )

@@ -8,11 +8,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from stacks.facts.budget_regions import INSTEAD, why_no_budget
+
 USUAL_STACK = "SdOnEc2"
 RULES = {
     "stack": f"a name of letters, digits and dashes, for example {USUAL_STACK}-2",
     "keep_results": "true or false; false deletes the bucket with its images when the stack is destroyed",
     "output_bucket": "the name of a bucket of yours, for example my-pictures",
+    "output_key": "the ARN of the KMS key that encrypts output_bucket, for example "
+    "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef",
     "ami": "the id of an image of your own, for example ami-0123456789abcdef0",
     "root_device": "the name of your image's root device, for example /dev/sda1",
     "spot": "true or false; true asks for a spot instance, which cannot be stopped: its disk goes with it",
@@ -49,6 +53,7 @@ class Settings(BaseModel):
     stack: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = USUAL_STACK
     keep_results: bool = True
     output_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    output_key: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")] | None = None
     ami: Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")] | None = None
     root_device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$")] = "/dev/xvda"
     spot: bool = False
@@ -69,6 +74,12 @@ class Settings(BaseModel):
             raise ValueError(
                 f"keep_results=false would delete output_bucket={self.output_bucket}, which is yours: leave one out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_key_is_of_a_bucket_of_yours(self) -> Settings:
+        if self.output_key and not self.output_bucket:
+            raise ValueError(f"output_key={self.output_key} is for a bucket of yours: add -c output_bucket=NAME")
         return self
 
     @model_validator(mode="after")
@@ -96,11 +107,12 @@ def nearest_setting(name: str) -> str | None:
     return found[0] if found else None
 
 
-def settings_from_context(context: Mapping[str, Any]) -> Settings:
+def settings_from_context(context: Mapping[str, Any], *, region: str = "") -> Settings:
     """The settings from CDK context values; an empty one (`-c budget=`) is none.
 
-    Raises `SystemExit` with a sentence for a value that breaks a rule, and for a name that is nearly one of ours: a
-    misspelled `max_price` would be a machine without a limit. Names of other apps may stand in a person's `cdk.json`.
+    Raises `SystemExit` with a sentence for a value that breaks a rule or cannot be had in `region`, and for a name that
+    is nearly one of ours: a misspelled `max_price` would be a machine without a limit. Names of other apps may stand in
+    a person's `cdk.json`.
     """
     for name in context:
         if name in Settings.model_fields or any(mark in name for mark in OF_THE_CDK):
@@ -109,10 +121,13 @@ def settings_from_context(context: Mapping[str, Any]) -> Settings:
             raise SystemExit(f"sd-on-ec2: -c {name}: there is no such setting. Did you mean {meant}?")
     given = {name: context[name] for name in Settings.model_fields if context.get(name) not in (None, "")}
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         if not found["loc"]:
             raise SystemExit(f"sd-on-ec2: {found['msg'].removeprefix('Value error, ')}") from error
         name = str(found["loc"][0])
         raise SystemExit(f"sd-on-ec2: -c {name}={given[name]}: it must be {RULES[name]}") from error
+    if settings.budget is not None and (why := why_no_budget(region)):
+        raise SystemExit(f"sd-on-ec2: -c budget={settings.budget:g}: {why}. Instead, {INSTEAD}.")
+    return settings

@@ -2,5 +2,5 @@
 
 # For cost allocation: the budget counts what carries it. A person activates it once, in the Billing console.
 PROJECT_TAG, PROJECT = "project", "sd-on-ec2"
-# CloudFormation's own tag is missing on what EC2 makes at launch: volumes, network interfaces, spot requests.
+# CloudFormation's own tag is missing on volumes, which have the instance's other tags.
 STACK_TAG = "sd-on-ec2:stack"

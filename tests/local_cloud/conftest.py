@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.machines.machine import Machine
+from tests.synth.conftest import read_template, synthesize
 
 PATIENCE = 60.0  # seconds
 
@@ -157,6 +159,34 @@ def left_of(stack: Stack) -> list[str]:
         *(one["VpcEndpointId"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"] if one["State"] != "deleted"),
     }
     return sorted({tag["ResourceId"] for tag in tags} & there)
+
+
+HANGS = per_boot("sleep 100000 # ${Prompt}")
+
+
+def hanging(folder: Path, **context: str) -> dict[str, Any]:
+    """The deployed template, but that its machine hangs."""
+    finished = synthesize(folder, **context)
+    assert finished.returncode == 0, finished.stderr
+    template = read_template(folder)
+    del template["Parameters"]["BootstrapVersion"], template["Rules"]  # there is no cdk bootstrap in this account
+    for resource in template["Resources"].values():
+        for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
+            if "UserData" in properties:
+                properties["UserData"] = _hanging(properties["UserData"])
+    return template
+
+
+def _hanging(user_data: dict[str, Any]) -> dict[str, Any]:
+    if "Fn::If" in user_data:
+        condition, *either = user_data["Fn::If"]
+        return {"Fn::If": [condition, *map(_hanging, either)]}
+    return {"Fn::Base64": {"Fn::Sub": HANGS}} if "Fn::Base64" in user_data else user_data
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return hanging(tmp_path_factory.mktemp("assembly"))
 
 
 @pytest.fixture(scope="session")

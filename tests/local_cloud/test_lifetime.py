@@ -8,43 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, left_of, per_boot, until
-from tests.synth.conftest import read_template, synthesize
+from tests.local_cloud.conftest import Stack, hanging, left_of, until
 
 pytestmark = pytest.mark.local_cloud
-
-HANGS = per_boot("sleep 100000 # ${Prompt}")
-
-
-def hanging(folder: Path, **context: str) -> dict[str, Any]:
-    """The deployed template, but that its machine hangs."""
-    finished = synthesize(folder, **context)
-    assert finished.returncode == 0, finished.stderr
-    template = read_template(folder)
-    del template["Parameters"]["BootstrapVersion"], template["Rules"]  # there is no cdk bootstrap in this account
-    for resource in template["Resources"].values():
-        for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
-            if "UserData" in properties:
-                properties["UserData"] = _hanging(properties["UserData"])
-    return template
-
-
-def _hanging(user_data: dict[str, Any]) -> dict[str, Any]:
-    if "Fn::If" in user_data:
-        condition, *either = user_data["Fn::If"]
-        return {"Fn::If": [condition, *map(_hanging, either)]}
-    return {"Fn::Base64": {"Fn::Sub": HANGS}} if "Fn::Base64" in user_data else user_data
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return hanging(tmp_path_factory.mktemp("assembly"))
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +112,7 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     hung = Hung(stack, spot_template, MaxHours="1")
     (request,) = requests_of(cloud, hung.id)
     assert (request["State"], request["Type"], request["SpotPrice"]) == ("active", "one-time", "0.450000")
-    assert {"Key": "project", "Value": "sd-on-ec2"} in request["Tags"]
+    assert not request.get("Tags")
     with pytest.raises(cloud.client("ec2").exceptions.ClientError, match="You can't stop the Spot Instance"):
         cloud.client("ec2").stop_instances(InstanceIds=[hung.id])
     hung.pass_time(hours=1)
@@ -214,7 +185,7 @@ def test_an_instance_that_is_gone_is_replaced_by_another_value_of_replaces(
     assert new != hung.id
     assert stack.instance(new)["State"]["Name"] == "running"
     assert bucket == [one for one in outputs if one["OutputKey"] == "ResultsBucket"]
-    assert json.dumps(stack.instance(new)["Tags"]).count(hung.id) == 1
+    assert hung.id not in json.dumps(stack.instance(new)["Tags"])
     kinds = {"igw", "lt", "rtb", "sg", "subnet", "vpc", "vpce"}
     assert {one.split("-")[0] for one in left_of(stack)} == kinds
     stack.delete()

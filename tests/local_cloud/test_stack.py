@@ -203,7 +203,8 @@ def instance_template() -> dict[str, Any]:
                             }
                         ],
                         "TagSpecifications": [
-                            {"ResourceType": "instance", "Tags": [{"Key": "project", "Value": "from the template"}]}
+                            {"ResourceType": kind, "Tags": [{"Key": "project", "Value": "from the template"}]}
+                            for kind in ("instance", "network-interface", "volume")
                         ],
                     }
                 },
@@ -216,6 +217,7 @@ def instance_template() -> dict[str, Any]:
                         "LaunchTemplateId": {"Ref": "Template"},
                         "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
                     },
+                    "PropagateTagsToVolumeOnCreation": True,
                     "Tags": [{"Key": "Name", "Value": "sd"}],
                 },
             },
@@ -229,10 +231,15 @@ def test_an_instance_is_what_its_launch_template_says(stack: Stack, cloud: Local
     assert instance["ImageId"].startswith("ami-")
     assert instance["MetadataOptions"]["HttpTokens"] == "required"
     assert {"Key": "Name", "Value": "sd"} in instance["Tags"]
-    assert {"Key": "project", "Value": "from the template"} in instance["Tags"]
     volume_id = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     [volume] = cloud.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"]
     assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (100, "gp3", True)
+    assert volume["Tags"] == [{"Key": "Name", "Value": "sd"}]
+    [interface] = instance["NetworkInterfaces"]
+    [described] = cloud.client("ec2").describe_network_interfaces(
+        NetworkInterfaceIds=[interface["NetworkInterfaceId"]]
+    )["NetworkInterfaces"]
+    assert "from the template" not in json.dumps([instance["Tags"], volume["Tags"], described["TagSet"]])
     behaviour = cloud.client("ec2").describe_instance_attribute(
         InstanceId=stack.instance_id, Attribute="instanceInitiatedShutdownBehavior"
     )

@@ -18,9 +18,8 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.cloudformation.convergence import Convergence
 from scripts.local.cloudformation.resources import watching
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, until
+from tests.local_cloud.conftest import Stack, hanging, until
 from tests.local_cloud.test_capacity import SMALL
-from tests.local_cloud.test_lifetime import hanging
 from tests.local_cloud.test_quotas_and_prices import run_sd
 
 pytestmark = pytest.mark.local_cloud

@@ -21,7 +21,7 @@ def rights(template: Template, **parameters: str) -> dict[str, Any]:
     defaults = {name: one.get("Default", "") for name, one in template["Parameters"].items()}
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     no_resources: dict[str, Any] = {}
-    resolver = Resolver(template, {**PSEUDO, **defaults, **parameters}, no_resources.__getitem__)
+    resolver = Resolver(template, {**PSEUDO, **defaults, **parameters}, no_resources.__getitem__, list)
     assert [statement["Action"] for statement in statements] == ["s3:GetObject", "s3:GetObject", "ssm:GetParameter"]
     return {statement["Sid"]: resolver.resolve(statement["Resource"]) for statement in statements}
 

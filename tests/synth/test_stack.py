@@ -357,13 +357,17 @@ def test_cfn_lint_finds_nothing(assembly: Path) -> None:
 
 
 def test_settings_choose_the_resources(tmp_path: Path) -> None:
-    finished = synthesize(tmp_path, output_bucket="my-pictures", ami="ami-0123456789abcdef0")
+    key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    finished = synthesize(tmp_path, output_bucket="my-pictures", output_key=key, ami="ami-0123456789abcdef0")
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     assert resources(template, "AWS::S3::Bucket") == []
     assert template["Outputs"]["ResultsBucket"]["Value"] == "my-pictures"
     data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
     assert data["ImageId"] == "ami-0123456789abcdef0"
+    rights = of_the_worker(template, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    of_the_key = [statement for statement in rights if "kms" in json.dumps(statement)]
+    assert [(one["Action"], one["Resource"]) for one in of_the_key] == [(["kms:Decrypt", "kms:GenerateDataKey"], key)]
 
 
 def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
@@ -375,6 +379,20 @@ def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
     assert template["Resources"][emptied]["DeletionPolicy"] == "Delete"
     # A worker that is being stopped uploads what it has: the instance has to be gone before the bucket is emptied.
     assert emptied in only(template, "AWS::EC2::Instance")["DependsOn"]
+    # Lambda would make a log of its own, which no stack deletes and no tag names.
+    (log,) = [name for name, r in template["Resources"].items() if r["Type"] == "AWS::Logs::LogGroup"]
+    assert template["Resources"][log]["DeletionPolicy"] == "Delete"
+    assert only(template, "AWS::Lambda::Function")["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": log}}
+
+
+def test_the_app_refuses_a_budget_where_the_cli_deploys_to_a_region_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-north-1")
+    finished = synthesize(tmp_path, budget="10", budget_email="me@example.com")
+    assert finished.returncode == 1
+    assert "sd-on-ec2: -c budget=10: CloudFormation makes no budget in eu-north-1." in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:

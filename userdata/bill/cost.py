@@ -40,7 +40,9 @@ class ReceiptLine(BaseModel):
 class Receipt(BaseModel):
     """What one attempt cost, from the beginning of its boot to its end (UTC, ISO 8601).
 
-    `at_most` is set where the instance's price is an upper bound. `source` says where the prices are from.
+    `at_most` is set where the instance's price is an upper bound. `usd_at_most` is what the attempt can have cost when
+    the price rose: more than `usd` on a spot instance whose price was only seen, and None in receipts of before.
+    `source` says where the prices are from.
     """
 
     instance_id: str
@@ -51,6 +53,7 @@ class Receipt(BaseModel):
     ended: datetime
     usd: float
     at_most: bool
+    usd_at_most: float | None = None
     lines: list[ReceiptLine]
     source: str
 
@@ -66,6 +69,11 @@ class Cost(BaseModel):
     usd_per_image: float | None
     images: int
     attempts: list[Receipt]
+
+    @property
+    def usd_at_most(self) -> float:
+        """What the run can have cost at most, in US dollars: no spot price is above the on-demand price."""
+        return round(sum(one.usd if one.usd_at_most is None else one.usd_at_most for one in self.attempts), 6)
 
 
 def attempt_receipt(
@@ -97,6 +105,7 @@ def attempt_receipt(
         _line("address", seconds / HOUR, "hour", rates.address_hour),
         *_requests(requests, rates),
     ]
+    usd = round(sum(line.usd for line in lines), 6)
     return Receipt(
         instance_id=instance_id,
         instance_type=instance_type,
@@ -104,8 +113,9 @@ def attempt_receipt(
         life_cycle=life_cycle,
         began=began,
         ended=ended,
-        usd=round(sum(line.usd for line in lines), 6),
+        usd=usd,
         at_most=price.at_most,
+        usd_at_most=round(usd + billed / HOUR * (price.highest - price.usd), 6),
         lines=lines,
         source=f"{price.source}; {rates.source}",
     )

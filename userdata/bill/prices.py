@@ -20,7 +20,8 @@ RATES_REGION = "us-east-1"
 class HourlyPrice(BaseModel):
     """US dollars an hour for an instance, and where the figure is from.
 
-    `at_most` is set where the true price is not known but cannot be higher.
+    `at_most` is set where the true price is not known but cannot be higher. `ceiling` is what an hour may cost at most
+    where that is more than `usd`: a spot price that was seen can rise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +29,16 @@ class HourlyPrice(BaseModel):
     usd: float
     source: str
     at_most: bool = False
+    ceiling: float | None = None
+
+    @property
+    def highest(self) -> float:
+        """The most that an hour may cost, in US dollars."""
+        return self.usd if self.ceiling is None else self.ceiling
+
+    def below(self, on_demand: HourlyPrice | None) -> HourlyPrice:
+        """The same spot price, which can rise to the on-demand price."""
+        return self if on_demand is None else self.model_copy(update={"ceiling": max(self.usd, on_demand.usd)})
 
 
 class Rates(BaseModel):
@@ -74,7 +85,7 @@ class PriceTable(BaseModel):
         if life_cycle == "on-demand":
             return on_demand
         seen = _find(self.spot, region, instance_type)
-        return seen or (on_demand and on_demand.model_copy(update={"at_most": True}))
+        return seen.below(on_demand) if seen else on_demand and on_demand.model_copy(update={"at_most": True})
 
     def rates_of(self, region: str) -> Rates:
         """The rates of a region; those of us-east-1, with a word in `source`, where the table has none."""

@@ -6,11 +6,11 @@ class RunError(Exception):
 
 
 class MaxSpendReached(Exception):  # noqa: N818  # nothing went wrong: the run ends as it was asked to
-    """The next images would take the run past MaxSpend. `usd` is what it has cost so far, all in US dollars."""
+    """The next images could take the run past MaxSpend. `usd` is what it can have cost so far, all in US dollars."""
 
     def __init__(self, max_usd: float, usd: float, *, next_usd: float) -> None:
         super().__init__(
-            f"MaxSpend is ${max_usd:g}: the run has cost ${usd:.2f}, and another batch of images would make it "
+            f"MaxSpend is ${max_usd:g}: the run has cost up to ${usd:.2f}, and another batch of images could make it "
             f"${next_usd:.2f} by the time the instance stops. What is drawn is in the bucket; to go on, deploy again "
             "with a larger MaxSpend."
         )

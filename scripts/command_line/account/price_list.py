@@ -32,15 +32,18 @@ HASTY = Config(retries={"mode": "standard", "max_attempts": 2}, connect_timeout=
 Prices = Mapping[tuple[str, LifeCycle], HourlyPrice]
 
 
-def find_prices(session: boto3.Session | None, region: str, instance_types: Sequence[str]) -> Prices:
+def find_prices(
+    session: boto3.Session | None, region: str, instance_types: Sequence[str], *, az: str | None = None
+) -> Prices:
     """The price of each type on demand and spot, by type and life cycle. A price that nobody states is left out.
 
+    A spot price is that of the zone `az`, else of the first zone with the type, where `sd deploy` puts the instance.
     With a session AWS is asked first. What AWS does not answer comes from the table, and without a session everything.
     """
     table = read_prices()
     found: dict[tuple[str, LifeCycle], HourlyPrice] = {}
     on_demand = _live_on_demand(session, region, instance_types) if session else {}
-    spot = _live_spot(session, region, instance_types) if session else {}
+    spot = _live_spot(session, region, instance_types, az) if session else {}
     for name in instance_types:
         regular = on_demand.get(name) or table.hourly(region, name, "on-demand")
         if regular:
@@ -48,6 +51,8 @@ def find_prices(session: boto3.Session | None, region: str, instance_types: Sequ
         cheaper = spot.get(name) or table.hourly(region, name, "spot")
         if regular and (cheaper is None or cheaper.at_most):
             cheaper = regular.model_copy(update={"at_most": True})
+        elif cheaper:
+            cheaper = cheaper.below(regular)
         if cheaper:
             found[name, "spot"] = cheaper
     return found
@@ -85,7 +90,9 @@ def _hourly_prices(product: Mapping[str, Any]) -> list[float]:
     return [price for price in usd if price > 0]
 
 
-def _live_spot(session: boto3.Session, region: str, instance_types: Sequence[str]) -> dict[str, HourlyPrice]:
+def _live_spot(
+    session: boto3.Session, region: str, instance_types: Sequence[str], az: str | None
+) -> dict[str, HourlyPrice]:
     client: EC2Client = session.client("ec2", region_name=region, config=HASTY)
 
     def ask(instance_type: str) -> HourlyPrice | None:
@@ -96,9 +103,9 @@ def _live_spot(session: boto3.Session, region: str, instance_types: Sequence[str
             StartTime=datetime.now(UTC),
         )
         current = {one["AvailabilityZone"]: float(one["SpotPrice"]) for one in reversed(answer["SpotPriceHistory"])}
-        if not current:
+        zone = az or min(current, default="")
+        if zone not in current:
             return None
-        zone = min(current, key=lambda name: (current[name], name))
         return HourlyPrice(usd=current[zone], source=f"EC2's spot price in {zone}, today")
 
     return _ask_each(ask, instance_types)

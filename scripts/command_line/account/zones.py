@@ -42,15 +42,24 @@ def all_zones(session: boto3.Session) -> list[str]:
 
 
 def choose_zone(session: boto3.Session, instance_type: str) -> str | None:
-    """The setting `az` of a first deploy: the first zone that offers the type, None where the region's first zone does.
+    """The setting `az` of a first deploy: the first zone that offers the type, None where `cdk deploy`'s own zone does.
 
-    None is what `cdk deploy` alone takes, so that it leaves the instance where `sd deploy` put it. Raises
-    `CommandError` when no zone offers the type, naming types that the region offers.
+    So `cdk deploy` alone leaves the instance where `sd deploy` put it. Its zone is the first that CloudFormation names:
+    of those with a default subnet, or of all where none has one. Raises `CommandError` when no zone offers the type,
+    naming types that the region offers. Source: AWS's page on Fn::GetAZs.
     """
     offering = zones_offering(session, instance_type)
     if not offering:
         raise CommandError(not_offered(session, instance_type))
-    return None if all_zones(session)[0] in offering else offering[0]
+    named = _zones_with_default_subnets(session) or all_zones(session)
+    return None if named[0] in offering else offering[0]
+
+
+def _zones_with_default_subnets(session: boto3.Session) -> list[str]:
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words("ask for the region's default subnets"):
+        found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    return sorted(subnet["AvailabilityZone"] for subnet in found)
 
 
 def check_zone(session: boto3.Session, instance_type: str, zone: str) -> None:

@@ -21,7 +21,6 @@ from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.vcpu_quotas import quota_kind
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
@@ -193,25 +192,3 @@ def check_plugin(session: boto3.Session, plan: Plan) -> Check:
     if found:
         return Check(name, "ok", found)
     return Check(name, "problem", "not installed; only a shell on the instance needs it", f"install it: {PLUGIN_PAGE}")
-
-
-def check_bucket(session: boto3.Session, plan: Plan) -> Check:
-    """Whether the results bucket can have its name."""
-    wanted = plan.settings.output_bucket
-    if wanted is None:
-        kept = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None
-        return Check("bucket", "ok", kept or "a new one, which CloudFormation names")
-    client: S3Client = session.client("s3", config=RETRIES)
-    with aws_errors_in_words(f"look for the bucket {wanted}"):
-        try:
-            client.head_bucket(Bucket=wanted)
-        except botocore.exceptions.ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if status == 404:
-                mend = f"`aws s3 mb s3://{wanted}`, or leave output_bucket out"
-                return Check("bucket", "problem", f"there is no bucket {wanted}; its name is free", mend, blocks=True)
-            if status in (301, 403):
-                found = f"{wanted} is somebody else's" if status == 403 else f"{wanted} is in another region"
-                return Check("bucket", "problem", found, "another -c output_bucket=NAME", blocks=True)
-            raise
-    return Check("bucket", "ok", f"{wanted}, which is yours")

@@ -16,7 +16,6 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.before.account_checks import (
     check_account_plan,
     check_bootstrap,
-    check_bucket,
     check_credentials,
     check_plugin,
     check_quota,
@@ -24,8 +23,10 @@ from scripts.command_line.before.account_checks import (
     check_stack,
     check_zones,
 )
+from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.model_checks import check_weights
+from scripts.command_line.before.network_check import check_network
 from scripts.command_line.before.price_checks import check_price, check_spend
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell
@@ -42,6 +43,7 @@ CHECKS: dict[str, CheckFunction] = {
     "quota": check_quota,
     "quota requests": check_quota_requests,
     "zones": check_zones,
+    "network": check_network,
     "Session Manager plugin": check_plugin,
     "model": check_weights,
     "bucket": check_bucket,
@@ -49,7 +51,7 @@ CHECKS: dict[str, CheckFunction] = {
     "spending": check_spend,
 }
 # What a deploy needs, and would miss only after it has created things.
-NEEDED = ("credentials", "CDK bootstrap", "account plan", "quota", "zones", "model", "bucket", "price", "spending")
+NEEDED = tuple(name for name in CHECKS if name not in ("quota requests", "Session Manager plugin"))
 
 
 def examine(session: boto3.Session, plan: Plan, names: Sequence[str] = tuple(CHECKS)) -> list[Check]:

@@ -8,13 +8,14 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import find_prices
 from scripts.command_line.before.check import Check
 from scripts.command_line.cost.estimate import boot_usd
+from stacks.facts.budget_regions import INSTEAD, why_no_budget
 from userdata.bill.prices import HourlyPrice, read_prices
 
 
 def check_price(session: boto3.Session, plan: Plan) -> Check:
     """What an hour costs, and whether the setting `max_price` is at most the on-demand price."""
     instance_type, region = plan.machine.instance_type, session.region_name or ""
-    prices = find_prices(session, region, [instance_type])
+    prices = find_prices(session, region, [instance_type], az=plan.settings.az)
     price = prices.get((instance_type, plan.life_cycle))
     if price is None:
         return Check("price", "unknown", f"no price is known for {instance_type} in {region}", "sd cost")
@@ -29,26 +30,29 @@ def check_price(session: boto3.Session, plan: Plan) -> Check:
 
 
 def check_spend(session: boto3.Session, plan: Plan) -> Check:
-    """Whether MaxSpend is more than the cost of one boot, because less would buy no image.
+    """Whether MaxSpend is more than what one boot can cost, and whether the region has budgets.
 
-    The rule of MaxHours itself refuses more hours than the alarm can count.
+    Less than one boot buys no image. As on the instance, a spot instance counts at the price to which it can rise. The
+    rule of MaxHours itself refuses more hours than the alarm can count.
     """
     name, machine, region = "spending", plan.machine, session.region_name or ""
+    if plan.settings.budget is not None and (why := why_no_budget(region)):
+        return Check(name, "problem", f"-c budget={plan.settings.budget:g}: {why}", INSTEAD, blocks=True)
     hours = f"MaxHours {machine.max_hours} ends each uptime"
     if not machine.max_spend:
         return Check(name, "ok", f"{hours}; MaxSpend sets no limit in dollars")
     if machine.usd_per_hour:
         price: HourlyPrice | None = HourlyPrice(usd=machine.usd_per_hour, source="UsdPerHour")
     else:
-        prices = find_prices(session, region, [machine.instance_type])
+        prices = find_prices(session, region, [machine.instance_type], az=plan.settings.az)
         price = prices.get((machine.instance_type, plan.life_cycle))
     if price is None:
         found = f"MaxSpend is {machine.max_spend:g}, but no price is known for {machine.instance_type} in {region}"
         return Check(name, "problem", found, "say what an hour costs: --usd-per-hour", blocks=True)
-    boot = boot_usd(plan, price, read_prices().rates_of(region))
+    boot = boot_usd(plan, price.model_copy(update={"usd": price.highest}), read_prices().rates_of(region))
     if machine.max_spend <= boot:
         found = (
-            f"MaxSpend is {machine.max_spend:g}, but must be more than what one boot costs, about ${boot:.2f} on "
+            f"MaxSpend is {machine.max_spend:g}, but must be more than what one boot can cost, about ${boot:.2f} on "
             f"{machine.instance_type} {plan.life_cycle}"
         )
         return Check(name, "problem", found, f"for example --max-spend {2 * boot:.2f}", blocks=True)

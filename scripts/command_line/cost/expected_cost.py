@@ -51,7 +51,7 @@ def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, 
     Raises `CommandError` when the bucket of the deployment cannot be read.
     """
     types = types_to_show(plan.machine.instance_type, every=every)
-    prices = find_prices(session if live else None, region, types)
+    prices = find_prices(session if live else None, region, types, az=plan.settings.az)
     rates = read_prices().rates_of(region)
     preparation = _preparation(session, plan)
     bucket = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None
@@ -117,7 +117,9 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
 
 def _notes(cost: ExpectedCost) -> list[str]:
     sources = sorted({one.price.source for one in cost.estimates})
-    notes = [f"Prices: {'; '.join(sources)}; {cost.rates_source}."] if sources else []
+    notes = [f"Prices: {'; '.join([*sources, cost.rates_source])}."]
+    if not sources:
+        notes.append(f"No price of an instance is known for {cost.region}, so that no run is estimated.")
     unknown = [one.instance_type.name for one in cost.estimates if one.price.at_most]
     if unknown:
         notes.append(

@@ -64,6 +64,8 @@ def remaining(plan: Plan, rates: Rates, contents: Contents) -> list[Remaining]:
     disk = plan.machine.volume_size
     about = "about " if contents.estimated else ""
     bucket_byte = rates.bucket_gb_month / GB
+    # In a person's own bucket no rule of ours deletes it.
+    cached = "until deleted" if plan.settings.output_bucket else "for 30 days"
     lines = [
         Remaining("while stopped", f"the disk, {disk} GB", disk * rates.disk_gb_month),
         Remaining("while stopped", "the alarm (the first ten of an account are free)", rates.alarm_month),
@@ -72,9 +74,7 @@ def remaining(plan: Plan, rates: Rates, contents: Contents) -> list[Remaining]:
             f"results in the bucket, {about}{decimal(contents.results)}",
             contents.results * bucket_byte,
         ),
-        Remaining(
-            "for 30 days", f"cache in the bucket, {about}{decimal(contents.cache)}", contents.cache * bucket_byte
-        ),
+        Remaining(cached, f"cache in the bucket, {about}{decimal(contents.cache)}", contents.cache * bucket_byte),
     ]
     # A spot instance is never stopped: its disk goes with it.
     return [line for line in lines if not (plan.settings.spot and line.what.startswith("the disk"))]

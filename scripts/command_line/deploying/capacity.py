@@ -43,6 +43,11 @@ OTHERWISE = {
         "the region has as many VPCs as the account's quota allows. Delete one that nothing uses, or ask for more in "
         "the Service Quotas console, under Amazon VPC"
     ),
+    r"[Ss]ervice-?[Ll]inked ?[Rr]ole": (
+        "the role that deploys may not make a role of AWS's own, which an account needs once. As an administrator: "
+        "`aws iam create-service-linked-role --aws-service-name events.amazonaws.com` for the alarm, and the same with "
+        "spot.amazonaws.com for spot instances; then deploy again"
+    ),
     r"conflicts with another subnet": (
         "the network of an earlier release cannot be changed in place. `sd doctor` says how to make a new one, and "
         "keeps the images"

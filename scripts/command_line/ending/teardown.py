@@ -8,7 +8,7 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import find_deployment
+from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
 from scripts.command_line.deploying.cdk import cdk_destroy
 from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
@@ -30,8 +30,10 @@ def teardown(
     The stack decides whether the bucket stays. Raises `CommandError`, after the audit, when the destroy fails and while
     anything other than the images is left that costs money.
     """
-    failure = None if audit_only else _destroy(session, stack, destroy, console, yes=yes)
-    left = find_leftovers(session)
+    deployment = find_deployment(session, stack)
+    failure = None if audit_only else _destroy(session, stack, deployment, destroy, console, yes=yes)
+    own_bucket = deployed_settings(deployment).get("output_bucket")
+    left = find_leftovers(session, {own_bucket: stack} if own_bucket else {})
     show_leftovers(left, console)
     if failure:
         raise failure
@@ -54,10 +56,15 @@ def _still_costs(costly: list[Leftover], region: str) -> str:
 
 
 def _destroy(
-    session: boto3.Session, stack: str, destroy: Callable[[boto3.Session, str], None], console: Console, *, yes: bool
+    session: boto3.Session,
+    stack: str,
+    deployment: Deployment | None,
+    destroy: Callable[[boto3.Session, str], None],
+    console: Console,
+    *,
+    yes: bool,
 ) -> CommandError | None:
     """Destroys the stack, if there is one. Returns a failure, because the audit matters even more then."""
-    deployment = find_deployment(session, stack)
     if deployment is None:
         typer.echo(f"There is no stack {stack} in {session.region_name}.")
         return None

@@ -39,7 +39,7 @@ def _get_permission(bucket: Any, action: str, resource: str) -> Any:
 def permissions_enforced() -> Iterator[None]:
     """Checks signatures and policies of every request while the context lasts.
 
-    AWS's own managed policies allow nothing here, and conditions in policies are passed over. Resources are told apart
+    AWS's own managed policies allow what they allow there. Resources are told apart
     for S3, as moto does, and for Parameter Store; of every other service a policy must allow all.
     """
     before = settings.INITIAL_NO_AUTH_ACTION_COUNT

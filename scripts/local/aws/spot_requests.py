@@ -19,13 +19,11 @@ from moto.ec2.utils import random_spot_request_id
 from scripts.local.aws.account import Account
 from scripts.local.aws.replaced import replaced
 
-REQUEST = "spot-instances-request"
-
 
 class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped here
     """The request of a launched instance. The request closes when the instance is gone."""
 
-    def __init__(self, backend: Any, instance: Any, options: dict[str, Any], tags: dict[str, dict[str, str]]) -> None:
+    def __init__(self, backend: Any, instance: Any, options: dict[str, Any]) -> None:
         self._launched = instance
         super().__init__(
             ec2_backend=backend,
@@ -46,7 +44,7 @@ class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped
             ramdisk_id=None,
             monitoring_enabled=False,
             subnet_id=instance.subnet_id,
-            tags=tags,
+            tags={},
             spot_fleet_id=None,
             instance_interruption_behaviour=options.get("InstanceInterruptionBehavior"),
         )
@@ -65,16 +63,10 @@ class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped
         """Ignores what moto sets, because the state follows from the instance."""
 
 
-def record_spot_request(account: Account, instance_id: str, asked: dict[str, Any]) -> None:
-    """Adds the request of an instance that was launched with the parameters `asked` of RunInstances."""
+def record_spot_request(account: Account, instance_id: str, options: dict[str, Any]) -> None:
+    """Adds the request of an instance that was launched with those SpotOptions. It has no tags."""
     backend = ec2_backends[account.id][account.region]
-    tags = {
-        one["ResourceType"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}
-        for one in asked.get("TagSpecifications", [])
-        if one["ResourceType"] == REQUEST
-    }
-    options = asked["InstanceMarketOptions"].get("SpotOptions", {})
-    request = SpotRequest(backend, backend.get_instance(instance_id), options, tags)
+    request = SpotRequest(backend, backend.get_instance(instance_id), options)
     backend.spot_instance_requests[request.id] = request
 
 

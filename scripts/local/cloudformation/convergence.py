@@ -11,6 +11,7 @@ from typing import Any
 from moto.cloudformation.parsing import Output
 
 from scripts.local.aws.account import Account
+from scripts.local.aws.zones import zones
 from scripts.local.cloudformation.intrinsic_functions import Resolver
 from scripts.local.cloudformation.parameter_values import parameter_values
 from scripts.local.cloudformation.resource_work import Report, ResourceWork
@@ -119,7 +120,7 @@ class Convergence:
             "AWS::URLSuffix": "amazonaws.com",
             **parameter_values(self._account, target.template.get("Parameters", {}), target.parameters),
         }
-        return Resolver(target.template, values, self._state.resources.__getitem__)
+        return Resolver(target.template, values, self._state.resources.__getitem__, lambda: zones(self._account))
 
     def _bring(self, name: str, target: Target, resolver: Resolver, *, skips: bool, again: bool) -> None:
         declared = target.template["Resources"][name]

@@ -9,20 +9,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 NO_VALUE = object()
-ZONES = ("a", "b", "c", "d")
 
 
 class Resolver:
     """Replaces references and functions.
 
     `values` are parameters and pseudo parameters by name; `resource` gives the resource of a logical id (or raises
-    `KeyError`), with `physical_resource_id` and `get_cfn_attribute`.
+    `KeyError`), with `physical_resource_id` and `get_cfn_attribute`; `zones` gives what Fn::GetAZs gives.
     """
 
-    def __init__(self, template: Mapping[str, Any], values: Mapping[str, Any], resource: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        template: Mapping[str, Any],
+        values: Mapping[str, Any],
+        resource: Callable[[str], Any],
+        zones: Callable[[], list[str]],
+    ) -> None:
         self._template = template
         self._values = values
         self._resource = resource
+        self._zones = zones
         self._conditions: dict[str, bool] = {}
 
     def condition(self, name: str) -> bool:
@@ -76,8 +82,10 @@ class Resolver:
         return str(self.resolve(text)).split(separator)
 
     def _select(self, argument: list[Any]) -> Any:
-        index, items = argument
-        return self.resolve(items)[int(self.resolve(index))]
+        index, items = int(self.resolve(argument[0])), self.resolve(argument[1])
+        if index >= len(items):
+            raise ValueError(f"Template error: Fn::Select cannot select nonexistent value at index {index}")
+        return items[index]
 
     def _sub(self, argument: Any) -> str:
         text, local = (argument, {}) if isinstance(argument, str) else argument
@@ -102,8 +110,9 @@ class Resolver:
         return self._template["Mappings"][name][first][second]
 
     def _get_azs(self, argument: Any) -> list[str]:
-        region = self.resolve(argument) or self._values["AWS::Region"]
-        return [f"{region}{zone}" for zone in ZONES]
+        if self.resolve(argument) not in ("", self._values["AWS::Region"]):
+            raise ValueError("Template error: the local cloud has one region")
+        return self._zones()
 
     def _holds(self, condition: Any) -> bool:
         if isinstance(condition, bool):

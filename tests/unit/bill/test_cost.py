@@ -54,6 +54,16 @@ def test_spot_has_its_own_price_or_an_upper_bound() -> None:
     assert (unseen.lines[0].usd_per_unit, unseen.at_most) == (0.526, True)
 
 
+def test_a_spot_receipt_says_what_it_can_be_at_most() -> None:
+    spot, on_demand = receipt(life_cycle="spot"), receipt()
+    assert spot.usd < on_demand.usd
+    assert spot.usd_at_most == on_demand.usd_at_most == on_demand.usd
+    before = spot.model_copy(update={"usd_at_most": None})
+    assert run_cost([before.model_copy(update={"instance_id": "i-0"})], spot, images=1).usd_at_most == pytest.approx(
+        spot.usd + on_demand.usd
+    )
+
+
 def test_without_a_price_there_is_no_receipt() -> None:
     nothing = attempt_receipt(
         instance_id="i-1",

@@ -42,6 +42,7 @@ def test_a_spot_price_that_was_seen_is_below_on_demand() -> None:
                 assert on_demand and spot
                 assert spot.usd == usd < on_demand.usd
                 assert not spot.at_most
+                assert spot.highest == on_demand.usd == on_demand.highest
 
 
 def test_a_spot_price_that_was_never_seen_is_at_most_on_demand() -> None:

@@ -21,6 +21,7 @@ from moto import mock_aws
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
 from scripts.local.aws.service_quotas import ec2_quotas
+from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 from stacks.parameters import GROUPS, parameters_of
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status
@@ -94,7 +95,7 @@ class Account:
         """A small stack with the parameters and the outputs of the real one."""
         if not self.bucket:
             self.bucket = "sdonec2-resultsbucket46167c27-abc"
-            self.s3.create_bucket(Bucket=self.bucket)
+            self.make_bucket(self.bucket)
         if not self.instance_id:
             launched = self.ec2.run_instances(
                 ImageId="ami-12c6146b", MinCount=1, MaxCount=1, UserData=user_data(**parameters)
@@ -116,6 +117,14 @@ class Account:
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
+
+    def make_bucket(self, name: str, stack: str = "SdOnEc2", region: str = REGION) -> None:
+        """A bucket with the tags that a stack gives it."""
+        elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != REGION else {}
+        self.s3.create_bucket(Bucket=name, **elsewhere)
+        tags = {PROJECT_TAG: PROJECT, STACK_TAG: stack}
+        tag_set: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+        self.s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_set})
 
     def replace_instance(self) -> None:
         """A new instance for the stack that stands."""
@@ -147,7 +156,10 @@ class Account:
         self.put(keys.grid(0), PNG)
 
     def put(self, key: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        self.put_into(self.bucket, key, body)
+
+    def put_into(self, bucket: str, key: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def state(self) -> str:
         described = self.ec2.describe_instances(InstanceIds=[self.instance_id])

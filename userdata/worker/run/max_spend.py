@@ -12,7 +12,8 @@ from userdata.worker.run.ledger import Ledger
 class Spending:
     """Watches what the run will have cost by the time its machine stops.
 
-    `cost_in` tells what the run will have cost so many seconds from now, in US dollars. For `idle_seconds` the machine
+    `cost_in` tells what the run can have cost so many seconds from now, in US dollars: at most, because the price of a
+    spot instance is known only to AWS. For `idle_seconds` the machine
     stays up after its work. The length of a batch is the time from one batch to the next. The longest batch so far
     counts, so that only the first batch is begun without a measure.
     """
@@ -67,6 +68,6 @@ def read_spending(parameters: Mapping[str, str], ledger: Ledger, *, idle_seconds
 
     def cost_in(seconds: float) -> float:
         cost = ledger.cost(images=0, in_seconds=seconds)
-        return cost.usd if cost else 0.0
+        return cost.usd_at_most if cost else 0.0
 
     return Spending(cost_in, max_usd=max_usd, idle_seconds=idle_seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.command_line.ending.audit.leftover import OURS, Leftover, stack_of, tags_of
 
@@ -20,12 +20,21 @@ def security_groups(ec2: EC2Client) -> Iterator[Leftover]:
 
 
 def network_interfaces(ec2: EC2Client) -> Iterator[Leftover]:
-    """Network interfaces."""
-    for page in ec2.get_paginator("describe_network_interfaces").paginate(Filters=OURS):  # type: ignore[arg-type]
-        for interface in page["NetworkInterfaces"]:
-            name = interface["NetworkInterfaceId"]
-            command = f"aws ec2 delete-network-interface --network-interface-id {name}"
-            yield _free("network interface", name, interface["Status"], command, interface.get("TagSet", []))
+    """Network interfaces in the project's networks: EC2 gives that of an instance no tags.
+
+    Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1947
+    """
+    tags = {
+        vpc["VpcId"]: vpc.get("Tags", [])
+        for page in ec2.get_paginator("describe_vpcs").paginate(Filters=OURS)  # type: ignore[arg-type]
+        for vpc in page["Vpcs"]
+    }
+    inside: Any = [{"Name": "vpc-id", "Values": list(tags)}]
+    pages = ec2.get_paginator("describe_network_interfaces").paginate(Filters=inside) if tags else ()
+    for interface in (interface for page in pages for interface in page["NetworkInterfaces"]):
+        name = interface["NetworkInterfaceId"]
+        command = f"aws ec2 delete-network-interface --network-interface-id {name}"
+        yield _free("network interface", name, interface["Status"], command, tags[interface["VpcId"]])
 
 
 def vpcs(ec2: EC2Client) -> Iterator[Leftover]:

@@ -1,12 +1,16 @@
-"""Looks for everything in the region that carries the project's tag."""
+"""Looks for everything of this project in the region: by its tag, and where AWS gives no tags by what it belongs to."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import boto3
 from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.deployment import RETRIES, find_deployment
+from scripts.command_line.account.tagged import tagged
 from scripts.command_line.ending.audit.around import (
     key_pairs,
     launch_templates,
@@ -14,7 +18,7 @@ from scripts.command_line.ending.audit.around import (
     security_groups,
     vpcs,
 )
-from scripts.command_line.ending.audit.buckets import buckets
+from scripts.command_line.ending.audit.buckets import buckets, in_own_bucket
 from scripts.command_line.ending.audit.compute import addresses, images, instances, snapshots, spot_requests, volumes
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.ending.audit.rates import MonthlyRates
@@ -23,14 +27,17 @@ from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell, print_plain
 
 
-def find_leftovers(session: boto3.Session) -> list[Leftover]:
-    """Everything with the project's tag in the session's region, and buckets in every region; the dearest first.
+def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = MappingProxyType({})) -> list[Leftover]:
+    """Everything of the project in the session's region; the dearest first.
 
-    What belongs to a stack that stands is not left over. Raises `CommandError` when AWS cannot be asked.
+    `own_buckets` are a person's own, which carry no tag, and the stack that wrote into each. What belongs to a stack
+    that stands is not left over. Raises `CommandError` when AWS cannot be asked.
     """
     rates = MonthlyRates(session.region_name or "")
     with aws_errors_in_words("look for what is left"):
         ec2 = session.client("ec2", config=RETRIES)
+        s3 = session.client("s3", config=RETRIES)
+        ours = tagged(session, ["cloudwatch", "logs", "s3"])
         found = [
             *instances(ec2, rates),
             *spot_requests(ec2, rates),
@@ -43,9 +50,10 @@ def find_leftovers(session: boto3.Session) -> list[Leftover]:
             *vpcs(ec2),
             *key_pairs(ec2),
             *launch_templates(ec2),
-            *alarms(session.client("cloudwatch", config=RETRIES), rates),
-            *log_groups(session.client("logs", config=RETRIES), rates),
-            *buckets(session.client("s3", config=RETRIES), rates),
+            *alarms(session.client("cloudwatch", config=RETRIES), rates, ours),
+            *log_groups(session.client("logs", config=RETRIES), rates, ours),
+            *buckets(s3, rates, ours),
+            *(one for name, stack in own_buckets.items() for one in in_own_bucket(s3, rates, name, stack)),
         ]
     standing = {name for name in {one.stack for one in found} if name and find_deployment(session, name)}
     left = [one for one in found if one.stack not in standing]

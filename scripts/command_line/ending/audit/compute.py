@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scripts.command_line.account.instance import GONE
-from scripts.command_line.ending.audit.leftover import OURS, Leftover, stack_of, tags_of
+from scripts.command_line.ending.audit.leftover import OURS, Leftover, is_ours, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
@@ -93,19 +93,30 @@ def addresses(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
 def spot_requests(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
     """Requests that may still launch an instance: open ones, and persistent ones whatever their state.
 
-    An active one-time request belongs to its instance, which is listed by itself.
+    An active one-time request belongs to its instance, which is listed by itself. Whether EC2 tags the request of an
+    instance that CloudFormation launches is not documented, so that the instance's security group counts as well.
     """
-    for page in ec2.get_paginator("describe_spot_instance_requests").paginate(Filters=OURS):  # type: ignore[arg-type]
+    groups = {
+        group["GroupId"]: tags_of(group.get("Tags", []))
+        for page in ec2.get_paginator("describe_security_groups").paginate(Filters=OURS)  # type: ignore[arg-type]
+        for group in page["SecurityGroups"]
+    }
+    for page in ec2.get_paginator("describe_spot_instance_requests").paginate():
         for request in page["SpotInstanceRequests"]:
             state, kind = request["State"], request.get("Type", "one-time")
             if state in ("closed", "cancelled", "failed") or (state == "active" and kind == "one-time"):
                 continue
-            instance_type = request.get("LaunchSpecification", {}).get("InstanceType", "")
+            launch = request.get("LaunchSpecification", {})
+            of_groups = [groups.get(group.get("GroupId", ""), {}) for group in launch.get("SecurityGroups", [])]
+            tags = next(filter(is_ours, [tags_of(request.get("Tags", [])), *of_groups]), None)
+            if tags is None:
+                continue
+            instance_type = launch.get("InstanceType", "")
             yield Leftover(
                 "spot request",
                 request["SpotInstanceRequestId"],
                 f"{kind}, {state}: may launch {instance_type or 'an instance'}",
                 rates.instance(instance_type, "spot"),
                 f"aws ec2 cancel-spot-instance-requests --spot-instance-request-ids {request['SpotInstanceRequestId']}",
-                stack_of(tags_of(request.get("Tags", []))),
+                stack_of(tags),
             )

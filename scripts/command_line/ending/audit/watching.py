@@ -1,49 +1,51 @@
-"""What watches an instance: alarms and logs."""
+"""What watches an instance: alarms and logs. Neither service filters by tags, so their ARNs come from `tagged`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from scripts.command_line.ending.audit.leftover import Leftover, is_ours, stack_of, tags_of
+from scripts.command_line.ending.audit.leftover import Leftover, stack_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
-
-def alarms(cloudwatch: CloudWatchClient, rates: MonthlyRates) -> Iterator[Leftover]:
-    """Alarms. CloudWatch gives the tags of one alarm at a time."""
-    for page in cloudwatch.get_paginator("describe_alarms").paginate():
-        for alarm in page.get("MetricAlarms", []):
-            tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
-            if is_ours(tags):
-                yield Leftover(
-                    "alarm",
-                    alarm["AlarmName"],
-                    alarm.get("StateValue", ""),
-                    rates.alarm(),
-                    f"aws cloudwatch delete-alarms --alarm-names {alarm['AlarmName']}",
-                    stack_of(tags),
-                )
+MOST_NAMES = 100  # of alarms in one question
 
 
-def log_groups(logs: CloudWatchLogsClient, rates: MonthlyRates) -> Iterator[Leftover]:
+def alarms(
+    cloudwatch: CloudWatchClient, rates: MonthlyRates, ours: Mapping[str, Mapping[str, str]]
+) -> Iterator[Leftover]:
+    """Alarms."""
+    stacks = {arn.split(":", 6)[6]: stack_of(tags) for arn, tags in ours.items() if ":alarm:" in arn}
+    names = sorted(stacks)
+    for start in range(0, len(names), MOST_NAMES):
+        some = names[start : start + MOST_NAMES]
+        for alarm in cloudwatch.describe_alarms(AlarmNames=some, MaxRecords=MOST_NAMES)["MetricAlarms"]:
+            yield Leftover(
+                "alarm",
+                alarm["AlarmName"],
+                alarm.get("StateValue", ""),
+                rates.alarm(),
+                f"aws cloudwatch delete-alarms --alarm-names {alarm['AlarmName']}",
+                stacks[alarm["AlarmName"]],
+            )
+
+
+def log_groups(
+    logs: CloudWatchLogsClient, rates: MonthlyRates, ours: Mapping[str, Mapping[str, str]]
+) -> Iterator[Leftover]:
     """Log groups, by what they store."""
-    for page in logs.get_paginator("describe_log_groups").paginate():
-        for group in page["logGroups"]:
-            arn = group["arn"].removesuffix(":*")
-            tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
-            if is_ours(tags):
+    stacks = {
+        arn.split(":", 6)[6].removesuffix(":*"): stack_of(tags) for arn, tags in ours.items() if ":log-group:" in arn
+    }
+    for name, stack in stacks.items():
+        for group in logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]:
+            if group["logGroupName"] == name:
                 stored = group.get("storedBytes", 0)
-                yield Leftover(
-                    "log group",
-                    group["logGroupName"],
-                    decimal(stored),
-                    rates.logs(stored),
-                    f"aws logs delete-log-group --log-group-name {group['logGroupName']}",
-                    stack_of(tags),
-                )
+                command = f"aws logs delete-log-group --log-group-name {name}"
+                yield Leftover("log group", name, decimal(stored), rates.logs(stored), command, stack)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from typing import Any
 
-from moto.iam.models import ManagedPolicy, iam_backends
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
 
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted
@@ -50,27 +52,23 @@ def _inline(properties: dict[str, Any]) -> dict[str, Any]:
     return {policy["PolicyName"]: policy["PolicyDocument"] for policy in properties.get("Policies", [])}
 
 
-class _AwsManagedPolicy(ManagedPolicy):  # type: ignore[misc]  # moto has no types
-    """A policy of AWS's own, whose ARN names no account."""
-
-    @property
-    def arn(self) -> str:
-        return f"{AWS_MANAGED}{self.path.lstrip('/')}{self.name}"
+@functools.cache
+def _aws_managed() -> dict[str, Any]:
+    """AWS's own policies, by name, as moto has copied them. Reading the copy takes a moment."""
+    policies: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return policies
 
 
 def _know(account: Account, arn: str) -> None:
-    """Gives moto a policy of AWS's own that it does not hold. It allows nothing where IAM is enforced."""
+    """Gives moto a policy of AWS's own, with AWS's document, so that it allows here what it allows there.
+
+    moto would hold all of them or none, and refuses one that is not among them.
+    """
     policies = iam_backends[account.id]["aws"].managed_policies
-    if not arn.startswith(AWS_MANAGED) or arn in policies:
-        return
-    path, _, name = arn.removeprefix(AWS_MANAGED).rpartition("/")
-    policies[arn] = _AwsManagedPolicy(
-        name,
-        account_id=account.id,
-        region=account.region,
-        document=json.dumps({"Version": "2012-10-17", "Statement": []}),
-        path=f"/{path}/" if path else "/",
-    )
+    name = arn.rpartition("/")[2]
+    if arn.startswith(AWS_MANAGED) and arn not in policies and name in _aws_managed():
+        policy = AWSManagedPolicy.from_data(name, account.id, account.region, _aws_managed()[name])
+        policies[policy.arn] = policy
 
 
 def _delete_role(account: Account, resource: Resource) -> None:

@@ -34,7 +34,6 @@ PASSED_ON = (
     "MetadataOptions",
     "SecurityGroupIds",
     "SubnetId",
-    "TagSpecifications",
 )
 
 PROPERTIES = frozenset(
@@ -42,7 +41,8 @@ PROPERTIES = frozenset(
         *PASSED_ON,
         "IamInstanceProfile",
         "LaunchTemplate",
-        "PropagateTagsToVolumeOnCreation",  # the launch template tags the volumes
+        "PropagateTagsToVolumeOnCreation",
+        "TagSpecifications",  # of a launch template: CloudFormation gives tags of its own in their place
         "UserData",
     }
 )
@@ -56,15 +56,28 @@ def _create(account: Account, wanted: Wanted) -> Resource:
         asked["UserData"] = base64.b64decode(merged["UserData"])  # boto3 encodes it again
     if "IamInstanceProfile" in merged:
         asked["IamInstanceProfile"] = {"Name": merged["IamInstanceProfile"]}
+    asked["TagSpecifications"] = _tags_at_launch(wanted, merged)
     instance_id = call(ec2, "RunInstances", MinCount=1, MaxCount=1, **asked)["Instances"][0]["InstanceId"]
     tag_ec2(account, instance_id, wanted, {})
     if "InstanceMarketOptions" in asked:
-        record_spot_request(account, instance_id, asked)
+        record_spot_request(account, instance_id, asked["InstanceMarketOptions"].get("SpotOptions", {}))
     _wait_for(account, instance_id, "running", "stopped", "terminated")
     reason = _describe(account, instance_id).get("StateReason", {})
     if reason.get("Code") == "Server.InternalError":
         raise RuntimeError(reason["Message"])
     return Resource(instance_id)
+
+
+def _tags_at_launch(wanted: Wanted, properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """The instance's own tags, for itself and its volumes.
+
+    A parameter of RunInstances takes the place of the launch template's: neither the template's tags for the instance
+    nor those for network interfaces and spot requests arrive.
+    Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1947
+    """
+    tags = [{"Key": key, "Value": value} for key, value in wanted.tags.items()]
+    kinds = ["instance", *(["volume"] if properties.get("PropagateTagsToVolumeOnCreation") else [])]
+    return [{"ResourceType": kind, "Tags": tags} for kind in kinds if tags]
 
 
 def _update(account: Account, resource: Resource, wanted: Wanted) -> None:

@@ -18,6 +18,7 @@ NAMES = frozenset(
         "AWS::KMS::Alias",
         "AWS::KMS::Key",
         "AWS::Lambda::Function",
+        "AWS::Logs::LogGroup",
         "AWS::SQS::Queue",
         "AWS::SSM::Parameter",
     }

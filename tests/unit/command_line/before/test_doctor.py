@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,9 +19,9 @@ from scripts.command_line.before.account_checks import (
     QUALIFIER,
     bootstrap_parameter,
     check_bootstrap,
-    check_bucket,
     check_zones,
 )
+from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
 from scripts.command_line.before.price_checks import check_price, check_spend
@@ -167,6 +168,78 @@ def test_the_bucket_is_yours_free_or_taken(
     assert state(check_bucket(session, make_plan(None, {}, context))) == expected
 
 
+def test_a_bucket_of_another_region_is_told_and_holds_nothing_up(account: Account) -> None:
+    account.make_bucket("mine", region="eu-west-1")
+    check = check_bucket(account.session, make_plan(None, {}, {"output_bucket": "mine"}))
+    assert state(check) == ("problem", False)
+    assert check.found.startswith("mine is in eu-west-1: each image crosses regions")
+    assert check.mend == "--region eu-west-1, or a bucket in us-east-1"
+
+
+@pytest.mark.parametrize("named", ["arn", "id", "alias"])
+def test_a_bucket_with_a_key_of_its_own_needs_the_setting_that_lets_the_instance_use_it(
+    account: Account, named: str
+) -> None:
+    kms = account.session.client("kms")
+    key = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/mine", TargetKeyId=key["KeyId"])
+    account.make_bucket("mine")
+    encryption: Any = {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": {"arn": key["Arn"], "id": key["KeyId"], "alias": "alias/mine"}[named],
+    }
+    rules: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": encryption}]}
+    account.s3.put_bucket_encryption(Bucket="mine", ServerSideEncryptionConfiguration=rules)
+
+    def check(**context: str) -> Check:
+        return check_bucket(account.session, make_plan(None, {}, {"output_bucket": "mine", **context}))
+
+    assert state(check()) == ("problem", True)
+    assert check().mend.startswith(f"-c output_key={key['Arn']}; ")
+    assert state(check(output_key=key["Arn"])) == ("ok", False)
+    assert state(check(output_key=key["Arn"][:-1] + "z")) == ("problem", True)
+    account.s3.delete_bucket_encryption(Bucket="mine")
+    assert (state(check(output_key=key["Arn"])), state(check())) == (("problem", True), ("ok", False))
+
+
+def test_a_bucket_with_a_key_of_aws_needs_no_right(account: Account) -> None:
+    account.make_bucket("mine")
+    plan = make_plan(None, {}, {"output_bucket": "mine"})
+    rules: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
+    account.s3.put_bucket_encryption(Bucket="mine", ServerSideEncryptionConfiguration=rules)
+    assert state(check_bucket(account.session, plan)) == ("ok", False)
+    rules["Rules"][0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] = "alias/aws/s3"
+    account.s3.put_bucket_encryption(Bucket="mine", ServerSideEncryptionConfiguration=rules)
+    described = {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS", "Arn": "arn:aws:kms:us-east-1:1:key/1"}}
+    account.session.events.register_first("before-call.kms.DescribeKey", answer(described))
+    assert state(check_bucket(account.session, plan)) == ("ok", False)
+
+
+def test_a_first_deploy_needs_room_for_a_network(account: Account) -> None:
+    for number in range(3):
+        account.ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+    plan = make_plan(None, {}, {})
+    [check] = examine(account.session, plan, ["network"])[1:]
+    assert (check.state, check.found) == ("ok", "4 of 5 VPCs in us-east-1; this deploy makes one")
+    account.ec2.create_vpc(CidrBlock="10.9.0.0/16")
+    with pytest.raises(CommandError, match=r"network: 5 of 5 VPCs in us-east-1; this deploy needs one more\. To mend"):
+        refuse_what_blocks(account.session, plan)
+    account.deploy()
+    plan = make_plan(need_deployment(account.session, "SdOnEc2"), {}, {})
+    assert state(examine(account.session, plan, ["network"])[1]) == ("ok", False)
+
+
+def test_a_budget_where_cloudformation_makes_none_is_refused(account: Account) -> None:
+    plan = make_plan(None, {}, {"budget": "10", "budget_email": "me@example.com"})
+    assert state(check_spend(account.session, plan)) == ("ok", False)
+    there = boto3.Session(region_name="eu-north-1")
+    check = check_spend(there, plan)
+    assert state(check) == ("problem", True)
+    assert check.found == "-c budget=10: CloudFormation makes no budget in eu-north-1"
+    assert "Billing console" in check.mend
+    assert state(check_spend(there, make_plan(None, {}, {}))) == ("ok", False)
+
+
 def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session) -> None:
     session.events.register_first("before-call.s3.HeadBucket", refusal("403", 403))
     check = check_bucket(session, make_plan(None, {}, {"output_bucket": "taken"}))
@@ -197,6 +270,15 @@ def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Sessi
     assert state(below) == ("problem", True)
     assert f"about ${boot:.2f}" in below.found
     assert state(check_spend(session, make_plan(None, {"MaxSpend": f"{boot + 0.001:.6f}"}, {}))) == ("ok", False)
+
+
+def test_a_spend_cap_of_a_spot_instance_holds_when_its_price_rises(session: boto3.Session) -> None:
+    with spot_prices_of_the_table():
+        checks = [
+            check_spend(session, make_plan(None, {"MaxSpend": "0.1", **more}, {"spot": "true"}))
+            for more in ({}, {"UsdPerHour": "0.45"})
+        ]
+    assert [check.state for check in checks] == ["problem", "ok"]
 
 
 def test_a_spend_cap_without_any_price_is_refused(session: boto3.Session) -> None:

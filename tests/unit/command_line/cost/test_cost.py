@@ -133,6 +133,19 @@ def test_what_remains_by_the_month() -> None:
     assert not any("disk" in line.what for line in spot)
 
 
+def test_the_cache_in_a_bucket_of_one_s_own_costs_until_it_is_deleted() -> None:
+    lines = remaining(make_plan(None, {}, {"output_bucket": "mine"}), RATES, Contents(1, 1, estimated=False))
+    assert {line.when for line in lines} == {"while stopped", "until deleted"}
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_without_any_price_it_says_so(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    printed = " ".join(run("--region", region).split())
+    assert f"No price of an instance is known for {region}, so that no run is estimated." in printed
+    assert f"{region} itself may differ" in printed
+
+
 def test_the_bucket_is_counted_as_it_is(account: Account) -> None:
     account.deploy()
     account.put("runs/a/x.png", b"12345")
@@ -177,10 +190,20 @@ def test_live_prices_go_before_the_table_and_say_so(session: boto3.Session) -> N
     assert asked == ["https://api.pricing.us-east-1.amazonaws.com/", "https://ec2.us-west-2.amazonaws.com/"]
 
 
-def test_the_cheapest_zone_s_spot_price_is_taken(session: boto3.Session) -> None:
-    with spot_prices_of_the_table():
-        price = find_prices(session, "us-east-1", ["g5.xlarge"])["g5.xlarge", "spot"]
-    assert price == HourlyPrice(usd=0.42, source="EC2's spot price in us-east-1a, today")
+def test_the_spot_price_is_that_of_the_instance_s_zone_and_can_rise(session: boto3.Session) -> None:
+    history = [
+        {"AvailabilityZone": f"us-east-1{letter}", "SpotPrice": usd, "InstanceType": "g5.xlarge"}
+        for letter, usd in (("c", "0.3"), ("b", "0.6"))
+    ]
+    event = "before-call.ec2.DescribeSpotPriceHistory"
+    session.events.register_first(event, answer({"SpotPriceHistory": history}))
+
+    def price(az: str | None) -> HourlyPrice:
+        return find_prices(session, "us-east-1", ["g5.xlarge"], az=az)["g5.xlarge", "spot"]
+
+    assert price(None) == HourlyPrice(usd=0.6, source="EC2's spot price in us-east-1b, today", ceiling=1.006)
+    assert price("us-east-1c") == HourlyPrice(usd=0.3, source="EC2's spot price in us-east-1c, today", ceiling=1.006)
+    assert price("us-east-1f").source.startswith("the highest spot price seen")
 
 
 def run(*arguments: str) -> str:

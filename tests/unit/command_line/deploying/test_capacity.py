@@ -141,6 +141,14 @@ def test_the_named_command_takes_every_value_back(account: Account) -> None:
         ("Your request for accessing resources in this region is being validated", "AWS still checks the new account"),
         ("PendingVerification: Your account is pending verification.", "AWS still checks the new account"),
         ("The maximum number of VPCs has been reached. (Service: Ec2)", "Delete one that nothing uses"),
+        (
+            "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.",
+            "which an account needs once",
+        ),
+        (
+            "User: arn:aws:sts::1:assumed-role/cdk/x is not authorized to perform: iam:CreateServiceLinkedRole",
+            "create-service-linked-role --aws-service-name events.amazonaws.com",
+        ),
         ("The CIDR '10.0.0.0/16' conflicts with another subnet", "`sd doctor` says how to make a new one"),
         ("Template error: Fn::Select cannot select nonexistent value at index 2", "Name zones that `sd zones` shows"),
     ],

@@ -87,6 +87,24 @@ def test_a_zone_is_named_only_where_the_first_does_not_offer_the_type(
     assert choose_zone(account.session, "g5.xlarge") == chosen
 
 
+@pytest.mark.parametrize(("kept", "chosen"), [(("us-east-1b", "us-east-1c"), "us-east-1a"), (("us-east-1a",), None)])
+def test_cloudformation_s_first_zone_is_the_first_with_a_default_subnet(
+    account: Account, kept: tuple[str, ...], chosen: str | None
+) -> None:
+    for subnet in account.ec2.describe_subnets()["Subnets"]:
+        if subnet["AvailabilityZone"] not in kept:
+            account.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    offer(account.session, "g5.xlarge", zones=("us-east-1a", "us-east-1d"))
+    assert choose_zone(account.session, "g5.xlarge") == chosen
+
+
+def test_without_default_subnets_cloudformation_names_every_zone(account: Account) -> None:
+    for subnet in account.ec2.describe_subnets()["Subnets"]:
+        account.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    offer(account.session, "g5.xlarge", zones=("us-east-1a", "us-east-1d"))
+    assert choose_zone(account.session, "g5.xlarge") is None
+
+
 def test_only_what_was_given_is_passed_on(account: Account, deploys: Deploys) -> None:
     account.deploy(Prompt="a horse", Steps="20")
     run(account, deploys, {"Prompt": "a tree"}, context=("keep_results=false",))

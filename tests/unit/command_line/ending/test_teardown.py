@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ from rich.console import Console
 from scripts.command_line.ending.audit.audit import find_leftovers
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import Account, answer
 
 TAGS = [{"Key": "project", "Value": "sd-on-ec2"}, {"Key": "sd-on-ec2:stack", "Value": "Gone"}]
 STRANGE = [{"Key": "project", "Value": "another"}]
@@ -94,17 +96,16 @@ def security_group(field: Field, tags: list[dict[str, str]]) -> str:
     return str(made["GroupId"])
 
 
-def network_interface(field: Field, tags: list[dict[str, str]]) -> str:
-    subnet = field.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    made = field.ec2.create_network_interface(
-        SubnetId=subnet, TagSpecifications=field.specified("network-interface", tags)
-    )
-    return str(made["NetworkInterface"]["NetworkInterfaceId"])
-
-
 def vpc(field: Field, tags: list[dict[str, str]]) -> str:
     made = field.ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=field.specified("vpc", tags))
     return str(made["Vpc"]["VpcId"])
+
+
+def network_interface(field: Field, tags: list[dict[str, str]]) -> str:
+    """As an instance has it: in the network, and without tags of its own."""
+    [network] = [one for one in field.ec2.describe_vpcs()["Vpcs"] if one.get("Tags") == tags]
+    subnet = field.ec2.create_subnet(VpcId=network["VpcId"], CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    return str(field.ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"])
 
 
 def key_pair(field: Field, tags: list[dict[str, str]]) -> str:
@@ -164,8 +165,8 @@ KINDS: dict[str, tuple[Plant, float]] = {
     "address": (address, 3.65),
     "spot request": (spot_request, 0.42 * 730),
     "security group": (security_group, 0.0),
-    "network interface": (network_interface, 0.0),
     "vpc": (vpc, 0.0),
+    "network interface": (network_interface, 0.0),
     "key pair": (key_pair, 0.0),
     "launch template": (launch_template, 0.0),
     "alarm": (alarm, 0.10),
@@ -203,6 +204,53 @@ def _check_commands(field: Field, commands: list[str]) -> None:
 def test_what_carries_another_tag_is_nobody_s_business(field: Field) -> None:
     for plant, _ in KINDS.values():
         plant(field, STRANGE)
+    assert find_leftovers(field.session) == []
+
+
+def test_a_spot_request_without_tags_is_known_by_its_security_group(field: Field) -> None:
+    for tags in (TAGS, STRANGE):
+        name = tags[0]["Value"]
+        field.ec2.create_security_group(
+            GroupName=name, Description="left", TagSpecifications=field.specified("security-group", tags)
+        )
+        specification = {"ImageId": AMI, "InstanceType": "g5.xlarge", "SecurityGroups": [name]}
+        field.ec2.request_spot_instances(SpotPrice="0.4", Type="persistent", LaunchSpecification=specification)
+    (found,) = [one for one in find_leftovers(field.session) if one.kind == "spot request"]
+    assert found.stack == "Gone"
+
+
+def test_a_bucket_of_another_region_is_left_to_an_audit_there(field: Field) -> None:
+    """There a stack may stand that this audit does not ask for, and its images would be called left over."""
+    field.account.make_bucket("elsewhere", region="eu-west-1")
+    assert find_leftovers(field.session) == []
+
+
+def test_a_grown_account_is_asked_a_few_questions(field: Field) -> None:
+    cloudwatch: Any = field.session.client("cloudwatch")
+    logs: Any = field.session.client("logs")
+    for number in range(110):
+        given = {"Namespace": "AWS/EC2", "MetricName": "CPUUtilization", "Statistic": "Maximum", "Period": 300}
+        given |= {"EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanOrEqualToThreshold"}
+        cloudwatch.put_metric_alarm(AlarmName=f"alarm:{number}", Tags=TAGS if number > 4 else STRANGE, **given)
+        logs.create_log_group(logGroupName=f"/theirs/{number}", tags={"project": "another"})
+    log_group(field, TAGS)
+    logs.create_log_group(logGroupName="/left/longer", tags={"project": "another"})
+    asked: list[str] = []
+    field.session.events.register_first("before-call", lambda model, **_: asked.append(model.name))
+    found = find_leftovers(field.session)
+    assert Counter(one.kind for one in found) == {"alarm": 105, "log group": 1}
+    assert len(asked) < 30, Counter(asked)
+
+
+def test_what_the_index_of_tags_still_names_and_is_gone_is_not_left_over(field: Field) -> None:
+    arns = [
+        "arn:aws:cloudwatch:us-east-1:1:alarm:gone",
+        "arn:aws:logs:us-east-1:1:log-group:/gone",
+        "arn:aws:s3:::gone",
+    ]
+    named = [{"ResourceARN": arn, "Tags": TAGS} for arn in arns]
+    event = "before-call.resourcegroupstaggingapi.GetResources"
+    field.session.events.register_first(event, answer({"ResourceTagMappingList": named}))
     assert find_leftovers(field.session) == []
 
 
@@ -282,6 +330,21 @@ def test_the_stack_is_destroyed_and_images_alone_are_no_error(
     assert "aws s3 rb --force s3://left-bucket   # deletes your images" in shown
     assert "Nothing of this project that costs money is left in us-east-1, your images aside" in capsys.readouterr().out
     assert field.account.s3.list_objects_v2(Bucket="left-bucket")["KeyCount"] == 2
+
+
+def test_what_lies_in_a_bucket_of_one_s_own_is_told_and_the_bucket_left_alone(field: Field, cdk: Cdk) -> None:
+    field.account.s3.create_bucket(Bucket="mine")
+    for key, size in (("runs/a/txt2img-samples/samples/00000.png", 2**20), ("cache/env/a.tar", 2**21), ("diary", 9)):
+        field.account.put_into("mine", key, bytes(size))
+    field.account.deploy(settings='{"output_bucket": "mine"}')
+    field.account.s3.delete_bucket(Bucket=field.account.bucket)
+    with pytest.raises(CommandError, match=r"1 thing in us-east-1 would go on costing"):
+        run(field, cdk)
+    shown: str = field.account.shown  # type: ignore[attr-defined]
+    assert "1 images, 1.0 MB, in a bucket of yours" in shown
+    assert "aws s3 rm --recursive s3://mine/runs/   # deletes your images" in shown
+    assert re.search(r"aws s3 rm --recursive s3://mine/cache/$", shown, re.MULTILINE)
+    assert "s3 rb" not in shown
 
 
 def test_what_costs_money_is_an_error_with_the_sum(field: Field, cdk: Cdk) -> None:

@@ -122,11 +122,14 @@ def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
     account.deploy()
     account.put_run("a-horse")
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
-    # Left behind, empty, by a creation that failed.
     second = "sdonec2-resultsbucket46167c27-second"
-    account.s3.create_bucket(Bucket=second)
+    account.make_bucket("of-another-stack", stack="SdOnEc2-2")
+    account.make_bucket("sdonec2-resultsbucket46167c27-elsewhere", region="eu-west-1")
+    account.make_bucket(second)  # left behind, empty, by a creation that failed
+    for bucket in ("of-another-stack", "sdonec2-resultsbucket46167c27-elsewhere"):
+        account.put_into(bucket, "runs/a-tree/job.json", b"{}")
     assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
-    account.s3.put_object(Bucket=second, Key="runs/a-tree/job.json", Body=b"{}")
+    account.put_into(second, "runs/a-tree/job.json", b"{}")
     with pytest.raises(CommandError, match=r"several buckets.*--bucket sdonec2"):
         find_bucket(account.session, stack="SdOnEc2", bucket=None)
 

@@ -22,7 +22,7 @@ TEMPLATE: dict[str, Any] = {
 def resolver(**values: Any) -> Resolver:
     resource = SimpleNamespace(physical_resource_id="i-1", get_cfn_attribute=lambda name: f"the {name}")
     known = {"AWS::Region": "us-east-1", "SshCidr": "", "Seed": "42", **values}
-    return Resolver(TEMPLATE, known, {"Instance": resource}.__getitem__)
+    return Resolver(TEMPLATE, known, {"Instance": resource}.__getitem__, lambda: ["us-east-1a", "us-east-1b"])
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_it_is_said_what_was_spent_and_what_the_next_would_make_it() -> None:
             machine.spending.check_before_batch()
             machine.now += 12
     assert str(reached.value).startswith(
-        "MaxSpend is $1.5: the run has cost $1.48, and another batch of images would make it $1.60 by the time"
+        "MaxSpend is $1.5: the run has cost up to $1.48, and another batch of images could make it $1.60 by the time"
     )
 
 
@@ -103,6 +103,30 @@ def test_a_given_price_goes_before_the_table_s(settings: Settings, bucket: Bucke
     assert usd["3"] - usd["0"] == pytest.approx(3 - 1.006, abs=0.01)
 
 
+def test_a_spot_instance_counts_at_the_price_to_which_it_can_rise_on_every_machine_of_the_run(
+    settings: Settings, bucket: Bucket
+) -> None:
+    keys, now = RunKeys("a-run"), datetime.now(UTC)
+    spot = dataclasses.replace(settings, device=None, life_cycle="spot", boot_started_at=now)
+    begun = dataclasses.replace(spot, instance_id="i-taken-back", boot_started_at=now - timedelta(hours=1))
+    first = Ledger(begun, bucket, keys, {}).cost(images=0)
+    assert first is not None
+    assert first.usd == pytest.approx(0.42 + 0.005, abs=0.01)
+    bucket.put(keys.report, json.dumps({"cost": first.model_dump(mode="json")}).encode())
+
+    def hours(parameters: dict[str, str]) -> float:
+        """How long the second machine may work with $3, whose first batch takes that long."""
+        spending = read_spending(
+            {"MaxSpend": "3", **parameters}, Ledger(spot, bucket, keys, parameters), idle_seconds=0
+        )
+        assert spending is not None
+        return next(hour / 10 for hour in range(100) if spending._cost_in(3600 * hour / 10) > 3)
+
+    on_demand = 1.006 + 0.005
+    assert hours({}) == pytest.approx((3 - on_demand) / on_demand, abs=0.1)
+    assert hours({"UsdPerHour": "0.5"}) == pytest.approx((3 - on_demand) / 0.505, abs=0.1)
+
+
 def test_a_run_ends_at_its_limit_and_goes_on_when_that_is_raised(
     bucket: Bucket, settings: Settings, parameters: Deploy
 ) -> None:
@@ -115,7 +139,7 @@ def test_a_run_ends_at_its_limit_and_goes_on_when_that_is_raised(
     status = json.loads(bucket.get(keys.status) or b"")
     assert (status["phase"], status["images_done"], status["images_total"]) == ("capped", 0, 2)
     assert (status["error"], status["max_spend"]) == (None, 0.9)
-    assert status["note"].startswith("MaxSpend is $0.9: the run has cost $1.0")
+    assert status["note"].startswith("MaxSpend is $0.9: the run has cost up to $1.0")
     assert json.loads(bucket.get(keys.report) or b"")["cost"]["usd"] == pytest.approx(1.0, abs=0.02)
     assert "MaxSpend is $0.9" in (bucket.get(keys.log) or b"").decode()
 

@@ -1,0 +1,97 @@
+"""What the instance's role may read where permissions are enforced, and what it must not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from scripts.local.aws.permissions import permissions_enforced
+from scripts.local.local_cloud import LocalCloud
+from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack
+from tests.local_cloud.test_lifetime import Hung
+
+pytestmark = pytest.mark.local_cloud
+
+SECRET = "/somebody/secret"
+SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+
+
+class Role:
+    """Somebody with the credentials of a role."""
+
+    def __init__(self, cloud: LocalCloud, name: str) -> None:
+        keys = cloud.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{cloud.account.id}:role/{name}", RoleSessionName="i-1"
+        )["Credentials"]
+        self._cloud = cloud
+        self._session = boto3.Session(
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+            region_name=cloud.account.region,
+        )
+
+    def may(self, service: Any, operation: str, **given: Any) -> bool:
+        config = Config(proxies={}, retries={"total_max_attempts": 1})
+        client: Any = self._session.client(service, endpoint_url=self._cloud.endpoint, config=config)
+        with permissions_enforced():
+            try:
+                getattr(client, operation)(**given)
+            except ClientError as error:
+                assert "AccessDenied" in str(error), error
+                return False
+        return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def secret(cloud: LocalCloud) -> None:
+    cloud.client("ssm").put_parameter(Name=SECRET, Value="hush", Type="SecureString")
+
+
+def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
+    stack: Stack, cloud: LocalCloud, template: dict[str, Any]
+) -> None:
+    Hung(stack, template)
+    (name,) = [key for key, one in template["Resources"].items() if "WorkerRole" in key and "Role" in one["Type"]]
+    role = Role(cloud, stack.physical_id(name))
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.describe()["Outputs"]}
+    bucket = {"Bucket": outputs["ResultsBucket"]}
+    for key in ("inputs/a.png", "runs/a/b.png", "photos/a.png"):
+        cloud.client("s3").put_object(**bucket, Key=key, Body=b"png")
+    assert role.may("s3", "get_object", **bucket, Key="inputs/a.png")
+    assert role.may("s3", "get_object", **bucket, Key="runs/a/b.png")
+    assert not role.may("s3", "get_object", **bucket, Key="photos/a.png"), "which InitImage's pattern refuses therefore"
+    assert role.may("s3", "put_object", **bucket, Key="runs/a/c.png", Body=b"")
+    assert not role.may("s3", "put_object", **bucket, Key="inputs/a.png", Body=b"")
+    assert not role.may("ssm", "get_parameter", Name=SECRET)
+
+
+@pytest.mark.parametrize("key", ["photos/a.png", "input/a.png", "../inputs/a.png", "runs"])
+@pytest.mark.parametrize("parameter", ["InitImage", "PromptFile"])
+def test_an_input_that_the_role_could_not_read_is_refused_before_anything_is_created(
+    stack: Stack, template: dict[str, Any], parameter: str, key: str
+) -> None:
+    with pytest.raises(ClientError, match=f"{parameter} must be|Parameter {parameter} failed to satisfy constraint"):
+        stack.create(template, **{parameter: key})
+    with pytest.raises(ClientError, match="does not exist"):
+        stack.describe()
+
+
+def test_a_policy_of_aws_allows_what_it_allows_there(stack: Stack, cloud: LocalCloud) -> None:
+    """So the test above would see it if the instance's role had such a policy again: this one reads every secret."""
+    properties = {"AssumeRolePolicyDocument": EC2_MAY_ASSUME, "ManagedPolicyArns": [SESSION_MANAGER]}
+    stack.create({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}})
+    role = Role(cloud, stack.physical_id("Role"))
+    assert role.may("ssm", "get_parameter", Name=SECRET)
+    assert not role.may("ssm", "put_parameter", Name=SECRET, Value="loud", Type="SecureString", Overwrite=True)
+
+
+def test_a_policy_that_aws_does_not_have_is_refused(stack: Stack) -> None:
+    arns = ["arn:aws:iam::aws:policy/AmazonEverything"]
+    properties = {"AssumeRolePolicyDocument": EC2_MAY_ASSUME, "ManagedPolicyArns": arns}
+    template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+    assert "does not exist or is not attachable" in stack.fail_to_create(template)
