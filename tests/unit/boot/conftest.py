@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
+from tests.deployed_parameters import parameter_lines
 from tests.unit.boot.loopback import reply, serving
 from userdata.contract.layout import Folders
 from userdata.job.job import Job
@@ -37,7 +37,6 @@ PARAMETERS = {
     "Model": "tiny",
     "IdleMinutes": "0",
     "Region": "us-east-1",
-    "StackName": "sd-on-ec2",
 }
 
 UNTIL_TOLD = """
@@ -136,9 +135,7 @@ class Machine:
 
     def write_parameters(self) -> None:
         self.folders.state.mkdir(parents=True, exist_ok=True)
-        self.folders.parameters.write_text(
-            "".join(f"{name}={encoded(value)}\n" for name, value in self.parameters.items())
-        )
+        self.folders.parameters.write_text(parameter_lines(self.parameters))
 
     def bash(self, script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -181,10 +178,6 @@ class Machine:
 
     def put(self, key: str, document: Mapping[str, object]) -> None:
         boto3.client("s3").put_object(Bucket=self.bucket_name, Key=key, Body=json.dumps(document).encode())
-
-
-def encoded(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
 
 
 @pytest.fixture

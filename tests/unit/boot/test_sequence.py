@@ -166,6 +166,15 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
     assert not machine.folders.model_environment.exists()
 
 
+def test_the_bundles_of_earlier_deploys_go_and_this_one_stays(machine: Machine) -> None:
+    bundles = machine.folders.software / "bundles"
+    (bundles / "earlier/userdata").mkdir(parents=True)
+    machine.folders.bundle.rename(bundles / "this")
+    machine.folders.bundle.symlink_to(bundles / "this")
+    assert machine.boot().returncode == 0
+    assert [path.name for path in bundles.iterdir()] == ["this"]
+
+
 def test_programs_keep_their_temporary_files_on_the_disk(machine: Machine) -> None:
     temporary = machine.folder / "var/tmp/sd-on-ec2"
     left = temporary / "of-a-power-cut/torch.whl"
@@ -203,7 +212,7 @@ def test_parameters_that_cannot_be_read_power_off(machine: Machine) -> None:
     machine.folders.parameters.write_text("Prompt\n")
     done = machine.bash(machine.folders.bundle / "userdata/boot.sh")
     assert done.returncode == 70
-    assert "line 1: not Name=base64" in done.stdout
+    assert "line 1: neither Name:value nor Name::base64" in done.stdout
     assert machine.calls == ["shutdown -P now"]
 
 
