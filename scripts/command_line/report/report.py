@@ -46,7 +46,7 @@ def make_report(session: boto3.Session, stack_name: str, *, prompts: bool) -> tu
         for part in parts
     ]
     head = [
-        f"sd report of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        f"Report of sd-on-ec2, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         NOTE.format(prompts="" if prompts else "prompts, "),
         "",
         *(f"{part.title}: {part.told.summary}" for part in scrubbed),

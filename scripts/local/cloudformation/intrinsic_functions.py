@@ -95,10 +95,7 @@ class Resolver:
         return re.sub(r"\$\{([^}]*)\}", replacement, text)
 
     def _base64(self, argument: Any) -> str:
-        text = _text(self.resolve(argument))
-        if not text:
-            raise ValueError("Template error: AWS does not say what Fn::Base64 makes of an empty text")
-        return base64.b64encode(text.encode()).decode()
+        return base64.b64encode(_text(self.resolve(argument)).encode()).decode()
 
     def _find_in_map(self, argument: list[Any]) -> Any:
         name, first, second = map(self.resolve, argument)
