@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from scripts.command_line.account.deployment import Deployment
@@ -62,17 +63,29 @@ def events(case: Case) -> Told:
         name = deleted["StackId"]
     pages = case.cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
     found: list[Any] = [event for page in pages for event in page["StackEvents"]][:MOST_EVENTS]
-    lines = [
-        f"{event['Timestamp']:%Y-%m-%d %H:%M:%S} {event.get('ResourceStatus', '')} {event['LogicalResourceId']} "
-        f"({event.get('ResourceType', '')}) {event.get('ResourceStatusReason', '')}".rstrip()
-        for event in found
-    ]
-    failed = [line for line in lines if "FAILED" in line.split(" ")[2]]
-    return Told(failed[-1] if failed else "none failed", "\n".join(lines))
+    latest = itertools.takewhile(lambda event: not _begins_operation(event), found)
+    failed = [_line(event) for event in latest if "FAILED" in event["ResourceStatus"]]
+    # Of the latest operation, the first failure: the others follow from it.
+    return Told(failed[-1] if failed else "none failed in the latest operation", "\n".join(map(_line, found)))
+
+
+def _begins_operation(event: Any) -> bool:
+    """Whether a creation or an update begins. A deletion does not count, because it follows a creation that failed."""
+    own = event.get("ResourceType") == "AWS::CloudFormation::Stack"
+    return own and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+
+
+def _line(event: Any) -> str:
+    return (
+        f"{event['Timestamp']:%Y-%m-%d %H:%M:%S} {event['ResourceStatus']} {event['LogicalResourceId']} "
+        f"({event.get('ResourceType', '')}) {event.get('ResourceStatusReason', '')}"
+    ).rstrip()
 
 
 def alarms(case: Case) -> Told:
     """The alarm that ends the instance after MaxHours, and what it saw."""
+    if case.deployment is None:
+        raise CommandError(f"There are no alarms, because there is no stack {case.stack}.")
     resources: Any = case.cloudformation.describe_stack_resources(StackName=case.stack)["StackResources"]
     names = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::CloudWatch::Alarm"]
     cloudwatch: CloudWatchClient = case.session.client("cloudwatch", config=QUICK)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from scripts.command_line.report.report import make_report
-from tests.unit.command_line.conftest import Account, refusal, run_of
+from scripts.command_line.report.report import make_report, write_report
+from scripts.command_line.terminal.command_error import CommandError
+from tests.unit.command_line.conftest import Account, answer, refusal, run_of
 from userdata.contract.layout import RunKeys, boot_key, facts_key
 
 PROMPT = "my secret garden"
@@ -56,6 +58,37 @@ def test_a_persons_own_words_and_address_stay_at_home_unless_the_words_may_go(fa
     assert f"Prompt = {PROMPT}" in text
     assert f"runs/{run_of(Prompt=PROMPT)}/status.json" in text
     assert "203.0.113.7" not in text
+
+
+def test_the_summary_names_the_first_failure_of_the_latest_operation(failed: Account) -> None:
+    told = [
+        ("DELETE_IN_PROGRESS", "SdOnEc2", "User Initiated"),
+        ("ROLLBACK_IN_PROGRESS", "SdOnEc2", "The following resource(s) failed to create: [Gpu, Role]."),
+        ("CREATE_FAILED", "Role", "Resource creation cancelled"),
+        ("CREATE_FAILED", "Gpu", "vCPU limit of 0 for 123456789012"),
+        ("CREATE_IN_PROGRESS", "SdOnEc2", "User Initiated"),
+        ("UPDATE_FAILED", "Old", "long ago"),
+    ]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    kinds = {"SdOnEc2": "AWS::CloudFormation::Stack"}
+    events = [
+        {
+            "Timestamp": now,
+            "ResourceStatus": status,
+            "LogicalResourceId": name,
+            "ResourceType": kinds.get(name, "AWS::EC2::Instance"),
+            "ResourceStatusReason": why,
+            "ResourceProperties": '{"UserData": "Prompt"}',
+        }
+        for status, name, why in told
+    ]
+    failed.session.events.register_first(
+        "before-call.cloudformation.DescribeStackEvents", answer({"StackEvents": events})
+    )
+    text, summary = report_of(failed)
+    assert summary["events"].endswith("CREATE_FAILED Gpu (AWS::EC2::Instance) vCPU limit of 0 for <account>")
+    assert "UPDATE_FAILED Old" in text
+    assert "UserData" not in text
 
 
 def test_without_a_stack_every_part_says_why_and_the_machine_is_told(account: Account) -> None:
@@ -113,9 +146,6 @@ def test_a_long_log_keeps_its_beginning_and_its_end(failed: Account) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
-    from scripts.command_line.report.report import write_report
-    from scripts.command_line.terminal.command_error import CommandError
-
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="Could not write .*--to FOLDER"):
         write_report("text", tmp_path / "file")
