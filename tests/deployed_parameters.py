@@ -22,4 +22,4 @@ def parameter_lines(parameters: dict[str, str]) -> str:
     """The file of parameters that a machine has."""
     plain, free_text = carried(parameters)
     lines = [f"{name}:{value}" for name, value in plain.items()]
-    return "\n".join([*lines, *(f"{name}::{value}" for name, value in free_text.items()), ""])
+    return "\n".join([*lines, *(f"{name};base64,{value}" for name, value in free_text.items()), ""])

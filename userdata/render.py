@@ -15,8 +15,8 @@ NEEDED = ("MaxHours", "OnFailure", "Region", "ResultsBucket")
 # What CDK puts in the place of a value that is known only at deploy.
 _TOKEN = r"\$\{Token\[[A-Za-z0-9_.:-]+\]\}"  # noqa: S105  # a placeholder, no password
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# Printable ASCII, which a token is too: nothing that ends the line or the shell's single quotes, nor `Name::`.
-_PLAIN = re.compile(r"(?!:)[ -&(-~]*")
+# Printable ASCII, which a token is too: nothing that ends the line or the shell's single quotes.
+_PLAIN = re.compile(r"[ -&(-~]*")
 _BASE64 = re.compile(rf"(?:[A-Za-z0-9+/=]|{_TOKEN})*")
 _OBJECT = re.compile(rf"(?:[A-Za-z0-9._/-]|{_TOKEN})+")
 

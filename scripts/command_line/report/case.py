@@ -35,13 +35,14 @@ class Told:
 class Case:
     """One stack, by name, in one account. What several parts need is asked once; an error is kept as well.
 
-    `words` are the person's own, as far as the parts have met them.
+    `words` are the person's own, and `left_out` what else stays at home, as far as the parts have met them.
     """
 
     def __init__(self, session: boto3.Session, stack: str) -> None:
         self.session = session
         self.stack = stack
         self.words: list[str] = []
+        self.left_out: list[str] = []
         self._known: dict[str, Any] = {}
 
     @functools.cached_property

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.report.bucket import boots, run
 from scripts.command_line.report.case import Case, Told
 from scripts.command_line.report.instance import console_output, instance
 from scripts.command_line.report.scrub import Scrubber
-from scripts.command_line.report.stack import OWN_ADDRESS, alarms, events, stack
+from scripts.command_line.report.stack import alarms, events, stack
 from scripts.command_line.report.this_machine import account, versions
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
@@ -40,7 +39,7 @@ def make_report(session: boto3.Session, stack_name: str, *, prompts: bool) -> tu
     """The report's text, and its parts. `prompts` says that the person's own words may be in it. Raises nothing."""
     case = Case(session, stack_name)
     parts = _collect(case, prompts=prompts)
-    scrubber = _scrubber(case, prompts=prompts)
+    scrubber = Scrubber(prompts=None if prompts else case.words, left_out=case.left_out)
     scrubbed = [
         Part(part.title, Told(scrubber.scrub(part.told.summary), scrubber.scrub(part.told.text)), part.missing)
         for part in parts
@@ -99,14 +98,6 @@ def _attempt(title: str, function: Callable[[Case], Told], case: Case) -> Part:
 
 def _missing(title: str, why: str) -> Part:
     return Part(title, Told(f"not in this report. {why}", why), why)
-
-
-def _scrubber(case: Case, *, prompts: bool) -> Scrubber:
-    try:
-        known = case.deployment.parameters if case.deployment else {}
-    except (CommandError, botocore.exceptions.BotoCoreError):
-        known = {}
-    return Scrubber(prompts=None if prompts else case.words, left_out=[known.get(name, "") for name in OWN_ADDRESS])
 
 
 def _shortened(text: str) -> str:

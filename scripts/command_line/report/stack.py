@@ -26,6 +26,7 @@ def stack(case: Case, *, prompts: bool) -> Told:
         before = f"The last of that name was deleted: {gone['StackId']}." if gone else "None was deleted lately."
         return Told("there is none", f"There is no stack {case.stack}. {before}")
     case.words += [deployment.parameters.get(name, "") for name in OWN_WORDS]
+    case.left_out += [deployment.parameters.get(name, "") for name in OWN_ADDRESS]
     described: Any = case.cloudformation.describe_stacks(StackName=case.stack)["Stacks"][0]
     reason = described.get("StackStatusReason", "")
     lines = [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_a_boot_waits_for_the_rest_no_longer_than_it_was_told(settings: Path) ->
     assert text.endswith("(the rest was not there in time)\n")
 
 
-def test_an_image_with_a_mirror_asks_no_hub(settings: Path) -> None:
-    assert "$ grep -Eqs" in (text := Facts(settings, first=(), later=()).text(seconds=30))
-    assert "HTTP/" not in text
+@pytest.mark.parametrize(
+    ("setting", "asked"), [("SD_WEIGHTS_URL=http://127.0.0.1:9", False), ("SD_DEVICE=cpu", False), ("A=b", True)]
+)
+def test_the_hub_is_asked_for_its_headers_unless_the_image_has_a_mirror_or_no_gpu(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, asked: bool
+) -> None:
+    settings.write_text(f"{setting}\n")
+    curl = tmp_path / "curl"
+    curl.write_text(
+        "#!/bin/sh\nprintf 'HTTP/1.1 302 Found\\r\\nLocation: https://cdn/?Signature=x\\r\\nx-linked-etag: 1\\r\\n'\n"
+    )
+    curl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    text = Facts(settings, first=(), later=()).text(seconds=30)
+    assert ("x-linked-etag: 1" in text) == asked
+    assert "Signature" not in text

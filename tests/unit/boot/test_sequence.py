@@ -216,7 +216,7 @@ def test_parameters_that_cannot_be_read_power_off(machine: Machine) -> None:
     machine.folders.parameters.write_text("Prompt\n")
     done = machine.bash(machine.folders.bundle / "userdata/boot.sh")
     assert done.returncode == 70
-    assert "line 1: neither Name:value nor Name::base64" in done.stdout
+    assert "line 1: neither Name:value nor Name;base64," in done.stdout
     assert machine.calls == ["shutdown -P now"]
 
 

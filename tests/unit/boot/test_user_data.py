@@ -151,7 +151,7 @@ def test_tokens_are_printed_as_they_are() -> None:
         bundle_key=BUNDLE_KEY,
     )
     assert f"\nHeight:{token}\n" in text
-    assert f"\nPrompt::{token}\n" in text
+    assert f"\nPrompt;base64,{token}\n" in text
     assert "bucket='${Token[AWS.Bucket.7]}'" in text
 
 
@@ -165,7 +165,6 @@ def test_tokens_are_printed_as_they_are() -> None:
         ({"Model": "'; id; '"}, {}, "Model"),
         ({"Model": "tiny\nOnFailure:keep"}, {}, "Model"),
         ({"Model": "\N{HORSE}"}, {}, "Model"),
-        ({"Model": ":tiny"}, {}, "Model"),
         ({"Mo del": "tiny"}, {}, "parameter name"),
         ({}, {"A:b": "YQ=="}, "parameter name"),
     ],
@@ -399,5 +398,5 @@ def test_a_hostile_prompt_arrives_unchanged_and_runs_nothing(first_boot: FirstBo
 @given(st.text(), st.sampled_from(["Prompt", "NegativePrompt"]))
 def test_any_text_is_carried_without_leaving_its_line(text: str, name: str) -> None:
     payload = str(mail(rendered({**LONGEST, name: text})).get_payload())
-    (line,) = [line for line in payload.splitlines() if line.startswith(f"{name}:")]
-    assert set(line.partition("::")[2]) <= set(string.ascii_letters + string.digits + "+/=")
+    (line,) = [line for line in payload.splitlines() if line.startswith(f"{name};")]
+    assert set(line.partition(";base64,")[2]) <= set(string.ascii_letters + string.digits + "+/=")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import NoCredentialsError
+from botocore.model import OperationModel
 
 from scripts.command_line.report.report import make_report, write_report
 from scripts.command_line.terminal.command_error import CommandError
@@ -123,6 +125,21 @@ def test_a_right_that_is_missing_costs_its_parts_and_no_others(failed: Account, 
         "sts": set(),
     }
     assert missing - {"alarms", "console output"} == needs[service] - {"alarms", "console output"}
+
+
+def test_who_has_no_credentials_waits_for_one_answer_and_not_for_each(
+    failed: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(model: OperationModel, **_: object) -> None:
+        asked.append(model.name)
+        raise NoCredentialsError
+
+    failed.session.events.register_first("before-call", refuse)
+    _, summary = report_of(failed)
+    assert asked == ["GetCallerIdentity"]
+    assert "no AWS credentials were found" in summary["run"]
 
 
 def test_an_answer_that_nobody_expected_costs_one_part(failed: Account, monkeypatch: pytest.MonkeyPatch) -> None:
