@@ -76,5 +76,5 @@ def _write_parameters(folder: Path, parameters: dict[str, Any]) -> None:
     file = Folders(str(folder)).parameters
     file.parent.mkdir(parents=True)
     (folder / "state").mkdir()
-    encoded = {name: base64.b64encode(str(value).encode()).decode() for name, value in parameters.items()}
-    file.write_text("".join(f"{name}={value}\n" for name, value in encoded.items()), "utf-8")
+    encoded = {name: base64.b64encode(f"{value}\n".encode()).decode() for name, value in parameters.items()}
+    file.write_text("".join(f"{name};base64,{value}\n" for name, value in encoded.items()), "utf-8")

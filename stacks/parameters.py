@@ -22,6 +22,8 @@ from userdata.job.job import Job
 from userdata.job.parameter import is_models_own, rule_of
 
 GROUPS: dict[str, type[BaseModel]] = {"The images": Job, "The machine": MachineParameters}
+# What a pattern for any text has in it.
+ANY_CHARACTER = r"[\s\S]"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Parameter:
     description: str
     rule: str
     properties: dict[str, Any]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether CloudFormation lets only printable ASCII through, and no single quote.
+
+        Numbers are not plain: their rule is a range, and AWS does not say how a number may be written.
+        """
+        pattern = self.properties.get("allowed_pattern", ANY_CHARACTER)
+        return "allowed_values" in self.properties or ANY_CHARACTER not in pattern
 
 
 def parameters_of(model: type[BaseModel]) -> Iterator[Parameter]:
@@ -106,6 +117,7 @@ class Parameters:
 
     def __init__(self, stack: Stack) -> None:
         self._by_name: dict[str, CfnParameter] = {}
+        self._plain: set[str] = set()
         for model in GROUPS.values():
             for parameter in parameters_of(model):
                 self._by_name[parameter.name] = CfnParameter(
@@ -115,6 +127,8 @@ class Parameters:
                     constraint_description=f"must be {parameter.rule}",
                     **parameter.properties,
                 )
+                if parameter.is_plain:
+                    self._plain.add(parameter.name)
         stack.template_options.metadata = _console_groups()
 
     def text(self, name: str) -> str:
@@ -125,13 +139,20 @@ class Parameters:
         """A reference to the parameter's value where CDK's types ask for a number."""
         return Token.as_any({"Ref": self._by_name[name].logical_id})
 
-    def base64(self) -> dict[str, str]:
-        """The machine's parameters, encoded by CloudFormation: the only form in which free text meets a script."""
+    def plain(self) -> dict[str, str]:
+        """The machine's parameters whose rules let only printable ASCII through, and no single quote."""
+        return {name: parameter.value_as_string for name, parameter in self._machines() if name in self._plain}
+
+    def free_text(self) -> dict[str, str]:
+        """The machine's other parameters, encoded by CloudFormation: the only form in which they meet a script."""
         return {
-            name: Fn.base64(parameter.value_as_string)
-            for name, parameter in self._by_name.items()
-            if name not in FOR_THE_DEPLOYMENT_ONLY
+            name: Fn.base64(Fn.join("", [parameter.value_as_string, "\n"]))
+            for name, parameter in self._machines()
+            if name not in self._plain
         }
+
+    def _machines(self) -> Iterator[tuple[str, CfnParameter]]:
+        return ((name, one) for name, one in self._by_name.items() if name not in FOR_THE_DEPLOYMENT_ONLY)
 
 
 def _console_groups() -> dict[str, Any]:

@@ -48,12 +48,12 @@ class SdOnEc2Stack(Stack):
             access=access,
             worker_role=worker_role,
             user_data=render_user_data(
-                parameters={
-                    **parameters.base64(),
-                    "ResultsBucket": Fn.base64(results.bucket.bucket_name),
-                    "Region": Fn.base64(Aws.REGION),
-                    "StackName": Fn.base64(Aws.STACK_NAME),
+                plain={
+                    **parameters.plain(),
+                    "ResultsBucket": results.bucket.bucket_name,
+                    "Region": Aws.REGION,
                 },
+                free_text=parameters.free_text(),
                 bundle_bucket=bundle.s3_bucket_name,
                 bundle_key=bundle.s3_object_key,
             ),

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line import account_commands, before_commands, replay_command
+from scripts.command_line import account_commands, before_commands, replay_command, report_command
 from scripts.command_line.account.deployment import RETRIES, need_deployment
 from scripts.command_line.account.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
@@ -35,6 +35,7 @@ app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
 app.command()(replay_command.replay)
+app.command()(report_command.report)
 app.add_typer(account_commands.app, name="quota")
 
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]

@@ -23,6 +23,9 @@ def test_every_deployed_prompt_is_drawn_by_the_same_machine(site: Site) -> None:
         assert_done(instance)
         assert [phase["phase"] for phase in instance.boots()[0]["phases"]] == PHASES
         assert tokenless(instance.machine.to_metadata.requests) == []
+        (facts,) = [instance.read(key) for key in instance.objects("boots/") if key.endswith(".facts.txt")]
+        assert "$ systemd-analyze\n" in facts
+        assert "$ cloud-init --version\n" in facts
 
         site.cdk_deploy(Prompt="A tree in forest")
         instance.start()  # as `sd start`: CloudFormation is not documented to start a stopped instance

@@ -13,6 +13,7 @@ import pytest
 
 from scripts.local.cloudformation.template import dependencies
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
+from stacks.parameters import GROUPS, parameters_of
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth
@@ -166,12 +167,16 @@ def user_data_of(template: Template) -> Any:
     return only(template, "AWS::EC2::Instance")["Properties"]["UserData"]["Fn::If"][2]["Fn::Base64"]
 
 
-def test_free_text_reaches_the_script_only_as_base64(template: Template) -> None:
-    user_data = user_data_of(template)
-    for name in template["Parameters"]:
-        if name != "BootstrapVersion":
-            bare = json.dumps(user_data).replace(json.dumps({"Fn::Base64": {"Ref": name}}), "")
-            assert json.dumps({"Ref": name}) not in bare, name
+def test_free_text_reaches_the_script_only_as_base64_and_never_as_that_of_nothing(template: Template) -> None:
+    user_data = json.dumps(user_data_of(template))
+    parameters = [parameter for model in GROUPS.values() for parameter in parameters_of(model)]
+    assert {parameter.name for parameter in parameters if not parameter.is_plain} >= {"Prompt", "NegativePrompt"}
+    for parameter in parameters:
+        text = json.dumps({"Ref": parameter.name})
+        # AWS does not say what Fn::Base64 makes of an empty text.
+        encoded = json.dumps({"Fn::Base64": {"Fn::Join": ["", [{"Ref": parameter.name}, "\n"]]}})
+        assert parameter.is_plain or text not in user_data.replace(encoded, ""), parameter.name
+    assert user_data.count("Fn::Base64") == sum(not parameter.is_plain for parameter in parameters)
 
 
 def test_the_alarm_counts_max_hours_in_the_five_minutes_that_ec2_reports_in(template: Template) -> None:

@@ -25,6 +25,7 @@ from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.weights import provide_weights
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
+from userdata.boot.telling.facts import Facts
 from userdata.boot.telling.phases import Phases
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.compvis import COMPVIS
@@ -41,7 +42,7 @@ def boot(folders: Folders) -> int:
 
     A failure powers the machine off unless `OnFailure` is `keep`.
     """
-    phases = Phases(folders, start_log())
+    phases = Phases(folders, start_log(), Facts(folders.machine_settings))
     worker = WorkerUnit(folders)
     try:
         with phases.phase("boot"):

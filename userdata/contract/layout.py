@@ -52,6 +52,11 @@ def boot_key(instance_id: str, started_at: str) -> str:
     return f"{BOOTS}{instance_id}/{started_at}.json"
 
 
+def facts_key(instance_id: str, started_at: str) -> str:
+    """The key of the facts of the machine at that boot, beside its record: text."""
+    return f"{BOOTS}{instance_id}/{started_at}.facts.txt"
+
+
 def hold_key(instance_id: str) -> str:
     """The key of the hold on one instance."""
     return f"{HOLDS}{instance_id}.json"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
+from tests.deployed_parameters import parameter_lines
 from tests.unit.boot.loopback import reply, serving
 from userdata.contract.layout import Folders
 from userdata.job.job import Job
@@ -37,7 +38,6 @@ PARAMETERS = {
     "Model": "tiny",
     "IdleMinutes": "0",
     "Region": "us-east-1",
-    "StackName": "sd-on-ec2",
 }
 
 UNTIL_TOLD = """
@@ -136,9 +136,7 @@ class Machine:
 
     def write_parameters(self) -> None:
         self.folders.state.mkdir(parents=True, exist_ok=True)
-        self.folders.parameters.write_text(
-            "".join(f"{name}={encoded(value)}\n" for name, value in self.parameters.items())
-        )
+        self.folders.parameters.write_text(parameter_lines(self.parameters))
 
     def bash(self, script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -183,10 +181,6 @@ class Machine:
         boto3.client("s3").put_object(Bucket=self.bucket_name, Key=key, Body=json.dumps(document).encode())
 
 
-def encoded(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
-
-
 @pytest.fixture
 def machine(tmp_path: Path, bucket_name: str, metadata_endpoint: str) -> Machine:
     folder = tmp_path / "machine"
@@ -202,9 +196,11 @@ def machine(tmp_path: Path, bucket_name: str, metadata_endpoint: str) -> Machine
     bundle = machine.folders.bundle / "userdata"
     ignored = shutil.ignore_patterns("__pycache__", "models")
     shutil.copytree(BUNDLE, bundle, ignore=ignored)
-    # The real one takes seconds and has tests of its own.
+    # The real ones take seconds and have tests of their own.
     (bundle / "worker/model/tiny_model.py").write_text(
         "import pathlib, sys\nfolder = pathlib.Path(sys.argv[1])\nfolder.mkdir()\n(folder / 'made').touch()\n"
     )
+    facts = bundle / "boot/telling/facts.py"
+    facts.write_text(re.sub(r"^LATER = \(.*?^\)$", "LATER = ()", facts.read_text(), flags=re.DOTALL | re.MULTILINE))
     machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu")
     return machine

@@ -52,8 +52,10 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
     }
     status = machine.document("/status.json")
     assert (status["phase"], status["images_done"], status["images_total"]) == ("weights", 0, 6)
-    (record_key,) = [key for key in machine.objects() if key.startswith("boots/")]
+    facts_key, record_key = [key for key in machine.objects() if key.startswith("boots/")]
     record = json.loads(machine.objects()[record_key])
+    assert facts_key == record_key.replace(".json", ".facts.txt")
+    assert "$ cat /proc/uptime; ls -l /dev/nvidia*" in machine.objects()[facts_key]
     assert record_key == f"boots/i-0123456789abcdef0/{record['started_at']}.json"
     assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver", "environment", "weights", "worker"]
     assert record["error"] is None
@@ -92,7 +94,9 @@ def test_a_failed_step_is_told_and_powers_off(machine: Machine) -> None:
     assert "environment: SD_PYTHON=/no/such/python" in status["error"]["log_tail"]
     (log,) = [text for key, text in machine.objects().items() if key.endswith("/log.txt")]
     assert "SD_PYTHON=/no/such/python" in log
-    (record,) = [json.loads(text) for key, text in machine.objects().items() if key.startswith("boots/")]
+    facts, record_text = [text for key, text in machine.objects().items() if key.startswith("boots/")]
+    record = json.loads(record_text)
+    assert facts.startswith("$ cat /proc/uptime")
     assert record["error"] == status["error"]
     assert [phase["phase"] for phase in record["phases"]] == ["boot", "driver"]
 
@@ -166,6 +170,15 @@ def test_a_worker_does_not_wait_for_a_model_that_will_not_come(machine: Machine,
     assert not machine.folders.model_environment.exists()
 
 
+def test_the_bundles_of_earlier_deploys_go_and_this_one_stays(machine: Machine) -> None:
+    bundles = machine.folders.software / "bundles"
+    (bundles / "earlier/userdata").mkdir(parents=True)
+    machine.folders.bundle.rename(bundles / "this")
+    machine.folders.bundle.symlink_to(bundles / "this")
+    assert machine.boot().returncode == 0
+    assert [path.name for path in bundles.iterdir()] == ["this"]
+
+
 def test_programs_keep_their_temporary_files_on_the_disk(machine: Machine) -> None:
     temporary = machine.folder / "var/tmp/sd-on-ec2"
     left = temporary / "of-a-power-cut/torch.whl"
@@ -203,7 +216,7 @@ def test_parameters_that_cannot_be_read_power_off(machine: Machine) -> None:
     machine.folders.parameters.write_text("Prompt\n")
     done = machine.bash(machine.folders.bundle / "userdata/boot.sh")
     assert done.returncode == 70
-    assert "line 1: not Name=base64" in done.stdout
+    assert "line 1: neither Name:value nor Name;base64," in done.stdout
     assert machine.calls == ["shutdown -P now"]
 
 
@@ -211,7 +224,7 @@ def test_parameters_without_a_run_leave_their_log_beside_the_record(machine: Mac
     del machine.parameters["Prompt"]
     assert machine.boot().returncode == 70
     keys = sorted(machine.objects())
-    assert [key.rpartition(".")[2] for key in keys] == ["json", "txt"]
+    assert [key.partition("Z.")[2] for key in keys] == ["facts.txt", "json", "log.txt"]
     assert all(key.startswith("boots/i-0123456789abcdef0/") for key in keys)
 
 

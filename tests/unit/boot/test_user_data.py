@@ -1,72 +1,72 @@
+import base64
 import email
 import io
 import json
 import os
+import re
 import string
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from re import _parser  # type: ignore[attr-defined]  # what knows a pattern's characters and its longest match
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.command_line.account.user_data import parameters_in
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
-from stacks.parameters import GROUPS, parameters_of
-from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
-from userdata.contract.catalogue import LONGEST_NAME
+from stacks.parameters import GROUPS, Parameter, parameters_of
+from tests.deployed_parameters import carried
+from tests.unit.boot.conftest import Machine
 from userdata.contract.parameter_file import read_parameters
 from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
 
-BUNDLE_BUCKET = "cdk-hnb659fds-assets-123456789012-ap-southeast-1"
+BUNDLE_BUCKET = "cdk-hnb659fds-assets-123456789012-ap-southeast-1".ljust(63, "x")  # S3's longest name
 BUNDLE_KEY = "f" * 64 + ".zip"
 TOOLS = Path(sys.executable).parent
 
-# The longest that CloudFormation (4,096 bytes a value) and the parameters' own rules let through.
-LONGEST = {
-    **PARAMETERS,
-    "Prompt": "\N{HORSE}" * 1024,
-    "NegativePrompt": "\N{HORSE}" * 1024,
-    "Height": "2048",
-    "Width": "2048",
-    "Steps": "1000",
-    "Iterations": "1000",
-    "Samples": "16",
-    "GuidanceScale": "12.3456789012345",
-    "Seed": "4294967295",
-    "Sampler": "dpmpp_2m_karras",
-    "Model": "m" * LONGEST_NAME,
-    "Lora": "l" * LONGEST_NAME,
-    "SafetyChecker": "withhold",
-    "HubToken": "/" + "t" * 63,
-    "Eta": "0.1234567890123",
-    "FixedCode": "off",
-    "Precision": "autocast",
-    "InitImage": "inputs/" + "i" * 189 + ".png",
-    "PromptFile": "inputs/" + "p" * 189 + ".txt",
-    "Rows": "100",
-    "SkipGrid": "off",
-    "Strength": "0.1234567890123",
-    "RunId": "r" * 40,
-    "AfterRun": "terminate",
-    "OnFailure": "keep",
-    "Cache": "off",
-    "VolumeSize": "16384",
-    "MaxSpend": "1234.5678901234567",
-    "UsdPerHour": "123.45678901234567",
-    "IdleMinutes": "100000",
-    "MaxHours": "1000",
-    "ResultsBucket": "b" * 63,
-    "Region": "ap-southeast-1",
-    "StackName": "s" * 128,
-}
+# What the stack adds to the parameters, at its longest.
+FROM_THE_STACK = {"ResultsBucket": "b" * 63, "Region": "ap-southeast-1"}
+# What a shell's single quotes, a line or cloud-init would not carry.
+PLAIN = re.compile(r"[ -&(-~]*")
+# CloudFormation does not say how long a number may be written; a double has no more to tell.
+LONGEST_NUMBER = 24
+LONGEST_VALUE = 4096  # bytes, CloudFormation's limit
+# So many bytes are kept for parameters that are still to come; one takes its name, its longest value, and 2 more.
+KEPT_FREE = 1_000
+
+
+def deployed() -> dict[str, Parameter]:
+    """The parameters that are in the user data."""
+    found = {one.name: one for model in GROUPS.values() for one in parameters_of(model)}
+    return {name: one for name, one in found.items() if name not in FOR_THE_DEPLOYMENT_ONLY}
+
+
+def longest_value(parameter: Parameter) -> str:
+    """A text as long as the longest that CloudFormation takes for the parameter, by its own rule."""
+    rule = parameter.properties
+    if "allowed_values" in rule:
+        return "x" * max(map(len, rule["allowed_values"]))
+    if rule["type"] == "Number":
+        return "0" * LONGEST_NUMBER
+    characters = int(rule.get("max_length", LONGEST_VALUE))
+    if not parameter.is_plain:
+        return ("\N{HORSE}" * characters)[: LONGEST_VALUE // 4]
+    longest_match: int = _parser.parse(rule["allowed_pattern"]).getwidth()[1]
+    return "x" * min(characters, longest_match, LONGEST_VALUE)
+
+
+LONGEST = {**{name: longest_value(one) for name, one in deployed().items()}, **FROM_THE_STACK}
 
 
 def rendered(parameters: dict[str, str], *, bucket: str = BUNDLE_BUCKET, key: str = BUNDLE_KEY) -> str:
-    values = {name: encoded(value) for name, value in parameters.items()}
-    return render_user_data(parameters=values, bundle_bucket=bucket, bundle_key=key)
+    plain, free_text = carried(parameters)
+    return render_user_data(plain=plain, free_text=free_text, bundle_bucket=bucket, bundle_key=key)
 
 
 def mail(text: str) -> Message:
@@ -78,13 +78,47 @@ def longest() -> str:
     return rendered(LONGEST)
 
 
-def test_the_longest_legal_parameters_stay_within_the_limit(longest: str) -> None:
-    assert len(longest.encode("ascii")) <= LIMIT_BYTES
+def test_the_longest_legal_parameters_leave_room_for_more(longest: str) -> None:
+    left = LIMIT_BYTES - len(longest.encode("ascii"))
+    assert left >= KEPT_FREE, f"{left} bytes of {LIMIT_BYTES} are left at worst, and {KEPT_FREE} shall be kept free"
 
 
-def test_the_longest_parameters_are_all_that_are_deployed() -> None:
-    deployed = {parameter.name for model in GROUPS.values() for parameter in parameters_of(model)}
-    assert deployed - FOR_THE_DEPLOYMENT_ONLY == set(LONGEST) - {"ResultsBucket", "Region", "StackName"}
+def characters_of(pattern: Any) -> Iterator[int]:
+    """Every character that a pattern, as Python parses it, can match."""
+    for kind, argument in pattern:
+        name = str(kind)
+        if name == "LITERAL":
+            yield argument
+        elif name == "RANGE":
+            yield from range(argument[0], argument[1] + 1)
+        elif name == "IN":
+            yield from characters_of(argument)
+        elif name == "MAX_REPEAT":
+            yield from characters_of(argument[2])
+        elif name == "SUBPATTERN":
+            yield from characters_of(argument[3])
+        elif name == "BRANCH":
+            yield from (character for way in argument[1] for character in characters_of(way))
+        else:
+            assert name == "AT", f"{name} may match any character"
+
+
+@pytest.mark.parametrize("parameter", [one for one in deployed().values() if one.is_plain], ids=lambda one: one.name)
+def test_a_value_that_is_not_encoded_has_a_rule_that_lets_only_plain_characters_through(parameter: Parameter) -> None:
+    values = parameter.properties.get("allowed_values")
+    pattern = parameter.properties.get("allowed_pattern", "")
+    possible = "".join(values) if values else "".join(map(chr, characters_of(_parser.parse(pattern))))
+    assert PLAIN.fullmatch(possible)
+
+
+@given(st.data())
+def test_every_value_that_the_rules_allow_arrives_as_it_was_given(data: st.DataObject) -> None:
+    parameter = data.draw(st.sampled_from([one for one in deployed().values() if one.is_plain]))
+    values, pattern = (parameter.properties.get(name) for name in ("allowed_values", "allowed_pattern"))
+    value = data.draw(st.sampled_from(values) if values else st.from_regex(f"(?:{pattern})", fullmatch=True))
+    text = rendered({**LONGEST, parameter.name: value})
+    found = parameters_in(base64.b64encode(text.encode()).decode())
+    assert found == {**LONGEST, parameter.name: value}
 
 
 def test_it_is_one_script_that_runs_at_every_boot(longest: str) -> None:
@@ -111,29 +145,35 @@ def test_the_script_is_clean(longest: str, tmp_path: Path, command: list[str | P
 def test_tokens_are_printed_as_they_are() -> None:
     token = "${Token[TOKEN.123]}"
     text = render_user_data(
-        parameters=dict.fromkeys(PARAMETERS, token) | {"ResultsBucket": token},
+        plain=dict.fromkeys(LONGEST, token),
+        free_text={"Prompt": token},
         bundle_bucket="${Token[AWS.Bucket.7]}",
         bundle_key=BUNDLE_KEY,
     )
-    assert f"\nPrompt={token}\n" in text
+    assert f"\nHeight:{token}\n" in text
+    assert f"\nPrompt;base64,{token}\n" in text
     assert "bucket='${Token[AWS.Bucket.7]}'" in text
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("plain", "free_text", "why"),
     [
-        ({"Prompt": "a horse"}, "Prompt"),
-        ({"Prompt": "'; id; '"}, "Prompt"),
-        ({"Prompt": "ä"}, "Prompt"),
-        ({"Prompt": "YQ==\nX=YQ=="}, "Prompt"),
-        ({"Pro mpt": "YQ=="}, "parameter name"),
-        ({"A=b": "YQ=="}, "parameter name"),
+        ({}, {"Prompt": "a horse"}, "Prompt"),
+        ({}, {"Prompt": "'; id; '"}, "Prompt"),
+        ({}, {"Prompt": "\N{HORSE}"}, "Prompt"),
+        ({}, {"Prompt": "YQ==\nX:YQ=="}, "Prompt"),
+        ({"Model": "'; id; '"}, {}, "Model"),
+        ({"Model": "tiny\nOnFailure:keep"}, {}, "Model"),
+        ({"Model": "\N{HORSE}"}, {}, "Model"),
+        ({"Mo del": "tiny"}, {}, "parameter name"),
+        ({}, {"A:b": "YQ=="}, "parameter name"),
     ],
 )
-def test_what_is_not_base64_is_refused(change: dict[str, str], why: str) -> None:
-    values = {name: encoded(value) for name, value in LONGEST.items()} | change
+def test_what_cannot_be_carried_is_refused(plain: dict[str, str], free_text: dict[str, str], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        render_user_data(parameters=values, bundle_bucket=BUNDLE_BUCKET, bundle_key=BUNDLE_KEY)
+        render_user_data(
+            plain=carried(LONGEST)[0] | plain, free_text=free_text, bundle_bucket=BUNDLE_BUCKET, bundle_key=BUNDLE_KEY
+        )
 
 
 @pytest.mark.parametrize("bucket", ["", "a'b", "$(id)", "a b"])
@@ -247,8 +287,7 @@ def test_a_new_bundle_takes_the_place_of_the_old_one(first_boot: FirstBoot) -> N
     first_boot.run()
     first_boot.offer(bundle_zip("exit 7"), "new.zip")
     assert first_boot.run("new.zip").returncode == 7
-    bundles = first_boot.machine.folders.software / "bundles"
-    assert [path.name for path in bundles.iterdir()] == ["new"]
+    assert first_boot.machine.folders.bundle.resolve().name == "new"
 
 
 def test_an_interrupted_unpacking_mends_itself(first_boot: FirstBoot) -> None:
@@ -340,7 +379,7 @@ HOSTILE = [
     "{{ 7 * 7 }} {% raw %} <# comment #> {# comment #}",
     "## template: jinja",
     "--boundary\nContent-Type: text/plain\n\n",
-    "OnFailure=a2VlcA==\nMaxHours=MQ==",
+    "OnFailure:keep\nMaxHours:1",
     "\N{HORSE}\N{ZERO WIDTH JOINER}\N{COMBINING ACUTE ACCENT}\x00\x1b[31m\r\n" + "x" * 980,
     " leading and trailing \t",
 ]
@@ -356,8 +395,8 @@ def test_a_hostile_prompt_arrives_unchanged_and_runs_nothing(first_boot: FirstBo
     assert len(first_boot.machine.calls) == 3
 
 
-@given(st.text(), st.sampled_from(["Prompt", "NegativePrompt", "InitImage"]))
+@given(st.text(), st.sampled_from(["Prompt", "NegativePrompt"]))
 def test_any_text_is_carried_without_leaving_its_line(text: str, name: str) -> None:
     payload = str(mail(rendered({**LONGEST, name: text})).get_payload())
-    (line,) = [line for line in payload.splitlines() if line.startswith(f"{name}=")]
-    assert set(line.partition("=")[2]) <= set(string.ascii_letters + string.digits + "+/=")
+    (line,) = [line for line in payload.splitlines() if line.startswith(f"{name};")]
+    assert set(line.partition(";base64,")[2]) <= set(string.ascii_letters + string.digits + "+/=")

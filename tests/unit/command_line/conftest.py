@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from scripts.command_line.before.account_checks import bootstrap_parameter
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 from stacks.parameters import GROUPS, parameters_of
+from tests.deployed_parameters import carried
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status
 from userdata.job.job import Job
@@ -77,8 +77,8 @@ def offer(session: boto3.Session, *types: str, zones: tuple[str, ...] = ("us-eas
 def user_data(**parameters: str) -> str:
     """The user data of an instance that was given the parameters."""
     given = {"MaxHours": "12", "OnFailure": "stop", "Region": REGION, "ResultsBucket": "b", **parameters}
-    values = {name: base64.b64encode(value.encode()).decode() for name, value in given.items()}
-    return render_user_data(parameters=values, bundle_bucket="assets", bundle_key="bundle.zip")
+    plain, free_text = carried(given)
+    return render_user_data(plain=plain, free_text=free_text, bundle_bucket="assets", bundle_key="bundle.zip")
 
 
 class Account:

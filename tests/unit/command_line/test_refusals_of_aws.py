@@ -31,6 +31,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "quota request": [["--yes"]],
     "quota status": [[], ["--spot"]],
     "replay": [["image.png", "--deploy"]],
+    "report": [[]],
     "results": [[], ["--list"]],
     "start": [[]],
     "status": [[], ["--timeline"]],
@@ -113,6 +114,10 @@ def sentences(err: str) -> list[str]:
 
 def assert_told(words: list[str], status: int, out: str, err: str) -> None:
     assert "Traceback" not in out + err
+    if words == ["report"]:
+        assert (status, out.startswith("The report is sd-report-")) == (0, True)
+        assert "Not in the report: " in err
+        return
     if words in IN_A_TABLE:
         assert status in ((0, 1) if words == ["cost"] else (1,))
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.deployed_parameters import parameter_lines
 from userdata.contract.environment_file import environment_text
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
@@ -63,8 +63,7 @@ class Machine:
     def deploy(self, parameters: dict[str, str]) -> RunKeys:
         file = self.folder / "var/lib/sd-on-ec2/parameters"
         file.parent.mkdir(parents=True, exist_ok=True)
-        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in parameters.items()}
-        file.write_text("".join(f"{name}={value}\n" for name, value in encoded.items()))
+        file.write_text(parameter_lines(parameters))
         return RunKeys(run_name(parameters))
 
     def tell_model(self, **environment: str) -> None:

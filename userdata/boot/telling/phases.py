@@ -12,10 +12,11 @@ from userdata.boot.fetch.bucket import PLAIN, Bucket
 from userdata.boot.fetch.cache import Cache
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.telling.boot_log import BootLog
+from userdata.boot.telling.facts import Facts
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.background_upload import BackgroundUpload
-from userdata.contract.layout import Folders, boot_key
+from userdata.contract.layout import Folders, boot_key, facts_key
 from userdata.contract.status import Failure, log_tail, utc_now
 
 logger = logging.getLogger(__name__)
@@ -29,13 +30,14 @@ class Phases:
     `instance_id`, `bucket` and `run` become known during the first phase; what is not known yet is not told.
     """
 
-    def __init__(self, folders: Folders, lines: BootLog) -> None:
+    def __init__(self, folders: Folders, lines: BootLog, facts: Facts) -> None:
         self.started_at = utc_now()
         self.instance_id = "unknown"
         self.bucket: Optional[Bucket] = None
         self.run: Optional[RunStatus] = None
         self._folders = folders
         self._lines = lines
+        self._facts = facts
         self._document = ""
         self._upload: Optional[BackgroundUpload] = None
         self._phases: list[dict[str, Any]] = []
@@ -83,6 +85,7 @@ class Phases:
     def finish(self) -> None:
         """The record of a boot that went well, into the bucket. A failure of this is logged and no more."""
         self._tell("the record of this boot", boot_key(self.instance_id, self.started_at), self._record(None))
+        self._tell_facts()
 
     def fail(self, error: Exception) -> None:
         """Tells of a failure wherever it can be told; what cannot be told is logged. Never raises."""
@@ -107,6 +110,7 @@ class Phases:
             log_key = boot_key(self.instance_id, self.started_at).replace(".json", ".log.txt")
         self._tell("the record of this boot", boot_key(self.instance_id, self.started_at), record)
         self._tell("the log", log_key, self._lines.text(), PLAIN)
+        self._tell_facts()
 
     def _record(self, failure: Optional[Failure]) -> str:
         document = {
@@ -120,6 +124,11 @@ class Phases:
 
     def _save(self, failure: Optional[Failure] = None) -> None:
         write_atomically(self._folders.boot_timeline, self._record(failure).encode())
+
+    def _tell_facts(self) -> None:
+        if self.bucket:
+            key = facts_key(self.instance_id, self.started_at)
+            self._tell("the facts of this machine", key, self._facts.text(), PLAIN)
 
     def _tell(self, what: str, key: str, text: str, content_type: str = "application/json") -> None:
         if self.bucket is None:

@@ -57,6 +57,12 @@ def test_an_instance_that_was_given_another_prompt_is_not_believed(account: Acco
         deployed_run_id(deployed(account, Prompt=BEAR))
 
 
+def test_the_user_data_of_a_stack_of_an_earlier_commit_is_read_too() -> None:
+    lines = "".join(f"{name}={base64.b64encode(value.encode()).decode()}\n" for name, value in TOLD.items())
+    script = f"#!/bin/bash\nkey='bundle.zip'\nparameters='\n{lines}InitImage=\n'\nstate=\n"
+    assert parameters_in(base64.b64encode(script.encode()).decode()) == {**TOLD, "InitImage": ""}
+
+
 @pytest.mark.parametrize("text", ["", "#!/bin/bash\n", "parameters='\nPrompt=?\n'\n"])
 def test_other_user_data_has_no_parameters(text: str) -> None:
     assert parameters_in(base64.b64encode(text.encode()).decode()) == {}
