@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
@@ -46,6 +47,7 @@ def request(
     """Ask AWS for a larger quota, once. Nothing is asked for while the quota suffices, or while AWS has a request."""
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
+    tell_identity(session, None)
     # Enough for a running instance of the type and, while that is replaced, for another one.
     wanted = vcpus or sum(vcpus_in_use(session, kind).values()) + 2 * INSTANCE_TYPES[instance_type].vcpus
     limit = quota_limit(session, kind)

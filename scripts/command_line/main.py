@@ -12,6 +12,7 @@ from rich.console import Console
 
 from scripts.command_line import account_commands, before_commands, replay_command
 from scripts.command_line.account.deployment import RETRIES, need_deployment
+from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
@@ -114,6 +115,7 @@ def status(
 def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Start the stopped instance, if its deployed job is not done yet."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     deployment = need_deployment(session, stack)
     typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
 
@@ -127,6 +129,7 @@ def stop(
 ) -> None:
     """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     typer.echo(stop_instance(session, need_deployment(session, stack), terminate=terminate))
 
 
@@ -141,6 +144,7 @@ def hold(
 ) -> None:
     """Keep the idle instance up for a while, from now on. MaxHours still ends the instance."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     typer.echo(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
 
@@ -155,7 +159,9 @@ def teardown_command(
     profile: Profile = None,
 ) -> None:
     """Delete everything but the images. Then look for anything left that costs money."""
-    teardown(open_session(region, profile), stack=stack, yes=yes, audit_only=audit_only, console=Console())
+    session = open_session(region, profile)
+    tell_identity(session, stack)
+    teardown(session, stack=stack, yes=yes, audit_only=audit_only, console=Console())
 
 
 def main() -> None:
