@@ -10,6 +10,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, deployed_settings
+from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
 from scripts.command_line.account.identity import find_account, profile_option
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
@@ -29,8 +30,6 @@ USUAL_QUALIFIER = "hnb659fds"
 # The least that a stack of the library in requirements.in asks for.
 # Source: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-troubleshoot.html
 OLDEST_BOOTSTRAP = 6
-# The Free Tier API has one endpoint, for all regions.
-FREE_TIER_REGION = "us-east-1"
 PLUGIN = "session-manager-plugin"
 PLUGIN_PAGE = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
@@ -83,20 +82,10 @@ def _bootstrap(session: boto3.Session, qualifier: str) -> str:
 
 def check_account_plan(session: boto3.Session, plan: Plan) -> Check:
     """Whether the account may launch GPU types at all: on AWS's Free Plan, EC2 refuses them whatever the quota."""
-    name = "account plan"
-    client = session.client("freetier", region_name=FREE_TIER_REGION, config=RETRIES)
-    with aws_errors_in_words("ask for the account's plan"):
-        try:
-            kind = client.get_account_plan_state()["accountPlanType"]
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
-            # Whether accounts from before the plans answer so is not documented; one on the Free Plan has a plan.
-            return Check(name, "ok", "none, so not the Free Plan")
+    name, kind = "account plan", kind_of_plan(session)
     if kind == "FREE":
-        mend = "upgrade to a paid plan: AWS console, Billing and Cost Management, Account"
-        return Check(name, "problem", "the Free Plan, on which EC2 launches no GPU type", mend, blocks=True)
-    return Check(name, "ok", "paid" if kind == "PAID" else kind)
+        return Check(name, "problem", ON_THE_FREE_PLAN, UPGRADE, blocks=True)
+    return Check(name, "ok", kind.lower() if kind else "none, so not the Free Plan")
 
 
 def check_quota(session: boto3.Session, plan: Plan) -> Check:

@@ -1,20 +1,29 @@
-"""The Free Tier API's GetAccountPlanState: the account is on a paid plan. moto does not know that service."""
+"""The account's plan: the Free Tier API, which moto does not know, and what EC2 refuses on the Free Plan."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import InstanceBackend
 from werkzeug.wrappers import Response
 
+from scripts.local.aws.replaced import replaced
+
 TARGET = "AWSFreeTierService.GetAccountPlanState"
-PAID = {"accountId": DEFAULT_ACCOUNT_ID, "accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-free-tier-usage.html
+ELIGIBLE = ("t3.micro", "t3.small", "t4g.micro", "t4g.small", "c7i-flex.large", "m7i-flex.large")
 
 
 class AccountPlan:
     """Stands in front of the API's WSGI application, and answers for the account's plan in its place."""
+
+    kind = "PAID"
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -22,6 +31,29 @@ class AccountPlan:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """The answer to one request."""
         asked = environ.get("HTTP_X_AMZ_TARGET") == TARGET
-        api = Response(json.dumps(PAID), content_type="application/x-amz-json-1.0") if asked else self._api
+        state = {"accountId": DEFAULT_ACCOUNT_ID, "accountPlanType": self.kind, "accountPlanStatus": "ACTIVE"}
+        api = Response(json.dumps(state), content_type="application/x-amz-json-1.0") if asked else self._api
         answer: Iterable[bytes] = api(environ, start_response)
         return answer
+
+
+@contextlib.contextmanager
+def on_the_free_plan() -> Iterator[None]:
+    """The account is on the Free Plan while the context lasts: EC2 launches few types, whatever the quota."""
+
+    def around_run(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def run_instances(backend: Any, *given: Any, **more: Any) -> Any:
+            if more.get("instance_type") not in ELIGIBLE:
+                raise EC2ClientError(
+                    "InvalidParameterCombination",
+                    "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance "
+                    "types, run 'describe-instance-types' with the filter 'free-tier-eligible=true'.",
+                )
+            return original(backend, *given, **more)
+
+        return run_instances
+
+    run = around_run(InstanceBackend.__dict__["run_instances"])
+    with replaced({(AccountPlan, "kind"): "FREE", (InstanceBackend, "run_instances"): run}):
+        yield
