@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,7 +166,12 @@ def teardown_command(
 
 
 def main() -> None:
-    """Runs the command line; the exit status is 0, 1 for an error and 2 for misuse."""
+    r"""Runs the command line; the exit status is 0, 1 for an error and 2 for misuse.
+
+    What a terminal's encoding has no character for is spelled out: as `\xd7`, and not as an error.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with aws_errors_in_words("go on"):
             app(prog_name="sd")
