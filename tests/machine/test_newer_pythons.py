@@ -75,5 +75,8 @@ def _way_to_the_packages() -> tuple[dict[str, str], list[str]]:
     certificates = {name: value for name, value in os.environ.items() if "CERT" in name or "_CA_" in name}
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     environment = {**certificates, **proxies, **kept_settings(listed.stdout)}
-    words = {word.removeprefix("file://") for value in environment.values() for word in value.split()}
-    return environment, ["/etc/ssl", *(word for word in words if word.startswith("/") and Path(word).exists())]
+    words = [word for value in environment.values() for word in value.split()]
+    # An index in files has its packages beside it.
+    indexes = [str(Path(word.removeprefix("file://")).parent) for word in words if word.startswith("file:///")]
+    files = [word for word in words if word.startswith("/") and Path(word).exists()]
+    return environment, sorted({"/etc/ssl", *indexes, *files})
