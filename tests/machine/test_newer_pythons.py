@@ -17,8 +17,6 @@ from scripts.python_packages import kept_settings
 from tests.machine.booted.alone import alone
 from tests.machine.booted.package_source import host_package_source
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
-
 CHECKOUT = Path(__file__).parents[2]
 CACHE = CHECKOUT / ".cache/debian"
 PYTHONS = {"trixie": "3.13", "sid": "3.14"}
@@ -27,6 +25,8 @@ NOBODY = 12345  # no user of any of the systems
 DEMO = "./scripts/demo 'A horse' --iterations 1 --samples 1 --steps 4 --to out"
 
 
+@pytest.mark.long
+@pytest.mark.timeout(7200)  # each downloads 3 GB where PyTorch's index for processors cannot be reached
 @pytest.mark.parametrize("suite", PYTHONS)
 def test_a_stranger_s_first_demo(suite: str, tmp_path: Path) -> None:
     root, packages = _root_file_system(suite), CACHE / "pip"
