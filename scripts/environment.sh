@@ -5,6 +5,6 @@ unset PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONSTARTUP PYTHON
 : "${HOME:=$(printf '%s' ~)}"
 if [[ ! -d $HOME || ! -w $HOME && ! -d $HOME/.aws ]]; then
   HOME=${root:?}/.cache/home
-  mkdir -p "$HOME"
+  mkdir -p "$HOME" 2>/dev/null || HOME=$(mktemp -d) # somebody else's checkout
 fi
 export HOME

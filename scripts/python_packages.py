@@ -48,7 +48,7 @@ def install(arguments: list[str]) -> int:
         sys.stderr.write("setup: pip cannot read its settings; the lines above name the file. Mend it or move it.\n")
         return listed.returncode
     others = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    environment = {**others, **kept_settings(listed.stdout), "PIP_CONFIG_FILE": os.devnull}
+    environment = {**others, **kept_settings(listed.stdout), "PIP_CONFIG_FILE": os.devnull, "PYTHONWARNINGS": "ignore"}
     # pip would compile with one processor; scripts/setup does with all of them.
     words = ["install", "--quiet", "--disable-pip-version-check", "--no-compile", *arguments]
     return subprocess.run([*pip, *words], env=environment, check=False).returncode
