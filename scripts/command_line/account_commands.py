@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
+from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
@@ -46,6 +49,10 @@ def request(
     """Ask AWS for a larger quota, once. Nothing is asked for while the quota suffices, or while AWS has a request."""
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
+    tell_identity(session, None)
+    with suppress(CommandError):  # who may not ask for the plan may ask for a quota
+        if kind_of_plan(session) == "FREE":
+            typer.echo(f"The account is on {ON_THE_FREE_PLAN}, whatever the quota: {UPGRADE}.", err=True)
     # Enough for a running instance of the type and, while that is replaced, for another one.
     wanted = vcpus or sum(vcpus_in_use(session, kind).values()) + 2 * INSTANCE_TYPES[instance_type].vcpus
     limit = quota_limit(session, kind)

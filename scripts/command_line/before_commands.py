@@ -19,7 +19,15 @@ from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, sho
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
 from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import (
+    STACK,
+    Context,
+    Profile,
+    Region,
+    Stack,
+    choose_session,
+    credentials_of,
+)
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
@@ -36,7 +44,7 @@ def doctor(
     profile: Profile = None,
 ) -> None:
     """Check what a deploy needs, before it costs anything. The exit status is 1 if something is wrong."""
-    session = open_session(region, profile)
+    session = choose_session(region, profile)
     settings = parse_context(context, stack)
     deployment, _ = _look(session, settings.get("stack") or stack)
     plan = make_plan(deployment, _without_files(parameters), settings)
@@ -66,8 +74,9 @@ def cost(
     profile: Profile = None,
 ) -> None:
     """Show what the job will cost on each instance type. With --actual, show what the runs did cost."""
-    session = open_session(region, profile)
+    session = choose_session(region, profile)
     if actual:
+        credentials_of(session)
         name = find_bucket(session, stack=stack, bucket=bucket)
         s3 = session.client("s3", config=RETRIES)
         costs = read_costs(s3, name, list_runs(s3, name))
@@ -92,6 +101,7 @@ def cost(
 def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
     """The deployment, and whether AWS could be asked: without an account the commands here go on without it."""
     try:
+        credentials_of(session)
         return find_standing(session, stack), True
     except CommandError:
         return None, False

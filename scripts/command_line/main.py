@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from scripts.command_line import account_commands, before_commands, replay_command, report_command
 from scripts.command_line.account.deployment import RETRIES, need_deployment
+from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
@@ -117,6 +119,7 @@ def status(
 def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Start the stopped instance, if its deployed job is not done yet."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     deployment = need_deployment(session, stack)
     typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
 
@@ -130,6 +133,7 @@ def stop(
 ) -> None:
     """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     typer.echo(stop_instance(session, need_deployment(session, stack), terminate=terminate))
 
 
@@ -144,6 +148,7 @@ def hold(
 ) -> None:
     """Keep the idle instance up for a while, from now on. MaxHours still ends the instance."""
     session = open_session(region, profile)
+    tell_identity(session, stack)
     typer.echo(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
 
@@ -158,11 +163,18 @@ def teardown_command(
     profile: Profile = None,
 ) -> None:
     """Delete everything but the images. Then look for anything left that costs money."""
-    teardown(open_session(region, profile), stack=stack, yes=yes, audit_only=audit_only, console=Console())
+    session = open_session(region, profile)
+    tell_identity(session, stack)
+    teardown(session, stack=stack, yes=yes, audit_only=audit_only, console=Console())
 
 
 def main() -> None:
-    """Runs the command line; the exit status is 0, 1 for an error and 2 for misuse."""
+    r"""Runs the command line; the exit status is 0, 1 for an error and 2 for misuse.
+
+    What a terminal's encoding has no character for is spelled out: as `\xd7`, and not as an error.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with aws_errors_in_words("go on"):
             app(prog_name="sd")

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in PASSED_ON:
         signal.signal(number, _interrupt)
     try:
-        with LocalCloud(verbose=options.verbose, keep=options.keep) as cloud:
+        with LocalCloud(verbose=options.verbose, keep=options.keep, free_plan=options.free_plan) as cloud:
             if options.bootstrap:
                 cloud.bootstrap()
             try:
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bootstrap", action="store_true", help="run cdk bootstrap first")
     parser.add_argument("--verbose", action="store_true", help="show the cloud's log")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folder: machines' disks and cloud.log")
+    parser.add_argument("--free-plan", action="store_true", help="an account on AWS's Free Plan: no GPU types")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command and its arguments")
     return parser
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL_HOSTS = "localhost,127.0.0.1,::1"
-# Every setting of the SDKs and the CDK CLI begins so; whatever the caller has of them is left behind.
-FOREIGN = ("AWS_", "CDK_", "BOTO_", "BOTOCORE_")
+# Every setting of the SDKs, of the CDK CLI and of moto begins so; whatever the caller has of them is left behind.
+FOREIGN = ("AWS_", "CDK_", "BOTO_", "BOTOCORE_", "MOTO_", "AMAZON_")
+
+
+def leave_behind(environment: MutableMapping[str, str]) -> None:
+    """Takes the caller's settings out of the cloud's own process, before moto is imported, which reads them then.
+
+    So do boto3's sessions that moto makes: they would stop at a profile that is none, or at a malformed file.
+    """
+    for name in [name for name in environment if name.upper().startswith(FOREIGN)]:
+        del environment[name]
+    environment.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 
 def command_environment(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from scripts.local.aws.account import Account
+from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.seeds import seed
@@ -41,8 +42,8 @@ class LocalCloud:
     """An emulated AWS account, from `__enter__` to `__exit__`.
 
     One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
-    (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow; `make`
-    makes the machines, as `Machines` says.
+    (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow;
+    `free_plan` makes the account one of AWS's Free Plan; `make` makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
     `account`, `clock` for its alarms and schedules, `scratch`, `log_file`.
@@ -54,12 +55,19 @@ class LocalCloud:
     clock: AlarmClock
 
     def __init__(
-        self, *, verbose: bool = False, keep: bool = False, enforce_iam: bool = False, make: MakeMachine | None = None
+        self,
+        *,
+        verbose: bool = False,
+        keep: bool = False,
+        enforce_iam: bool = False,
+        free_plan: bool = False,
+        make: MakeMachine | None = None,
     ) -> None:
         self._verbose = verbose
         self._make = make
         self._keep = keep
         self._enforce_iam = enforce_iam
+        self._free_plan = free_plan
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> LocalCloud:
@@ -140,6 +148,8 @@ class LocalCloud:
             secret_access_key=self.account.secret_access_key,
             scratch=self.scratch,
         )
+        if self._free_plan:
+            self._context.enter_context(on_the_free_plan())
         if self._enforce_iam:
             self._context.enter_context(permissions_enforced())
         log.info("The local cloud is at %s; its checkout is %s.", server.endpoint, CHECKOUT)

@@ -34,7 +34,8 @@ def _split(value: Any) -> Any:
     return value
 
 
-def _as_context(value: object) -> str:
+def as_context(value: object) -> str:
+    """A value as `-c NAME=VALUE` takes it."""
     if isinstance(value, list):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -66,7 +67,7 @@ class Settings(BaseModel):
     def given(self) -> dict[str, str]:
         """What differs from the defaults, as `-c` takes it."""
         values = self.model_dump(exclude_defaults=True)
-        return {name: _as_context(value) for name, value in values.items()}
+        return {name: as_context(value) for name, value in values.items()}
 
     @model_validator(mode="after")
     def _a_bucket_of_yours_is_kept(self) -> Settings:

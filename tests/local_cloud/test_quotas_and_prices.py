@@ -8,15 +8,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN
 from scripts.command_line.deploying.capacity import OTHERWISE
-from scripts.local.aws.account_plan import free_plan
+from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack
 
 pytestmark = pytest.mark.local_cloud
 
@@ -38,7 +37,7 @@ def run_sd(cloud: LocalCloud, *arguments: str) -> tuple[int, str, str]:
 
 def sd(cloud: LocalCloud, *arguments: str) -> tuple[int, str]:
     status, printed, errors = run_sd(cloud, *arguments)
-    assert not errors, errors
+    assert not errors or re.fullmatch("Account .*\n", errors), errors
     return status, printed
 
 
@@ -61,18 +60,30 @@ def test_the_doctor_sees_a_small_account(cloud: LocalCloud) -> None:
     assert checks["price"]["found"].startswith("$1.006 an hour on-demand (AWS Price List API, us-east-1, today)")
 
 
-def test_on_the_free_plan_sd_says_so_before_the_deploy_that_ec2_would_refuse(
-    cloud: LocalCloud, stack: Stack, template: dict[str, Any]
-) -> None:
-    with free_plan():
+def test_on_the_free_plan_the_doctor_says_so_and_no_deploy_begins(cloud: LocalCloud) -> None:
+    """Before anybody waits for a quota: EC2 looks at the plan first."""
+    ec2 = cloud.client("ec2")
+    launch = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1}
+    with on_the_free_plan():
         _, printed = sd(cloud, "doctor", "--json")
-        status, _, errors = run_sd(cloud, "deploy", "a horse")
-        refused = stack.fail_to_create(template)
-    (check,) = [check for check in json.loads(printed)["checks"] if check["name"] == "account plan"]
-    assert (check["state"], check["blocks"]) == ("problem", True)
-    assert status == 1
-    assert "account plan: the Free Plan, on which EC2 launches no GPU type" in errors
-    assert any(re.search(pattern, refused) and "Upgrade" in way for pattern, way in OTHERWISE.items()), refused
+        checks = {check["name"]: check for check in json.loads(printed)["checks"]}
+        assert checks["account plan"]["blocks"]
+        assert checks["account plan"]["found"] == ON_THE_FREE_PLAN
+        status, _, errors = run_sd(cloud, "deploy", "a horse", "--stack", "Free")
+        assert status == 1
+        assert "account plan: the Free Plan" in errors
+        assert (
+            "the Free Plan, on which EC2 launches no GPU type" in run_sd(cloud, "quota", "request", "--vcpus", "4")[2]
+        )
+        for options in ({}, {"InstanceMarketOptions": {"MarketType": "spot"}}):
+            with pytest.raises(ClientError, match="InvalidParameterCombination.*not eligible") as refusal:
+                ec2.run_instances(InstanceType="g5.xlarge", **launch, **options)
+            assert any(re.search(words, str(refusal.value)) for words in OTHERWISE), "sd has words for it"
+        ec2.terminate_instances(
+            InstanceIds=[ec2.run_instances(InstanceType="t3.micro", **launch)["Instances"][0]["InstanceId"]]
+        )
+    with pytest.raises(ClientError, match="does not exist"):
+        cloud.client("cloudformation").describe_stacks(StackName="Free")
 
 
 def test_live_prices_are_the_table_s(cloud: LocalCloud) -> None:

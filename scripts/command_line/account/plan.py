@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scripts.command_line.account.deployment import Deployment, deployed_settings
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.command_line.terminal.written_context import written_context
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.settings import OF_THE_CDK, USUAL_STACK, Settings, nearest_setting, settings_from_context
 from userdata.contract.run_name import run_name
@@ -100,11 +101,13 @@ def parse_context(context: Sequence[str], stack: str) -> dict[str, str]:
             meant = nearest_setting(name)
             more = f"Did you mean {meant}?" if meant else f"The settings are {', '.join(Settings.model_fields)}."
             raise CommandError(f"-c {name}: there is no such setting. {more}", exit_status=2)
-    settings = dict(setting.split("=", 1) for setting in context)
-    named = settings.get("stack") or stack
+    typed = dict(setting.split("=", 1) for setting in context)
+    named = typed.get("stack") or stack
     if stack not in (named, USUAL_STACK):
         raise CommandError(f"--stack is {stack}, but -c stack is {named}. Leave one out.", exit_status=2)
-    return settings if named == USUAL_STACK else {**settings, "stack": named}
+    # The CDK obeys its files too, so the plan must know what they say.
+    settings = {name: value for name, value in written_context().items() if name in Settings.model_fields}
+    return {**settings, **typed, **({} if named == USUAL_STACK else {"stack": named})}
 
 
 def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: Mapping[str, str]) -> Plan:

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, deployed_settings, find_deployment
+from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
+from scripts.command_line.account.identity import find_account, profile_option
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
 from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.written_context import written_context
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.vcpu_quotas import quota_kind
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-    from mypy_boto3_sts import STSClient
 
-CDK_JSON = Path(__file__).parents[3] / "cdk.json"
 QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 USUAL_QUALIFIER = "hnb659fds"
 # The least that a stack of the library in requirements.in asks for.
 # Source: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-troubleshoot.html
 OLDEST_BOOTSTRAP = 6
-# The Free Tier API has one endpoint, for all regions.
-FREE_TIER_REGION = "us-east-1"
 PLUGIN = "session-manager-plugin"
 PLUGIN_PAGE = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
@@ -42,13 +38,9 @@ def check_credentials(session: boto3.Session, plan: Plan) -> Check:
     """Whether there are credentials that AWS accepts, and a region."""
     name = "credentials"
     try:
-        with aws_errors_in_words("ask AWS who you are"):
-            client: STSClient = session.client("sts", config=RETRIES)
-            account = client.get_caller_identity()["Account"]
+        account = find_account(session)
     except CommandError as error:
-        return Check(name, "problem", str(error), "`aws configure` or `aws sso login`", blocks=True)
-    if not session.region_name:
-        return Check(name, "problem", f"account {account}, but no region", "--region us-east-1", blocks=True)
+        return Check(name, "problem", str(error), blocks=True)
     return Check(name, "ok", f"account {account}, region {session.region_name}")
 
 
@@ -60,40 +52,38 @@ def bootstrap_parameter(qualifier: str = USUAL_QUALIFIER) -> str:
 def check_bootstrap(session: boto3.Session, plan: Plan) -> Check:
     """Whether `cdk bootstrap` has prepared the region, with a version that is new enough.
 
-    As for the CDK, the qualifier is that of `-c`, else that of cdk.json.
+    As for the CDK, the qualifier is that of `-c`, else that of the CDK's files.
     """
     name = "CDK bootstrap"
-    written = json.loads(CDK_JSON.read_text("utf-8")).get("context", {})
-    qualifier = plan.context.get(QUALIFIER) or written.get(QUALIFIER, USUAL_QUALIFIER)
-    mend = "cdk bootstrap" if qualifier == USUAL_QUALIFIER else f"cdk bootstrap --qualifier {qualifier}"
+    qualifier = plan.context.get(QUALIFIER) or written_context().get(QUALIFIER) or USUAL_QUALIFIER
     client: SSMClient = session.client("ssm", config=RETRIES)
     with aws_errors_in_words("look for the bootstrap stack"):
         try:
             version = int(client.get_parameter(Name=bootstrap_parameter(qualifier))["Parameter"]["Value"])
         except client.exceptions.ParameterNotFound:
-            return Check(name, "problem", f"{session.region_name} is not bootstrapped", mend, blocks=True)
+            found = f"{session.region_name} is not bootstrapped"
+            return Check(name, "problem", found, _bootstrap(session, qualifier), blocks=True)
     if version < OLDEST_BOOTSTRAP:
         found = f"version {version}; at least {OLDEST_BOOTSTRAP} is needed"
-        return Check(name, "problem", found, mend, blocks=True)
+        return Check(name, "problem", found, _bootstrap(session, qualifier), blocks=True)
     return Check(name, "ok", f"version {version}")
+
+
+def _bootstrap(session: boto3.Session, qualifier: str) -> str:
+    """The command that prepares this account and this region, whatever the CDK would take by itself."""
+    command = f"cdk bootstrap aws://{find_account(session)}/{session.region_name}{profile_option(session)}"
+    if qualifier == USUAL_QUALIFIER:
+        return command
+    # A second bootstrap stack in a region needs a name of its own: under the usual one it would change the first.
+    return f"{command} --qualifier {qualifier} --toolkit-stack-name CDKToolkit-{qualifier}"
 
 
 def check_account_plan(session: boto3.Session, plan: Plan) -> Check:
     """Whether the account may launch GPU types at all: on AWS's Free Plan, EC2 refuses them whatever the quota."""
-    name = "account plan"
-    client = session.client("freetier", region_name=FREE_TIER_REGION, config=RETRIES)
-    with aws_errors_in_words("ask for the account's plan"):
-        try:
-            kind = client.get_account_plan_state()["accountPlanType"]
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
-            # Whether accounts from before the plans answer so is not documented; one on the Free Plan has a plan.
-            return Check(name, "ok", "none, so not the Free Plan")
+    name, kind = "account plan", kind_of_plan(session)
     if kind == "FREE":
-        mend = "upgrade to a paid plan: AWS console, Billing and Cost Management, Account"
-        return Check(name, "problem", "the Free Plan, on which EC2 launches no GPU type", mend, blocks=True)
-    return Check(name, "ok", "paid" if kind == "PAID" else kind)
+        return Check(name, "problem", ON_THE_FREE_PLAN, UPGRADE, blocks=True)
+    return Check(name, "ok", kind.lower() if kind else "none, so not the Free Plan")
 
 
 def check_stack(session: boto3.Session, plan: Plan) -> Check:

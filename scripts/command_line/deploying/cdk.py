@@ -12,16 +12,29 @@ from pathlib import Path
 import boto3
 
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.common_options import credentials_of
+from stacks.facts.settings import USUAL_STACK
 
 ROOT = Path(__file__).parents[3]
+# Variables that belong to keys of the person's environment, or that name other keys, or another app.
+OTHER_KEYS = (
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CREDENTIAL_SCOPE",
+    "AWS_ACCOUNT_ID",
+    "AWS_DEFAULT_PROFILE",
+    "CDK_APP",
+)
 
 
 def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
     """`cdk deploy` with these parameters and context values. Raises `CommandError` when the deploy fails."""
-    words = ["deploy", "--require-approval", "never"]
+    stack = context.get("stack") or USUAL_STACK
+    words = ["deploy", stack, "--require-approval", "never"]
     for name, value in parameters.items():
         words += ["--parameters", f"{name}={value}"]
-    for name, value in context.items():
+    for name, value in {**context, "stack": stack}.items():
         words += ["--context", f"{name}={value}"]
     if cdk(session, words):
         raise CommandError("`cdk deploy` failed; the lines above say why. Nothing runs that was not running before.")
@@ -37,7 +50,7 @@ def cdk_destroy(session: boto3.Session, stack: str) -> None:
 
 
 def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> int:
-    """Runs the CLI in the session's region, with its profile; returns the exit code. Raises `CommandError` without one.
+    """Runs the CLI in the session's region, with its keys; returns the exit code. Raises `CommandError` without either.
 
     The output goes to standard error, so that standard output stays for results. Each call synthesizes into a folder of
     its own, so that two commands at once do not meet, and a checkout of another user is only read. Node.js lies beside
@@ -46,13 +59,32 @@ def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> i
     cli = root / "node_modules/.bin/cdk"
     if not cli.exists():
         raise CommandError(f"The CDK CLI is not installed: there is no {cli}. Install it: {root}/scripts/setup")
-    if session.profile_name != "default":
-        words = [*words, "--profile", session.profile_name]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
-    if session.region_name:
-        environment["AWS_REGION"] = session.region_name
+    environment = cdk_environment(session, os.environ)
+    # An empty profile goes before those that CDK_PROFILE and ~/.cdk.json name, and is none.
+    options = ["--profile=", *(["--region", session.region_name] if session.region_name else [])]
     with tempfile.TemporaryDirectory(prefix="sd-cdk-out-") as folder:
-        command = [str(cli), *words, "--output", folder]
+        command = [str(cli), *words, *options, "--output", folder]
         return subprocess.run(
             command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False
         ).returncode
+
+
+def cdk_environment(session: boto3.Session, person_s: Mapping[str, str]) -> dict[str, str]:
+    """The person's environment, in which the CLI has the session's keys, and looks for none by rules of its own.
+
+    The CLI and botocore differ in which of two profiles wins, in who asks for an MFA code, and in the region without
+    any. AWS_PROFILE stays the session's, because the profile's other settings are obeyed too: `ca_bundle`, endpoints.
+    The CLI needs the keys at its start alone, to take the roles of the bootstrap stack, which it has for an hour.
+    Rejected: a server of credentials for the CLI, because it asks its config file before such a server.
+    """
+    keys = credentials_of(session)
+    handed = {
+        "PATH": f"{Path(sys.executable).parent}:{person_s.get('PATH', os.defpath)}",
+        "AWS_PROFILE": session.profile_name,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
+        "AWS_REGION": session.region_name,
+    }
+    others = {name: value for name, value in person_s.items() if name not in OTHER_KEYS and name[:7] != "AMAZON_"}
+    return {**others, **{name: value for name, value in handed.items() if value}}

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, need_deployment
+from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
@@ -51,6 +52,7 @@ def deploy(
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
+    tell_identity(session, stack)
 
     # Look at what stands.
     found = find_deployment(session, stack)

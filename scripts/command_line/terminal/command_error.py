@@ -44,6 +44,8 @@ def aws_errors_in_words(doing: str) -> Iterator[None]:
         raise CommandError(
             f"Could not {doing}: no AWS region is set. Name one: --region us-east-1, or `aws configure`."
         ) from error
+    except botocore.exceptions.InvalidRegionError as error:
+        raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}. Name one: --region us-east-1.") from error
     except botocore.exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")
@@ -53,7 +55,8 @@ def aws_errors_in_words(doing: str) -> Iterator[None]:
         raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}. Log in again: `aws sso login`.") from error
     except botocore.exceptions.HTTPClientError as error:
         raise CommandError(
-            f"Could not {doing}: {str(error).rstrip('.')}. Look at this machine's network, and at HTTPS_PROXY."
+            f"Could not {doing}: {str(error).rstrip('.')}. Look at the region's name, at this machine's network, and "
+            "at HTTPS_PROXY."
         ) from error
     except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
         raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}.") from error

@@ -1,4 +1,4 @@
-"""The account's plan: the Free Tier API's GetAccountPlanState, and what the Free Plan refuses. moto knows neither."""
+"""The account's plan: the Free Tier API, which moto does not know, and what EC2 refuses on the Free Plan."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class AccountPlan:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """The answer to one request."""
-        plan = {"accountId": DEFAULT_ACCOUNT_ID, "accountPlanType": self.kind, "accountPlanStatus": "ACTIVE"}
         asked = environ.get("HTTP_X_AMZ_TARGET") == TARGET
-        api = Response(json.dumps(plan), content_type="application/x-amz-json-1.0") if asked else self._api
+        state = {"accountId": DEFAULT_ACCOUNT_ID, "accountPlanType": self.kind, "accountPlanStatus": "ACTIVE"}
+        api = Response(json.dumps(state), content_type="application/x-amz-json-1.0") if asked else self._api
         answer: Iterable[bytes] = api(environ, start_response)
         return answer
 
 
 @contextlib.contextmanager
-def free_plan() -> Iterator[None]:
-    """Puts the account on the Free Plan while the context lasts: EC2 launches no GPU type, whatever the quota."""
+def on_the_free_plan() -> Iterator[None]:
+    """The account is on the Free Plan while the context lasts: EC2 launches few types, whatever the quota."""
 
-    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+    def around_run(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def run_instances(backend: Any, *given: Any, **more: Any) -> Any:
             if more.get("instance_type") not in ELIGIBLE:
@@ -54,6 +54,6 @@ def free_plan() -> Iterator[None]:
 
         return run_instances
 
-    refusing = around(InstanceBackend.__dict__["run_instances"])
-    with replaced({(AccountPlan, "kind"): "FREE", (InstanceBackend, "run_instances"): refusing}):
+    run = around_run(InstanceBackend.__dict__["run_instances"])
+    with replaced({(AccountPlan, "kind"): "FREE", (InstanceBackend, "run_instances"): run}):
         yield

@@ -105,6 +105,10 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """On a busy computer the patience of who asks may end before the answer comes: that is no traceback's worth."""
+        log.info("A question from %s was broken off.", client_address, exc_info=True)
+
 
 class _Tokens:
     """Session tokens that were given out, each good until its time is over (seconds of the monotonic clock)."""

@@ -119,8 +119,14 @@ def test_cdk_has_the_verb(command: str, cdk_verbs: set[str]) -> None:
     assert words_of(command)[0] in cdk_verbs, COMMANDS["cdk"][command]
 
 
-# Commands that are no operation of a service; the last two are those of version 2 of the AWS CLI alone.
-NO_OPERATIONS = {*(f"s3 {one['name']}" for one in S3.SUBCOMMANDS), "configure", "configure list-profiles", "sso login"}
+# Commands that are no operation of a service; the last three are those of version 2 of the AWS CLI alone.
+NO_OPERATIONS = {
+    *(f"s3 {one['name']}" for one in S3.SUBCOMMANDS),
+    "configure",
+    "configure list-profiles",
+    "sso login",
+    "login",
+}
 EVERYWHERE = {"--region", "--query", "--output", "--profile"}
 
 

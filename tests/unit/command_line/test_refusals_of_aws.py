@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from scripts.command_line.main import app, main
-from scripts.command_line.terminal.common_options import open_session
+from scripts.command_line.terminal.common_options import choose_session
 from tests.unit.command_line.conftest import REGION, SERVICE_DESCRIPTIONS, Account, refusal
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
@@ -185,7 +185,7 @@ def test_a_profile_that_is_none_is_a_sentence(
     monkeypatch.setenv("AWS_DATA_PATH", data_path)
     status, _, err = outcome(["status", "--profile", "nobody"], monkeypatch, capsys)
     assert status == 1
-    assert sentences(err)[0].startswith("sd: The config profile (nobody) could not be found."), err
+    assert sentences(err)[0].startswith("sd: The config profile (nobody) could not be found: --profile names it."), err
 
 
 @pytest.mark.parametrize(("given", "region"), [(None, "eu-west-1"), ("ap-south-1", "ap-south-1"), ("", "eu-west-1")])
@@ -194,6 +194,6 @@ def test_aws_region_is_obeyed_before_the_default_as_by_the_cdk(
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    assert open_session(given, None).region_name == region
+    assert choose_session(given, None).region_name == region
     monkeypatch.setenv("AWS_REGION", "")
-    assert open_session(None, None).region_name == "us-east-2"
+    assert choose_session(None, None).region_name == "us-east-2"

@@ -165,7 +165,7 @@ def run(*arguments: str) -> tuple[int, str]:
     outcome = CliRunner().invoke(quota_commands.app, [*arguments])
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
-    return outcome.exit_code, outcome.output
+    return outcome.exit_code, outcome.stdout
 
 
 def test_a_request_is_filed_after_a_yes(quotas: Stubber) -> None:

@@ -63,7 +63,7 @@ def test_without_credentials_nothing_else_is_asked(session: boto3.Session) -> No
     checks = examine(session, make_plan(None, {}, {}))
     assert {check.state for check in checks[1:]} == {"unknown"}
     with pytest.raises(
-        CommandError, match="^Nothing was deployed.\ncredentials: .*no AWS credentials were found.*To mend"
+        CommandError, match="^Nothing was deployed.\ncredentials: .*no AWS credentials were found.*`aws configure`"
     ):
         refuse_what_blocks(session, make_plan(None, {}, {}))
 
@@ -110,14 +110,17 @@ def test_the_bootstrap_stack_must_be_there_and_new_enough(session: boto3.Session
     good = version in ("6", "33")
     check = check_bootstrap(session, make_plan(None, {}, {}))
     assert state(check) == (("ok", False) if good else ("problem", True))
-    assert check.mend == ("" if good else "cdk bootstrap")
+    assert check.mend == ("" if good else "cdk bootstrap aws://123456789012/us-east-1")
 
 
 def test_a_bootstrap_stack_of_another_qualifier_is_found_and_its_mend_names_it(session: boto3.Session) -> None:
     session.client("ssm").delete_parameter(Name=bootstrap_parameter())
     plan = make_plan(None, {}, {QUALIFIER: "mine"})
     check = check_bootstrap(session, plan)
-    assert (state(check), check.mend) == (("problem", True), "cdk bootstrap --qualifier mine")
+    assert (state(check), check.mend) == (
+        ("problem", True),
+        "cdk bootstrap aws://123456789012/us-east-1 --qualifier mine --toolkit-stack-name CDKToolkit-mine",
+    )
     session.client("ssm").put_parameter(Name="/cdk-bootstrap/mine/version", Value="33", Type="String")
     assert state(check_bootstrap(session, plan)) == ("ok", False)
     assert state(check_bootstrap(session, make_plan(None, {}, {}))) == ("problem", True)

@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# Sourced by the scripts that start Python or Node, with `root` set: takes out of the person's environment what is for
+# another Python, and gives a home to who has none. Python, pip, npm and the CDK ask for the home when they start.
+unset PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONSTARTUP PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
+: "${HOME:=$(printf '%s' ~)}"
+if [[ ! -d $HOME || ! -w $HOME && ! -d $HOME/.aws ]]; then
+  HOME=${root:?}/.cache/home
+  mkdir -p "$HOME" 2>/dev/null || HOME=$(mktemp -d) # somebody else's checkout
+fi
+export HOME

@@ -1,0 +1,25 @@
+"""`sd` on a terminal that knows few characters."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from scripts.command_line import main
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"\\xd7 \\u6f22"), ("latin-1", b"\xd7 \\u6f22")])
+def test_what_a_terminal_has_no_character_for_is_spelled_out(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, shown: bytes
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding=encoding, write_through=True))
+
+    def app(prog_name: str) -> None:
+        Console().print("× 漢", highlight=False)
+
+    monkeypatch.setattr(main, "app", app)
+    main.main()
+    assert printed.getvalue() == shown + b"\n"
