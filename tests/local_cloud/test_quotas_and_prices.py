@@ -53,7 +53,7 @@ def test_the_doctor_sees_a_small_account(cloud: LocalCloud) -> None:
     assert (checks["account plan"]["state"], checks["account plan"]["found"]) == ("ok", "paid")
     assert checks["quota"]["state"] == "ok"
     assert "8 vCPUs" in checks["quota"]["found"]
-    assert checks["price"]["found"].startswith("$1.006 an hour on-demand (AWS Price List API, us-east-1, today)")
+    assert checks["price"]["found"].startswith("$0.8048 an hour on-demand (AWS Price List API, us-east-1, today)")
 
 
 def test_live_prices_are_the_table_s(cloud: LocalCloud) -> None:

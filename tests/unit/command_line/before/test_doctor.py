@@ -174,7 +174,7 @@ def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session) -> None:
     assert "somebody else's" in check.found
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("1.006", ("ok", False)), ("1.01", ("problem", True))])
+@pytest.mark.parametrize(("limit", "expected"), [("0.8048", ("ok", False)), ("0.81", ("problem", True))])
 def test_a_spot_price_above_on_demand_is_refused(
     session: boto3.Session, limit: str, expected: tuple[str, bool]
 ) -> None:
@@ -182,13 +182,13 @@ def test_a_spot_price_above_on_demand_is_refused(
         check = check_price(session, make_plan(None, {}, {"spot": "true", "max_price": limit}))
     assert state(check) == expected
     if expected[1]:
-        assert check.mend == "-c max_price=1.006 or less, or leave it out"
+        assert check.mend == "-c max_price=0.8048 or less, or leave it out"
 
 
 def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Session) -> None:
     plan = make_plan(None, {}, {})
     table = read_prices()
-    price = table.hourly("us-east-1", "g5.xlarge", "on-demand")
+    price = table.hourly("us-east-1", "g6.xlarge", "on-demand")
     assert price is not None
     boot = boot_usd(plan, price, table.rates_of("us-east-1"))
     assert 0.1 < boot < 0.3
@@ -228,7 +228,7 @@ def test_the_deployment_s_settings_count_as_they_do_for_a_deploy(account: Accoun
     account.deploy(settings='{"spot": "true", "max_price": "99"}')
     _, printed = run("doctor", "--json")
     [price] = [check for check in json.loads(printed)["checks"] if check["name"] == "price"]
-    assert (price["state"], price["mend"]) == ("problem", "-c max_price=1.006 or less, or leave it out")
+    assert (price["state"], price["mend"]) == ("problem", "-c max_price=0.8048 or less, or leave it out")
 
 
 def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
