@@ -1,10 +1,10 @@
 """The EC2 instance types with an NVIDIA GPU that the Deep Learning AMI supports: one table for every question of size.
 
 Sizes are those of AWS's instance type pages, read in 2026-08, and for G7e and P6-B300 of DescribeInstanceTypes, as moto
-5.2.5 holds its answers; nothing was asked of an account. GPU memory is what a
-program finds: PyTorch states it as "total capacity" in its out-of-memory messages, which users report for every card
-here but the RTX PRO 4500 (G7) and the B300, for which the usual share of 94 % is assumed. The makers' round numbers ("24 GB") are up
-to 11 % more than what there is, since error correction and the driver take theirs.
+5.2.5 holds its answers; nothing was asked of an account. GPU memory is what a program finds: PyTorch states it as
+"total capacity" in its out-of-memory messages, which users report for every card here but the RTX PRO 4500 (G7) and the
+B300, for which the usual share of 94 % is assumed. The makers' round numbers ("24 GB") are up to 11 % more than what
+there is, since error correction and the driver take theirs.
 """
 
 from __future__ import annotations

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from stacks.facts.instance_types import B200, B300, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, RTX_PRO_6000, smallest_with
+from stacks.facts.instance_types import (
+    B200,
+    B300,
+    H100,
+    H200,
+    INSTANCE_TYPES,
+    RTX_PRO_4500,
+    RTX_PRO_6000,
+    smallest_with,
+)
 from userdata.bill.units import GIB
 from userdata.contract.catalogue import FULL, Model
 from userdata.contract.compvis import COMPVIS

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing, need_deployment
-from scripts.command_line.account.instance import instance_to_replace, start_for_job
+from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zone
@@ -20,6 +20,10 @@ from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.inputs import check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.ladder import Climb
+from scripts.command_line.deploying.reservation import cancel_leftovers
+from scripts.command_line.deploying.rungs import find_rungs
+from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
@@ -39,9 +43,12 @@ def deploy(
     context: Sequence[str],
     fetch_to: Path | None,
     console: Console,
+    wish: Wish | None = None,
     cdk: Cdk = cdk_deploy,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
+
+    With a `wish`, types and zones are tried until AWS has an instance to give.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded.
     """
@@ -63,16 +70,30 @@ def deploy(
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
         plan = plan.replacing(gone)
-    refuse_what_blocks(session, plan)
-    if not deployment and not plan.settings.az:
+    rungs = []
+    if wish:
+        rungs = find_rungs(session, plan, wish, zone=settings.get("az"), console=console)
+    else:
+        refuse_what_blocks(session, plan)
+    if not wish and not deployment and not plan.settings.az:
         zone = choose_zone(session, plan.machine.instance_type)
         plan = dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
 
     # Do.
+    def deploy_and_start(planned: Plan) -> tuple[Deployment, Start]:
+        _deploy_or_explain(session, stack, planned, cdk)
+        standing = need_deployment(session, stack)
+        return standing, start_for_job(session, standing, run_id)
+
+    cancel_leftovers(session, stack, console)
     if deployment:
         upload_inputs(session, deployment.bucket, inputs)
-    _deploy_or_explain(session, stack, plan, cdk)
-    _follow(session, need_deployment(session, stack), plan.job, run_id, fetch_to, console)
+    if wish:
+        climb = Climb(session, stack, console, yes=wish.yes)
+        standing, start = climb.until_one_stands(rungs, deploy_and_start)
+    else:
+        standing, start = deploy_and_start(plan)
+    _follow(session, standing, start, plan.job, run_id, fetch_to, console)
 
 
 def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk) -> None:
@@ -84,13 +105,20 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
             explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
-        raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
+        if explanation and explanation.elsewhere:
+            raise NoCapacityError(f"{error}\n{explanation.text}", why=explanation.elsewhere) from error
+        raise CommandError(f"{error}\n{explanation.text}" if explanation else str(error)) from error
 
 
 def _follow(
-    session: boto3.Session, deployment: Deployment, job: Job, run_id: str, fetch_to: Path | None, console: Console
+    session: boto3.Session,
+    deployment: Deployment,
+    start: Start,
+    job: Job,
+    run_id: str,
+    fetch_to: Path | None,
+    console: Console,
 ) -> None:
-    start = start_for_job(session, deployment, run_id)
     if fetch_to is None:
         typer.echo(start.message)
         return
