@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,30 +71,39 @@ def deploy(
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
         plan = plan.replacing(gone)
-    rungs = []
+    cancel_leftovers(session, stack, console)  # before the checks, because they count in the quota
     if wish:
         rungs = find_rungs(session, plan, wish, zone=settings.get("az"), console=console)
     else:
         refuse_what_blocks(session, plan)
-    if not wish and not deployment and not plan.settings.az:
-        zone = choose_zone(session, plan.machine.instance_type)
-        plan = dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
+        plan = _in_a_zone(session, plan)
 
     # Do.
-    def deploy_and_start(planned: Plan) -> tuple[Deployment, Start]:
-        _deploy_or_explain(session, stack, planned, cdk)
-        standing = need_deployment(session, stack)
-        return standing, start_for_job(session, standing, run_id)
-
-    cancel_leftovers(session, stack, console)
     if deployment:
         upload_inputs(session, deployment.bucket, inputs)
+    act = functools.partial(_deploy_and_start, session, stack, cdk, run_id)
     if wish:
-        climb = Climb(session, stack, console, yes=wish.yes)
-        standing, start = climb.until_one_stands(rungs, deploy_and_start)
+        standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
     else:
-        standing, start = deploy_and_start(plan)
+        standing, start = act(plan)
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
+
+
+def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
+    """A first deploy goes where the type is offered, without a word where that is the region's first zone."""
+    if plan.deployment or plan.settings.az:
+        return plan
+    zone = choose_zone(session, plan.machine.instance_type)
+    return dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
+
+
+def _deploy_and_start(
+    session: boto3.Session, stack: str, cdk: Cdk, run_id: str, plan: Plan
+) -> tuple[Deployment, Start]:
+    """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
+    _deploy_or_explain(session, stack, plan, cdk)
+    standing = need_deployment(session, stack)
+    return standing, start_for_job(session, standing, run_id)
 
 
 def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk) -> None:

@@ -81,7 +81,12 @@ class Climb:
             self._say("deploying.")
             return deploy(rung.plan)
         held = hold(
-            self.session, stack=self.stack, instance_type=rung.instance_type, zone=rung.zone, console=self.console
+            self.session,
+            stack=self.stack,
+            instance_type=rung.instance_type,
+            zone=rung.zone,
+            ami=rung.plan.settings.ami,
+            console=self.console,
         )
         with ExitStack() as until_it_stands:
             try:
@@ -135,13 +140,11 @@ class Climb:
 
 def _held(reservation: Reservation, rung: Rung) -> str:
     if not reservation.is_free:
-        return "another instance of yours takes the reserved place, so nothing is held. Deploying."
+        return "another instance of yours takes the reserved place, so nothing is held; deploying."
     left = (reservation.gone_by - datetime.now(UTC)).total_seconds() / 3600
-    most = f", ${left * rung.usd:.2f}" if rung.usd else ""
-    return (
-        f"held. Deploying. Should this computer be lost now, the place is billed until {reservation.gone_by:%H:%M} UTC "
-        f"at most{most}."
-    )
+    most = f": ${left * rung.usd:.2f}" if rung.usd else ""
+    until = f"{reservation.gone_by:%H:%M} UTC at most{most}"
+    return f"held, deploying.\nShould this computer be lost meanwhile, the place is billed until {until}."
 
 
 def _as_before(rung: Rung, refused: Mapping[Rung, str]) -> str | None:

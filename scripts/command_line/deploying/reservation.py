@@ -56,9 +56,11 @@ class Reservation:
 
 @contextmanager
 def hold(
-    session: boto3.Session, *, stack: str, instance_type: str, zone: str, console: Console
+    session: boto3.Session, *, stack: str, instance_type: str, zone: str, ami: str | None = None, console: Console
 ) -> Iterator[Reservation]:
     """Reserves capacity for one instance, and cancels the reservation at the end, however that comes.
+
+    `ami` is an image of somebody's own, which may be billed as another platform than the usual one.
 
     Raises botocore's `ClientError` when EC2 does not give it. A kill that nothing can catch leaves the reservation: it
     ends by itself, and the next call for this stack cancels it.
@@ -69,7 +71,7 @@ def hold(
     made = client.create_capacity_reservation(
         InstanceType=instance_type,
         AvailabilityZone=zone,
-        InstancePlatform="Linux/UNIX",
+        InstancePlatform=_platform(client, ami),
         Tenancy="default",
         InstanceCount=1,
         InstanceMatchCriteria="open",
@@ -84,6 +86,12 @@ def hold(
             yield Reservation(made["CapacityReservationId"], ends_at + ENDS_WITHIN, is_free=not taken)
     finally:
         _cancel(session, made["CapacityReservationId"], console)
+
+
+def _platform(client: EC2Client, ami: str | None) -> Any:
+    if ami is None:
+        return "Linux/UNIX"
+    return client.describe_images(ImageIds=[ami])["Images"][0]["PlatformDetails"]
 
 
 def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> None:

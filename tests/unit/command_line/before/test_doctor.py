@@ -19,6 +19,7 @@ from scripts.command_line.before.account_checks import (
     bootstrap_parameter,
     check_bootstrap,
     check_bucket,
+    check_spot_capacity,
     check_zones,
 )
 from scripts.command_line.before.check import Check
@@ -147,6 +148,16 @@ def test_a_network_of_an_earlier_release_that_cannot_be_updated_is_told(
     check = check_zones(session, make_plan(deployment, {}, {}))
     assert found == "ok" or check.mend.startswith("`sd results`, because the bucket goes with the stack")
     assert "output_bucket" not in check.mend
+
+
+def test_spot_placement_scores_are_shown_where_they_may_be_asked_for(session: boto3.Session) -> None:
+    spot = make_plan(None, {}, {"spot": "true"})
+    assert "us-east-1a 2, us-east-1b 2" in check_spot_capacity(session, spot).found
+    assert check_spot_capacity(session, make_plan(None, {}, {})).found == "not asked for: on demand"
+    session.events.register_first("before-call.ec2.GetSpotPlacementScores", refusal("UnauthorizedOperation", 403))
+    (_, check) = examine(session, spot, ["spot capacity"])
+    assert check.state == "unknown"
+    assert "ec2:GetSpotPlacementScores" in check.found
 
 
 def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:

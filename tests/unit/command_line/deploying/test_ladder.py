@@ -26,7 +26,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.vcpu_quotas import QUOTAS
-from tests.unit.command_line.conftest import Account, refusal, user_data
+from tests.unit.command_line.conftest import Account, answer, refusal, user_data
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 
 G = next(kind for kind in QUOTAS if kind.code == "L-DB2E81BA")
@@ -91,8 +91,8 @@ def test_the_cheapest_that_there_is_is_held_while_it_is_deployed_and_then_let_go
     assert tried[-3:] == [f"g6.xlarge in us-east-1{letter}" for letter in "abc"]
     assert "$0.526 an hour: AWS has no such instance to give in this zone at the moment." in printed
     # 70 minutes at the price: ten that are asked for, and an hour in which EC2 ends a reservation.
-    assert "$0.8048 an hour: held." in printed
-    assert "at most, $0.94." in printed
+    assert "$0.8048 an hour: held, deploying.\nShould this computer be lost meanwhile, the place" in printed
+    assert "UTC at most: $0.94.\n" in printed
 
 
 def test_the_region_s_first_zone_is_left_unnamed_as_cdk_deploy_leaves_it(account: Account, capacity: Capacity) -> None:
@@ -264,6 +264,20 @@ def test_a_place_that_another_instance_takes_holds_nothing_and_is_not_called_hel
     assert "another instance of yours takes the reserved place, so nothing is held" in printed
 
 
+def test_the_platform_of_an_image_of_ones_own_is_the_reservation_s(account: Account, capacity: Capacity) -> None:
+    """With another platform the instance would not take the place that is held."""
+    described = answer({"Images": [{"PlatformDetails": "Red Hat Enterprise Linux"}]})
+    account.session.events.register_first("before-call.ec2.DescribeImages", described)
+    asked: list[Any] = []
+    account.session.events.register_first(
+        "before-call.ec2.CreateCapacityReservation",
+        lambda params, **_: asked.append(params["body"]["InstancePlatform"]),
+    )
+    with pytest.raises(CommandError, match="does not emulate another InstancePlatform"):
+        climb(account, Cdk(account, capacity), "g6.xlarge", context=("ami=ami-12345678",))
+    assert asked == ["Red Hat Enterprise Linux"]
+
+
 def standing(account: Account, state: str = "stopped") -> None:
     """A deployment whose g6.xlarge in us-east-1a is stopped, or runs."""
     launch(account, "g6.xlarge", "us-east-1a")
@@ -317,15 +331,15 @@ def test_an_instance_that_runs_is_kept_and_nothing_is_reserved(account: Account,
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [(None, "To go on without a question: --yes"), (False, "Nothing was replaced")]
+    ("reply", "said"), [(None, "To go on without a question: --yes"), (False, "Nothing was replaced")]
 )
 def test_an_instance_is_not_replaced_without_a_yes(
-    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch, answer: bool | None, said: str
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch, reply: bool | None, said: str
 ) -> None:
     def confirm(*_: object, **__: object) -> bool:
-        if answer is None:
+        if reply is None:
             raise typer.Abort
-        return answer
+        return reply
 
     monkeypatch.setattr(typer, "confirm", confirm)
     standing(account)
