@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,7 +132,9 @@ def _signals_as_exits() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in ENDING}
+    # Elsewhere Python takes no handlers, and the thread that has them is asked to end.
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else []
+    before = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield
     finally:
