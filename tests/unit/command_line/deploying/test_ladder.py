@@ -245,12 +245,19 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     account: Account, capacity: Capacity
 ) -> None:
     console = Console(quiet=True)
-    for stack in ("SdOnEc2", "Other"):
-        killed = hold(account.session, stack=stack, instance_type="g6.xlarge", zone="us-east-1a", console=console)
-        killed.__enter__()
+    killed = [
+        hold(account.session, stack=stack, instance_type="g6.xlarge", zone="us-east-1a", console=console)
+        for stack in ("SdOnEc2", "Other")
+    ]
+    for one in killed:
+        one.__enter__()
     ours, other = capacity.reservations
+    assert (ours.state, other.state) == ("active", "active")
     cancel_leftovers(account.session, "SdOnEc2", console)
     assert (ours.state, other.state) == ("cancelled", "active")
+    for one in killed:
+        one.__exit__(None, None, None)
+    assert active(capacity) == []
 
 
 def test_a_place_that_another_instance_takes_holds_nothing_and_is_not_called_held(
