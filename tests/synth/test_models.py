@@ -76,8 +76,8 @@ def test_a_model_that_does_not_fit_is_refused(
     [
         ("sdxl-base", "g4dn.xlarge", "with Precision=full needs 17.5 GiB of GPU memory: choose at least g6.xlarge"),
         ("sdxl-base", "g5.xlarge", None),
-        ("flux-schnell", "g6e.xlarge", "with Precision=full needs 67.4 GiB of GPU memory: choose at least p5.4xlarge"),
-        ("flux-schnell", "p5.4xlarge", None),
+        ("flux-schnell", "g6e.xlarge", "with Precision=full needs 67.4 GiB of GPU memory: choose at least g7e.2xlarge"),
+        ("flux-schnell", "g7e.2xlarge", None),
         ("stable-diffusion-v1-5", "g4dn.xlarge", None),
     ],
 )
