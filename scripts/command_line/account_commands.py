@@ -16,11 +16,12 @@ from scripts.command_line.account.zones import all_zones, not_offered, zones_off
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
 app = typer.Typer(no_args_is_help=True, help="Show the vCPU quota of GPU instances, and ask for more.")
 
-DEFAULT_TYPE = "g5.xlarge"
+DEFAULT_TYPE = MachineParameters().instance_type
 InstanceType = Annotated[str, typer.Option(metavar="TYPE", help="The instance type that needs the quota.")]
 Spot = Annotated[bool, typer.Option("--spot", help="The quota of spot instances instead of on-demand instances.")]
 MEANINGS = {
@@ -118,7 +119,7 @@ def _kind(instance_type: str, *, spot: bool) -> QuotaKind:
     if instance_type not in INSTANCE_TYPES or kind is None:
         raise CommandError(
             f"--instance-type is {instance_type}, but must be a GPU type with a known {'spot ' if spot else ''}quota, "
-            "for example g5.xlarge.",
+            f"for example {DEFAULT_TYPE}.",
             exit_status=2,
         )
     return kind

@@ -14,10 +14,11 @@ from rich.console import Console
 from scripts.command_line import account_commands, before_commands, replay_command, report_command
 from scripts.command_line.account.deployment import RETRIES, need_deployment
 from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.instance import deployed_run_id, instance_state, start_for_job
+from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
 from scripts.command_line.deploying.deploy import deploy as deploy_job
+from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
 from scripts.command_line.ending.stop import stop_instance
 from scripts.command_line.ending.teardown import teardown
@@ -50,11 +51,16 @@ def deploy(
     context: Context = [],  # noqa: B006  # typer reads it and makes its own
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the images and download them.")] = False,
     to: To = Path("results"),
+    types: Types = None,
+    every: EveryType = False,
+    at_most: AtMost = None,
+    yes: Yes = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Check everything that can be checked, then `cdk deploy`. Parameters that are not given stay as they are."""
+    wish = read_wish(types, every, at_most, yes=yes, given=parameters)
     deploy_job(
         open_session(region, profile),
         stack=stack,
@@ -62,6 +68,7 @@ def deploy(
         context=context,
         fetch_to=to if wait else None,
         console=Console(stderr=True),
+        wish=wish,
     )
 
 
@@ -116,12 +123,31 @@ def status(
 
 
 @app.command()
-def start(stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
-    """Start the stopped instance, if its deployed job is not done yet."""
+def start(
+    types: Types = None,
+    every: EveryType = False,
+    at_most: AtMost = None,
+    yes: Yes = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Start the stopped instance, if its deployed job is not done yet.
+
+    Where AWS has no such instance to give, --types or --any let a new one take its place.
+    """
+    wish = read_wish(types, every, at_most, yes=yes, given={})
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
-    typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
+    try:
+        typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
+    except NoCapacityError as refused:
+        if wish is None:
+            raise
+        console = Console(stderr=True)
+        print_plain(f"{deployment.instance_id} cannot be started: {refused.why}.", console, soft_wrap=True)
+        deploy_job(session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from types import FrameType
 
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
 from scripts.local.machines.ordinary_user import NoOrdinaryUserError
+from stacks.facts.instance_types import INSTANCE_TYPES
 
 PATIENCE = 15.0  # seconds for the command to end by itself after a signal
 
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         with LocalCloud(verbose=options.verbose, keep=options.keep, free_plan=options.free_plan) as cloud:
+            for name in options.sold_out:
+                cloud.capacity.sell_out(name)
             if options.bootstrap:
                 cloud.bootstrap()
             try:
@@ -57,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bootstrap", action="store_true", help="run cdk bootstrap first")
     parser.add_argument("--verbose", action="store_true", help="show the cloud's log")
+    parser.add_argument(
+        "--sold-out", action="append", default=[], choices=INSTANCE_TYPES, metavar="TYPE",
+        help="let EC2 have none of this instance type to give, in any zone; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--keep", action="store_true", help="keep the scratch folder: machines' disks and cloud.log")
     parser.add_argument("--free-plan", action="store_true", help="an account on AWS's Free Plan: no GPU types")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command and its arguments")

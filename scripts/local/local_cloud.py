@@ -16,6 +16,7 @@ from typing import Any
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.aws.alarm_clock import AlarmClock
+from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
@@ -46,13 +47,14 @@ class LocalCloud:
     `free_plan` makes the account one of AWS's Free Plan; `make` makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
-    `account`, `clock` for its alarms and schedules, `scratch`, `log_file`.
+    `account`, `clock` for its alarms and schedules, `capacity` that EC2 has to give, `scratch`, `log_file`.
     """
 
     environment: dict[str, str]
     machines: Machines
     account: Account
     clock: AlarmClock
+    capacity: Capacity
 
     def __init__(
         self,
@@ -135,6 +137,8 @@ class LocalCloud:
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(types_in_their_zones())
         self._context.enter_context(ec2_quotas())
+        self.capacity = Capacity()
+        self._context.enter_context(self.capacity.limited())
         self._context.enter_context(spot_prices_of_the_table())
         self.clock = AlarmClock(self.account)
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)

@@ -42,6 +42,8 @@ CARD_SPEEDS: dict[str, CardSpeed] = {
     "A10G": CardSpeed(
         7.0, "projected", "the article's 17.3 s on a g5.xlarge, by what diffusers gains over its scripts on an H100"
     ),
+    # A user measured 53 to 69 TFLOP/s in large half-precision products (GitHub, zzc0721/torch-performance-test-data,
+    # issue 120): the card's 72 W hold it below what NVIDIA states, as the T4's 70 W do, on which the share rests.
     "L4": _from_published_rate(121),
     "L40S": _from_published_rate(362),
     "A100 40 GB": CardSpeed(1.8, "projected", f"{DIFFUSERS_BENCHMARK}, 13.12 steps/s at 512 x 512"),

@@ -10,8 +10,8 @@ from userdata.job.choices import Switch
 from userdata.job.parameter import parameter
 
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09. Left out: G6f and Gr6f, a
-# part of a card behind a driver of another kind, and G7e and P6-B300, whose sizes and cards the tables lack.
-GPU_FAMILIES = "g4dn|g5|g6|gr6|g6e|g7|p4d|p4de|p5|p5e|p5en|p6-b200"
+# part of a card behind a driver of another kind.
+GPU_FAMILIES = "g4dn|g5|g6|gr6|g6e|g7|g7e|p4d|p4de|p5|p5e|p5en|p6-b200|p6-b300"
 
 # The alarm outside looks back a day at most, in the five minutes that EC2 reports in: see stacks/lifetime.py.
 LONGEST_HOURS = 24
@@ -42,11 +42,11 @@ class MachineParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
 
     instance_type: str = parameter(
-        "g5.xlarge",
+        "g6.xlarge",
         name="InstanceType",
         description="EC2 instance type, with an NVIDIA GPU.",
-        rule="a GPU instance type that the Deep Learning AMI supports (G4dn, G5, G6, Gr6, G6e, G7, P4, P5, P6), "
-        "for example g5.xlarge",
+        rule="a GPU instance type that the Deep Learning AMI supports (G4dn, G5, G6, Gr6, G6e, G7, G7e, P4, P5, P6), "
+        "for example g6.xlarge",
         pattern=rf"^(?:{GPU_FAMILIES})\.(?:metal|(?:2|4|8|12|16|24|48)?xlarge)$",
     )
     volume_size: int = parameter(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from stacks.facts.instance_types import B200, H100, H200, INSTANCE_TYPES, RTX_PRO_4500, smallest_with
+from stacks.facts.instance_types import (
+    B200,
+    B300,
+    H100,
+    H200,
+    INSTANCE_TYPES,
+    RTX_PRO_4500,
+    RTX_PRO_6000,
+    smallest_with,
+)
 from userdata.bill.units import GIB
 from userdata.contract.catalogue import FULL, Model
 from userdata.contract.compvis import COMPVIS
@@ -13,7 +22,7 @@ from userdata.contract.compvis import COMPVIS
 IMAGE_GIB = 75
 ENVIRONMENT_GIB = 10
 # Compute capability 9 and later: torch 1.11 was built for CUDA 11.3, which ends at 8.6 and what is compatible with it.
-TOO_NEW = (RTX_PRO_4500, H100, H200, B200)
+TOO_NEW = (RTX_PRO_4500, RTX_PRO_6000, H100, H200, B200, B300)
 # Weights below this fit beside them in any VolumeSize, since the snapshot is not full.
 LARGE_GIB = 10
 
@@ -24,7 +33,7 @@ def too_new_for_the_original() -> list[str]:
 
 
 ENGINE_WORDS = (
-    "Engine=compvis runs PyTorch of 2022, which knows no card later than those of G6e: choose for example g5.xlarge."
+    "Engine=compvis runs PyTorch of 2022, which knows no card later than those of G6e: choose for example g6.xlarge."
 )
 
 

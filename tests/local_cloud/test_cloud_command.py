@@ -71,6 +71,19 @@ def test_the_command_s_exit_code_and_words_come_through_and_nothing_else(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_type_can_be_sold_out(tmp_path: Path) -> None:
+    reserve = (
+        "aws ec2 create-capacity-reservation --instance-platform Linux/UNIX --availability-zone us-east-1a "
+        "--instance-count 1 --instance-match-criteria open --tenancy default --end-date-type limited "
+        "--end-date 2099-01-01 --instance-type"
+    )
+    code, _, errors = finish(start("--sold-out", "g6.xlarge", *reserve.split(), "g6.xlarge", temporary=tmp_path))
+    assert code
+    assert "InsufficientInstanceCapacity" in errors
+    code, _, errors = finish(start("--sold-out", "g9.enormous", "true", temporary=tmp_path))
+    assert (code, "invalid choice: 'g9.enormous'" in errors) == (2, True)
+
+
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     code, out, errors = finish(start("no-such-command", "x", temporary=tmp_path))
     assert (code, out) == (1, "")

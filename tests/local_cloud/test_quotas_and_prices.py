@@ -57,7 +57,7 @@ def test_the_doctor_sees_a_small_account(cloud: LocalCloud) -> None:
     assert (checks["account plan"]["state"], checks["account plan"]["found"]) == ("ok", "paid")
     assert checks["quota"]["state"] == "ok"
     assert "8 vCPUs" in checks["quota"]["found"]
-    assert checks["price"]["found"].startswith("$1.006 an hour on-demand (AWS Price List API, us-east-1, today)")
+    assert checks["price"]["found"].startswith("$0.8048 an hour on-demand (AWS Price List API, us-east-1, today)")
 
 
 def test_on_the_free_plan_the_doctor_says_so_and_no_deploy_begins(cloud: LocalCloud) -> None:

@@ -12,7 +12,7 @@ from moto.ec2.models import ec2_backends
 from scripts.command_line.deploying.capacity import OTHERWISE
 from scripts.local.local_cloud import LocalCloud
 from tests.local_cloud.conftest import Stack
-from tests.local_cloud.test_capacity import SMALL, zone_of_instance
+from tests.local_cloud.test_capacity import SMALL, type_and_zone
 from tests.local_cloud.test_lifetime import Hung
 from tests.local_cloud.test_quotas_and_prices import run_sd
 
@@ -76,7 +76,7 @@ def test_sd_deploy_works_where_cloudformation_s_first_zone_lacks_the_type(
     try:
         status, _, errors = run_sd(cloud, "deploy", "a horse", *SMALL, "--instance-type", "g6e.xlarge")
         assert status == 0, errors
-        assert zone_of_instance(cloud) == "us-east-1a"
+        assert type_and_zone(cloud) == ("g6e.xlarge", "us-east-1a")
     finally:
         cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
 

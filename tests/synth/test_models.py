@@ -74,10 +74,10 @@ def test_a_model_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("model", "instance_type", "why"),
     [
-        ("sdxl-base", "g4dn.xlarge", "with Precision=full needs 17.5 GiB of GPU memory: choose at least g5.xlarge"),
+        ("sdxl-base", "g4dn.xlarge", "with Precision=full needs 17.5 GiB of GPU memory: choose at least g6.xlarge"),
         ("sdxl-base", "g5.xlarge", None),
-        ("flux-schnell", "g6e.xlarge", "with Precision=full needs 67.4 GiB of GPU memory: choose at least p5.4xlarge"),
-        ("flux-schnell", "p5.4xlarge", None),
+        ("flux-schnell", "g6e.xlarge", "with Precision=full needs 67.4 GiB of GPU memory: choose at least g7e.2xlarge"),
+        ("flux-schnell", "g7e.2xlarge", None),
         ("stable-diffusion-v1-5", "g4dn.xlarge", None),
     ],
 )

@@ -12,6 +12,7 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import read_status
+from scripts.command_line.account.zones import types_to_try
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
 from userdata.contract.run_name import run_name
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 # EC2's words for an instance that is terminated, or about to be.
 GONE = ("terminated", "shutting-down")
+SOLD_OUT = "AWS has no such instance to give in this zone at the moment"
+
+
+class NoCapacityError(CommandError):
+    """AWS has no such instance to give; another zone or another type may help. `why` is the reason in a few words."""
+
+    def __init__(self, message: str, *, why: str = SOLD_OUT) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,8 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
     """Starts the instance if it is stopped and the deployed job, whose run is `run_id`, is not done.
 
     CloudFormation is not documented to start a stopped instance whose user data it changes, so no command relies on
-    that. Raises `CommandError` when the instance is gone or cannot be started.
+    that. Raises `NoCapacityError` when its zone has no such instance to give, and `CommandError` when the instance is
+    gone or cannot be started.
     """
     status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id)
     if status and status.phase == "done":
@@ -122,5 +133,19 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
     with aws_errors_in_words(f"start the instance {instance_id}"):
         # EC2 refuses to start an instance that is still stopping.
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
-        ec2.start_instances(InstanceIds=[instance_id])
+        try:
+            ec2.start_instances(InstanceIds=[instance_id])
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "InsufficientInstanceCapacity":
+                raise NoCapacityError(_sold_out(deployment)) from error
+            raise
     return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")
+
+
+def _sold_out(deployment: Deployment) -> str:
+    types = ",".join(types_to_try(*check_parameters(deployment.parameters)))
+    return (
+        f"{deployment.instance_id} cannot be started: {SOLD_OUT}. Try again later, or let a new instance take its "
+        f"place where AWS has one: `sd start --types {types}`. The bucket keeps the images, and what it caches of "
+        "environment and weights makes the new boot shorter."
+    )

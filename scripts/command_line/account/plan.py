@@ -79,6 +79,16 @@ class Plan:
         job = any(before.get(name) != value for name, value in self.changes.items() if name != "SshCidr")
         return changed or other or (passes and job)
 
+    def on(self, instance_type: str, zone: str | None) -> Plan:
+        """The same plan with an instance of that type, in that zone; None leaves the zone as it is."""
+        return dataclasses.replace(
+            self,
+            machine=self.machine.model_copy(update={"instance_type": instance_type}),
+            settings=self.settings.model_copy(update={"az": zone or self.settings.az}),
+            changes={**self.changes, "InstanceType": instance_type},
+            context={**self.context, **({"az": zone} if zone else {})},
+        )
+
     def replacing(self, instance_id: str) -> Plan:
         """The same plan, which also makes a new instance in the place of that one."""
         return dataclasses.replace(

@@ -9,9 +9,16 @@ import boto3
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.machine_parameters import MachineParameters
+from stacks.facts.model_refusal import refusal
+from userdata.contract.catalogue import find_model
+from userdata.job.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+# What a message names beside a type that is sold out: the smallest types with one card, those that cost little first.
+USUAL_TYPES = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge", "g6e.xlarge", "g7e.2xlarge")
 
 
 def zones_offering(session: boto3.Session, instance_type: str) -> list[str]:
@@ -95,3 +102,40 @@ def alternatives(session: boto3.Session, instance_type: str) -> list[str]:
     names = [name for name in smallest.values() if name != instance_type]
     offered = types_offered(session, names)
     return [name for name in names if name in offered]
+
+
+def why_unfit(job: Job, machine: MachineParameters, instance_type: str) -> str | None:
+    """Why the job's model cannot be drawn with on that type, None when it can."""
+    return refusal(
+        find_model(job.model),
+        instance_type=instance_type,
+        volume_size=machine.volume_size,
+        engine=str(job.engine),
+        precision=str(job.precision),
+    )
+
+
+def types_to_try(job: Job, machine: MachineParameters) -> list[str]:
+    """Three types for `--types`: the machine's own, and usual ones that the model fits."""
+    names = dict.fromkeys([machine.instance_type, *USUAL_TYPES])
+    return [name for name in names if not why_unfit(job, machine, name)][:3]
+
+
+def spot_scores(session: boto3.Session, instance_types: list[str]) -> dict[str, int]:
+    """EC2's score for a spot request of any of these types, by zone: 10 is likely, 1 is not. Raises `CommandError`.
+
+    For one or two types every score is low; then the zones can be compared, and nothing else.
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
+    """
+    ec2: EC2Client = session.client("ec2", config=RETRIES)
+    with aws_errors_in_words("ask for spot placement scores (ec2:GetSpotPlacementScores)"):
+        answer = ec2.get_spot_placement_scores(
+            InstanceTypes=instance_types,
+            TargetCapacity=1,
+            SingleAvailabilityZone=True,
+            RegionNames=[session.region_name],
+        )
+        zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    names = {zone["ZoneId"]: zone["ZoneName"] for zone in zones}
+    scores = {one["AvailabilityZoneId"]: one["Score"] for one in answer["SpotPlacementScores"]}
+    return {names[zone]: score for zone, score in scores.items() if zone in names}

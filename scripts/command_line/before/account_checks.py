@@ -13,7 +13,7 @@ from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, ki
 from scripts.command_line.account.identity import find_account, profile_option
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
-from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
+from scripts.command_line.account.zones import check_zone, not_offered, spot_scores, zones_offering
 from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.written_context import written_context
@@ -173,6 +173,17 @@ def check_zones(session: boto3.Session, plan: Plan) -> Check:
         except CommandError as error:
             return Check("zones", "problem", str(error), f"-c az={offering[0]}", blocks=True)
     return Check("zones", "ok", f"{instance_type} in {', '.join(offering)}")
+
+
+def check_spot_capacity(session: boto3.Session, plan: Plan) -> Check:
+    """How likely EC2 has a spot instance to give, by zone; on demand there is nothing to ask before a deploy."""
+    name, instance_type = "spot capacity", plan.machine.instance_type
+    if not plan.settings.spot:
+        return Check(name, "ok", "not asked for: on demand")
+    scores = spot_scores(session, [instance_type])
+    by_zone = ", ".join(f"{zone} {scores[zone]}" for zone in zones_offering(session, instance_type) if zone in scores)
+    found = f"placement scores of 10 (low for a single type; compare the zones): {by_zone or 'none'}"
+    return Check(name, "ok", found)
 
 
 def check_plugin(session: boto3.Session, plan: Plan) -> Check:

@@ -20,6 +20,7 @@ from scripts.command_line.before.account_checks import (
     check_plugin,
     check_quota,
     check_quota_requests,
+    check_spot_capacity,
     check_stack,
     check_zones,
 )
@@ -44,6 +45,7 @@ CHECKS: dict[str, CheckFunction] = {
     "quota requests": check_quota_requests,
     "zones": check_zones,
     "network": check_network,
+    "spot capacity": check_spot_capacity,
     "Session Manager plugin": check_plugin,
     "model": check_weights,
     "bucket": check_bucket,
@@ -72,9 +74,9 @@ def _attempt(name: str, session: boto3.Session, plan: Plan) -> Check:
         return Check(name, "unknown", str(error), "give yourself the right to ask, or go on without this check")
 
 
-def refuse_what_blocks(session: boto3.Session, plan: Plan) -> None:
-    """Raises `CommandError` with every problem that would make a deploy of `plan` fail."""
-    blocking = [check for check in examine(session, plan, NEEDED) if check.blocks and check.state == "problem"]
+def refuse_what_blocks(session: boto3.Session, plan: Plan, names: Sequence[str] = NEEDED) -> None:
+    """Raises `CommandError` with every problem, of these checks, that would make a deploy of `plan` fail."""
+    blocking = [check for check in examine(session, plan, names) if check.blocks and check.state == "problem"]
     if blocking:
         lines = [
             f"{check.name}: {check.found.rstrip('.')}." + (f" To mend it: {check.mend}" if check.mend else "")

@@ -1,1 +1,1 @@
-"""The deploy: uploads files, calls the CDK CLI, and explains a lack of capacity."""
+"""The deploy: uploads files, calls the CDK CLI, and looks for capacity where AWS has some."""

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.instance import SOLD_OUT
 from scripts.command_line.account.plan import Plan
-from scripts.command_line.account.zones import alternatives, zones_offering
-from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.account.zones import types_to_try
+from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import as_option
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
+VCPU_QUOTA = "the account's quota of vCPUs is too small"
+SPOT_QUOTA = "the account's quota of spot instances is too small"
+QUOTAS = (VCPU_QUOTA, SPOT_QUOTA)
 # EC2's codes and, where CloudFormation passes on the message alone, its words for them.
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 MEANINGS = {
     r"InsufficientInstanceCapacity|sufficient [a-z0-9.-]+ capacity|UnfulfillableCapacity|no Spot capacity available": (
-        "AWS has no such instance to give in this zone at the moment"
+        SOLD_OUT
     ),
-    r"MaxSpotInstanceCount|Max spot instance count": "the account's quota of spot instances is too small",
-    r"VcpuLimitExceeded|vCPU limit": "the account's quota of vCPUs is too small",
+    r"MaxSpotInstanceCount|Max spot instance count": SPOT_QUOTA,
+    r"VcpuLimitExceeded|InstanceLimitExceeded|vCPU limit": VCPU_QUOTA,
     r"\bUnsupported\b|not supported in your requested Availability Zone": "this zone does not offer the instance type",
     r"SpotMaxPriceTooLow|[Ss]pot.{0,40}price.{0,40}lower": "the spot price is above your max_price",
 }
@@ -57,7 +62,6 @@ OTHERWISE = {
         "-c az=NAME, -c zones=NAME,NAME"
     ),
 }
-QUOTA = ("VcpuLimit", "MaxSpot")
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED")
 # What CloudFormation tells of a stack itself when an operation on it begins.
 STACK_TYPE = "AWS::CloudFormation::Stack"
@@ -66,32 +70,50 @@ BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: datetime) -> str | None:
+@dataclass(frozen=True)
+class Explanation:
+    """Why AWS had no instance or no network, with what to do next.
+
+    `elsewhere` is the reason in a few words where another zone or another type may help, else empty.
+    """
+
+    text: str
+    elsewhere: str = ""
+
+
+def explain_capacity(session: boto3.Session, plan: Plan, *, stack: str, since: datetime) -> Explanation | None:
     """Why AWS had no instance or no network for the stack, with what to do next; None for another failure.
 
     `since` is when the deploy of `plan` began. Raises `CommandError` when AWS does not say.
     """
     reasons = _reasons(session, stack, since)
     for said in reasons:
-        for pattern, why in OTHERWISE.items():
-            if re.search(pattern, said):
-                return f"That is because {why}. AWS says: {said}"
-    reason = next(filter(_meaning, reasons), None)
-    meaning = _meaning(reason) if reason else None
+        if way_out := no_way_around(said):
+            return Explanation(way_out)
+    reason = next(filter(meaning_of, reasons), None)
+    meaning = meaning_of(reason) if reason else None
     if not reason or not meaning:
         return None
     said = f"AWS did not give the instance: {meaning}. AWS says: {reason}"
-    if re.search("|".join(QUOTA) + "|vCPU limit|Max spot", reason):
-        request = (
-            f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
-        )
-        return f"{said}\nAsk for more: {request}; see `sd doctor`."
-    zone = re.search(r"Availability Zone[^(]*\(([a-z0-9-]+)\)", reason)
-    return "\n".join([said, *_what_next(session, plan, plan.settings.az or (zone[1] if zone else None))])
+    if meaning in QUOTAS:
+        return Explanation(f"{said}\nAsk for more: {quota_request(plan)}; see `sd doctor`.", meaning)
+    return Explanation("\n".join([said, *_what_next(plan)]), meaning)
 
 
-def _meaning(reason: str) -> str | None:
+def meaning_of(reason: str) -> str | None:
+    """What EC2's code or words for a lack of capacity mean; None for something else."""
     return next((meaning for pattern, meaning in MEANINGS.items() if re.search(pattern, reason)), None)
+
+
+def no_way_around(reason: str) -> str | None:
+    """The sentence for a refusal that no other zone and no other type mends; None for something else."""
+    why = next((why for pattern, why in OTHERWISE.items() if re.search(pattern, reason)), None)
+    return f"That is because {why}. AWS says: {reason}" if why else None
+
+
+def quota_request(plan: Plan) -> str:
+    """The command that asks for a larger quota for the plan's instance."""
+    return f"sd quota request --instance-type {plan.machine.instance_type}{' --spot' if plan.settings.spot else ''}"
 
 
 def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
@@ -111,35 +133,25 @@ def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
     return []
 
 
-def _what_next(session: boto3.Session, plan: Plan, zone: str | None) -> list[str]:
-    instance_type, given, settings = plan.machine.instance_type, plan.changes, plan.settings.given()
-    lines = []
-    try:
-        offering = zones_offering(session, instance_type)
-        if zone in offering:
-            # The zones after the one that failed, then those before it: each further failure names another.
-            place = offering.index(zone)
-            offering = [*offering[place + 1 :], *offering[:place]]
-        other = alternatives(session, instance_type)
-    except CommandError as error:
-        return [str(error)]
-    if offering:
-        lines.append(f"Try the next zone: {_deploy_command(given, {**settings, 'az': offering[0]})}")
-    if other:
-        lines.append(f"Or the next type: {_deploy_command({**given, 'InstanceType': other[0]}, settings)}")
+def _what_next(plan: Plan) -> list[str]:
+    settings = {name: value for name, value in plan.settings.given().items() if name != "az"}
+    others = {name: value for name, value in plan.changes.items() if name != "InstanceType"}
+    types = types_to_try(plan.job, plan.machine)
+    lines = [f"Let it look in every zone: {_deploy_command(others, settings, types)}"]
     if plan.settings.spot:
         on_demand = {name: value for name, value in settings.items() if name != "max_price"} | {"spot": "false"}
-        lines.append(f"Or on demand, at the full price: {_deploy_command(given, on_demand)}")
+        lines.append(f"Or on demand, at the full price: {_deploy_command(others, on_demand, types)}")
     return lines
 
 
-def _deploy_command(given: Mapping[str, str], context: Mapping[str, str]) -> str:
-    """`sd deploy` with these parameters, by their CloudFormation names, and settings; quoted for a shell.
+def _deploy_command(given: Mapping[str, str], context: Mapping[str, str], types: Sequence[str]) -> str:
+    """`sd deploy` with these parameters, by their CloudFormation names, settings and types; quoted for a shell.
 
     The command repeats everything that was given, because a stack whose creation failed keeps nothing.
     """
     options = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
     options += [as_option(name, value) for name, value in given.items() if name != "Prompt"]
+    options.append(f"--types={','.join(types)}")
     prompt = given.get("Prompt", "")
     # After "--" because else a prompt that begins with a dash would be taken for an option.
     words = [*options, "--", prompt] if prompt.startswith("-") else [prompt, *options] if prompt else options

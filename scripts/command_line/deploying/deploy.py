@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, need_deployment
 from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.instance import instance_to_replace, start_for_job
+from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zone
@@ -21,7 +22,11 @@ from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.ladder import Climb
+from scripts.command_line.deploying.reservation import cancel_leftovers
+from scripts.command_line.deploying.rungs import find_rungs
 from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, free, is_stuck
+from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
@@ -41,10 +46,13 @@ def deploy(
     context: Sequence[str],
     fetch_to: Path | None,
     console: Console,
+    wish: Wish | None = None,
     cdk: Cdk = cdk_deploy,
     rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
+
+    With a `wish`, types and zones are tried until AWS has an instance to give.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
@@ -73,16 +81,39 @@ def deploy(
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
         plan = plan.replacing(gone)
-    refuse_what_blocks(session, plan)
-    if not deployment and not plan.settings.az:
-        zone = choose_zone(session, plan.machine.instance_type)
-        plan = dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
+    cancel_leftovers(session, stack, console)  # before the checks, because they count in the quota
+    if wish:
+        rungs = find_rungs(session, plan, wish, zone=settings.get("az"), console=console)
+    else:
+        refuse_what_blocks(session, plan)
+        plan = _in_a_zone(session, plan)
 
     # Do.
     if deployment:
         upload_inputs(session, deployment.bucket, inputs)
+    act = functools.partial(_deploy_and_start, session, stack, cdk, run_id)
+    if wish:
+        standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
+    else:
+        standing, start = act(plan)
+    _follow(session, standing, start, plan.job, run_id, fetch_to, console)
+
+
+def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
+    """A first deploy goes where the type is offered, without a word where that is the region's first zone."""
+    if plan.deployment or plan.settings.az:
+        return plan
+    zone = choose_zone(session, plan.machine.instance_type)
+    return dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
+
+
+def _deploy_and_start(
+    session: boto3.Session, stack: str, cdk: Cdk, run_id: str, plan: Plan
+) -> tuple[Deployment, Start]:
+    """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
     _deploy_or_explain(session, stack, plan, cdk)
-    _follow(session, need_deployment(session, stack), plan.job, run_id, fetch_to, console)
+    standing = need_deployment(session, stack)
+    return standing, start_for_job(session, standing, run_id)
 
 
 def _standing(found: Deployment | None) -> Deployment | None:
@@ -98,13 +129,20 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
             explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
-        raise CommandError(f"{error}\n{explanation}" if explanation else str(error)) from error
+        if explanation and explanation.elsewhere:
+            raise NoCapacityError(f"{error}\n{explanation.text}", why=explanation.elsewhere) from error
+        raise CommandError(f"{error}\n{explanation.text}" if explanation else str(error)) from error
 
 
 def _follow(
-    session: boto3.Session, deployment: Deployment, job: Job, run_id: str, fetch_to: Path | None, console: Console
+    session: boto3.Session,
+    deployment: Deployment,
+    start: Start,
+    job: Job,
+    run_id: str,
+    fetch_to: Path | None,
+    console: Console,
 ) -> None:
-    start = start_for_job(session, deployment, run_id)
     if fetch_to is None:
         typer.echo(start.message)
         return

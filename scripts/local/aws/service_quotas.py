@@ -21,7 +21,7 @@ from scripts.local.aws.replaced import replaced
 from stacks.facts.vcpu_quotas import QUOTAS
 
 # The names of the quotas and the account's vCPUs, by code.
-LIMITS = {kind.code: (kind.name, 8.0 if kind.counts("g5.xlarge", spot=kind.spot) else 0.0) for kind in QUOTAS}
+LIMITS = {kind.code: (kind.name, 8.0 if kind.counts("g6.xlarge", spot=kind.spot) else 0.0) for kind in QUOTAS}
 MOTO_S_OWN: Callable[[ServiceQuotasResponse], str] = ServiceQuotasResponse.get_service_quota
 
 

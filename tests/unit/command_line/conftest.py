@@ -19,6 +19,7 @@ from botocore.model import OperationModel
 from moto import mock_aws
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
+from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
 from stacks.parameters import GROUPS, parameters_of
@@ -44,7 +45,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
     paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices, paid])
-    with mock_aws(), ec2_quotas():
+    with mock_aws(), ec2_quotas(), Capacity().limited():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)

@@ -25,7 +25,7 @@ from userdata.record.image_metadata import describe_image, png_with_record
 # Each command, with the words that bring it to AWS.
 COMMANDS: dict[str, list[list[str]]] = {
     "cost": [[], ["--actual"]],
-    "deploy": [["a horse"], ["a horse", "--wait"]],
+    "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "doctor": [[]],
     "hold": [[], ["2h"], ["off"]],
     "quota request": [["--yes"]],

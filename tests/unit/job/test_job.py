@@ -136,7 +136,7 @@ def test_a_number_of_another_kind_is_refused(field: str, value: object) -> None:
 def test_the_defaults_are_the_articles_run() -> None:
     job, machine = Job(), MachineParameters()
     assert (job.H, job.W, job.n_iter, job.n_samples, job.ddim_steps) == (512, 640, 2, 3, 75)
-    assert machine.instance_type == "g5.xlarge"
+    assert machine.instance_type == "g6.xlarge"
     assert job.images_total == 6
 
 

@@ -29,6 +29,8 @@ def test_the_parameter_takes_every_type_of_the_table() -> None:
         ("g6e.xlarge", 4, 32, 1),
         ("g6e.48xlarge", 192, 1536, 8),
         ("g7.2xlarge", 8, 32, 1),
+        ("g7e.2xlarge", 8, 64, 1),
+        ("p6-b300.48xlarge", 192, 4096, 8),
     ],
 )
 def test_sizes_are_as_aws_states_them(name: str, vcpus: int, memory_gib: int, gpus: int) -> None:
@@ -38,7 +40,15 @@ def test_sizes_are_as_aws_states_them(name: str, vcpus: int, memory_gib: int, gp
 
 @pytest.mark.parametrize(
     ("gib", "name"),
-    [(3, "g4dn.xlarge"), (14.5, "g4dn.xlarge"), (16, "g5.xlarge"), (34, "g6e.xlarge"), (60, "p5.4xlarge"), (500, None)],
+    [
+        (3, "g4dn.xlarge"),
+        (14.5, "g4dn.xlarge"),
+        (16, "g6.xlarge"),
+        (34, "g6e.xlarge"),
+        (60, "g7e.2xlarge"),
+        (100, "p5e.48xlarge"),
+        (500, None),
+    ],
 )
 def test_the_smallest_type_for_a_need(gib: float, name: str | None) -> None:
     found = smallest_with(gib)

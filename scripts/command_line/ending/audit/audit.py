@@ -19,7 +19,15 @@ from scripts.command_line.ending.audit.around import (
     vpcs,
 )
 from scripts.command_line.ending.audit.buckets import buckets, in_own_bucket
-from scripts.command_line.ending.audit.compute import addresses, images, instances, snapshots, spot_requests, volumes
+from scripts.command_line.ending.audit.compute import (
+    addresses,
+    capacity_reservations,
+    images,
+    instances,
+    snapshots,
+    spot_requests,
+    volumes,
+)
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.ending.audit.rates import MonthlyRates
 from scripts.command_line.ending.audit.watching import alarms, log_groups
@@ -41,6 +49,7 @@ def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = Mapp
         found = [
             *instances(ec2, rates),
             *spot_requests(ec2, rates),
+            *capacity_reservations(ec2, rates),
             *volumes(ec2, rates),
             *snapshots(ec2, rates),
             *images(ec2),

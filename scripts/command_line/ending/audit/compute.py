@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scripts.command_line.account.instance import GONE
+from scripts.command_line.deploying.reservation import ENDS_WITHIN, reservations
 from scripts.command_line.ending.audit.leftover import OURS, Leftover, is_ours, stack_of, tags_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
+from stacks.facts.tag_names import PROJECT, PROJECT_TAG
+from userdata.bill.units import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -30,6 +34,24 @@ def instances(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
                     f"aws ec2 terminate-instances --instance-ids {instance['InstanceId']}",
                     stack_of(tags_of(instance.get("Tags", []))),
                 )
+
+
+def capacity_reservations(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:
+    """Reservations of a deploy that was killed. They end by themselves; the costs are those until then, at most.
+
+    They belong to no stack, because also one whose stack stands is left over.
+    """
+    for one in reservations(ec2, {PROJECT_TAG: PROJECT}):
+        gone_by = one["EndDate"] + ENDS_WITHIN
+        hours = max(0.0, (gone_by - datetime.now(UTC)).total_seconds() / 3600) * one["AvailableInstanceCount"]
+        month = rates.instance(one["InstanceType"])
+        yield Leftover(
+            "capacity reservation",
+            one["CapacityReservationId"],
+            f"{one['InstanceType']}, ends by itself by {gone_by:%H:%M} UTC",
+            None if month is None else month / HOURS_PER_MONTH * hours,
+            f"aws ec2 cancel-capacity-reservation --capacity-reservation-id {one['CapacityReservationId']}",
+        )
 
 
 def volumes(ec2: EC2Client, rates: MonthlyRates) -> Iterator[Leftover]:

@@ -60,7 +60,7 @@ def test_a_first_deploy_in_accounts_of_each_size(account: Account, limit: float,
     check = checked(account, limit)
     assert (check.state, check.blocks) == (state, blocks)
     assert f"{limit:g} vCPUs, 0 in use; this deploy takes 4" in check.found
-    assert check.mend == ("sd quota request --instance-type g5.xlarge --vcpus 8" if state == "problem" else "")
+    assert check.mend == ("sd quota request --instance-type g6.xlarge --vcpus 8" if state == "problem" else "")
 
 
 def run_instance(account: Account, instance_type: Any, **more: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(account: A
 
 @pytest.mark.parametrize(
     ("change", "replaces_spot"),
-    [({"InstanceType": "g6.xlarge"}, True), ({"Prompt": "a tree"}, True), ({"SshCidr": "203.0.113.7/32"}, False)],
+    [({"InstanceType": "g5.xlarge"}, True), ({"Prompt": "a tree"}, True), ({"SshCidr": "203.0.113.7/32"}, False)],
 )
 def test_what_changes_in_place_replaces_an_instance_that_does_not_outlive_its_run(
     account: Account, change: dict[str, str], replaces_spot: bool
@@ -110,12 +110,12 @@ def test_what_changes_in_place_replaces_an_instance_that_does_not_outlive_its_ru
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     account.deploy('{"spot": "true"}')
     assert plan(account, change).replaces is replaces_spot
-    assert not plan(account, {"InstanceType": "g5.xlarge"}).replaces
+    assert not plan(account, {"InstanceType": "g6.xlarge"}).replaces
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     account.deploy(AfterRun="terminate")
     assert plan(account, change).replaces is replaces_spot
     assert plan(account, {"AfterRun": "stop"}).replaces
-    assert not plan(account, {"InstanceType": "g5.xlarge"}).replaces
+    assert not plan(account, {"InstanceType": "g6.xlarge"}).replaces
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_request_is_filed_after_a_yes(quotas: Stubber) -> None:
     status, said = run("request", "--yes")
     assert status == 0
     assert "Asked for 8 vCPUs: PENDING" in said
-    assert "Answer its case in the Support Center: the type (g5.xlarge), the region (us-east-1)" in said
+    assert "Answer its case in the Support Center: the type (g6.xlarge), the region (us-east-1)" in said
     assert "ask for --vcpus 4." in said
     quotas.assert_no_pending_responses()
 

@@ -19,6 +19,7 @@ from scripts.command_line.before.account_checks import (
     QUALIFIER,
     bootstrap_parameter,
     check_bootstrap,
+    check_spot_capacity,
     check_zones,
 )
 from scripts.command_line.before.bucket_checks import check_bucket
@@ -153,6 +154,16 @@ def test_a_network_of_an_earlier_release_that_cannot_be_updated_is_told(
     assert "output_bucket" not in check.mend
 
 
+def test_spot_placement_scores_are_shown_where_they_may_be_asked_for(session: boto3.Session) -> None:
+    spot = make_plan(None, {}, {"spot": "true"})
+    assert "us-east-1a 2, us-east-1b 2" in check_spot_capacity(session, spot).found
+    assert check_spot_capacity(session, make_plan(None, {}, {})).found == "not asked for: on demand"
+    session.events.register_first("before-call.ec2.GetSpotPlacementScores", refusal("UnauthorizedOperation", 403))
+    (_, check) = examine(session, spot, ["spot capacity"])
+    assert check.state == "unknown"
+    assert "ec2:GetSpotPlacementScores" in check.found
+
+
 def test_a_region_without_the_type_names_others(session: boto3.Session) -> None:
     offer(session, "g4dn.xlarge")
     check = check_zones(session, make_plan(None, {}, {}))
@@ -250,7 +261,7 @@ def test_a_bucket_of_somebody_else_is_refused(session: boto3.Session) -> None:
     assert "somebody else's" in check.found
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("1.006", ("ok", False)), ("1.01", ("problem", True))])
+@pytest.mark.parametrize(("limit", "expected"), [("0.8048", ("ok", False)), ("0.81", ("problem", True))])
 def test_a_spot_price_above_on_demand_is_refused(
     session: boto3.Session, limit: str, expected: tuple[str, bool]
 ) -> None:
@@ -258,13 +269,13 @@ def test_a_spot_price_above_on_demand_is_refused(
         check = check_price(session, make_plan(None, {}, {"spot": "true", "max_price": limit}))
     assert state(check) == expected
     if expected[1]:
-        assert check.mend == "-c max_price=1.006 or less, or leave it out"
+        assert check.mend == "-c max_price=0.8048 or less, or leave it out"
 
 
 def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Session) -> None:
     plan = make_plan(None, {}, {})
     table = read_prices()
-    price = table.hourly("us-east-1", "g5.xlarge", "on-demand")
+    price = table.hourly("us-east-1", "g6.xlarge", "on-demand")
     assert price is not None
     boot = boot_usd(plan, price, table.rates_of("us-east-1"))
     assert 0.1 < boot < 0.3
@@ -313,7 +324,7 @@ def test_the_deployment_s_settings_count_as_they_do_for_a_deploy(account: Accoun
     account.deploy(settings='{"spot": "true", "max_price": "99"}')
     _, printed = run("doctor", "--json")
     [price] = [check for check in json.loads(printed)["checks"] if check["name"] == "price"]
-    assert (price["state"], price["mend"]) == ("problem", "-c max_price=1.006 or less, or leave it out")
+    assert (price["state"], price["mend"]) == ("problem", "-c max_price=0.8048 or less, or leave it out")
 
 
 def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

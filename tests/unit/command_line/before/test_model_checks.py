@@ -51,7 +51,7 @@ def test_what_does_not_fit_the_card_is_refused(session: boto3.Session, hub: Hub)
 def test_in_single_precision_it_takes_more(session: boto3.Session, hub: Hub) -> None:
     small = {"InstanceType": "g4dn.xlarge"}
     check(session, hub, Job(model="sdxl-base"), **small)
-    with pytest.raises(CommandError, match="Precision=full needs 17.5 GiB of GPU memory: choose at least g5.xlarge"):
+    with pytest.raises(CommandError, match="Precision=full needs 17.5 GiB of GPU memory: choose at least g6.xlarge"):
         check(session, hub, Job(model="sdxl-base", precision="full"), **small)
 
 

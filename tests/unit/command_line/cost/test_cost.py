@@ -59,8 +59,8 @@ def test_the_cheapest_image_comes_first() -> None:
 
 def test_each_card_is_shown_by_its_smallest_type_and_all_of_them_when_asked() -> None:
     assert types_to_show("g5.16xlarge", every=False) == [
-        "g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge", "g7.2xlarge", "p5.4xlarge", "p4d.24xlarge",
-        "p4de.24xlarge", "p5e.48xlarge", "p6-b200.48xlarge", "g5.16xlarge",
+        "g4dn.xlarge", "g6.xlarge", "g5.xlarge", "g6e.xlarge", "g7.2xlarge", "g7e.2xlarge", "p5.4xlarge",
+        "p4d.24xlarge", "p4de.24xlarge", "p5e.48xlarge", "p6-b200.48xlarge", "p6-b300.48xlarge", "g5.16xlarge",
     ]  # fmt: skip
     assert set(types_to_show("g5.xlarge", every=True)) == set(INSTANCE_TYPES)
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying import capacity
 from scripts.command_line.deploying.capacity import explain_capacity
+from scripts.command_line.deploying.wish import Types
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import Context
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from tests.unit.command_line.conftest import Account, answer
 from tests.unit.command_line.deploying.test_deploy import run
@@ -52,26 +52,33 @@ def explain(
     given = {"Prompt": "a horse's tail", "InstanceType": instance_type}
     context = {"spot": "true", "max_price": "0.5"} if spot else {}
     plan = make_plan(None, given, {**context, **({"az": zone} if zone else {})})
-    return explain_capacity(account.session, plan, stack="SdOnEc2", since=NOON)
+    found = explain_capacity(account.session, plan, stack="SdOnEc2", since=NOON)
+    return found.text if found else None
 
 
-def test_the_next_zone_and_the_next_type_are_named(account: Account) -> None:
+def test_the_command_that_looks_elsewhere_is_named(account: Account) -> None:
     said = explain(account, "Resource creation cancelled", NO_CAPACITY)
     assert said is not None
     first, *commands = said.splitlines()
     assert "AWS has no such instance to give in this zone at the moment" in first
     assert NO_CAPACITY in first
     assert commands == [
-        """Try the next zone: sd deploy 'a horse'"'"'s tail' -c az=us-east-1c --instance-type=g5.xlarge""",
-        """Or the next type: sd deploy 'a horse'"'"'s tail' --instance-type=g4dn.xlarge""",
+        """Let it look in every zone: sd deploy 'a horse'"'"'s tail' --types=g5.xlarge,g6.xlarge,g4dn.xlarge"""
     ]
 
 
-@pytest.mark.parametrize(("failed", "following"), [("us-east-1a", "us-east-1b"), ("us-east-1f", "us-east-1a")])
-def test_each_further_failure_names_another_zone(account: Account, failed: str, following: str) -> None:
-    said = explain(account, "InsufficientInstanceCapacity", zone=failed)
+def test_a_zone_that_was_named_is_not_named_again(account: Account) -> None:
+    said = explain(account, "InsufficientInstanceCapacity", zone="us-east-1a")
     assert said is not None
-    assert f"-c az={following}" in said
+    assert "-c az=" not in said
+
+
+def test_a_type_that_the_model_does_not_fit_is_not_named(account: Account) -> None:
+    given = {"Model": "flux-schnell", "VolumeSize": "200", "InstanceType": "g6e.xlarge"}
+    tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY), BEGUN)
+    said = explain_capacity(account.session, make_plan(None, given, {}), stack="SdOnEc2", since=NOON)
+    assert said is not None
+    assert "--types=g6e.xlarge,g7e.2xlarge" in said.text
 
 
 def test_a_zone_that_does_not_offer_the_type(account: Account) -> None:
@@ -81,7 +88,7 @@ def test_a_zone_that_does_not_offer_the_type(account: Account) -> None:
     said = explain(account, reason, instance_type="g6e.xlarge")
     assert said is not None
     assert "this zone does not offer the instance type" in said
-    assert "-c az=us-east-1a" in said
+    assert "--types=g6e.xlarge," in said
 
 
 @pytest.mark.parametrize(
@@ -102,8 +109,8 @@ def test_a_quota_is_no_matter_of_zones(account: Account, reason: str, spot: bool
 def test_on_demand_is_offered_to_who_wanted_spot(account: Account) -> None:
     said = explain(account, "There is no Spot capacity available that matches your request.", spot=True)
     assert said is not None
-    assert "-c spot=true -c max_price=0.5 -c az=" in said
-    assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --instance-type=g5.xlarge""")
+    assert "-c spot=true -c max_price=0.5 --types=" in said
+    assert said.endswith("""sd deploy 'a horse'"'"'s tail' -c spot=false --types=g5.xlarge,g6.xlarge,g4dn.xlarge""")
 
 
 def test_the_named_command_takes_every_value_back(account: Account) -> None:
@@ -116,14 +123,14 @@ def test_the_named_command_takes_every_value_back(account: Account) -> None:
 
     @probe.command()
     @with_parameter_options
-    def deploy(parameters: dict[str, str], context: Context = []) -> None:  # noqa: B006
-        taken.append((parameters, context))
+    def deploy(parameters: dict[str, str], types: Types = None) -> None:
+        taken.append((parameters, types))
 
-    for line in said.splitlines()[1:]:
+    for line in said.text.splitlines()[1:]:
         words = shlex.split(line.partition(": ")[2])
         assert words[:2] == ["sd", "deploy"]
         assert CliRunner().invoke(probe, words[2:]).exit_code == 0, words
-    assert taken == [(given, ["az=us-east-1c"]), ({**given, "InstanceType": "g4dn.xlarge"}, [])]
+    assert taken == [(given, "g6.xlarge,g5.xlarge,g4dn.xlarge")]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +165,7 @@ def test_what_no_other_zone_mends_is_told_with_its_own_way_out(account: Account,
     assert said is not None
     assert why in said
     assert said.endswith(reason)
-    assert "Try the next zone" not in said
+    assert "--types" not in said
 
 
 def test_an_operation_that_is_not_supported_is_no_matter_of_zones(account: Account) -> None:
@@ -184,7 +191,7 @@ def test_the_latest_operation_s_failures_alone_are_read(account: Account, since:
     )
     since_then = NOON + timedelta(minutes=since)
     said = explain_capacity(account.session, make_plan(None, {}, {}), stack="SdOnEc2", since=since_then)
-    assert ("(us-east-1f)" in said if said else False) is told
+    assert ("(us-east-1f)" in said.text if said else False) is told
 
 
 def test_what_ec2_does_not_do_with_a_spot_instance_is_no_matter_of_zones(account: Account) -> None:
@@ -205,5 +212,7 @@ def test_a_deploy_that_fails_for_capacity_says_so(account: Account) -> None:
     account.deploy()
     now = {"Timestamp": datetime.now(UTC)}
     tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY) | now, BEGUN | now)
-    with pytest.raises(CommandError, match="(?s)failed; .*Try the next zone: sd deploy 'a tree' -c az=us-east-1c$|Or"):
+    with pytest.raises(
+        CommandError, match="(?s)failed; .*: sd deploy 'a tree' --types=g6.xlarge,g5.xlarge,g4dn.xlarge$"
+    ):
         run(account, fails, {"Prompt": "a tree"})

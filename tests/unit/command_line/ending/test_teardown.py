@@ -14,6 +14,7 @@ import pytest
 from botocore import xform_name
 from rich.console import Console
 
+from scripts.command_line.deploying.reservation import hold
 from scripts.command_line.ending.audit.audit import find_leftovers
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.terminal.command_error import CommandError
@@ -199,6 +200,20 @@ def _check_commands(field: Field, commands: list[str]) -> None:
             xform_name(member, "-") for member in client.meta.service_model.operation_model(api).input_shape.members
         }
         assert {option.removeprefix("--") for option in options if option.startswith("--")} <= known, whole
+
+
+def test_what_a_killed_deploy_holds_is_found_with_what_it_costs_until_it_ends(field: Field) -> None:
+    """Also while its stack stands: a reservation is no part of one."""
+    field.account.deploy()
+    console = Console(quiet=True)
+    killed = hold(field.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1b", console=console)
+    reservation = killed.__enter__()
+    (found,) = [one for one in find_leftovers(field.session) if one.kind == "capacity reservation"]
+    assert found.usd_per_month == pytest.approx(0.8048 * 70 / 60, rel=0.01)
+    assert found.detail == f"g6.xlarge, ends by itself by {reservation.gone_by:%H:%M} UTC"
+    _check_commands(field, [found.command])
+    killed.__exit__(None, None, None)
+    assert [one for one in find_leftovers(field.session) if one.kind == "capacity reservation"] == []
 
 
 def test_what_carries_another_tag_is_nobody_s_business(field: Field) -> None:

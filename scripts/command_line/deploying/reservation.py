@@ -1,0 +1,142 @@
+"""Holds capacity until the instance stands in it. EC2 says within seconds whether it has any to give.
+
+A capacity reservation is billed like the instance that it waits for, by the second, and costs nothing more while that
+instance stands in it. Its vCPUs count in the quota of running instances as soon as it is there; those of the instance
+in it do not count once more. `open` needs no change of the instance: type, platform, tenancy and zone must be alike.
+Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-reservations.html and the pages below it.
+
+Rejected: a dry run of RunInstances, which asks for rights and parameters alone, and an instance launched only to see
+whether there is one, which is billed for a minute and holds nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+# Longer than a first deploy takes until the instance is launched. AWS documents no shortest time.
+HELD = timedelta(minutes=10)
+# "The Capacity Reservation is cancelled within an hour from the specified time."
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateCapacityReservation.html, EndDate
+ENDS_WITHIN = timedelta(hours=1)
+# EC2 answers a lack of capacity as an error of its own (500), which the SDK would ask for again and again.
+ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A reservation: its id, when EC2 has ended it at the latest, and whether it holds a place for a new instance.
+
+    It holds none where another instance of the account, which runs already, has taken the place.
+    """
+
+    id: str
+    gone_by: datetime
+    is_free: bool
+
+
+@contextmanager
+def hold(
+    session: boto3.Session, *, stack: str, instance_type: str, zone: str, ami: str | None = None, console: Console
+) -> Iterator[Reservation]:
+    """Reserves capacity for one instance, and cancels the reservation at the end, however that comes.
+
+    `ami` is an image of somebody's own, which may be billed as another platform than the usual one.
+
+    Raises botocore's `ClientError` when EC2 does not give it. A kill that nothing can catch leaves the reservation: it
+    ends by itself, and the next call for this stack cancels it.
+    """
+    client: EC2Client = session.client("ec2", config=ONCE)
+    tags: Any = [{"Key": PROJECT_TAG, "Value": PROJECT}, {"Key": STACK_TAG, "Value": stack}]
+    ends_at = datetime.now(UTC) + HELD
+    made = client.create_capacity_reservation(
+        InstanceType=instance_type,
+        AvailabilityZone=zone,
+        InstancePlatform=_platform(client, ami),
+        Tenancy="default",
+        InstanceCount=1,
+        InstanceMatchCriteria="open",
+        EndDateType="limited",
+        EndDate=ends_at,
+        TagSpecifications=[{"ResourceType": "capacity-reservation", "Tags": tags}],
+    )["CapacityReservation"]
+    # For some minutes EC2 may call a reservation pending that can be launched into already.
+    taken = made.get("State") == "active" and made.get("AvailableInstanceCount") == 0
+    try:
+        with _signals_as_exits():
+            yield Reservation(made["CapacityReservationId"], ends_at + ENDS_WITHIN, is_free=not taken)
+    finally:
+        _cancel(session, made["CapacityReservationId"], console)
+
+
+def _platform(client: EC2Client, ami: str | None) -> Any:
+    if ami is None:
+        return "Linux/UNIX"
+    return client.describe_images(ImageIds=[ami])["Images"][0]["PlatformDetails"]
+
+
+def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> None:
+    """Cancels what an earlier call for this stack could not, and says so. Without the right to look, does nothing."""
+    try:
+        left = reservations(session.client("ec2", config=RETRIES), {PROJECT_TAG: PROJECT, STACK_TAG: stack})
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return
+    for one in left:
+        _cancel(session, one["CapacityReservationId"], console)
+        console.print(f"Cancelled {one['CapacityReservationId']}, which an earlier call held.", highlight=False)
+
+
+def reservations(ec2: EC2Client, tags: dict[str, str]) -> list[Any]:
+    """The capacity reservations with these tags that EC2 bills, as EC2 describes them."""
+    filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
+    filters += [{"Name": "state", "Values": ["active", "pending"]}]
+    pages = ec2.get_paginator("describe_capacity_reservations").paginate(Filters=filters)  # type: ignore[arg-type]
+    return [one for page in pages for one in page["CapacityReservations"]]
+
+
+def _cancel(session: boto3.Session, name: str, console: Console) -> None:
+    """Cancels a reservation; says what to type where that fails, because it must not hide how the deploy ended."""
+    try:
+        with aws_errors_in_words(f"cancel the capacity reservation {name}"):
+            session.client("ec2", config=RETRIES).cancel_capacity_reservation(CapacityReservationId=name)
+    except CommandError as error:
+        if "NotFound" not in str(error):
+            command = f"`aws ec2 cancel-capacity-reservation --capacity-reservation-id {name}`"
+            console.print(f"{error} It costs money until it ends by itself: {command}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _signals_as_exits() -> Iterator[None]:
+    """Lets a closed terminal or a `kill` end this program in order, so that what follows is still done."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    # Elsewhere Python takes no handlers, and the thread that has them is asked to end.
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else []
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
