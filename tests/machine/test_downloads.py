@@ -86,6 +86,9 @@ def test_the_environment_is_built_once_also_over_a_power_cut(site: Site) -> None
         instance.cut_power()
         instance.start()
         assert_done(instance)
+        # By uv, with what the image tells pip of its mirror.
+        assert "+ sd-probe==1.0" in instance.machine.read(BOOT_LOG)
+        assert "pip is asked" not in instance.machine.read(BOOT_LOG)
         asked = len(launch.hub.ranges)
         instance.update(Prompt="A tree in forest")
         instance.start()

@@ -26,15 +26,17 @@ class CommandError(StepError):
         self.output = output
 
 
-def answer_of(command: Sequence[str], *, seconds: float, text: Optional[str] = None) -> str:
-    """What `command` prints to its standard output, given `text` on its standard input.
+def answer_of(
+    command: Sequence[str], *, seconds: float, text: Optional[str] = None, folder: Optional[Path] = None
+) -> str:
+    """What `command`, run in `folder`, prints to its standard output, given `text` on its standard input.
 
     Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that it
     started), or is not there.
     """
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        with _started(command, **streams, encoding="utf-8", errors="replace") as process:
+        with _started(command, **streams, cwd=folder, encoding="utf-8", errors="replace") as process:
             answer, errors = process.communicate("" if text is None else text, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "") from error
