@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def begin(action: Callable[[], Result]) -> Future[Result]:
-    """Begins `action` on a thread of its own; the future has what it returns or raises.
+    """Begins `action` on a thread of its own, with this one's name; the future has what it returns or raises.
 
     Rejected: an executor of the standard library, whose threads Python waits for at its exit. A boot that has failed
     must not wait for a download.
@@ -23,5 +23,5 @@ def begin(action: Callable[[], Result]) -> Future[Result]:
         except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=threading.current_thread().name, daemon=True).start()
     return future
