@@ -49,7 +49,7 @@ def uv_wheel() -> tuple[str, bytes]:
     folder = CACHE / f"uv-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:16]}"
     with alone(CACHE / "uv.lock"):
         if not list(folder.glob("*.whl")):
-            options = ("--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
+            options = ("-qq", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
             pip = [sys.executable, "-m", "pip", "download"]
             subprocess.run([*pip, *options, "--requirement", str(pinned)], check=True)
     (wheel,) = folder.glob("*.whl")

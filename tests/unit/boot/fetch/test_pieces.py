@@ -146,7 +146,7 @@ def test_after_a_power_cut_only_what_is_missing_is_fetched(tmp_path: Path) -> No
     ("part", "notes", "missing"),
     [
         pytest.param(CONTENT[: PIECE + 9], None, ALL[1:], id="of one connection"),
-        pytest.param(CONTENT[: 2 * PIECE], f"{SHA256} {PIECE}\n0\n1000", ALL[1:], id="a line without its end"),
+        pytest.param(CONTENT[: 2 * PIECE], f"{SHA256} {PIECE}\n0\n{PIECE}", ALL[1:], id="a line without its end"),
         pytest.param(CONTENT[: 2 * PIECE], f"{SHA256} {PIECE - 1}\n0\n", ALL, id="other pieces"),
         pytest.param(CONTENT[: 2 * PIECE], f"{'0' * 64} {PIECE}\n0\n", ALL, id="of another file"),
         pytest.param(CONTENT[: 2 * PIECE], "\xff", ALL, id="no notes of ours"),
