@@ -1,6 +1,5 @@
 """`python3 -m userdata.boot`: boots the product on this machine."""
 
-import logging
 import os
 import signal
 from typing import Optional
@@ -11,9 +10,11 @@ from userdata.contract.layout import Folders
 
 
 def end(number: int, frame: Optional[object] = None) -> None:
-    """Ends the process, its threads and the programs that it runs. A step that is cut off goes on at the next boot."""
+    """Ends the process, its threads and the programs that it runs. A step that is cut off goes on at the next boot.
+
+    Nothing is left to flush: each line of the log has been written when the next one begins.
+    """
     end_commands()
-    logging.shutdown()
     os._exit(number)
 
 

@@ -66,7 +66,8 @@ class Pieces:
         descriptor = os.open(self._part, os.O_RDWR)
         try:
             for _ in range(min(self._manner.connections, len(self._waiting))):
-                begin(lambda: self._work(os.dup(descriptor)))
+                copy = os.dup(descriptor)  # to be closed by the thread, which may end later than this
+                begin(lambda copy=copy: self._work(copy))  # type: ignore[misc]
             return self._collect(descriptor)
         except BaseException as error:
             if isinstance(error, RangesRefusedError) or not self._done:
@@ -86,15 +87,18 @@ class Pieces:
             while hashed in self._done:
                 end = hashed + self._size(hashed)
                 while hashed < end:
-                    digest.update(chunk := os.pread(descriptor, min(CHUNK_BYTES, end - hashed), hashed))
+                    chunk = os.pread(descriptor, min(CHUNK_BYTES, end - hashed), hashed)
+                    if not chunk:
+                        raise StepError(f"{self._part} became shorter while it was fetched. Start the instance again.")
+                    digest.update(chunk)
                     hashed += len(chunk)
             if hashed == self._whole:
                 self._notes.unlink()
                 return digest.hexdigest()
+            progress.show(sum(list(self._received.values())))
             try:
                 report = self._reports.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                progress.show(sum(list(self._received.values())))
                 continue
             if isinstance(report, BaseException):
                 raise report
