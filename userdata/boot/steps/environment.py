@@ -30,8 +30,8 @@ _MISSING = """
 import importlib.util, sys
 print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 """
-# As the worker imports them, but that Python keeps the bytecode that it compiles here, and the worker may not. Compiling
-# torch, diffusers, transformers and accelerate as a whole would be five times as much code.
+# As the worker imports them, but that Python keeps the bytecode that it compiles here, and the worker may not.
+# Compiling torch, diffusers, transformers and accelerate as a whole would be five times as much code.
 _IMPORT = (
     "from userdata.worker.imports_ahead import import_libraries; import_libraries(); "
     "import torch; print(torch.__version__)"
