@@ -14,7 +14,7 @@ def prices() -> str:
     instance_type, hourly, source, disk, month = _default_machine()
     rates = read_prices().rates_of(REGION)
     rows = [
-        f"| {instance_type}, running | ${hourly:g} an hour | a quarter of an hour, ${hourly / 4:.2f} |",
+        f"| {instance_type}, running | ${hourly:g} an hour | ten minutes, ${hourly / 6:.2f} |",
         f"| its public IPv4 address, running | ${rates.address_hour:g} an hour | below a cent |",
         f"| its {disk} GB disk, always | ${month:g} a month | ${month / 30:.2f} a day until `cdk destroy` |",
         f"| the bucket | ${rates.bucket_gb_month:g} per GB and month | below a cent |",
@@ -27,7 +27,7 @@ def price_in_short() -> str:
     """The same in two lines."""
     instance_type, hourly, _, _, month = _default_machine()
     return (
-        f"**Price.** About ${hourly / 4:.2f} for the first run on a {instance_type}, an estimate; "
+        f"**Price.** About ${hourly / 6:.2f} for the first run on a {instance_type}, an estimate; "
         f"then ${month:g} a month for the\nstopped instance's disk, until `cdk destroy`. [The bill](#what-it-costs)."
     )
 

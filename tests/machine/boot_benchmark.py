@@ -1,14 +1,18 @@
-"""`python -m tests.machine.boot_benchmark`: boots a machine cold and warm, and prints the seconds of each phase.
+"""`python -m tests.machine.boot_benchmark`: boots machines, and prints the seconds of each phase.
 
 Cold is a first boot: bundle, weights and worker are not there yet. Warm is a second one with another prompt: all of it
-is on the disk. The machine shares the host's Python, so nothing is downloaded and all time is our own, but for what is
+is on the disk. That machine shares the host's Python, so nothing is downloaded and all time is our own, but for what is
 named as the image's: systemd and cloud-init until the user data begins.
+
+With `--throttled` it is a first boot that fetches and builds everything instead, from a server behind a line of a
+stated speed (throttled_boot.py), and before it one with the bundle of each commit that `--before` names.
 
 Needs Linux and root, like the machine tests.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -25,8 +29,10 @@ from scripts.command_line.results.timeline import Timeline, read_timelines, show
 from tests.machine.booted.ability import reason_against
 from tests.machine.booted.leftovers import remove_leftovers
 from tests.machine.booted.root_file_system import root_file_system
+from tests.machine.site.bundles import USERDATA
 from tests.machine.site.instance import Instance
 from tests.machine.site.site import QUICK, Site
+from tests.machine.throttled_boot import ThrottledBoots, userdata_of
 
 CONSOLE = Console(width=120)
 PACKAGES = ("torch", "diffusers", "transformers", "boto3")
@@ -51,6 +57,10 @@ class Boot:
 
 def main() -> int:
     """The exit code; 1 with one sentence where machines cannot boot."""
+    parser = argparse.ArgumentParser(prog="scripts/bench-boot")
+    parser.add_argument("--throttled", action="store_true", help="first boots that fetch everything over a slow line")
+    parser.add_argument("--before", metavar="COMMIT", action="append", default=[], help="and with this commit's bundle")
+    asked = parser.parse_args()
     reason = reason_against()
     if reason:
         CONSOLE.print(f"boot: {reason}")
@@ -58,13 +68,34 @@ def main() -> int:
     remove_leftovers()
     _describe_host()
     with tempfile.TemporaryDirectory() as folder, Site(root_file_system()).open(Path(folder)) as site:
+        if asked.throttled:
+            _boot_throttled(site, Path(folder), asked.before)
+        else:
+            _boot_cold_and_warm(site)
+    return 0
+
+
+def _boot_throttled(site: Site, folder: Path, commits: list[str]) -> None:
+    boots = ThrottledBoots(site)
+    for line in boots.describe():
+        CONSOLE.print(line)
+    bundles = [*((commit, userdata_of(commit, folder / commit)) for commit in commits), ("this checkout", USERDATA)]
+    for name, userdata in bundles:
+        timeline = boots.boot(userdata)
+        CONSOLE.print(f"\n[bold]first boot with the bundle of {name}[/bold]")
+        show_timelines([timeline], CONSOLE)
+        CONSOLE.print(f"load average while this ran: {os.getloadavg()[0]:.1f}")
+
+
+def _boot_cold_and_warm(site: Site) -> None:
+    CONSOLE.print(f"the job: {QUICK}")
+    powered_on = datetime.now(UTC)
+    with site.launched(QUICK) as instance:
+        cold = _boot(instance, powered_on)
+        instance.update(Prompt="A tree in forest")
         powered_on = datetime.now(UTC)
-        with site.launched(QUICK) as instance:
-            cold = _boot(instance, powered_on)
-            instance.update(Prompt="A tree in forest")
-            powered_on = datetime.now(UTC)
-            instance.start()
-            warm = _boot(instance, powered_on)
+        instance.start()
+        warm = _boot(instance, powered_on)
     for name, boot in (("cold", cold), ("warm", warm)):
         CONSOLE.print(f"\n[bold]{name}[/bold]")
         show_timelines([boot.timeline], CONSOLE)
@@ -75,7 +106,6 @@ def main() -> int:
         f"\nload average while this ran: {os.getloadavg()[0]:.1f}; the targets are 15 s for cold and its worker,"
     )
     CONSOLE.print("8 s for warm and its first image, on a machine with nothing else to do")
-    return 0
 
 
 def _boot(instance: Instance, powered_on: datetime) -> Boot:
@@ -94,7 +124,6 @@ def _describe_host() -> None:
     processor = f"{len(models)} x {models[0] if models else platform.machine()}"
     CONSOLE.print(f"{processor}, {memory:.0f} GiB, Linux {platform.release()}")
     CONSOLE.print(f"Python {platform.python_version()}, {versions}")
-    CONSOLE.print(f"the job: {QUICK}")
 
 
 if __name__ == "__main__":

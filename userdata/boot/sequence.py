@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -13,16 +15,17 @@ from userdata.boot.machine.deployed import KEEP, deployed_parameters
 from userdata.boot.machine.instance_metadata import read_instance
 from userdata.boot.machine.machine_settings import read_machine_settings
 from userdata.boot.machine.power_off import power_off
+from userdata.boot.machine.side_by_side import begin
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.bytecode import compile_for_worker
 from userdata.boot.steps.companions import provide_lora, provide_safety_checker
-from userdata.boot.steps.compvis import provide_compvis
+from userdata.boot.steps.compvis import Original, provide_compvis
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
 from userdata.boot.steps.environment import find_interpreter, interpreter_key, provide_interpreter
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
-from userdata.boot.steps.weights import provide_weights
+from userdata.boot.steps.weights import are_made_here, provide_weights
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.facts import Facts
@@ -35,6 +38,24 @@ from userdata.contract.worker_environment import ModelEnvironment
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
+
+
+@dataclass(frozen=True)
+class _Equipment:
+    """What the worker runs in: its interpreter, compiled kernels to begin with, and the original scripts."""
+
+    python: Path
+    compiled: Optional[Path]
+    original: Optional[Original]
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the worker draws with."""
+
+    model: Path
+    lora: Optional[Path]
+    safety_checker: Optional[Path]
 
 
 def boot(folders: Folders) -> int:
@@ -52,11 +73,12 @@ def boot(folders: Folders) -> int:
             if found and driver.is_ready():
                 worker.start_ahead(machine, found, boot_started_at=phases.started_at)
             _find_run(phases, machine)
-        with phases.phase("driver"):
-            driver.wait()
-        if found:
-            worker.start_ahead(machine, found, boot_started_at=phases.started_at)
-        python = _prepare(machine, phases, worker, found)
+        equipment = begin(lambda: _equip(machine, phases, worker, driver, found))
+        files = begin(lambda: _fetch(machine, phases, equipment))
+        for one in as_completed((equipment, files)):
+            one.result()  # the first failure ends the boot, whatever else is under way
+        with phases.phase("worker"):
+            _hand_over(phases, worker, equipment.result(), files.result())
     except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
         phases.fail(error)
         if deployed_parameters(folders).get("OnFailure") == KEEP:
@@ -65,7 +87,7 @@ def boot(folders: Folders) -> int:
             power_off("the boot failed")
         return FAILED_AND_REPORTED
     phases.finish()
-    compile_for_worker(folders, python)
+    compile_for_worker(folders, equipment.result().python)
     return 0
 
 
@@ -101,29 +123,42 @@ def _find_run(phases: Phases, machine: Machine) -> None:
     phases.announce()
 
 
-def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Optional[Path]) -> Path:
-    """Provides what the worker draws with and hands it over. Returns the worker's interpreter."""
+def _equip(machine: Machine, phases: Phases, worker: WorkerUnit, driver: Driver, found: Optional[Path]) -> _Equipment:
+    """Waits for the driver, provides the environment, and starts the worker in it, which begins to import."""
+    with phases.phase("driver"):
+        driver.wait()
+    if found:
+        worker.start_ahead(machine, found, boot_started_at=phases.started_at)
     with phases.phase("environment", machine.cache):
         # First, since an image may lack what the scripts need, and the other environment takes minutes.
         original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
         python = provide_interpreter(machine, found=found)
         compiled = provide_kernels(machine, environment=interpreter_key(machine, python))
     worker.start_ahead(machine, python, boot_started_at=phases.started_at)
+    return _Equipment(python, compiled, original)
+
+
+def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> _Files:
+    """Fetches all weights while the environment is built, for which the network and the disk have room."""
+    made_with = equipment.result().python if are_made_here(machine) else None
     with phases.phase("weights", machine.cache):
         downloads = Downloads(machine)
-        model = provide_weights(machine, downloads, python=python)
-        lora = provide_lora(machine, downloads)
-        safety_checker = provide_safety_checker(machine, downloads)
-    with phases.phase("worker"):
-        phases.settle()
-        worker.hand_over(
-            ModelEnvironment(
-                model_folder=model,
-                lora_file=lora,
-                safety_checker=safety_checker,
-                compiled=compiled,
-                compvis_repository=original.repository if original else None,
-                compvis_python=original.python if original else None,
-            )
+        return _Files(
+            model=provide_weights(machine, downloads, python=made_with),
+            lora=provide_lora(machine, downloads),
+            safety_checker=provide_safety_checker(machine, downloads),
         )
-    return python
+
+
+def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files: _Files) -> None:
+    phases.settle()
+    worker.hand_over(
+        ModelEnvironment(
+            model_folder=files.model,
+            lora_file=files.lora,
+            safety_checker=files.safety_checker,
+            compiled=equipment.compiled,
+            compvis_repository=equipment.original.repository if equipment.original else None,
+            compvis_python=equipment.original.python if equipment.original else None,
+        )
+    )

@@ -27,10 +27,15 @@ def start_imports(*, with_lora: bool) -> None:
     threading.Thread(target=_import, name="imports", daemon=True).start()
 
 
+def import_libraries() -> None:
+    """Imports all that an attempt imports, and leaves out what no run uses. Raises `ImportError`."""
+    leave_out_distributed()
+    leave_out_compiler()
+    with remember_index():
+        import userdata.worker.run.make_drawing  # noqa: F401
+
+
 def _import() -> None:
-    # What an attempt imports, by the same one import, so that no two threads wait for each other.
+    # By the same one import as an attempt, so that no two threads wait for each other.
     with collector_at_rest(), contextlib.suppress(Exception):
-        leave_out_distributed()
-        leave_out_compiler()
-        with remember_index():
-            import userdata.worker.run.make_drawing  # noqa: F401
+        import_libraries()

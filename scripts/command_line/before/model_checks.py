@@ -15,8 +15,8 @@ from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import refusal
-from userdata.boot.fetch.download import Manner
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
+from userdata.boot.fetch.request import Manner
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import S3, find_model, hub_parts, lora_parts
 from userdata.contract.patience import Patience

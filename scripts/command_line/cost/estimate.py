@@ -13,21 +13,23 @@ from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
 from userdata.bill.prices import HourlyPrice, Rates
 from userdata.bill.units import HOURS_PER_MONTH
-from userdata.contract.catalogue import find_model
+from userdata.contract.catalogue import find_model, safety_checker
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
 Preparation = Literal["install", "cache", "disk"]
 LIFE_CYCLES: tuple[LifeCycle, ...] = ("on-demand", "spot")
 
-# Seconds. None was measured on AWS: they follow from the known sizes of the parts and the known speeds of AWS's
-# networks, rounded up. The start of the instance includes its kernel, cloud-init and the bundle.
-START = 60.0
-INSTALL_ENVIRONMENT = 480.0  # conda and 3 GB of packages, unpacked and compiled to bytecode
-UNPACK_CACHED_ENVIRONMENT = 120.0  # from the bucket, in the same region
+# Seconds, and bytes. None was measured on AWS; docs/cost.md says what each rests on.
+START = 60.0  # of the instance, with its kernel, cloud-init and the bundle
+NEW_DISK = 20.0  # what the image's programs take longer at their first use, because a new volume is read from S3
+INSTALL_ENVIRONMENT = 140.0  # conda, packages, and the bytecode of what the worker imports; weights come meanwhile
+UNPACK_CACHED_ENVIRONMENT = 60.0
+COMPILE_KERNELS = 15.0
 LOAD_MODEL = 20.0
-HUB_BYTES_PER_SECOND = 50e6
-BUCKET_BYTES_PER_SECOND = 150e6
+PACK_ENVIRONMENT = 60.0  # for the cache, after the first run; weights are written as they are
+ENVIRONMENT_BYTES = 5.2e9
+DISK_BYTES_PER_SECOND = 131e6  # of a gp3 volume as it comes, and the narrowest place of a first boot
 # Seconds of the model in the box for one step of one pixel, on two processor cores (docs/demo-model.md): 1.8 s for its
 # image of 128 x 128 with 25 steps.
 BOX_STEP_PIXEL = 1.8 / (25 * 128 * 128)
@@ -38,7 +40,7 @@ class Estimate:
     """One instance type in one life cycle, for one job. Times are in minutes.
 
     `generate` is None where the card or the model has no figure; then the two sums are None too. `projected` says that
-    `generate` does not rest on a measurement of that card.
+    `generate` does not rest on a measurement of that card. `keep` is the saving of the cache, after the run.
     """
 
     instance_type: InstanceType
@@ -48,19 +50,33 @@ class Estimate:
     generate: float | None
     projected: bool
     idle: float
+    keep: float
     usd: float | None
     usd_per_1000_images: float | None
 
 
 def preparation_minutes(job: Job, preparation: Preparation) -> float:
     """From the start of the instance to the first step of the first image."""
-    model = find_model(job.model)
+    # Environment and weights come side by side, as fast as the disk takes both.
+    written = (ENVIRONMENT_BYTES + weight_bytes(job)) / DISK_BYTES_PER_SECOND
     seconds = {
-        "install": START + INSTALL_ENVIRONMENT + model.bytes / HUB_BYTES_PER_SECOND,
-        "cache": START + UNPACK_CACHED_ENVIRONMENT + model.bytes / BUCKET_BYTES_PER_SECOND,
-        "disk": START,
+        "install": NEW_DISK + max(INSTALL_ENVIRONMENT, written) + COMPILE_KERNELS,
+        "cache": NEW_DISK + max(UNPACK_CACHED_ENVIRONMENT, written),
+        "disk": 0.0,
     }[preparation]
-    return (seconds + LOAD_MODEL) / 60
+    return (START + seconds + LOAD_MODEL) / 60
+
+
+def weight_bytes(job: Job) -> int:
+    """The size of what the job's machine fetches to draw with: the model and, where it is asked for, the checker."""
+    return find_model(job.model).bytes + (safety_checker().bytes if job.checked_for_safety else 0)
+
+
+def keeping_minutes(plan: Plan, preparation: Preparation) -> float:
+    """How long the machine runs on after its first run to write the cache, which later ones find written."""
+    if preparation != "install" or str(plan.machine.cache) == "off":
+        return 0.0
+    return (PACK_ENVIRONMENT + weight_bytes(plan.job) / DISK_BYTES_PER_SECOND) / 60
 
 
 def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
@@ -130,7 +146,8 @@ def _estimate(
     prepare, idle = preparation_minutes(plan.job, preparation), float(plan.machine.idle_minutes)
     seconds = image_seconds(plan.job, instance_type)
     generate = None if seconds is None else seconds * plan.images_total / 60
-    whole = None if generate is None else prepare + generate + idle
+    keep = keeping_minutes(plan, preparation)
+    whole = None if generate is None else prepare + generate + idle + keep
     speed = CARD_SPEEDS.get(instance_type.gpu.name)
     return Estimate(
         instance_type=instance_type,
@@ -140,6 +157,7 @@ def _estimate(
         generate=generate,
         projected=speed is None or speed.basis != "measured" or find_model(plan.job.model).bundled_sha256 is not None,
         idle=idle,
+        keep=keep,
         usd=None if whole is None else _running_usd(plan, price, rates, whole),
         usd_per_1000_images=None if seconds is None else _running_usd(plan, price, rates, 1000 * seconds / 60),
     )

@@ -125,7 +125,11 @@ def _notes(cost: ExpectedCost) -> list[str]:
         notes.append(
             f"No spot price is known here for {', '.join(unknown)}; a spot price is never above the on-demand price."
         )
-    notes.append(f"* marks what this would deploy. A run includes {cost.idle:g} idle minutes after the last image.")
+    keep = max((one.keep for one in cost.estimates), default=0)
+    kept = f" and {keep:.1f} minutes of writing the cache, once" if keep else ""
+    notes.append(
+        f"* marks what this would deploy. A run includes {cost.idle:g} idle minutes after the last image{kept}."
+    )
     notes.append(
         "Minutes are estimates, never measured on AWS; ~ marks a card whose speed is projected (docs/cost.md). A run "
         "uses one card, so larger types with the same card draw no faster: --all shows them."
@@ -150,6 +154,7 @@ def expected_as_json(cost: ExpectedCost) -> str:
             "prepare_minutes": one.prepare,
             "generate_minutes": one.generate,
             "idle_minutes": one.idle,
+            "keep_minutes": one.keep,
             "usd": one.usd,
             "usd_per_1000_images": one.usd_per_1000_images,
         }

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.cost.estimate import weight_bytes
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.bill.prices import Rates
 from userdata.bill.units import GB
-from userdata.contract.catalogue import find_model
 from userdata.contract.layout import CACHE
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # An estimate: random noise, which packs worst of all pictures, takes three bytes a pixel; photographs take about half.
 PNG_BYTES_PER_PIXEL = 2
-# An estimate: the environment `ldm` packed, beside which the weights lie in the cache.
-CACHED_ENVIRONMENT_BYTES = 4_000_000_000
+# The environment `ldm` packed, as measured once, beside which the weights lie in the cache.
+CACHED_ENVIRONMENT_BYTES = 3_100_000_000
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Remaining:
 
 def expected_contents(plan: Plan) -> Contents:
     """What one run will leave in a new bucket."""
-    job, model = plan.job, find_model(plan.job.model)
+    job = plan.job
     pictures = plan.images_total * 2  # each once more in the grid
-    cached = 0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + model.bytes
+    cached = 0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + weight_bytes(job)
     return Contents(results=pictures * job.H * job.W * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True)
 
 

@@ -28,16 +28,31 @@ UNet2DConditionModel.forward = full
 """
 
 
-def weights_pinned(content: bytes) -> dict[str, str]:
+def weights_pinned(content: bytes, userdata: Path = USERDATA) -> dict[str, str]:
     """The catalogue, with `content` for the model's weights."""
-    catalogue = json.loads((USERDATA / "models.json").read_text("utf-8"))
+    catalogue = json.loads((userdata / "models.json").read_text("utf-8"))
     catalogue[MODEL]["files"][0] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
     return {"models.json": json.dumps(catalogue)}
 
 
-def environment_pinned(installer: bytes, requirements: str) -> dict[str, str]:
+def safety_checker_pinned(content: bytes, userdata: Path = USERDATA) -> dict[str, str]:
+    """The safety checker, with `content` for its weights."""
+    checker = json.loads((userdata / "safety-checker.json").read_text("utf-8"))
+    (only,) = checker.values()
+    only["files"][0] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+    return {"safety-checker.json": json.dumps(checker)}
+
+
+def in_pieces(*, of: int) -> dict[str, str]:
+    """Every download in ranges of so many bytes, however small it is."""
+    request = (USERDATA / "boot/fetch/request.py").read_text("utf-8")
+    smaller = re.sub("ranges_from: int = .*", "ranges_from: int = 0", request)
+    return {"boot/fetch/request.py": re.sub("piece_bytes: int = .*", f"piece_bytes: int = {of}", smaller)}
+
+
+def environment_pinned(installer: bytes, requirements: str, userdata: Path = USERDATA) -> dict[str, str]:
     """The environment's packages, and `installer` for Miniforge's."""
-    conda = Path(USERDATA / "boot/steps/conda.py").read_text("utf-8")
+    conda = (userdata / "boot/steps/conda.py").read_text("utf-8")
     pinned, count = re.subn(r'^SHA256 = "\w+"$', f'SHA256 = "{sha256(installer).hexdigest()}"', conda, flags=re.M)
     assert count == 1
     return {"boot/steps/conda.py": pinned, "requirements.txt": requirements}
@@ -49,9 +64,9 @@ def gpu_without_memory() -> dict[str, str]:
     return {"worker/drawing/samplers.py": samplers + FULL_GPU}
 
 
-def instead_of_the_bundle(changed: dict[str, str]) -> Fault:
-    """S3 has a bundle with `changed` files in it, which it gives in whole or in the range that is asked for."""
-    content = zipped(USERDATA, changed)
+def instead_of_the_bundle(changed: dict[str, str], userdata: Path = USERDATA) -> Fault:
+    """S3 has a bundle of `userdata` with `changed` files in it, which it gives in whole or in the range asked for."""
+    content = zipped(userdata, changed)
     headers = {"ETag": f'"{sha256(content).hexdigest()[:32]}"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
 
     def fault(request: Request) -> Answer | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
+import subprocess
+import sys
 import sysconfig
 import zipfile
 
+from tests.machine.booted.alone import alone
+from tests.machine.booted.root_file_system import CACHE
 from tests.machine.booted.shared_python import interpreter, packages
-from tests.machine.site.bundles import environment_pinned
+from tests.machine.site.bundles import USERDATA, environment_pinned
 from tests.machine.site.launch import ADDRESS, URL
 from userdata.boot.steps.conda import VERSION
 
@@ -28,9 +33,27 @@ def environment_server(*, installer: bytes | None = None) -> tuple[dict[str, byt
     """The files to serve, and those of the bundle that pin them; `installer` is another one than usual."""
     installer, wheel = installer or _installer(), _wheel()
     locked = f"sd-probe==1.0 --hash=sha256:{hashlib.sha256(wheel).hexdigest()}\n"
-    index = f'<a href="/packages/{WHEEL}">{WHEEL}</a>'.encode()
-    files = {MINIFORGE: installer, "/simple/sd-probe/": index, f"/packages/{WHEEL}": wheel}
+    files = {MINIFORGE: installer, **in_index("sd-probe", WHEEL, wheel), **in_index("uv", *uv_wheel())}
     return files, environment_pinned(installer, locked)
+
+
+def in_index(package: str, name: str, wheel: bytes) -> dict[str, bytes]:
+    """A package's page in the index, and its only wheel."""
+    return {f"/simple/{package}/": f'<a href="/packages/{name}">{name}</a>'.encode(), f"/packages/{name}": wheel}
+
+
+@functools.cache
+def uv_wheel() -> tuple[str, bytes]:
+    """The name and the bytes of the wheel that userdata/uv.txt pins; fetched once, with pip, and kept."""
+    pinned = USERDATA / "uv.txt"
+    folder = CACHE / f"uv-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:16]}"
+    with alone(CACHE / "uv.lock"):
+        if not list(folder.glob("*.whl")):
+            options = ("-qq", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
+            pip = [sys.executable, "-m", "pip", "download"]
+            subprocess.run([*pip, *options, "--requirement", str(pinned)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel.name, wheel.read_bytes()
 
 
 def insatiable_installer() -> bytes:

@@ -8,6 +8,9 @@ import socket
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
+
+from tests.machine.site.line import Line
 
 LOGIN_PAGE = b"<!doctype html><title>Log in</title><p>You need to agree to share your contact information."
 
@@ -16,11 +19,12 @@ class Hub:
     """Serves `files` by their paths: each first redirects to where its bytes are, which come in ranges if asked.
 
     `manner` may take over an answer: it gets the handler and the file's bytes, and says whether it has answered.
-    `ranges` are the Range headers that came, in order.
+    `ranges` are the Range headers that came, in order. Answers come as fast as they can where no `line` is given.
     """
 
-    def __init__(self, listener: socket.socket, files: dict[str, bytes]) -> None:
+    def __init__(self, listener: socket.socket, files: dict[str, bytes], line: Line | None = None) -> None:
         self.files = files
+        self.line = line
         self.manner: Callable[[Handler, bytes], bool] = lambda handler, content: False
         self.ranges: list[str | None] = []
         self._server = http.server.ThreadingHTTPServer(listener.getsockname(), Handler, bind_and_activate=False)
@@ -41,23 +45,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
-        path, moved = re.subn(r"^/cdn(?=/)", "", self.path)
+        path, moved = re.subn(r"^/cdn(?=/)", "", unquote(self.path))
         content = hub.files.get(path)
         if content is None:
             return self.answer(404, b"not found")
         if not moved:
-            return self.answer(302, b"", {"Location": f"/cdn{path}"})
+            return self.answer(302, b"", {"Location": f"/cdn{self.path}"})
         hub.ranges.append(self.headers.get("Range"))
         return None if hub.manner(self, content) else self.send_content(content)
 
     def send_content(self, content: bytes, *, stop_after: int | None = None) -> None:
         """The file, or the part of it that was asked for; `stop_after` so many bytes the connection breaks."""
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         start = int(match[1]) if match else 0
+        part = content[start : int(match[2]) + 1] if match and match[2] else content[start:]
         headers = {"Content-Type": "text/html" if self.path.endswith("/") else "application/octet-stream"}
         if match:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.answer(206 if match else 200, content[start:], headers, stop_after=stop_after)
+            headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/{len(content)}"
+        self.answer(206 if match else 200, part, headers, stop_after=stop_after)
 
     def answer(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, *, stop_after: int | None = None
@@ -67,7 +72,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[:stop_after])
+        line = self.server.hub.line  # type: ignore[attr-defined]
+        sent = body if stop_after is None else body[:stop_after]
+        if line:
+            line.send(self.wfile.write, sent)
+        else:
+            self.wfile.write(sent)
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:

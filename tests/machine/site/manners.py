@@ -60,7 +60,7 @@ def busy_twice() -> Manner:
 
 
 class StallsOnce:
-    """Sends half of the first answer and no more; `reached` is set then."""
+    """Sends 1,000 bytes of the first answer and no more; `reached` is set then."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -68,7 +68,7 @@ class StallsOnce:
     def __call__(self, handler: Handler, content: bytes) -> bool:
         if self.reached.is_set():
             return False
-        handler.answer(200, content, stop_after=len(content) // 2)
         self.reached.set()
+        handler.send_content(content, stop_after=1000)
         handler.rfile.read(1)  # returns when the machine is gone
         return True

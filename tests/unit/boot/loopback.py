@@ -60,14 +60,16 @@ def reply(
 
 def reply_with_ranges(handler: BaseHTTPRequestHandler, content: bytes, *, at_most: int | None = None) -> None:
     """Serves `content` as a good file server does; `at_most` breaks the connection after so many bytes."""
-    start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+    first, _, last = handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+    start = int(first)
     if start >= len(content):
         reply(handler, 416, headers={"Content-Range": f"bytes */{len(content)}"})
         return
-    rest = content[start:]
-    handler.send_response(206 if start else 200)
+    rest = content[start : int(last) + 1] if last else content[start:]
+    ranged = "Range" in handler.headers
+    handler.send_response(206 if ranged else 200)
     handler.send_header("Content-Length", str(len(rest)))
-    if start:
-        handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+    if ranged:
+        handler.send_header("Content-Range", f"bytes {start}-{start + len(rest) - 1}/{len(content)}")
     handler.end_headers()
     handler.wfile.write(rest[:at_most])

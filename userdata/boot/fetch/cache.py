@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -66,14 +67,15 @@ class Entry:
 
 
 class Cache:
-    """The cache of one bucket. `notes` is the file that says which of its entries are on this machine."""
+    """The cache of one bucket. `notes` is the file that says which of its entries are on this machine. Thread-safe."""
 
     def __init__(self, bucket: Bucket, notes: Path) -> None:
         self._bucket = Bucket(bucket.name, patience=QUICK)
         self._notes = notes
         self._before = {entry.key: entry for entry in read_notes(notes)}
         self._now: Dict[str, Entry] = {}
-        self._served = False
+        self._lock = threading.Lock()
+        self._thread = threading.local()  # its `served` belongs to the step on that thread
 
     def take_folder(self, key: str, folder: Path) -> bool:
         """Makes `folder` from the entry `key`; False when the source has to be asked instead."""
@@ -86,7 +88,7 @@ class Cache:
     def reject(self, key: str, why: str) -> None:
         """Notes that the entry `key` came from the cache and is of no use, so that the entry is replaced."""
         logger.warning("the cache's %s is of no use: %s", key, why)
-        self._served = False
+        self._thread.served = False
         self._note(Entry(key, self._now[key].path, State.BROKEN))
 
     def has(self, key: str, path: Path, *, built_from: Mapping[str, str], fingerprint: Optional[str] = None) -> None:
@@ -98,9 +100,9 @@ class Cache:
         self._note(entry)
 
     def has_served(self) -> bool:
-        """Whether something was taken from the cache since the last call."""
-        served, self._served = self._served, False
-        return served
+        """Whether something was taken from the cache on this thread since its last call."""
+        served, self._thread.served = getattr(self._thread, "served", False), False
+        return bool(served)
 
     def _take(self, key: str, path: Path, action: Callable[[], bool]) -> bool:
         began = time.monotonic()
@@ -112,7 +114,7 @@ class Cache:
             return False
         self._note(Entry(key, str(path), State.KEPT if taken else State.UNKEPT))
         if taken:
-            self._served = True
+            self._thread.served = True
             logger.info("%s came from the cache in %.1f s", path, time.monotonic() - began)
         return taken
 
@@ -131,8 +133,9 @@ class Cache:
             part.unlink(missing_ok=True)
 
     def _note(self, entry: Entry) -> None:
-        self._now[entry.key] = entry
-        write_notes(self._notes, list(self._now.values()))
+        with self._lock:
+            self._now[entry.key] = entry
+            write_notes(self._notes, list(self._now.values()))
 
 
 def save(bucket: Bucket, entry: Entry) -> None:

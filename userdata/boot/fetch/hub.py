@@ -16,8 +16,8 @@ from email.message import Message
 from typing import IO, Any, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
-from userdata.boot.fetch.download import Manner, Pinned, refused, request_headers
 from userdata.boot.fetch.passing_error import PassingError, code_passes
+from userdata.boot.fetch.request import Manner, Pinned, refused, request_headers
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import HUB
 

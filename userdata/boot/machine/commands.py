@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Deque, Optional, Sequence
+from typing import Any, Deque, Iterator, Mapping, Optional, Sequence, Set
 
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.log_lines import log_output
 
 LAST_LINES = 5
+_running: Set[subprocess.Popen[Any]] = set()
 
 
 class CommandError(StepError):
@@ -24,68 +26,90 @@ class CommandError(StepError):
         self.output = output
 
 
-def answer_of(command: Sequence[str], *, seconds: float, text: Optional[str] = None) -> str:
-    """What `command` prints to its standard output, given `text` on its standard input.
+def answer_of(
+    command: Sequence[str], *, seconds: float, text: Optional[str] = None, folder: Optional[Path] = None
+) -> str:
+    """What `command`, run in `folder`, prints to its standard output, given `text` on its standard input.
 
-    Raises `CommandError` when it ends with an error, takes longer than `seconds`, or is not there.
+    Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that it
+    started), or is not there.
     """
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        done = subprocess.run(
-            list(command),
-            input="" if text is None else text,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
+        with _started(command, **streams, cwd=folder, encoding="utf-8", errors="replace") as process:
+            answer, errors = process.communicate("" if text is None else text, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "") from error
-    except OSError as error:
-        raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
-    if done.returncode:
-        raise _failure(command, done.returncode, (done.stderr or done.stdout).strip())
-    return done.stdout
+    if process.returncode:
+        raise _failure(command, process.returncode, (errors or answer).strip())
+    return str(answer)
 
 
-def run_logged(command: Sequence[str], *, seconds: float, folder: Optional[Path] = None) -> None:
-    """Runs `command` in `folder` and logs every line as it comes.
+def run_logged(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    folder: Optional[Path] = None,
+    environment: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Runs `command` in `folder`, with `environment` beside this process's own, and logs every line as it comes.
 
-    Raises `CommandError` when the command ends with an error, takes longer than `seconds` (it is killed then, with all
-    that it started), or is not there.
+    Raises `CommandError` as `answer_of` does.
     """
-    try:
-        process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     out_of_time = threading.Event()
-
-    def end_group() -> None:
-        out_of_time.set()
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            out_of_time.clear()  # it has just ended by itself
-
-    timer = threading.Timer(seconds, end_group)
-    timer.start()
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
-    try:
-        log_output(process.stdout or (), last)
-        process.wait()
-    finally:
-        timer.cancel()
+    with _started(command, **streams, cwd=folder, env={**os.environ, **(environment or {})}) as process:
+
+        def end_group() -> None:
+            if _kill(process):
+                out_of_time.set()
+
+        timer = threading.Timer(seconds, end_group)
+        timer.start()
+        try:
+            log_output(process.stdout or (), last)
+            process.wait()
+        finally:
+            timer.cancel()
     if out_of_time.is_set():
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
+
+
+def end_commands() -> None:
+    """Kills every program that runs, on whatever thread, with all that it started. For the end of this process."""
+    for process in list(_running):
+        _kill(process)
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process of `command`, in a session of its own to be killed as a whole; an error meanwhile kills it."""
+    try:
+        process = subprocess.Popen(list(command), start_new_session=True, **options)
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
+    _running.add(process)
+    try:
+        with process:
+            try:
+                yield process
+            except BaseException:
+                _kill(process)
+                raise
+    finally:
+        _running.discard(process)
+
+
+def _kill(process: subprocess.Popen[Any]) -> bool:
+    """False when the process had just ended by itself."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _failure(command: Sequence[str], code: int, output: str) -> CommandError:

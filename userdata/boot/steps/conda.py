@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Optional
 
-from userdata.boot.fetch.download import Manner, Pinned, download
+from userdata.boot.fetch.download import download
+from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.machine.commands import CommandError, run_logged
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole

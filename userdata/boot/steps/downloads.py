@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from userdata.boot.fetch.download import Manner, Pinned, download, part_of, write_stamp
+from userdata.boot.fetch.download import download, part_of, write_stamp
+from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.own_file import provide_own_file
 from userdata.boot.steps.secret import read_secret

@@ -13,8 +13,9 @@ from typing import Dict, Optional
 from userdata.boot.machine.commands import CommandError, answer_of, run_logged
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole
-from userdata.boot.steps.conda import PIP_INSTALL, VERSION, install_conda
+from userdata.boot.steps.conda import VERSION, install_conda
 from userdata.boot.steps.machine import Machine
+from userdata.boot.steps.packages import install_packages
 from userdata.contract.layout import CACHE, Folders
 from userdata.contract.patience import Patience
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 NAME = "ldm"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "PIL", "boto3", "pydantic")
 CREATE_SECONDS = 1200
-INSTALL_SECONDS = 3600
 CHECK_SECONDS = 300
 
 # Only looks the packages up: importing torch takes seconds of every boot, and the worker does it anyway.
@@ -30,7 +30,12 @@ _MISSING = """
 import importlib.util, sys
 print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 """
-_IMPORT = "import diffusers, torch; print(torch.__version__)"
+# As the worker imports them, but that Python keeps the bytecode that it compiles here, and the worker may not.
+# Compiling torch, diffusers, transformers and accelerate as a whole would be five times as much code.
+_IMPORT = (
+    "from userdata.worker.imports_ahead import import_libraries; import_libraries(); "
+    "import torch; print(torch.__version__)"
+)
 # Triton is not there for every torch; what has no version has no kernels either.
 _VERSIONS = """
 import platform
@@ -120,11 +125,8 @@ def build_environment(folders: Folders, conda: Path, *, patience: Optional[Patie
     patience = patience or Patience(attempts=3, first_pause=15)
     definition, environment = folders.deployed.root, _place(folders)
     python = environment / "bin/python"
-    downloads = folders.software / "downloads/pip"  # makes a second attempt cheap; the wheels are of no use afterwards
     create = [str(conda), "env", "create", "--quiet", "--yes", "--file", str(definition / "environment.yaml")]
     create += ["--prefix", str(environment)]
-    install = [str(python), *PIP_INSTALL, "--require-hashes", "--no-deps", "--only-binary", ":all:"]
-    install += ["--cache-dir", str(downloads), "--requirement", str(definition / "requirements.txt")]
 
     def create_anew() -> None:
         if environment.exists():
@@ -134,13 +136,13 @@ def build_environment(folders: Folders, conda: Path, *, patience: Optional[Patie
 
     try:
         patience.retry(create_anew, on=CommandError)
-        patience.retry(lambda: run_logged(install, seconds=INSTALL_SECONDS), on=CommandError)
-        shutil.rmtree(downloads, ignore_errors=True)
-        logger.info("torch %s", answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS).strip())
+        install_packages(python, folders, patience)
+        version = answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS, folder=folders.bundle).strip()
+        logger.info("torch %s", version)
     except CommandError as error:
-        raise StepError(
-            f"The environment {NAME} could not be built: {error}. To try again, start the instance."
-        ) from error
+        full = "No space left" in error.output
+        advice = "Deploy again with a larger VolumeSize." if full else "To try again, start the instance."
+        raise StepError(f"The environment {NAME} could not be built: {error}. {advice}") from error
     mark_whole(environment, _fingerprint(folders))
     return python
 

@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache
-from userdata.boot.fetch.download import Manner, download, part_of, write_stamp
+from userdata.boot.fetch.download import download, part_of, write_stamp
 from userdata.boot.fetch.hub import pin_hub_file
+from userdata.boot.fetch.request import Manner
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.atomic_file import put_in_place, write_atomically
 from userdata.contract.catalogue import S3, hub_parts

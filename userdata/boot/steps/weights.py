@@ -6,6 +6,7 @@ import hashlib
 import logging
 import shutil
 from pathlib import Path
+from typing import Optional
 
 from userdata.boot.machine.commands import CommandError, run_logged
 from userdata.boot.machine.step_error import StepError
@@ -24,13 +25,21 @@ MAKE_SECONDS = 600
 TINY_MODEL = "userdata.worker.model.tiny_model"
 
 
+def are_made_here(machine: Machine) -> bool:
+    """Whether the machine makes the model's weights, with the worker's interpreter, instead of fetching them."""
+    try:
+        return find_model(machine.parameters["Model"]).is_noise
+    except KeyError:
+        return False  # `provide_weights` tells it
+
+
 def provide_weights(
-    machine: Machine, downloads: Downloads, *, python: Path, catalogue: Path = BUNDLE.catalogue
+    machine: Machine, downloads: Downloads, *, python: Optional[Path], catalogue: Path = BUNDLE.catalogue
 ) -> Path:
     """The folder with the weights of the model that the job asks for.
 
-    Missing weights are fetched or made. A model of the bundle stays there. `python` is the worker's interpreter, which
-    makes the weights of a model without files. Raises `StepError`.
+    Missing weights are fetched or made. A model of the bundle stays there. `python` is the worker's interpreter, for
+    weights that `are_made_here`, else None. Raises `StepError`.
     """
     folders, name = machine.folders, machine.parameters["Model"]
     try:
@@ -51,6 +60,7 @@ def provide_weights(
         return folder
     folder = folders.models / name
     if not model.files:
+        assert python
         _make(folders, folder, python)
         return folder
     logger.info("%s, licence %s", model.title, model.licence)

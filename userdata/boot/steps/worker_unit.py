@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Optional
 
@@ -31,7 +32,9 @@ class WorkerUnit:
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
         self._started = False
+        self._stopped = False
         self._text = ""
+        self._lock = threading.Lock()  # a failure of another step may stop it while it is being started
 
     def start_ahead(self, machine: Machine, python: Path, *, boot_started_at: str) -> None:
         """Starts the worker in the interpreter `python`, anew if it is running; once a boot.
@@ -39,8 +42,6 @@ class WorkerUnit:
         A failure is logged and no more: `hand_over` tries again, when a failure can be told. Raises `StepError` for a
         setting that a unit's environment cannot carry.
         """
-        if self._started:
-            return
         environment = WorkerEnvironment(
             python=python,
             device=None if machine.has_gpu else "cpu",
@@ -51,14 +52,17 @@ class WorkerUnit:
             region=machine.parameters["Region"],
             boot_started_at=read_utc(boot_started_at),
         )
-        try:
-            self._text = environment.to_text(machine.settings)
-        except ValueError as error:
-            raise StepError(f"The worker's environment cannot be written: {error}. Correct machine.env.") from error
-        try:
-            self._start()
-        except (StepError, OSError, ValueError) as error:
-            logger.warning("the worker was not started ahead of its model: %s", error)
+        with self._lock:
+            if self._started or self._stopped:
+                return
+            try:
+                self._text = environment.to_text(machine.settings)
+            except ValueError as error:
+                raise StepError(f"The worker's environment cannot be written: {error}. Correct machine.env.") from error
+            try:
+                self._start()
+            except (StepError, OSError, ValueError) as error:
+                logger.warning("the worker was not started ahead of its model: %s", error)
 
     def hand_over(self, model: ModelEnvironment) -> None:
         """Tells the worker what to draw with, and starts a worker that does not run. Raises `StepError`."""
@@ -68,13 +72,15 @@ class WorkerUnit:
         self._systemctl("start", UNIT)
 
     def stop(self) -> None:
-        """Stops a worker that would wait for ever. A failure is logged."""
-        if not self._started:
-            return
-        try:
-            self._systemctl("stop", UNIT)
-        except StepError as error:
-            logger.warning("%s", error)
+        """Stops a worker that would wait for ever, and starts it no more. A failure is logged."""
+        with self._lock:
+            self._stopped = True
+            if not self._started:
+                return
+            try:
+                self._systemctl("stop", UNIT)
+            except StepError as error:
+                logger.warning("%s", error)
 
     def _start(self) -> None:
         folders = self._folders

@@ -7,6 +7,7 @@ import sys
 from typing import List
 
 from userdata.contract.log_lines import log_format
+from userdata.contract.status import PHASES
 
 LONGEST = 20_000
 
@@ -36,5 +37,14 @@ def start_log() -> BootLog:
     root.setLevel(logging.INFO)
     for handler in (lines, stream):
         handler.setFormatter(log_format())
+        handler.addFilter(_name_step)
         root.addHandler(handler)
     return lines
+
+
+def _name_step(record: logging.LogRecord) -> bool:
+    """Puts the step's name, which its thread has, before the line, because two steps may log by turns."""
+    step, message = record.threadName or "", record.getMessage()
+    if step in PHASES and not message.startswith(step):
+        record.msg, record.args = f"{step}: {message}", ()
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import time
 from typing import Any, Iterator, Optional
 
@@ -17,7 +18,7 @@ from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.background_upload import BackgroundUpload
 from userdata.contract.layout import Folders, boot_key, facts_key
-from userdata.contract.status import Failure, log_tail, utc_now
+from userdata.contract.status import PHASES, Failure, log_tail, utc_now
 
 logger = logging.getLogger(__name__)
 # An upload takes a process and about a second, and a boot with nothing to do is over sooner than that.
@@ -27,7 +28,9 @@ TELLING_SECONDS = 2.0
 class Phases:
     """One boot, from its beginning to its end or its failure.
 
-    `instance_id`, `bucket` and `run` become known during the first phase; what is not known yet is not told.
+    `instance_id`, `bucket` and `run` become known during the first phase; what is not known yet is not told. Phases may
+    overlap, each on its own thread: the record has each with its own beginning and length, and the run's status names
+    the earliest, in the order of `PHASES`, of those under way.
     """
 
     def __init__(self, folders: Folders, lines: BootLog, facts: Facts) -> None:
@@ -42,6 +45,10 @@ class Phases:
         self._upload: Optional[BackgroundUpload] = None
         self._phases: list[dict[str, Any]] = []
         self._step = "boot"
+        self._lock = threading.Lock()
+        self._under_way: list[str] = []
+        self._failed: Optional[str] = None
+        self._over = False
 
     @contextlib.contextmanager
     def phase(self, name: str, cache: Optional[Cache] = None) -> Iterator[None]:
@@ -49,32 +56,51 @@ class Phases:
 
         The record says whether anything of it came from `cache`.
         """
-        self._step = name
+        with self._lock:
+            self._under_way.append(name)
+        thread = threading.current_thread()
+        name_before, thread.name = thread.name, name  # for the lines of the log; see boot_log.py
         logger.info("%s ...", name)
         self.announce()
         began, started_at = time.monotonic(), utc_now()
-        yield
+        try:
+            yield
+        except Exception:
+            self._failed = self._failed or name
+            raise
+        finally:
+            thread.name = name_before
         seconds = round(time.monotonic() - began, 3)
         logger.info("%s done in %.1f s", name, seconds)
         source = {"from": "cache"} if cache and cache.has_served() else {}
-        self._phases.append({"phase": name, "started_at": started_at, "seconds": seconds, **source})
-        self._save()
+        with self._lock:
+            self._under_way.remove(name)
+            self._phases.append({"phase": name, "started_at": started_at, "seconds": seconds, **source})
+            self._phases.sort(key=lambda phase: str(phase["started_at"]))
+            # A failure of another phase has been told: this one's end is no news.
+            if not self._over:
+                self._save()
+        self.announce()
 
     def announce(self) -> None:
         """Writes the step under way into the run's status.
 
         In the background: a boot must not wait for its own progress reports, nor fail for them.
         """
-        run, bucket = self.run, self.bucket
-        document = run.enter(self._step) if run else None
-        if not (document and run and bucket):
-            return
-        self._document = document
-        if self._upload is None:
-            status = run.keys.status
-            self._upload = BackgroundUpload(
-                status, lambda: bucket.put(status, self._document), failures=(StepError,), pause=TELLING_SECONDS
-            )
+        with self._lock:
+            if self._over or not self._under_way:
+                return
+            self._step = min(self._under_way, key=PHASES.index)
+            run, bucket = self.run, self.bucket
+            document = run.enter(self._step) if run else None
+            if not (document and run and bucket):
+                return
+            self._document = document
+            if self._upload is None:
+                status = run.keys.status
+                self._upload = BackgroundUpload(
+                    status, lambda: bucket.put(status, self._document), failures=(StepError,), pause=TELLING_SECONDS
+                )
         self._upload.changed()
 
     def settle(self) -> None:
@@ -89,13 +115,15 @@ class Phases:
 
     def fail(self, error: Exception) -> None:
         """Tells of a failure wherever it can be told; what cannot be told is logged. Never raises."""
-        message = str(error)
+        with self._lock:
+            self._over = True
+        step, message = self._failed or self._step, str(error)
         if isinstance(error, StepError):
-            logger.error("%s: %s", self._step, message)
+            logger.error("%s: %s", step, message)
         else:
             message = f"The boot met something that it was not made for ({type(error).__name__}: {error})."
-            logger.error("%s: %s", self._step, message, exc_info=error)
-        failure = Failure(step=self._step, message=message, log_tail=log_tail(self._lines.text()))
+            logger.error("%s: %s", step, message, exc_info=error)
+        failure = Failure(step=step, message=message, log_tail=log_tail(self._lines.text()))
         self.settle()
         record = self._record(failure)
         try:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
-from userdata.boot.fetch.download import Manner, Pinned, download
+from userdata.boot.fetch.download import download
+from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
 
@@ -44,6 +45,11 @@ def one_after_another(*answers: Callable[[BaseHTTPRequestHandler], None]) -> Cal
     return lambda handler: (waiting.pop(0) if len(waiting) > 1 else waiting[0])(handler)
 
 
+def never_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("download", "stream"):
+        monkeypatch.setattr(f"userdata.boot.fetch.{module}.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
+
+
 def test_a_file_arrives_whole_and_is_not_fetched_again(tmp_path: Path, naps: Naps) -> None:
     file = tmp_path / "model/weights.safetensors"
     with serving(whole) as server:
@@ -58,7 +64,7 @@ def test_a_stamped_file_is_not_hashed_again(tmp_path: Path, naps: Naps, monkeypa
     file = tmp_path / "weights.safetensors"
     with serving(whole) as server:
         download(pinned(server.url), file, naps.manner)
-        monkeypatch.setattr("userdata.boot.fetch.download.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
+        never_hash(monkeypatch)
         download(pinned(server.url), file, naps.manner)
 
 
@@ -74,7 +80,7 @@ def test_a_broken_connection_is_resumed_where_it_broke(tmp_path: Path, naps: Nap
 def test_what_is_hashed_as_it_comes_is_not_read_again(
     tmp_path: Path, naps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("userdata.boot.fetch.download.sha256_of", lambda path: pytest.fail(f"hashed {path}"))
+    never_hash(monkeypatch)
     broken = one_after_another(lambda handler: reply_with_ranges(handler, CONTENT, at_most=700_000), whole)
     wrong = one_after_another(lambda handler: reply_with_ranges(handler, bytes(len(CONTENT))), whole)
     for name, answer in (("broken", broken), ("wrong", wrong)):

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
-from userdata.boot.fetch.download import Manner, Pinned, download
+from userdata.boot.fetch.download import download
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
+from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import Served, reply_with_ranges, serving
-from userdata.boot.fetch.download import Manner
+from userdata.boot.fetch.request import Manner
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.conda import SHA256, VERSION, install_conda
 from userdata.contract.layout import Folders

@@ -30,9 +30,20 @@ mkdir -p "$prefix/bin" && cp "{python}" "$prefix/bin/python"
 """
 PYTHON = """#!/bin/bash
 echo "python $1 ${{2%%[;. ]*}} $3" >>"{log}"
+[[ $2 == pip && $3 == config ]] && {{ cat {folder}/pip-config 2>/dev/null; exit 0; }}
+if [[ $* == *--target* ]]; then
+  [[ ! -e {folder}/no-uv ]] || {{ echo "no wheel for this machine" >&2; exit 1; }}
+  while [[ $1 != --target ]]; do shift; done
+  mkdir -p "$2/bin" && cp {folder}/uv "$2/bin/uv"; exit 0
+fi
 [[ $2 == pip && -e {folder}/break-pip ]] && {{ rm {folder}/break-pip; echo "connection broken" >&2; exit 1; }}
-[[ $2 == import* && -e {folder}/break-import ]] && {{ echo "ImportError: libcuda.so.1" >&2; exit 1; }}
+[[ $2 == from* && -e {folder}/break-import ]] && {{ echo "ImportError: libcuda.so.1" >&2; exit 1; }}
 echo 2.13.0
+"""
+UV = """#!/bin/bash
+echo "uv $*" >>"{log}"
+env | grep ^UV_ | sort >{folder}/uv-settings
+[[ ! -e {folder}/break-uv ]] || {{ echo "connection broken" >&2; exit 2; }}
 """
 TWICE = Patience(attempts=2, sleep=lambda seconds: None)
 
@@ -43,12 +54,15 @@ class Conda:
         self.folders = Folders(str(folder))
         self.definition = self.folders.deployed.root
         self.definition.mkdir(parents=True)
-        for name in ("environment.yaml", "requirements.txt"):
+        for name in ("environment.yaml", "requirements.txt", "uv.txt"):
             shutil.copy(BUNDLE / name, self.definition)
         self.log = folder / "log"
         python = folder / "python"
         self.command = folder / "conda"
         python.write_text(PYTHON.format(log=self.log, folder=folder))
+        uv = folder / "uv"
+        uv.write_text(UV.format(log=self.log, folder=folder))
+        uv.chmod(0o755)
         self.command.write_text(CONDA.format(log=self.log, python=python))
         python.chmod(0o755)
         self.command.chmod(0o755)
@@ -68,13 +82,16 @@ def conda(tmp_path: Path) -> Conda:
 
 
 def steps(calls: list[str]) -> list[str]:
-    return [" ".join(call.split()[:3]) for call in calls]
+    return [" ".join(call.split()[:3]) for call in calls if "pip config" not in call]
+
+
+BY_UV = ["conda env create", "python -m pip", "uv pip install", "python -c from"]
 
 
 def test_it_is_built_once(conda: Conda) -> None:
     python = conda.build()
     assert python == conda.folders.conda / "envs/ldm/bin/python"
-    assert steps(conda.calls()) == ["conda env create", "python -m pip", "python -c import"]
+    assert steps(conda.calls()) == BY_UV
     assert conda.build() == python
     assert conda.calls() == []
 
@@ -86,7 +103,7 @@ def test_a_changed_definition_is_built_anew(conda: Conda, name: str) -> None:
     with (conda.definition / name).open("a") as file:
         file.write("# changed\n")
     conda.build()
-    assert len(conda.calls()) == 3
+    assert steps(conda.calls()) == BY_UV
 
 
 def test_an_interrupted_build_is_removed_and_built_anew(conda: Conda) -> None:
@@ -96,10 +113,50 @@ def test_an_interrupted_build_is_removed_and_built_anew(conda: Conda) -> None:
     assert conda.build().read_text() != "half"
 
 
-def test_a_broken_connection_repeats_the_packages_alone(conda: Conda) -> None:
+def test_uv_takes_what_is_pinned_from_the_mirror_that_pip_was_told_of(conda: Conda) -> None:
+    (conda.folder / "pip-config").write_text(
+        ":env:.trusted-host='10.9.8.7 mirror'\n:env:.index-url='http://10.9.8.7/simple'\n"
+        "global.extra-index-url='\\nhttp://a/simple\\nhttp://b/simple'\nglobal.index-url='http://other/simple'\n"
+        "global.retries='3'\nERROR: nothing of ours\n"
+    )
+    conda.build()
+    (call,) = [call for call in conda.calls() if call.startswith("uv ")]
+    for word in ("--require-hashes", "--no-deps", "--only-binary :all:", "requirements.txt"):
+        assert word in call
+    assert (conda.folder / "uv-settings").read_text().splitlines() == [
+        "UV_DEFAULT_INDEX=http://10.9.8.7/simple",
+        "UV_HTTP_RETRIES=10",
+        "UV_INDEX=http://a/simple http://b/simple",
+        "UV_INSECURE_HOST=10.9.8.7 mirror",
+    ]
+    assert not (conda.folders.software / "downloads").exists()
+
+
+def test_what_an_image_says_of_uv_itself_comes_first(conda: Conda, monkeypatch: pytest.MonkeyPatch) -> None:
+    (conda.folder / "pip-config").write_text(":env:.index-url='http://10.9.8.7/simple'\n")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://for-uv/simple")
+    conda.build()
+    assert "UV_DEFAULT_INDEX=http://for-uv/simple\n" in (conda.folder / "uv-settings").read_text()
+
+
+@pytest.mark.parametrize("broken", ["no-uv", "break-uv"])
+def test_where_uv_does_not_serve_pip_does(conda: Conda, broken: str) -> None:
+    """Also when pip needs a second attempt; the interpreter is not made again."""
+    (conda.folder / broken).touch()
     (conda.folder / "break-pip").touch()
     conda.build()
-    assert steps(conda.calls()) == ["conda env create", "python -m pip", "python -m pip", "python -c import"]
+    by_uv = [] if broken == "no-uv" else ["uv pip install"]
+    called = steps(conda.calls())
+    assert called == ["conda env create", "python -m pip", *by_uv, "python -m pip", "python -m pip", "python -c from"]
+
+
+def test_a_full_disk_is_told_with_what_to_do(conda: Conda) -> None:
+    (conda.folder / "break-uv").touch()
+    python = conda.folder / "python"
+    python.write_text(python.read_text().replace("connection broken", "OSError: [Errno 28] No space left on device"))
+    (conda.folder / "break-pip").mkdir()  # which `rm` leaves
+    with pytest.raises(StepError, match="No space left on device. Deploy again with a larger VolumeSize"):
+        conda.build()
 
 
 def test_an_environment_that_does_not_import_is_not_taken_for_whole(conda: Conda) -> None:
@@ -109,7 +166,7 @@ def test_an_environment_that_does_not_import_is_not_taken_for_whole(conda: Conda
     (conda.folder / "break-import").unlink()
     conda.calls()
     conda.build()
-    assert len(conda.calls()) == 3
+    assert steps(conda.calls()) == BY_UV
 
 
 class Takes(Cache):

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.boot.conftest import BUNDLE
 from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
-from userdata.boot.fetch.download import Manner
+from userdata.boot.fetch.request import Manner
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.weights import provide_weights

@@ -15,7 +15,14 @@ from typer.testing import CliRunner
 
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.account.price_list import _hourly_prices, find_prices
-from scripts.command_line.cost.estimate import Estimate, estimates, image_seconds, preparation_minutes, types_to_show
+from scripts.command_line.cost.estimate import (
+    Estimate,
+    estimates,
+    image_seconds,
+    preparation_minutes,
+    types_to_show,
+    weight_bytes,
+)
 from scripts.command_line.cost.remaining_cost import Contents, bucket_contents, remaining
 from scripts.command_line.main import app
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
@@ -42,11 +49,13 @@ def of(found: list[Estimate], name: str, life_cycle: str) -> Estimate:
 
 def test_the_default_run_on_the_articles_instance() -> None:
     one = of(made(), "g5.xlarge", "on-demand")
-    assert one.prepare == pytest.approx((60 + 480 + 4265146304 / 50e6 + 20) / 60)
+    # Start, a new disk, the environment, beside which the weights come, kernels, and loading.
+    assert one.prepare == pytest.approx((60 + 20 + 140 + 15 + 20) / 60)
+    assert one.keep == pytest.approx((60 + (4265146304 + 1215981830) / 131e6) / 60)
     assert one.generate == pytest.approx(6 * 7.0 / 60)
     hourly = 1.006 + 0.005 + 100 * 0.08 / 730
     assert one.generate is not None
-    assert one.usd == pytest.approx((one.prepare + one.generate + 2) / 60 * hourly)
+    assert one.usd == pytest.approx((one.prepare + one.generate + 2 + one.keep) / 60 * hourly)
     assert one.usd_per_1000_images == pytest.approx(1000 * 7.0 / 3600 * hourly)
 
 
@@ -117,6 +126,19 @@ def test_more_work_never_takes_less_time(steps: int, pixels: int, card: str) -> 
 def test_what_lies_on_the_disk_or_in_the_cache_is_not_fetched_again() -> None:
     job = make_plan(None, {}, {}).job
     assert preparation_minutes(job, "disk") < preparation_minutes(job, "cache") < preparation_minutes(job, "install")
+
+
+def test_large_weights_take_as_long_as_the_disk_needs_for_them() -> None:
+    large, small = (make_plan(None, {"Model": name}, {}).job for name in ("flux-schnell", "stable-diffusion-v1-5"))
+    more = (weight_bytes(large) + 5.2e9) / 131e6 - 140
+    assert more > 60
+    assert preparation_minutes(large, "install") - preparation_minutes(small, "install") == pytest.approx(more / 60)
+
+
+def test_the_checker_and_the_cache_count_where_they_are_used() -> None:
+    assert weight_bytes(make_plan(None, {}, {}).job) == 4265146304 + 1215981830
+    assert weight_bytes(make_plan(None, {"SafetyChecker": "off"}, {}).job) == 4265146304
+    assert made({"Cache": "off"})[0].keep == 0
 
 
 def test_every_projection_says_what_it_rests_on() -> None:

@@ -60,6 +60,14 @@ def test_bars_are_to_scale_and_never_longer_than_the_line(booted: Account) -> No
     assert max(len(bar) for bar in bars) == BAR
 
 
+def test_phases_that_overlap_are_drawn_one_above_the_other(account: Account) -> None:
+    account.deploy()
+    put_boot(account, "00:00", [phase("environment", "00:00", 40), phase("weights", "00:10", 20)])
+    (timeline,) = read_timelines(account.s3, account.bucket, instance_id=account.instance_id, run_id=RUN)
+    assert timeline.seconds == 40
+    assert [bar for *_, bar in timeline.rows()] == ["█" * BAR, " " * (BAR // 4) + "█" * (BAR // 2)]
+
+
 def test_a_phase_of_no_time_is_seen_and_a_broken_record_is_passed_over(account: Account) -> None:
     account.deploy()
     put_boot(account, "00:00", [phase("driver", "00:00", 0)])
