@@ -60,7 +60,7 @@ class AlarmClock:
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
-        """Makes the alarms of the emulated CloudWatch act when their state changes to ALARM, while the context lasts."""
+        """Makes each alarm of the emulated CloudWatch act when its state changes to ALARM, while the context lasts."""
         set_state = CloudWatchBackend.set_alarm_state
         with replaced({(CloudWatchBackend, "set_alarm_state"): self._around_set(set_state)}):
             yield
