@@ -14,12 +14,14 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import open_session
 from scripts.proof.account import Account
-from scripts.proof.place import STACK, Place, choose_place, estimate, hourly
+from scripts.proof.estimate import estimate, refuse_what_is_dear
+from scripts.proof.place import STACK, Place, choose_place, hourly
 from scripts.proof.removal import AGAIN, remove, what_is_there
 from scripts.proof.rows import WIDTH, Report, Row, table_of
-from scripts.proof.steps import STEPS, Step
+from scripts.proof.step import Step
+from scripts.proof.steps import STEPS
 from scripts.proof.terminal import ROOT, Interrupted, Meter, Terminal, obey_signals
-from scripts.proof.walk import Walk, filled
+from scripts.proof.walk import Walk
 from stacks.facts.instance_types import INSTANCE_TYPES
 
 EVERY, EVERY_EMULATED = 5.0, 0.25  # seconds between two looks
@@ -102,10 +104,8 @@ def _walk(walk: Walk, steps: list[Step], account: Account, terminal: Terminal, r
 
 def _announced(place: Place, steps: list[Step], number: str) -> str:
     """What will be done, and what that costs. Raises `CommandError` when it is too much."""
-    words = place.words()
-    deploys = [(step.prepares, filled(step.parameters, words)) for step in steps if step.prepares]
-    billed = [(how, given.get("InstanceType", place.type)) for how, given in deploys]
-    minutes, usd = estimate(place, billed)
+    minutes, usd = estimate(place, steps)
+    refuse_what_is_dear(place, usd)
     lines = [f"{number}. {step.name}: {step.does}" for number, step in enumerate(steps, start=1)]
     wrapped = [line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="   ")]
     told = (

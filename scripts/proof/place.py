@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import boto3
 
 from scripts.command_line.account.zones import all_zones, choose_zone, types_offered
-from scripts.command_line.cost.estimate import Preparation, preparation_minutes
+from scripts.command_line.cost.estimate import preparation_minutes
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
@@ -21,12 +20,7 @@ VCPUS = 4
 # The stack's name. It is always the same, so that the next call finds in the account what a killed one has left; and no
 # person gives this name to a stack of their own.
 STACK = "SdProof-7c1f20"
-# Minutes in which an instance is billed beyond its preparation: it draws one image, saves the cache, shuts down.
-AROUND = 3.0
-# Minutes of a deploy without the instance: synthesis, CloudFormation, the network.
-DEPLOY = 3.0
 JOB = Job(model="demo")
-LIMIT = 1.00  # US dollars
 
 
 @dataclass(frozen=True)
@@ -65,12 +59,12 @@ class Place:
 def choose_place(session: boto3.Session, wanted_type: str | None = None) -> Place:
     """The place with the cheapest types that the session's region offers. Raises `CommandError` when it has none."""
     region = session.region_name or ""
-    candidates = [one.name for one in INSTANCE_TYPES.values() if one.vcpus <= VCPUS and hourly(region, one.name)]
-    if wanted_type and wanted_type not in candidates:
-        known = ", ".join(candidates) or "none"
-        raise CommandError(f"--type {wanted_type}: it must be a type of {VCPUS} vCPUs with a known price ({known}).")
-    offered = types_offered(session, candidates) if candidates else {}
-    cheapest = sorted(offered, key=lambda name: (name != wanted_type, hourly(region, name)))
+    known = cheapest_types(region)
+    if wanted_type and wanted_type not in known:
+        rule = f"a type of {VCPUS} vCPUs whose price in {region} is known ({', '.join(known) or 'none is'})"
+        raise CommandError(f"--type {wanted_type}: it must be {rule}.", exit_status=2)
+    offered = types_offered(session, known) if known else {}
+    cheapest = sorted((name for name in known if name in offered), key=lambda name: name != wanted_type)
     if not cheapest:
         raise CommandError(f"No small GPU type of {region} has a known price. Set AWS_REGION, for example us-east-1.")
     first = cheapest[0]
@@ -85,29 +79,16 @@ def choose_place(session: boto3.Session, wanted_type: str | None = None) -> Plac
     )
 
 
+def cheapest_types(region: str) -> list[str]:
+    """The smallest types with a known price, the cheapest first."""
+    priced = {one.name: hourly(region, one.name) for one in INSTANCE_TYPES.values() if one.vcpus <= VCPUS}
+    found = {name: usd for name, usd in priced.items() if usd}
+    return sorted(found, key=lambda name: found[name])
+
+
 def hourly(region: str, instance_type: str) -> float | None:
     """US dollars for an hour of the type on demand, with its address and its disk; None without a known price."""
     price = read_prices().hourly(region, instance_type, "on-demand")
     rates = read_prices().rates_of(region)
     disk = MachineParameters().volume_size * rates.disk_gb_month / HOURS_PER_MONTH
     return price.usd + rates.address_hour + disk if price else None
-
-
-def billed_minutes(preparation: Preparation) -> float:
-    """How long an instance is billed for one image of the model in the box, by the estimates of `sd cost`."""
-    return preparation_minutes(JOB, preparation) + AROUND
-
-
-def estimate(place: Place, billed: Sequence[tuple[Preparation, str]]) -> tuple[float, float]:
-    """Minutes and US dollars of a walk in which instances of these types are prepared in these ways.
-
-    Raises `CommandError` above the limit of the proof.
-    """
-    minutes = sum(billed_minutes(preparation) for preparation, _ in billed)
-    usd = sum(billed_minutes(preparation) / 60 * (hourly(place.region, name) or 0) for preparation, name in billed)
-    if usd > LIMIT:
-        raise CommandError(
-            f"In {place.region} the proof would cost about ${usd:.2f}, more than ${LIMIT:.2f}. Set AWS_REGION to a "
-            "cheaper region, for example us-east-1."
-        )
-    return minutes + DEPLOY * len(billed), usd

@@ -1,70 +1,14 @@
-"""The steps of the proof, as data: what is typed, what is waited for, and what is expected to be seen."""
+"""The steps of the proof, in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
-
-from scripts.command_line.cost.estimate import Preparation
 from scripts.proof import run_looks, stack_looks
 from scripts.proof.place import STACK
-from scripts.proof.seen import Seen
+from scripts.proof.step import Expected, Step
 from stacks.facts.tag_names import PROJECT
 
-# What a step waits for: the end of the deployed run, and then the instance's own end or nothing more.
-Until = Literal["run over and instance off", "run over", "instance off"]
-DEPLOY = ("cdk", "deploy")
-DONE = "done, 1 of 1"
-OFF_BY_ITSELF = "stopped"
-
-
-@dataclass(frozen=True)
-class Expected:
-    """One row: what is looked at, and what the docs say of it. None is expected where nobody knows.
-
-    `only_aws` marks what the local cloud does not emulate. `note` is shown beside what nobody knows.
-    """
-
-    what: str
-    seen: Callable[[Seen], str]
-    expected: str | None = None
-    note: str = "not known"
-    only_aws: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: the command that a person types, with the place's words in braces, and the rows that follow from it.
-
-    A deploy has its `parameters` and settings (`context`) apart. `prepares` is how its instance gets ready, for the
-    estimate; `checked` asks `sd doctor` beforehand; `after` names steps without which this one proves nothing.
-    """
-
-    name: str
-    does: str
-    rows: tuple[Expected, ...]
-    command: tuple[str, ...] = DEPLOY
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    context: Mapping[str, str] = field(default_factory=dict)
-    until: Until | None = "run over and instance off"
-    prepares: Preparation | None = "disk"
-    checked: bool = False
-    after: tuple[str, ...] = ()
-
-    @property
-    def is_deploy(self) -> bool:
-        """Whether it is `cdk deploy`, with parameters and settings."""
-        return self.command == DEPLOY
-
-    @property
-    def is_first(self) -> bool:
-        """Whether it makes the stack that the others change."""
-        return self.prepares == "install"
-
-
-RUN = Expected("its run", run_looks.run, DONE)
-STOPPED = Expected("its instance then", stack_looks.state, OFF_BY_ITSELF)
+RUN = Expected("its run", run_looks.run, "done, 1 of 1")
+STOPPED = Expected("its instance then", stack_looks.state, "stopped")
 SAME = Expected("its instance", stack_looks.whose, "the same")
 ANOTHER = Expected("its instance", stack_looks.whose, "another")
 OLD_GONE = Expected("the old instance", stack_looks.old_state, "terminated")

@@ -15,7 +15,7 @@ from scripts.proof.account import Account, Look
 from scripts.proof.place import STACK, Place
 from scripts.proof.rows import Report, Row, Same
 from scripts.proof.seen import Seen
-from scripts.proof.steps import Expected, Step
+from scripts.proof.step import Expected, Step
 from scripts.proof.terminal import Finished, Terminal
 from userdata.contract.layout import BOOTS
 from userdata.contract.status import ENDED_EARLY
@@ -62,7 +62,7 @@ class Walk:
         if why_not:
             self._add(step, "the step", "is tried", f"not tried: {why_not}", "no")
             return
-        command = typed(step, words, self._place)
+        command = step.typed(self._place, **words)
         finished = self._run(*command)
         after = self._account.look()
         self._bucket = after.deployment.outputs.get("ResultsBucket", "") if after.deployment else self._bucket
@@ -76,7 +76,7 @@ class Walk:
         seconds = time.monotonic() - began
         seen = Seen(self._account, self._place, before, finished, after, end, self._bucket, run, seconds, self._checks)
         for expected in step.rows:
-            self._compare(step, expected, seen, words)
+            self._compare(step, expected, seen)
 
     def _collect_facts(self) -> None:
         """Takes over what the boots have written beside their records about their machines."""
@@ -89,8 +89,9 @@ class Walk:
         self._report.facts = [f"{key}\n{(read(s3, self._bucket, key) or b'').decode(errors='replace')}" for key in keys]
 
     def _words(self, look: Look) -> dict[str, str]:
+        """What the account has made up, and the steps name."""
         alarm = self._account.stack_resource(ALARM) if look.state != "gone" else ""
-        return {**self._place.words(), **({"alarm": alarm} if alarm else {})}
+        return {"alarm": alarm} if alarm else {}
 
     def _why_not(self, step: Step, before: Look, words: Mapping[str, str]) -> str:
         missing = [name for name in step.after if name not in self._taken]
@@ -101,16 +102,15 @@ class Walk:
         if step.is_deploy and not step.is_first and not before.can_be_deployed:
             return f"the stack is {before.state}"
         try:
-            typed(step, words, self._place)
+            step.typed(self._place, **words)
         except KeyError as error:
             return f"{self._place.region} has no {error.args[0].replace('_', ' ')} for it"
-        return "; ".join(self._blocking(step, words)) if step.checked else ""
+        return "; ".join(self._blocking(step)) if step.checked else ""
 
-    def _blocking(self, step: Step, words: Mapping[str, str]) -> list[str]:
+    def _blocking(self, step: Step) -> list[str]:
         """What `sd doctor` says stands in the way."""
-        instance_type = filled(step.parameters, words).get("InstanceType", self._place.type)
-        settings = _settings(step, words, self._place)
-        finished = self._run("sd", "doctor", "--json", "--instance-type", instance_type, "--model", "demo", *settings)
+        machine = ("--model", "demo", "--instance-type", step.type_of(self._place))
+        finished = self._run("sd", "doctor", "--json", *machine, *step.settings(self._place))
         try:
             document, _ = json.JSONDecoder().raw_decode(finished.output, finished.output.index("{"))
         except ValueError:
@@ -148,7 +148,8 @@ class Walk:
 
         return self._terminal.wait(f"the run {run_id}", over, minutes=RUN_MINUTES)
 
-    def _compare(self, step: Step, row: Expected, seen: Seen, words: Mapping[str, str]) -> None:
+    def _compare(self, step: Step, row: Expected, seen: Seen) -> None:
+        words = self._place.words()
         what = row.what.format_map(words)
         expected = (row.note if row.expected is None else row.expected).format_map(words)
         if row.only_aws and self._emulated:
@@ -171,23 +172,3 @@ class Walk:
         row = Row(step.name, what, expected, seen, same)
         self._report.rows.append(row)
         self._terminal.tell(f"  {what}: {seen}" + (f" (expected: {expected})" if same == "no" else ""))
-
-
-def typed(step: Step, words: Mapping[str, str], place: Place) -> list[str]:
-    """The step's command as a person types it. Raises `KeyError` for a word that the place does not have."""
-    command = [word.format_map(words) for word in step.command]
-    if not step.is_deploy:
-        return command
-    given = filled(step.parameters, words)
-    parameters = [word for name, value in given.items() for word in ("--parameters", f"{name}={value}")]
-    return [*command, *_settings(step, words, place), *parameters]
-
-
-def filled(texts: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
-    """The texts with the place's words. Raises `KeyError` for a word that the place does not have."""
-    return {name: text.format_map(words) for name, text in texts.items()}
-
-
-def _settings(step: Step, words: Mapping[str, str], place: Place) -> list[str]:
-    context = {**place.context, **filled(step.context, words)}
-    return [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
