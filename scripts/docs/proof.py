@@ -1,4 +1,4 @@
-"""What the proof in a real account does, and what it costs, as text and as a table."""
+"""What the proof in a real account does, and what it costs, as the pages say it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def proof_in_short() -> str:
 
 
 def proof_steps() -> str:
-    """A row for each step."""
+    """A numbered line for each step: what it does, and what it expects."""
     words = _place().words()
-    rows = []
-    for step in STEPS:
-        expected = "; ".join(f"{row.what}: {row.expected or '?'}" for row in step.rows)
-        rows.append(f"| {step.name} | {step.does} | {expected.format_map(words)} |")
-    return "\n".join(["| step | does | looks at: expects |", "| --- | --- | --- |", *rows])
+    lines = []
+    for number, step in enumerate(STEPS, start=1):
+        expected = "; ".join(f"{row.what}: {row.expected or '?'}" for row in step.rows).format_map(words)
+        text = f"{number}. **{step.name}** {step.does}. Expected: {expected}."
+        lines.append(textwrap.fill(text, WIDTH, subsequent_indent="   ", break_on_hyphens=False))
+    return "\n".join(lines)
 
 
 def _place() -> Place:

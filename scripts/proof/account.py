@@ -17,6 +17,7 @@ from stacks.facts.tag_names import STACK_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
 
 Instance = dict[str, Any]
 BILLED = ("pending", "running", "stopping", "shutting-down")
@@ -60,6 +61,11 @@ class Account:
     def __init__(self, session: boto3.Session) -> None:
         self.session = session
 
+    @property
+    def region(self) -> str:
+        """The session's region; empty for none."""
+        return self.session.region_name or ""
+
     def look(self) -> Look:
         """The stack and its instances now."""
         return Look(find_deployment(self.session, STACK), self._instances())
@@ -73,8 +79,26 @@ class Account:
         return [name for name, one in self._instances().items() if one["State"]["Name"] not in GONE]
 
     def leftovers(self) -> list[Leftover]:
-        """What `sd teardown` finds in the account, as far as it is the proof's."""
-        return [one for one in find_leftovers(self.session) if one.stack == STACK]
+        """What `sd teardown` finds in the region, as far as it is the proof's."""
+        own = [one for one in find_leftovers(self.session) if one.stack == STACK]
+        # It finds the buckets of all regions. Where the bucket is, the stack may stand.
+        return [one for one in own if one.kind != "bucket" or self._home(one.id) == self.region]
+
+    def regions(self) -> list[str]:
+        """The session's region, and every other one in which a proof has a bucket: no instance is without one."""
+        with aws_errors_in_words("list your buckets"):
+            names = [one["Name"] for one in self.session.client("s3", config=RETRIES).list_buckets()["Buckets"]]
+        own = [name for name in names if name.startswith(f"{STACK.lower()}-")]
+        return list(dict.fromkeys([self.region, *map(self._home, own)]))
+
+    def _home(self, bucket: str) -> str:
+        """The region of a bucket; the session's for one that S3 still lists and has deleted."""
+        s3: S3Client = self.session.client("s3", config=RETRIES)
+        with aws_errors_in_words(f"ask for the region of {bucket}"):
+            try:
+                return s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") or "us-east-1"
+            except s3.exceptions.NoSuchBucket:
+                return self.region
 
     def stack_resource(self, kind: str) -> str:
         """The id of the stack's only resource of that type; empty where there is none."""

@@ -24,6 +24,7 @@ from scripts.proof.terminal import ROOT, Interrupted, Meter, Terminal, obey_sign
 from scripts.proof.walk import Walk
 from stacks.facts.instance_types import INSTANCE_TYPES
 
+SETTLE_MINUTES = 3.0
 EVERY, EVERY_EMULATED = 5.0, 0.25  # seconds between two looks
 
 
@@ -58,15 +59,15 @@ def _prove(options: argparse.Namespace) -> int:
     emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))
     with aws_errors_in_words("ask AWS who you are"):
         number = str(session.client("sts", config=RETRIES).get_caller_identity()["Account"])
-    prices = {name: hourly(session.region_name or "", name) or 0 for name in INSTANCE_TYPES}
+    prices = {name: hourly(account.region, name) or 0 for name in INSTANCE_TYPES}
     terminal = Terminal(Meter(prices), account.billed, every=EVERY_EMULATED if emulated else EVERY)
-    there = what_is_there(account)
-    if there:
-        _ask(f"An earlier proof was not ended: {there} Remove it?", options)
-        if not _remove_all(account, terminal):
-            return 1
+    for earlier in (Account(open_session(region, None)) for region in account.regions()):
+        if there := what_is_there(earlier):
+            _ask(f"An earlier proof was not ended: {there} Remove it?", options)
+            if not _remove_all(earlier, terminal):
+                return 1
     if options.remove:
-        terminal.tell(f"Nothing of a proof is left in {session.region_name}.")
+        terminal.tell(f"Nothing of a proof is left in {account.region}.")
         return 0
     place = choose_place(session, options.type)
     steps = [step for step in STEPS if not options.step or step.name in options.step or step.is_first]
@@ -130,14 +131,16 @@ def _ask(question: str, options: argparse.Namespace) -> None:
 
 def _remove_all(account: Account, terminal: Terminal) -> bool:
     """Whether nothing is left. Otherwise says in one sentence what is, and which command removes it."""
-    region = account.session.region_name
     try:
         remove(account, terminal)
+        with contextlib.suppress(CommandError):
+            # AWS's lists can be a little behind.
+            terminal.wait("the audit to find nothing", lambda: not what_is_there(account), minutes=SETTLE_MINUTES)
         there = what_is_there(account)
     except CommandError as error:
-        there = f"{error} The stack {STACK} in {region} may be there still."
+        there = f"{error} The stack {STACK} in {account.region} may be there still."
     except Interrupted:
-        there = f"The stack {STACK} in {region} may be there still, with its instance and its bucket."
+        there = f"The stack {STACK} in {account.region} may be there still, with its instance and its bucket."
     if there:
         terminal.tell(f"{there} Remove it: {AGAIN}")
     return not there

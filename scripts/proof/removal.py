@@ -30,11 +30,11 @@ def what_is_there(account: Account) -> str:
     if look.state == "gone" and not left:
         return ""
     billed = account.billed()
-    usd = sum(hourly(account.session.region_name or "", name) or 0 for name in billed)
+    usd = sum(hourly(account.region, name) or 0 for name in billed)
     things = [f"the stack {STACK} ({look.state})"] if look.state != "gone" else []
     things += [f"{len(billed)} running of its instances (${usd:.2f} an hour)"] if billed else []
     things += [f"the {one.kind} {one.id}" for one in left]
-    return f"{account.session.region_name} has {', '.join(things)}."
+    return f"{account.region} has {', '.join(things)}."
 
 
 def remove(account: Account, terminal: Terminal) -> None:
@@ -47,7 +47,7 @@ def remove(account: Account, terminal: Terminal) -> None:
             break
         _delete_stack(account, terminal)
     for one in account.leftovers():
-        terminal.run(*shlex.split(one.command))
+        terminal.run(*shlex.split(one.command), "--region", account.region)
 
 
 def _delete_stack(account: Account, terminal: Terminal) -> None:
