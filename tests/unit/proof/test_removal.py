@@ -82,7 +82,7 @@ class Typed(Terminal):
     ("states", "failures", "deletions"),
     [
         (["CREATE_IN_PROGRESS"], 0, 1),
-        (["UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE"], 0, 1),
+        ([*["UPDATE_IN_PROGRESS"] * 20, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE"], 0, 1),
         (["UPDATE_ROLLBACK_FAILED"], 0, 1),
         (["ROLLBACK_COMPLETE"], 1, 2),
         (["gone"], 0, 0),
