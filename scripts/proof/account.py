@@ -78,18 +78,24 @@ class Account:
         """The ids of the instances that are not gone."""
         return [name for name, one in self._instances().items() if one["State"]["Name"] not in GONE]
 
-    def leftovers(self) -> list[Leftover]:
-        """What `sd teardown` finds in the region, as far as it is the proof's."""
-        own = [one for one in find_leftovers(self.session) if one.stack == STACK]
-        # It finds the buckets of all regions. Where the bucket is, the stack may stand.
-        return [one for one in own if one.kind != "bucket" or self._home(one.id) == self.region]
+    def audited(self) -> list[Leftover]:
+        """What the audit of `sd teardown` finds of the proof: in the region, and buckets in every region."""
+        return [one for one in find_leftovers(self.session) if one.stack == STACK]
+
+    def buckets(self) -> list[str]:
+        """The proof's buckets in the region. They outlive the stack, and no audit lists those that are still empty."""
+        return [name for name in self._all_buckets() if self._home(name) == self.region]
 
     def regions(self) -> list[str]:
         """The session's region, and every other one in which a proof has a bucket: no instance is without one."""
+        return list(dict.fromkeys([self.region, *map(self._home, self._all_buckets())]))
+
+    def _all_buckets(self) -> list[str]:
+        s3: S3Client = self.session.client("s3", config=RETRIES)
         with aws_errors_in_words("list your buckets"):
-            names = [one["Name"] for one in self.session.client("s3", config=RETRIES).list_buckets()["Buckets"]]
-        own = [name for name in names if name.startswith(f"{STACK.lower()}-")]
-        return list(dict.fromkeys([self.region, *map(self._home, own)]))
+            names = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+        # CloudFormation names a bucket after its stack.
+        return [name for name in names if name.startswith(f"{STACK.lower()}-")]
 
     def _home(self, bucket: str) -> str:
         """The region of a bucket; the session's for one that S3 still lists and has deleted."""

@@ -26,15 +26,15 @@ TRIES = 3
 
 def what_is_there(account: Account) -> str:
     """A sentence about everything of a proof that is in the region; empty for nothing. Raises `CommandError`."""
-    look, left = account.look(), account.leftovers()
-    if look.state == "gone" and not left:
-        return ""
-    billed = account.billed()
-    usd = sum(hourly(account.region, name) or 0 for name in billed)
-    things = [f"the stack {STACK} ({look.state})"] if look.state != "gone" else []
-    things += [f"{len(billed)} running of its instances (${usd:.2f} an hour)"] if billed else []
-    things += [f"the {one.kind} {one.id}" for one in left]
-    return f"{account.region} has {', '.join(things)}."
+    look = account.look()
+    if look.state == "gone":
+        things = [thing for thing, _ in _left_behind(account)]
+    else:
+        billed = account.billed()
+        usd = sum(hourly(account.region, name) or 0 for name in billed)
+        things = [f"the stack {STACK} ({look.state})"]
+        things += [f"{len(billed)} running of its instances (${usd:.2f} an hour)"] if billed else []
+    return f"{account.region} has {', '.join(things)}." if things else ""
 
 
 def remove(account: Account, terminal: Terminal) -> None:
@@ -46,8 +46,14 @@ def remove(account: Account, terminal: Terminal) -> None:
         if account.look().state == "gone":
             break
         _delete_stack(account, terminal)
-    for one in account.leftovers():
-        terminal.run(*shlex.split(one.command), "--region", account.region)
+    for _, command in _left_behind(account):
+        terminal.run(*shlex.split(command), "--region", account.region)
+
+
+def _left_behind(account: Account) -> list[tuple[str, str]]:
+    """What the stack has left in the region, and the command that removes it."""
+    found = [(f"the {one.kind} {one.id}", one.command) for one in account.audited() if one.kind != "bucket"]
+    return found + [(f"the bucket {name}", f"aws s3 rb --force s3://{name}") for name in account.buckets()]
 
 
 def _delete_stack(account: Account, terminal: Terminal) -> None:

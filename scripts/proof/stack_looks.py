@@ -130,7 +130,7 @@ def images_left(seen: Seen) -> str:
 
 def left(seen: Seen) -> str:
     """What the audit finds of the proof."""
-    return ", ".join(sorted(one.kind for one in seen.account.leftovers())) or "nothing"
+    return ", ".join(sorted(one.kind for one in seen.account.audited())) or "nothing"
 
 
 def _request(seen: Seen) -> dict[str, Any]:

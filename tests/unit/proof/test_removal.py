@@ -16,7 +16,7 @@ from scripts.proof.removal import remove, what_is_there
 from scripts.proof.terminal import Finished, Meter, Terminal
 from tests.unit.command_line.conftest import session  # noqa: F401  # a fixture
 
-BUCKET = Leftover("bucket", "sdproof-1", "", 0.0, "aws s3 rb --force s3://sdproof-1", STACK, is_result=True)
+KEY = Leftover("key pair", "SdProof", "left", 0.0, "aws ec2 delete-key-pair --key-name SdProof", STACK)
 
 
 class CloudFormation:
@@ -50,15 +50,18 @@ class Emulated(Account):
     def __init__(self, cloudformation: CloudFormation) -> None:
         super().__init__(cloudformation)  # type: ignore[arg-type]
         self.cloudformation = cloudformation
-        self.left = [BUCKET]
+        self.left = [KEY]
 
     def look(self) -> Look:
         states = self.cloudformation.states
         state = states.pop(0) if len(states) > 1 else states[0]
         return Look(None if state == "gone" else Deployment(STACK, state, {}, {}), {})
 
-    def leftovers(self) -> list[Leftover]:
+    def audited(self) -> list[Leftover]:
         return self.left if self.cloudformation.states == ["gone"] else []
+
+    def buckets(self) -> list[str]:
+        return ["sdproof-7c1f20-1"] if self.left else []
 
     def billed(self) -> list[str]:
         return []
@@ -94,7 +97,10 @@ def test_the_stack_and_then_its_bucket_go(states: list[str], failures: int, dele
     assert what_is_there(account)
     remove(account, terminal)
     assert account.cloudformation.deletions == deletions
-    assert terminal.words == [["aws", "s3", "rb", "--force", "s3://sdproof-1", "--region", "us-east-1"]]
+    assert terminal.words == [
+        ["aws", "ec2", "delete-key-pair", "--key-name", "SdProof", "--region", "us-east-1"],
+        ["aws", "s3", "rb", "--force", "s3://sdproof-7c1f20-1", "--region", "us-east-1"],
+    ]
     assert what_is_there(account) == ""
 
 
@@ -119,7 +125,7 @@ def test_only_the_proofs_own_things_are_found_and_each_in_its_region(session: bo
         listed: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": listed})
     account = Account(session)
-    assert [one.id for one in account.leftovers()] == ["sdproof-7c1f20-resultsbucket-a"]
+    assert account.buckets() == ["sdproof-7c1f20-resultsbucket-a"]
     assert account.regions() == ["us-east-1", "eu-west-1"]
     assert what_is_there(account) == "us-east-1 has the bucket sdproof-7c1f20-resultsbucket-a."
 
