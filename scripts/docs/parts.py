@@ -12,6 +12,7 @@ from scripts.docs.help_texts import help_texts
 from scripts.docs.parameters import common_parameters, parameter_table
 from scripts.docs.places import CAPTURES, ROOT
 from scripts.docs.prices import card_speeds, price_in_short, prices
+from scripts.docs.proof import proof_in_short, proof_steps
 from scripts.docs.tree import tree
 from userdata.contract.status import PHASES
 
@@ -26,6 +27,8 @@ __all__ = [
     "phases",
     "price_in_short",
     "prices",
+    "proof_in_short",
+    "proof_steps",
     "show",
     "tree",
     "verbatim",

@@ -141,6 +141,7 @@ class LocalCloud:
         self._context.enter_context(self.capacity.limited())
         self._context.enter_context(spot_prices_of_the_table())
         self.clock = AlarmClock(self.account)
+        self._context.enter_context(self.clock.attached())
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)

@@ -56,6 +56,10 @@ class Hung:
 
         return str(until(settled, f"{self.id} settles"))
 
+    def alarms(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._stack.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        return found
+
     def start(self) -> None:
         self._stack.cloud.client("ec2").start_instances(InstanceIds=[self.id])
         self._stack.until_state("running", self.id)
@@ -91,6 +95,15 @@ def test_a_machine_that_is_started_again_at_once_is_stopped_again(hung: Hung) ->
     assert hung.state == "stopped"
     hung.start()
     hung.pass_time(minutes=31)
+    assert hung.state == "stopped"
+
+
+def test_an_alarm_that_a_person_sets_off_stops_the_machine_at_once(hung: Hung) -> None:
+    (alarm,) = [one for one in hung.alarms() if {"Name": "InstanceId", "Value": hung.id} in one["Dimensions"]]
+    cloudwatch = hung._stack.cloud.client("cloudwatch")
+    cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="no reason to act")
+    assert hung.state == "running"
+    cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="to see it act")
     assert hung.state == "stopped"
 
 

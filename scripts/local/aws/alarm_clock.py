@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from moto.cloudwatch.models import CloudWatchBackend
 from moto.scheduler.models import scheduler_backends
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.alarm_evaluation import EXTRA_POINTS, Rule, alarm_state
+from scripts.local.aws.replaced import replaced
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,9 @@ class AlarmClock:
 
     Every five minutes each running instance reports its CPUUtilization, 0 always; every minute each alarm over it is
     evaluated, and acts when it goes off, once. The machines' own clocks are not moved.
+
+    An alarm that SetAlarmState sets off acts as well. On AWS it is evaluated again within seconds; here it stays as it
+    was set until the time moves.
     """
 
     def __init__(self, account: Account) -> None:
@@ -49,6 +57,26 @@ class AlarmClock:
                 self._report()
             self._run_schedules()
             self._evaluate_alarms()
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """Makes each alarm of the emulated CloudWatch act when its state changes to ALARM, while the context lasts."""
+        set_state = CloudWatchBackend.set_alarm_state
+        with replaced({(CloudWatchBackend, "set_alarm_state"): self._around_set(set_state)}):
+            yield
+
+    def _around_set(self, original: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(original)
+        def set_alarm_state(backend: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+            alarm = backend.alarms.get(alarm_name)
+            before = alarm.state_value if alarm else None
+            original(backend, alarm_name, reason, reason_data, state_value)
+            if state_value == "ALARM" != before:
+                for dimension in alarm.dimensions:
+                    for action in alarm.alarm_actions:
+                        self._act(action, dimension.value)
+
+        return set_alarm_state
 
     def _report(self) -> None:
         running = [{"Name": "instance-state-name", "Values": ["running"]}]
@@ -71,9 +99,6 @@ class AlarmClock:
             if state == alarm["StateValue"]:
                 continue
             cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason="evaluated")
-            if state == "ALARM":
-                for action in alarm.get("AlarmActions", []):
-                    self._act(action, dimensions["InstanceId"])
 
     def _points(self, alarm: dict[str, Any], instance_id: str) -> list[float | None]:
         """The alarm's evaluation range: a point for each period in which the instance has reported anything."""

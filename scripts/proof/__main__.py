@@ -1,0 +1,7 @@
+"""Runs the proof: `python -m scripts.proof`."""
+
+import sys
+
+from scripts.proof.main import main
+
+sys.exit(main())
