@@ -81,9 +81,7 @@ def _roll_back(
         if rollback(session, context, force=False):
             return
     why = f"the instance {stuck.outputs['InstanceId']} is gone" if gone else "something cannot be changed back"
-    console.print(
-        f"Rolling back all else, with `cdk rollback --force`, because {why}.", highlight=False, soft_wrap=True
-    )
+    console.print(f"Rolling back the rest, with `cdk rollback --force`: {why}.", highlight=False, soft_wrap=True)
     if not rollback(session, context, force=True):
         raise CommandError(
             f"{stuck.stack} could not be rolled back; the lines above say why. Nothing was deployed. Mend that, then "
@@ -106,9 +104,7 @@ def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> Non
     s3 = session.client("s3", config=RETRIES)
     for bucket in (one["PhysicalResourceId"] for one in resources if one["ResourceType"] == BUCKET):
         if holds_anything(s3, bucket):
-            console.print(
-                f"The bucket {bucket} stays: `sd results --bucket {bucket}`.", highlight=False, soft_wrap=True
-            )
+            console.print(f"Bucket {bucket} stays: `sd results --bucket {bucket}`.", highlight=False, soft_wrap=True)
 
 
 def _failed_to_delete(client: CloudFormationClient, stack: str, retained: list[str]) -> list[StackResourceTypeDef]:
