@@ -48,7 +48,7 @@ def test_what_was_reserved_is_there_for_one_instance_on_demand_although_the_type
 ) -> None:
     reserve(ec2)
     capacity.sell_out("g6.xlarge")
-    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    spot: Any = {"InstanceMarketOptions": {"MarketType": "spot"}}
     with pytest.raises(ClientError, match="no Spot capacity available"):
         launch(ec2, **spot)
     with pytest.raises(ClientError, match="sufficient g6.xlarge capacity"):
