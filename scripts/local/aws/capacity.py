@@ -110,7 +110,7 @@ class Capacity:
         def run_instances(backend: Any, *given: Any, **more: Any) -> Any:
             subnet = backend.get_subnet(more["subnet_id"]) if more.get("subnet_id") else None
             zone = subnet.availability_zone if subnet else more.get("placement") or f"{backend.region_name}a"
-            spot = (more.get("instance_market_options") or {}).get("MarketType") == "spot"
+            spot = more.get("instance_market_options") == "spot"  # moto passes on the MarketType alone
             place = self._take(more["instance_type"], zone, spot=spot)
             launched = original(backend, *given, **more)
             if place:
