@@ -14,9 +14,10 @@ from moto.ec2.models.instances import InstanceBackend
 from werkzeug.wrappers import Response
 
 from scripts.local.aws.replaced import replaced
-from stacks.facts.instance_types import INSTANCE_TYPES
 
 TARGET = "AWSFreeTierService.GetAccountPlanState"
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-free-tier-usage.html
+ELIGIBLE = ("t3.micro", "t3.small", "t4g.micro", "t4g.small", "c7i-flex.large", "m7i-flex.large")
 
 
 class AccountPlan:
@@ -43,7 +44,7 @@ def free_plan() -> Iterator[None]:
     def around(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def run_instances(backend: Any, *given: Any, **more: Any) -> Any:
-            if more.get("instance_type") in INSTANCE_TYPES:
+            if more.get("instance_type") not in ELIGIBLE:
                 raise EC2ClientError(
                     "InvalidParameterCombination",
                     "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance "
