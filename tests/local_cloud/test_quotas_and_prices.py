@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.command_line.deploying.capacity import OTHERWISE
-from scripts.local.aws.account_plan import free_plan
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack
 
 pytestmark = pytest.mark.local_cloud
 
@@ -59,20 +54,6 @@ def test_the_doctor_sees_a_small_account(cloud: LocalCloud) -> None:
     assert checks["quota"]["state"] == "ok"
     assert "8 vCPUs" in checks["quota"]["found"]
     assert checks["price"]["found"].startswith("$1.006 an hour on-demand (AWS Price List API, us-east-1, today)")
-
-
-def test_on_the_free_plan_sd_says_so_before_the_deploy_that_ec2_would_refuse(
-    cloud: LocalCloud, stack: Stack, template: dict[str, Any]
-) -> None:
-    with free_plan():
-        _, printed = sd(cloud, "doctor", "--json")
-        status, _, errors = run_sd(cloud, "deploy", "a horse")
-        refused = stack.fail_to_create(template)
-    (check,) = [check for check in json.loads(printed)["checks"] if check["name"] == "account plan"]
-    assert (check["state"], check["blocks"]) == ("problem", True)
-    assert status == 1
-    assert "account plan: the Free Plan, on which EC2 launches no GPU type" in errors
-    assert any(re.search(pattern, refused) and "Upgrade" in way for pattern, way in OTHERWISE.items()), refused
 
 
 def test_live_prices_are_the_table_s(cloud: LocalCloud) -> None:
