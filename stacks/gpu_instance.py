@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnCondition, Fn, Tags, Token
+from typing import Any
+
+from aws_cdk import Aws, CfnCondition, Fn, Tags, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -26,8 +28,10 @@ class GpuInstance(Construct):
     replaces the instance, disk and all, at the first deploy after each release.
 
     A change of the launch template makes a new instance in the old one's place, whether or not that one is still there;
-    so does another value of Replaces, which is a tag in it. A spot instance cannot be stopped, so its type and its user
-    data lie in the template too: another prompt or another type is another instance.
+    so does another value of Replaces, which is a tag in it. An instance that is terminated after its run, by AfterRun
+    or because it is a spot instance, is gone at the next deploy and cannot be changed. So its type and its user data
+    lie in the template: another prompt or another type is another instance. Rejected: that for every instance, which
+    would then lose its disk with each prompt.
 
     `ends_by` is the verb of EC2 that ends the instance: stop or terminate, as AfterRun says.
     """
@@ -46,7 +50,8 @@ class GpuInstance(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         # EC2 refuses "stop" for a one-time spot request.
-        self.ends_by = "terminate" if settings.spot else self._terminates_or_stops(parameters)
+        self._terminates = None if settings.spot else self._condition(parameters)
+        self.ends_by = self._if_it_terminates("terminate", "stop")
         launch_template = self._build_launch_template(settings, parameters, access, user_data)
         self.instance = ec2.CfnInstance(
             self,
@@ -61,7 +66,7 @@ class GpuInstance(Construct):
             iam_instance_profile=worker_role.instance_profile.instance_profile_name,
             instance_initiated_shutdown_behavior=self.ends_by,
             propagate_tags_to_volume_on_creation=True,
-            user_data=None if settings.spot else Fn.base64(user_data),
+            user_data=self._if_it_terminates(None, Fn.base64(user_data)),
         )
         Tags.of(self.instance).add("Name", "sd-on-ec2")
         acknowledge(
@@ -102,22 +107,24 @@ class GpuInstance(Construct):
         Tags.of(launch_template).add("Name", "sd-on-ec2")
         template = launch_template.node.default_child
         assert isinstance(template, ec2.CfnLaunchTemplate)
-        if settings.spot:
-            template.add_property_override("LaunchTemplateData.InstanceType", parameters.text("InstanceType"))
-            template.add_property_override("LaunchTemplateData.UserData", Fn.base64(user_data))
-        else:
-            # CDK adds an empty script; user data belongs to the instance alone, where a change of it is made in place.
-            template.add_property_deletion_override("LaunchTemplateData.UserData")
+        for name, value in {"InstanceType": parameters.text("InstanceType"), "UserData": Fn.base64(user_data)}.items():
+            template.add_property_override(f"LaunchTemplateData.{name}", self._if_it_terminates(value, None))
         template.add_property_override("LaunchTemplateData.TagSpecifications", _tags_at_launch(settings, parameters))
         if settings.ami:
             template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
         return launch_template
 
-    def _terminates_or_stops(self, parameters: Parameters) -> str:
-        terminates = CfnCondition(
+    def _condition(self, parameters: Parameters) -> CfnCondition:
+        return CfnCondition(
             self, "Terminates", expression=Fn.condition_equals(parameters.text("AfterRun"), "terminate")
         )
-        return Fn.condition_if(terminates.logical_id, "terminate", "stop").to_string()
+
+    def _if_it_terminates(self, yes: str | None, no: str | None) -> Any:
+        """A property that is `yes` for an instance that is terminated after its run, else `no`; None is no property."""
+        if self._terminates is None:
+            return yes
+        values = [Aws.NO_VALUE if value is None else value for value in (yes, no)]
+        return Fn.condition_if(self._terminates.logical_id, *values).to_string()
 
 
 def _spot_options(settings: Settings) -> ec2.LaunchTemplateSpotOptions | None:

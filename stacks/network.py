@@ -40,7 +40,7 @@ class Network(Construct):
             restrict_default_security_group=False,
         )
         named = {zone: self._build_subnet(zone) for zone in dict.fromkeys([*([az] if az else []), *named_zones])}
-        self.vpc.add_gateway_endpoint(
+        self.endpoint = self.vpc.add_gateway_endpoint(
             "S3",
             service=ec2.GatewayVpcEndpointAwsService.S3,
             subnets=[ec2.SubnetSelection(subnets=[*self.vpc.public_subnets, *named.values()])],

@@ -16,7 +16,11 @@ CACHE_LIFE = Duration.days(30)
 
 
 class Results(Construct):
-    """A private, encrypted bucket that outlives the stack, unless the settings say otherwise or name another one."""
+    """A private, encrypted bucket that outlives the stack, unless the settings say otherwise or name another one.
+
+    It does not outlive a creation that fails, unless it holds something by then: CloudFormation deletes no bucket that
+    is not empty.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
@@ -27,7 +31,7 @@ class Results(Construct):
         )
 
     def _build_bucket(self, *, keep: bool) -> s3.Bucket:
-        removal_policy = RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY
+        removal_policy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY
         bucket = s3.Bucket(
             self,
             "Bucket",

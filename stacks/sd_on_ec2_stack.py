@@ -63,9 +63,12 @@ class SdOnEc2Stack(Stack):
         # its user data.
         around_bucket = [part for part in results.bucket.node.children if part.node.id != "Resource"]
         gpu.instance.node.add_dependency(model_rights.policy, *around_bucket)
-        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, ends_by=gpu.ends_by)
+        # What may fail for nothing's cost comes before the instance. The alarm and its schedule cannot: they name it.
+        gpu.instance.node.add_dependency(network.endpoint)
         if settings.budget is not None and settings.budget_email is not None:
-            Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
+            budget = Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
+            gpu.instance.node.add_dependency(budget)
+        Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, ends_by=gpu.ends_by)
         self._tell(
             ResultsBucket=results.bucket.bucket_name,
             InstanceId=gpu.instance.ref,

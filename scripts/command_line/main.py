@@ -100,6 +100,8 @@ def status(
     deployment = need_deployment(session, stack)
     state = instance_state(session, deployment).name
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
+    if deployment.trouble:
+        typer.echo(deployment.trouble)
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     run = Run(run_id, read_status(s3, deployment.bucket, run_id))

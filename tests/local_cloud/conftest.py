@@ -173,8 +173,15 @@ def hanging(folder: Path, **context: str) -> dict[str, Any]:
     for resource in template["Resources"].values():
         for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):
             if "UserData" in properties:
-                properties["UserData"] = {"Fn::Base64": {"Fn::Sub": HANGS}}
+                properties["UserData"] = _hanging(properties["UserData"])
     return template
+
+
+def _hanging(user_data: dict[str, Any]) -> dict[str, Any]:
+    if "Fn::If" in user_data:
+        condition, *either = user_data["Fn::If"]
+        return {"Fn::If": [condition, *map(_hanging, either)]}
+    return {"Fn::Base64": {"Fn::Sub": HANGS}} if "Fn::Base64" in user_data else user_data
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,11 @@ from scripts.local.local_cloud import LocalCloud
 from tests.local_cloud.conftest import Stack, hanging, left_of, until
 
 pytestmark = pytest.mark.local_cloud
+
+
+@pytest.fixture(scope="session")
+def spot_template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return hanging(tmp_path_factory.mktemp("assembly"), spot="true", max_price="0.45")
 
 
 @pytest.fixture
@@ -103,9 +107,9 @@ def test_a_stop_that_went_wrong_is_asked_for_again(hung: Hung, monkeypatch: pyte
 
 
 def test_a_spot_machine_is_terminated_and_its_request_is_closed(
-    stack: Stack, cloud: LocalCloud, tmp_path: Path
+    stack: Stack, cloud: LocalCloud, spot_template: dict[str, Any]
 ) -> None:
-    hung = Hung(stack, hanging(tmp_path, spot="true", max_price="0.45"), MaxHours="1")
+    hung = Hung(stack, spot_template, MaxHours="1")
     (request,) = requests_of(cloud, hung.id)
     assert (request["State"], request["Type"], request["SpotPrice"]) == ("active", "one-time", "0.450000")
     assert not request.get("Tags")
@@ -116,18 +120,39 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     assert [one["State"] for one in requests_of(cloud, hung.id)] == ["closed"]
 
 
-def test_another_type_is_another_spot_instance(stack: Stack, tmp_path: Path) -> None:
-    spot = hanging(tmp_path, spot="true")
-    hung = Hung(stack, spot)
-    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in spot["Parameters"] if name != "InstanceType"]
-    given = {"ParameterKey": "InstanceType", "ParameterValue": "g6.xlarge"}
-    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, given])
-    until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
-    assert stack.describe()["StackStatus"] == "UPDATE_COMPLETE"
-    outputs = stack.describe()["Outputs"]
-    (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
+@pytest.mark.parametrize("change", [{"InstanceType": "g6.xlarge"}, {"Prompt": "a tree"}], ids=str)
+@pytest.mark.parametrize("spot", [True, False], ids=["spot", "AfterRun"])
+def test_another_type_or_prompt_is_another_instance_where_it_is_gone(
+    stack: Stack, template: dict[str, Any], spot_template: dict[str, Any], spot: bool, change: dict[str, str]
+) -> None:
+    hung = Hung(stack, spot_template if spot else template, AfterRun="stop" if spot else "terminate")
+    stack.cloud.client("ec2").terminate_instances(InstanceIds=[hung.id])
+    new = updated(stack, **change)
     assert new != hung.id
-    assert stack.instance(new)["InstanceType"] == "g6.xlarge"
+    assert stack.instance(new)["State"]["Name"] == "running"
+    assert stack.instance(new)["InstanceType"] == change.get("InstanceType", "g5.xlarge")
+
+
+def test_another_afterrun_is_another_instance_and_stop_keeps_it_from_then_on(
+    stack: Stack, template: dict[str, Any]
+) -> None:
+    hung = Hung(stack, template)
+    assert updated(stack, Prompt="a tree") == hung.id
+    terminates = updated(stack, AfterRun="terminate")
+    assert terminates != hung.id
+    stops = updated(stack, AfterRun="stop")
+    assert stops != terminates
+    assert updated(stack, Prompt="a horse", InstanceType="g6.xlarge") == stops
+
+
+def updated(stack: Stack, **changes: str) -> str:
+    """The instance after an update of these parameters."""
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in stack.parameters() if name not in changes]
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in changes.items()]
+    stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, *given])
+    stack.expect("UPDATE_COMPLETE")
+    (instance_id,) = [o["OutputValue"] for o in stack.describe()["Outputs"] if o["OutputKey"] == "InstanceId"]
+    return str(instance_id)
 
 
 def requests_of(cloud: LocalCloud, instance_id: str) -> list[dict[str, Any]]:
@@ -151,7 +176,9 @@ def test_an_instance_that_is_gone_is_replaced_by_another_value_of_replaces(
         until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
         return str(stack.describe()["StackStatus"])
 
-    assert "ROLLBACK" in update(Prompt="a tree", Replaces="")
+    assert update(Prompt="a tree", Replaces="") == "UPDATE_ROLLBACK_FAILED"
+    stack.client.continue_update_rollback(StackName=stack.name, ForceRollback=True)
+    stack.expect("UPDATE_ROLLBACK_COMPLETE")
     assert update(Prompt="a tree", Replaces=hung.id) == "UPDATE_COMPLETE"
     outputs = stack.describe()["Outputs"]
     (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scripts.local.cloudformation.template import dependencies
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
@@ -64,7 +65,8 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(template: Templa
     encryption = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
     assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
     for resource in (bucket, policy):
-        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        # A creation that fails deletes them, as long as the bucket is empty; nothing else does.
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -134,23 +136,38 @@ def test_the_launch_template_is_safe_and_never_changes_by_itself(template: Templ
         "VolumeType": "gp3",
     }
     assert "KeyName" in data
-    assert "UserData" not in data
     assert not any(
         p["Type"].startswith("AWS::SSM") and n != "BootstrapVersion" for n, p in template["Parameters"].items()
     )
 
 
-def test_a_changed_prompt_changes_only_the_instances_user_data(template: Template) -> None:
-    users = [name for name, resource in template["Resources"].items() if '"Ref": "Prompt"' in json.dumps(resource)]
+def test_a_prompt_changes_the_user_data_alone_and_another_type_the_type(template: Template) -> None:
+    """Of the instance, or, where it is gone by then, of the launch template, which makes another one."""
+    (launch_template,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::LaunchTemplate"]
     (instance,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::Instance"]
-    assert users == [instance]
+    for parameter in ("Prompt", "InstanceType"):
+        told = f'"Ref": "{parameter}"'
+        users = {name for name, resource in template["Resources"].items() if told in json.dumps(resource)}
+        assert users == {launch_template, instance}
+    data = dict(template["Resources"][launch_template]["Properties"]["LaunchTemplateData"])
     properties = dict(template["Resources"][instance]["Properties"])
-    assert '"Ref": "Prompt"' in json.dumps(properties.pop("UserData"))
-    assert '"Ref": "Prompt"' not in json.dumps(properties)
+    nothing = {"Ref": "AWS::NoValue"}
+    condition, user_data, otherwise = data.pop("UserData")["Fn::If"]
+    assert template["Conditions"][condition] == {"Fn::Equals": [{"Ref": "AfterRun"}, "terminate"]}
+    assert otherwise == nothing
+    assert data.pop("InstanceType") == {"Fn::If": [condition, {"Ref": "InstanceType"}, nothing]}
+    assert properties.pop("UserData") == {"Fn::If": [condition, nothing, user_data]}
+    assert '"Ref": "Prompt"' in json.dumps(user_data)
+    assert '"Ref": "Prompt"' not in json.dumps([data, properties])
+
+
+def user_data_of(template: Template) -> Any:
+    """What the instance runs, before its base64."""
+    return only(template, "AWS::EC2::Instance")["Properties"]["UserData"]["Fn::If"][2]["Fn::Base64"]
 
 
 def test_free_text_reaches_the_script_only_as_base64(template: Template) -> None:
-    user_data = only(template, "AWS::EC2::Instance")["Properties"]["UserData"]["Fn::Base64"]
+    user_data = user_data_of(template)
     for name in template["Parameters"]:
         if name != "BootstrapVersion":
             bare = json.dumps(user_data).replace(json.dumps({"Fn::Base64": {"Ref": name}}), "")
@@ -254,7 +271,7 @@ def test_another_value_of_replaces_changes_the_launch_template_and_nothing_else(
 
 
 def test_what_the_machine_never_asks_for_stays_out_of_its_user_data(template: Template) -> None:
-    user_data = json.dumps(only(template, "AWS::EC2::Instance")["Properties"]["UserData"])
+    user_data = json.dumps(user_data_of(template))
     named = {name for name in template["Parameters"] if f'"Ref": "{name}"' in user_data}
     assert set(template["Parameters"]) - named == FOR_THE_DEPLOYMENT_ONLY | {"BootstrapVersion"}
 
@@ -296,6 +313,25 @@ def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template)
     depends = only(template, "AWS::EC2::Instance")["DependsOn"]
     kinds = {template["Resources"][name]["Type"] for name in depends}
     assert {"AWS::IAM::Policy", "AWS::EC2::Route"} <= kinds
+
+
+def test_what_can_fail_without_the_instance_comes_before_it(tmp_path: Path) -> None:
+    """A failure terminates an instance that was launched meanwhile, and it has cost money for nothing."""
+    finished = synthesize(tmp_path, budget="10", budget_email="me@example.com", keep_results="false")
+    assert finished.returncode == 0, finished.stderr
+    template = read_template(tmp_path)
+    (instance,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::Instance"]
+    needs = dependencies(template["Resources"])
+
+    def below(name: str) -> set[str]:
+        return needs[name] | {far for near in needs[name] for far in below(near)}
+
+    free = {name for name in needs if name not in below(instance) and instance not in {name, *below(name)}}
+    # An inbound rule that is not always there, and a role like the instance's own, which CDK makes for the schedule.
+    assert {template["Resources"][name]["Type"] for name in free} == {
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::IAM::Role",
+    }
 
 
 def test_the_outputs_tell_what_comes_next(template: Template) -> None:

@@ -19,7 +19,7 @@ from userdata.boot.steps.companions import provide_lora, provide_safety_checker
 from userdata.boot.steps.compvis import provide_compvis
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
-from userdata.boot.steps.environment import environment_key, find_interpreter, provide_interpreter
+from userdata.boot.steps.environment import find_interpreter, interpreter_key, provide_interpreter
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.weights import provide_weights
@@ -106,7 +106,7 @@ def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Option
         # First, since an image may lack what the scripts need, and the other environment takes minutes.
         original = provide_compvis(machine) if machine.parameters.get("Engine") == COMPVIS else None
         python = provide_interpreter(machine, found=found)
-        compiled = provide_kernels(machine, environment=environment_key(machine.folders))
+        compiled = provide_kernels(machine, environment=interpreter_key(machine, python))
     worker.start_ahead(machine, python, boot_started_at=phases.started_at)
     with phases.phase("weights", machine.cache):
         downloads = Downloads(machine)

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
-CREATION_FAILED = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+# States that a failed operation leaves a stack in, and what has happened. `sd deploy` leads out of each.
+TROUBLES = {
+    "CREATE_FAILED": "its creation failed, and was not rolled back",
+    "DELETE_FAILED": "not all of it could be deleted",
+    "REVIEW_IN_PROGRESS": "its creation was prepared, and never begun",
+    "ROLLBACK_COMPLETE": "its creation failed, and nothing of it is left",
+    "ROLLBACK_FAILED": "its creation failed, and not all of it could be deleted",
+    "UPDATE_FAILED": "its last change failed, and was not rolled back",
+    "UPDATE_ROLLBACK_FAILED": "its last change failed, and so did the way back; nothing can be changed until that ends",
+}
+# Of these, the ones in which nothing stands that a deploy could change: it makes a new stack.
+NOT_STANDING = ("CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,29 @@ class Deployment:
             raise CommandError(sentence)
 
     @property
+    def stands(self) -> bool:
+        """Whether a deploy changes this stack. After a failed creation or deletion, it makes a new one."""
+        return self.state not in NOT_STANDING
+
+    @property
+    def trouble(self) -> str | None:
+        """What has happened to a stack that a failed operation left behind, and what is next; None where all is well.
+
+        An operation that goes on is no failure, but nothing can be done meanwhile.
+        """
+        if self.state in TROUBLES:
+            after = "deploys. Your images are kept."
+            if not self.stands:
+                after = (
+                    "deploys a new stack, so give your parameters again. Your images are kept, unless you deployed "
+                    "with keep_results=false."
+                )
+            return f"{self.stack} is {self.state}: {TROUBLES[self.state]}. `sd deploy` puts that right, then {after}"
+        if self.state.endswith("_IN_PROGRESS"):
+            return f"{self.stack} is {self.state}: CloudFormation is at work. Look again in some minutes: `sd status`."
+        return None
+
+    @property
     def bucket(self) -> str:
         """The results bucket. Raises `CommandError` while the stack has none."""
         return self._output("ResultsBucket")
@@ -50,6 +84,8 @@ class Deployment:
         return self._output("InstanceId")
 
     def _output(self, name: str) -> str:
+        if name not in self.outputs and self.trouble:
+            raise CommandError(self.trouble)
         if name not in self.outputs:
             raise CommandError(
                 f"The stack {self.stack} is in state {self.state} and has no output {name}. Deploy it again: "
@@ -108,9 +144,9 @@ def _true_parameters(
 
 
 def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
-    """The deployed stack of that name, or None. After a failed creation, None too: `cdk deploy` removes that stack."""
+    """The deployed stack of that name that a deploy would change, or None. Raises `CommandError`."""
     deployment = find_deployment(session, stack)
-    return None if deployment and deployment.state in CREATION_FAILED else deployment
+    return deployment if deployment and deployment.stands else None
 
 
 def need_deployment(session: boto3.Session, stack: str) -> Deployment:

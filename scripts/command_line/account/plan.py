@@ -72,11 +72,11 @@ class Plan:
         changed = any(before.get(name, str(after[name])) != str(after[name]) for name in REPLACING_PARAMETERS)
         settings_before, settings_after = deployed_settings(self.deployment), self.settings.given()
         other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
-        # A spot instance has its type and its user data, and with that the job, in its launch template.
-        spot = self.settings.spot and any(
-            before.get(name) != value for name, value in self.changes.items() if name != "SshCidr"
-        )
-        return changed or other or spot
+        # An instance that does not outlive its run has its type and its user data, and with that the job, in its launch
+        # template, before this deploy or after it.
+        passes = self.settings.spot or "terminate" in (before.get("AfterRun"), self.machine.after_run)
+        job = any(before.get(name) != value for name, value in self.changes.items() if name != "SshCidr")
+        return changed or other or (passes and job)
 
     def replacing(self, instance_id: str) -> Plan:
         """The same plan, which also makes a new instance in the place of that one."""

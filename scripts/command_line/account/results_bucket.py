@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, find_deployment
@@ -9,12 +11,15 @@ from scripts.command_line.account.tagged import tagged
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.tag_names import STACK_TAG
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> str:
     """The bucket that was named, else the stack's, else the only one that destroyed stacks of that name left behind.
 
-    A stack of the same name in another region is another stack, and so are its buckets. Raises `CommandError` when
-    there is no such bucket, or more than one.
+    A bucket that was left behind empty does not count, and a stack of the same name in another region is another stack.
+    Raises `CommandError` when there is no such bucket, or more than one.
     """
     if bucket:
         return bucket
@@ -30,15 +35,25 @@ def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> st
             f"Name one: `sd results --bucket {left[0]}`."
         )
     raise CommandError(
-        f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one. "
-        "Deploy first, or name the bucket: `sd results --bucket NAME`."
+        f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one that "
+        "holds anything. Deploy first, or name the bucket: `sd results --bucket NAME`."
     )
 
 
+def holds_anything(s3: S3Client, bucket: str) -> bool:
+    """Whether a bucket holds any object; False for one that is not there. Raises `CommandError`."""
+    with aws_errors_in_words(f"look into the bucket {bucket}"):
+        try:
+            return bool(s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"))
+        except s3.exceptions.NoSuchBucket:
+            return False
+
+
 def _left_behind(session: boto3.Session, stack: str) -> list[str]:
-    """The buckets in the session's region that stacks of that name made."""
+    """The buckets in the session's region that stacks of that name made, but for empty ones."""
+    s3 = session.client("s3", config=RETRIES)
     with aws_errors_in_words("list your buckets"):
-        listed = session.client("s3", config=RETRIES).list_buckets(BucketRegion=session.region_name or "")["Buckets"]
+        listed = s3.list_buckets(BucketRegion=session.region_name or "")["Buckets"]
         tags = tagged(session, ["s3"])
     names = {arn.rpartition(":")[2] for arn, of_bucket in tags.items() if of_bucket.get(STACK_TAG) == stack}
-    return sorted(names & {bucket["Name"] for bucket in listed})
+    return sorted(name for name in names & {bucket["Name"] for bucket in listed} if holds_anything(s3, name))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 import botocore.exceptions
 
-from scripts.command_line.account.deployment import RETRIES, deployed_settings
+from scripts.command_line.account.deployment import RETRIES, deployed_settings, find_deployment
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
 from scripts.command_line.account.zones import check_zone, not_offered, zones_offering
@@ -94,6 +94,16 @@ def check_account_plan(session: boto3.Session, plan: Plan) -> Check:
         mend = "upgrade to a paid plan: AWS console, Billing and Cost Management, Account"
         return Check(name, "problem", "the Free Plan, on which EC2 launches no GPU type", mend, blocks=True)
     return Check(name, "ok", "paid" if kind == "PAID" else kind)
+
+
+def check_stack(session: boto3.Session, plan: Plan) -> Check:
+    """Whether a failed operation has left the stack in a state that `sd deploy` must lead out of first."""
+    deployment = find_deployment(session, plan.settings.stack)
+    if deployment is None:
+        return Check("stack", "ok", "none yet")
+    if deployment.trouble:
+        return Check("stack", "problem", deployment.trouble)
+    return Check("stack", "ok", deployment.state)
 
 
 def check_quota(session: boto3.Session, plan: Plan) -> Check:

@@ -20,6 +20,7 @@ from scripts.command_line.before.account_checks import (
     check_plugin,
     check_quota,
     check_quota_requests,
+    check_stack,
     check_zones,
 )
 from scripts.command_line.before.bucket_checks import check_bucket
@@ -38,6 +39,7 @@ CHECKS: dict[str, CheckFunction] = {
     "credentials": check_credentials,
     "CDK bootstrap": check_bootstrap,
     "account plan": check_account_plan,
+    "stack": check_stack,
     "quota": check_quota,
     "quota requests": check_quota_requests,
     "zones": check_zones,

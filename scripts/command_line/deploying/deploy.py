@@ -11,7 +11,7 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing, need_deployment
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, need_deployment
 from scripts.command_line.account.instance import instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
@@ -19,7 +19,8 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, free, is_stuck
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
@@ -40,17 +41,24 @@ def deploy(
     fetch_to: Path | None,
     console: Console,
     cdk: Cdk = cdk_deploy,
+    rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
-    Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded.
+    Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
+    that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
     """
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
 
     # Look at what stands.
-    deployment = find_standing(session, stack)
+    found = find_deployment(session, stack)
+    if found and is_stuck(found):
+        typed = {name: value for name, value in given.items() if name not in EXAMPLES}
+        free(session, found, make_plan(_standing(found), typed, settings).context, console, rollback)
+        found = find_deployment(session, stack)
+    deployment = _standing(found)
     inputs = find_inputs(session, deployment, given)
 
     # Plan.
@@ -73,6 +81,10 @@ def deploy(
         upload_inputs(session, deployment.bucket, inputs)
     _deploy_or_explain(session, stack, plan, cdk)
     _follow(session, need_deployment(session, stack), plan.job, run_id, fetch_to, console)
+
+
+def _standing(found: Deployment | None) -> Deployment | None:
+    return found if found and found.stands else None
 
 
 def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
 from scripts.command_line.deploying.cdk import cdk_destroy
+from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
@@ -30,7 +31,7 @@ def teardown(
     anything other than the images is left that costs money.
     """
     deployment = find_deployment(session, stack)
-    failure = None if audit_only else _destroy(session, stack, deployment, destroy, yes=yes)
+    failure = None if audit_only else _destroy(session, stack, deployment, destroy, console, yes=yes)
     own_bucket = deployed_settings(deployment).get("output_bucket")
     left = find_leftovers(session, {own_bucket: stack} if own_bucket else {})
     show_leftovers(left, console)
@@ -59,6 +60,7 @@ def _destroy(
     stack: str,
     deployment: Deployment | None,
     destroy: Callable[[boto3.Session, str], None],
+    console: Console,
     *,
     yes: bool,
 ) -> CommandError | None:
@@ -75,5 +77,11 @@ def _destroy(
     try:
         destroy(session, stack)
     except CommandError as error:
-        return error
+        left = find_deployment(session, stack)
+        if left is None or left.state != "DELETE_FAILED":
+            return error
+        try:
+            delete_the_rest(session, stack, console)
+        except CommandError as other:
+            return other
     return None

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
 from moto.cloudformation.parsing import Output
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.zones import zones
 from scripts.local.cloudformation.intrinsic_functions import Resolver
-from scripts.local.cloudformation.parameter_constraints import LIST
+from scripts.local.cloudformation.parameter_values import parameter_values
+from scripts.local.cloudformation.resource_work import Report, ResourceWork
 from scripts.local.cloudformation.resources.resource import Resource, Wanted
-from scripts.local.cloudformation.resources.types import resource_type
+from scripts.local.cloudformation.resources.types import takes_long
+from scripts.local.cloudformation.side_by_side import side_by_side
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
-from scripts.local.cloudformation.template import dependency_order
+from scripts.local.cloudformation.template import dependencies, dependency_order
 
 log = logging.getLogger(__name__)
 
-# Logical id, physical id, type, status, reason.
-Report = Callable[[str, str, str, str, str | None], None]
+# The deletion policies by which a resource outlives its stack. The second is no reason to keep what an operation has
+# made that is rolled back.
+KEPT = ("Retain", "RetainExceptOnCreate")
 
 
 @dataclass(frozen=True)
@@ -34,169 +37,148 @@ class Target:
     tags: dict[str, str]
 
 
-@dataclass
 class Convergence:
-    """One pass over the resources of one stack. `report` takes one event of a resource."""
+    """One operation on the resources of one stack, and its way back. `report` takes one event of a resource."""
 
-    account: Account
-    stack_name: str
-    stack_id: str
-    state: StackState
-    report: Report
-    _replaced: dict[str, Resource] = field(default_factory=dict)
+    def __init__(self, account: Account, stack_name: str, stack_id: str, state: StackState, report: Report) -> None:
+        self._account = account
+        self._stack_name = stack_name
+        self._stack_id = stack_id
+        self._state = state
+        self._work = ResourceWork(account, state, report)
+        self._goes_back = False
+        self._undone: list[Resource] = []
 
-    def run(self, target: Target) -> StackOutputs:
-        """Makes and changes what `target` wants, then deletes what it does not want.
+    @property
+    def failed(self) -> frozenset[str]:
+        """The logical ids of what the last `run` or `undo` could not change."""
+        return frozenset(self._work.failed)
+
+    def run(self, target: Target, *, skipped: frozenset[str] = frozenset()) -> StackOutputs:
+        """Makes and changes what `target` wants, then deletes what it does not want. What is `skipped` stays as it is.
 
         On an error nothing has been deleted: `undo` goes back. Raises whatever the emulated API raised.
         """
-        resolver = self._resolver(target)
+        again = self.failed
+        self._work.failed.clear()
+        declared, resolver = target.template["Resources"], self._resolver(target)
         wanted = [
             name
-            for name in dependency_order(target.template["Resources"])
-            if "Condition" not in target.template["Resources"][name]
-            or resolver.condition(target.template["Resources"][name]["Condition"])
+            for name in dependency_order(declared)
+            if "Condition" not in declared[name] or resolver.condition(declared[name]["Condition"])
         ]
-        for name in wanted:
-            self._bring(name, target, resolver)
-        outputs = self._outputs(target, resolver)
-        self.state.template, self.state.parameters, self.state.tags = target.template, target.parameters, target.tags
+        needs = dependencies(declared)
+
+        def bring(name: str) -> None:
+            self._bring(name, target, resolver, skips=name in skipped, again=name in again)
+            self._state.resources[name].needs = frozenset(needs[name])
+
+        side_by_side(wanted, needs, bring, takes_long=lambda name: takes_long(declared[name]["Type"]), goes_on=False)
+        outputs = _outputs(target, resolver)
+        self._state.template, self._state.parameters = target.template, target.parameters
+        self._state.tags = target.tags
         self._clean_up(wanted)
         return outputs
 
-    def undo(self, before: Target) -> StackOutputs:
-        """Goes back to what the stack was before `run` failed."""
-        for name, old in self._replaced.items():
-            self._delete(self.state.resources[name])
-            self.state.resources[name] = old
-        self._replaced.clear()
-        return self.run(before)
+    def undo(self, before: Target, *, skipped: frozenset[str] = frozenset()) -> StackOutputs:
+        """Goes back to what the stack was before `run` failed; again, if it failed itself. Raises as `run` does.
 
-    def delete_all(self, *, kept: tuple[str, ...] = ("Retain", "RetainExceptOnCreate")) -> None:
-        """Deletes every resource, the last one made first; those with one of the `kept` policies are left alone."""
-        for name, resource in reversed(list(self.state.resources.items())):
-            if resource.deletion_policy in kept:
-                self._tell(resource, "DELETE_SKIPPED")
-            else:
-                self._delete(resource)
-            del self.state.resources[name]
+        As the service does: what failed is changed back, too, and what the failed update made is deleted in the end.
+        What is `skipped` passes for changed back.
+        """
+        if not self._goes_back:
+            self._goes_back = True
+            self._undone = [new for _, new in self._work.replaced]
+            for old, _ in self._work.replaced:
+                self._state.resources[old.logical_resource_id] = old
+            self._work.replaced.clear()
+        return self.run(before, skipped=skipped)
+
+    def delete_all(self, *, kept: tuple[str, ...] = KEPT, retained: frozenset[str] = frozenset()) -> None:
+        """Deletes every resource, each after those that depend on it.
+
+        Those with one of the deletion policies `kept`, and those `retained` by their logical ids, are left alone.
+        Raises what the emulated API raised for the first that could not be deleted, once all is gone that this one
+        does not need.
+        """
+
+        def delete(resource: Resource) -> None:
+            name = resource.logical_resource_id
+            self._work.delete(resource, keeps=resource.deletion_policy in kept or name in retained)
+            del self._state.resources[name]
+
+        _delete_side_by_side(list(self._state.resources.values()), delete)
 
     def _resolver(self, target: Target) -> Resolver:
         values = {
-            "AWS::AccountId": self.account.id,
+            "AWS::AccountId": self._account.id,
             "AWS::NotificationARNs": [],
             "AWS::Partition": "aws",
-            "AWS::Region": self.account.region,
-            "AWS::StackId": self.stack_id,
-            "AWS::StackName": self.stack_name,
+            "AWS::Region": self._account.region,
+            "AWS::StackId": self._stack_id,
+            "AWS::StackName": self._stack_name,
             "AWS::URLSuffix": "amazonaws.com",
-            **parameter_values(self.account, target.template.get("Parameters", {}), target.parameters),
+            **parameter_values(self._account, target.template.get("Parameters", {}), target.parameters),
         }
-        return Resolver(target.template, values, self.state.resources.__getitem__, lambda: zones(self.account))
+        return Resolver(target.template, values, self._state.resources.__getitem__, lambda: zones(self._account))
 
-    def _bring(self, name: str, target: Target, resolver: Resolver) -> None:
+    def _bring(self, name: str, target: Target, resolver: Resolver, *, skips: bool, again: bool) -> None:
         declared = target.template["Resources"][name]
-        existing = self.state.resources.get(name)
-        physical_id = existing.physical_resource_id if existing else ""
-        action = "UPDATE" if existing else "CREATE"
         try:
             wanted = Wanted(
                 logical_id=name,
                 type=declared["Type"],
                 properties=resolver.resolve(declared.get("Properties", {})),
-                stack_name=self.stack_name,
-                stack_id=self.stack_id,
+                stack_name=self._stack_name,
+                stack_id=self._stack_id,
                 stack_tags=target.tags,
             )
-            if existing and existing.properties == wanted.properties and self.state.tags == target.tags:
-                existing.deletion_policy = declared.get("DeletionPolicy", "Delete")
-                return
-            self.report(name, physical_id, wanted.type, f"{action}_IN_PROGRESS", None)
-            resource = self._make_or_change(existing, wanted)
+            if skips:
+                self._work.skip(wanted)
+            else:
+                self._work.bring(declared, wanted, retagged=self._state.tags != target.tags, again=again)
         except Exception as error:
-            log.info("%s of %s failed", action, name, exc_info=True)
-            self.report(name, physical_id, declared["Type"], f"{action}_FAILED", _reason(error))
+            log.info("%s failed", name, exc_info=True)
+            self._work.fail(name, declared["Type"], error)
             raise
-        resource.logical_resource_id, resource.cf_resource_type = name, wanted.type
-        resource.properties = wanted.properties
-        resource.deletion_policy = declared.get("DeletionPolicy", "Delete")
-        if existing and resource is not existing:
-            self._replaced[name] = existing
-            existing.deletion_policy = declared.get("UpdateReplacePolicy", "Delete")
-        self.state.resources[name] = resource
-        self._tell(resource, f"{action}_COMPLETE")
-
-    def _make_or_change(self, existing: Resource | None, wanted: Wanted) -> Resource:
-        kind = resource_type(wanted.type)
-        kind.check(wanted)
-        if (
-            existing is None
-            or existing.cf_resource_type != wanted.type
-            or kind.is_replaced(existing.properties, wanted.properties)
-        ):
-            return kind.create(self.account, wanted)
-        kind.update(self.account, existing, wanted)
-        return existing
 
     def _clean_up(self, wanted: list[str]) -> None:
-        vanished = {name: one for name, one in self.state.resources.items() if name not in wanted}
-        order = list(self.state.resources)
-        leaving = [*vanished.items(), *self._replaced.items()]
-        for name, resource in sorted(leaving, key=lambda item: order.index(item[0]), reverse=True):
-            if name in vanished:
-                del self.state.resources[name]
-            if resource.deletion_policy.startswith("Retain"):
-                self._tell(resource, "DELETE_SKIPPED")
-                continue
-            try:
-                self._delete(resource)
-            except Exception:
-                # As the service: the update is over, and what could not be deleted is left behind, with an event.
-                log.info("the clean-up of %s failed", name, exc_info=True)
-        self._replaced.clear()
+        """Deletes what was replaced and what is wanted no more; on the way back, what the failed update made."""
+        vanished = [one for name, one in self._state.resources.items() if name not in wanted]
+        for resource in vanished:
+            del self._state.resources[resource.logical_resource_id]
 
-    def _delete(self, resource: Resource) -> None:
-        self._tell(resource, "DELETE_IN_PROGRESS")
-        try:
-            resource_type(resource.cf_resource_type).delete(self.account, resource)
-        except Exception as error:
-            self._tell(resource, "DELETE_FAILED", _reason(error))
-            raise
-        self._tell(resource, "DELETE_COMPLETE")
+        def delete(resource: Resource) -> None:
+            is_undone = self._goes_back and any(resource is one for one in self._work.made)
+            self._work.delete(resource, keeps=resource.deletion_policy in (KEPT[:1] if is_undone else KEPT))
 
-    def _tell(self, resource: Resource, status: str, reason: str | None = None) -> None:
-        self.report(
-            resource.logical_resource_id, resource.physical_resource_id, resource.cf_resource_type, status, reason
-        )
-
-    def _outputs(self, target: Target, resolver: Resolver) -> StackOutputs:
-        result = StackOutputs()
-        for name, declared in target.template.get("Outputs", {}).items():
-            if "Condition" in declared and not resolver.condition(declared["Condition"]):
-                continue
-            value = str(resolver.resolve(declared["Value"]))
-            result.outputs.append(Output(name, value, declared.get("Description")))
-        return result
+        # As the service: the update is over, and what could not be deleted is left behind, with an event.
+        with contextlib.suppress(Exception):
+            _delete_side_by_side([*vanished, *(old for old, _ in self._work.replaced), *self._undone], delete)
 
 
-def parameter_values(account: Account, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """What Ref gives for each parameter: lists for lists, and the stored values for names of SSM parameters.
+def _delete_side_by_side(resources: list[Resource], delete: Callable[[Resource], None]) -> None:
+    """Deletes the last ones first, as far as none depends on them that is still to be deleted."""
+    # Not by their physical ids, because a bucket's policy has its bucket's.
+    numbered = {str(number): one for number, one in enumerate(reversed(resources))}
+    needed_by = {
+        number: {other for other, user in numbered.items() if one.logical_resource_id in user.needs}
+        for number, one in numbered.items()
+    }
+    side_by_side(
+        numbered,
+        needed_by,
+        lambda number: delete(numbered[number]),
+        takes_long=lambda number: takes_long(numbered[number].cf_resource_type),
+        goes_on=True,
+    )
 
-    Raises `ValueError`, with the service's words, for a stored parameter that is not there.
-    """
-    values: dict[str, Any] = {}
-    for name, text in given.items():
-        kind = declared[name]["Type"]
-        if kind.startswith("AWS::SSM::Parameter::Value"):
-            found = account.client("ssm").get_parameters(Names=[text])
-            if not found["Parameters"]:
-                raise ValueError(f"Unable to fetch parameters [{text}] from parameter store for this account.")
-            text = found["Parameters"][0]["Value"]
-        values[name] = [item.strip() for item in text.split(",")] if kind == LIST else text
-    return values
 
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return f"{error.response['Error']['Message']} ({error.response['Error']['Code']})"
-    return str(error) or type(error).__name__
+def _outputs(target: Target, resolver: Resolver) -> StackOutputs:
+    result = StackOutputs()
+    for name, declared in target.template.get("Outputs", {}).items():
+        if "Condition" in declared and not resolver.condition(declared["Condition"]):
+            continue
+        value = str(resolver.resolve(declared["Value"]))
+        result.outputs.append(Output(name, value, declared.get("Description")))
+    return result

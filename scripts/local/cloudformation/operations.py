@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from moto.cloudformation.models import Event
@@ -20,6 +21,19 @@ log = logging.getLogger(__name__)
 PATIENCE = 20.0
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A creation or an update that failed: its work, and what the stack was before, None before its creation."""
+
+    work: Convergence
+    before: Target | None
+
+    @property
+    def rollback(self) -> str:
+        """What the states of the way back begin with."""
+        return "ROLLBACK" if self.before is None else "UPDATE_ROLLBACK"
+
+
 def target_of(state: StackState) -> Target:
     """What a stack was last brought to."""
     return Target(state.template, state.parameters, state.tags)
@@ -33,10 +47,17 @@ def start_bringing(
     _in_background(_bring, account, stack, kind, text, target, roll_back)
 
 
-def start_deleting(account: Account, stack: Any, backend: Any) -> None:
-    """Deletes a stack of moto's `backend`."""
+def start_rolling_back(stack: Any, *, skipped: frozenset[str] = frozenset(), keeps: bool = True) -> None:
+    """Rolls back what failed, or goes on with that. `keeps` says whether what was made with Retain stays."""
+    unfinished = stack.unfinished
+    _begin(stack, f"{unfinished.rollback}_IN_PROGRESS")
+    _in_background(_roll_back, stack, skipped, ("Retain",) if keeps else ())
+
+
+def start_deleting(account: Account, stack: Any, backend: Any, retained: frozenset[str]) -> None:
+    """Deletes a stack of moto's `backend`, but for the `retained` resources."""
     _begin(stack, "DELETE_IN_PROGRESS")
-    _in_background(_delete, account, stack, backend)
+    _in_background(_delete, account, stack, backend, retained)
 
 
 def _begin(stack: Any, status: str) -> None:
@@ -56,10 +77,13 @@ def _bring(account: Account, stack: Any, kind: str, text: str, target: Target, r
     try:
         stack.output_map = work.run(target)
     except Exception:  # noqa: BLE001  # whatever went wrong, the stack is rolled back; its event says what
-        if roll_back:
-            _roll_back(stack, kind, work, before)
-        else:
+        stack.unfinished = Unfinished(work, None if kind == "CREATE" else before)
+        if not roll_back:
             _finish(stack, f"{kind}_FAILED")
+            return
+        stack.status = f"{stack.unfinished.rollback}_IN_PROGRESS"
+        stack._add_stack_event(stack.status, resource_status_reason="See the events before this one.")
+        _roll_back(stack, frozenset(), ("Retain",))
         return
     stack.template, stack.template_dict, stack.parameters = text, target.template, target.parameters
     stack.description = target.template.get("Description")
@@ -67,25 +91,23 @@ def _bring(account: Account, stack: Any, kind: str, text: str, target: Target, r
     _finish(stack, f"{kind}_COMPLETE")
 
 
-def _roll_back(stack: Any, kind: str, work: Convergence, before: Target) -> None:
-    prefix = "ROLLBACK" if kind == "CREATE" else "UPDATE_ROLLBACK"
-    stack.status = f"{prefix}_IN_PROGRESS"
-    stack._add_stack_event(stack.status, resource_status_reason="See the events before this one.")
+def _roll_back(stack: Any, skipped: frozenset[str], kept: tuple[str, ...]) -> None:
+    work, before, status = stack.unfinished.work, stack.unfinished.before, stack.unfinished.rollback
     try:
-        if kind == "CREATE":
-            work.delete_all(kept=("Retain",))
+        if before is None:
+            work.delete_all(kept=kept)
         else:
-            stack.output_map = work.undo(before)
+            stack.output_map = work.undo(before, skipped=skipped)
     except Exception:
         log.info("The rollback of %s failed.", stack.name, exc_info=True)
-        _finish(stack, f"{prefix}_FAILED")
+        _finish(stack, f"{status}_FAILED")
         return
-    _finish(stack, f"{prefix}_COMPLETE")
+    _finish(stack, f"{status}_COMPLETE")
 
 
-def _delete(account: Account, stack: Any, backend: Any) -> None:
+def _delete(account: Account, stack: Any, backend: Any, retained: frozenset[str]) -> None:
     try:
-        _work_on(account, stack).delete_all()
+        _work_on(account, stack).delete_all(retained=retained)
     except Exception:
         log.info("The deletion of %s failed.", stack.name, exc_info=True)
         _finish(stack, "DELETE_FAILED")

@@ -19,12 +19,15 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from scripts.local.aws.account import Account
 from scripts.local.aws.replaced import replaced
-from scripts.local.cloudformation.convergence import Target, parameter_values
-from scripts.local.cloudformation.operations import start_bringing, start_deleting, target_of
+from scripts.local.cloudformation.convergence import Target
+from scripts.local.cloudformation.operations import start_bringing, target_of
 from scripts.local.cloudformation.parameter_constraints import ParameterError, check_parameters
+from scripts.local.cloudformation.parameter_values import parameter_values
 from scripts.local.cloudformation.rules import check_rules
 from scripts.local.cloudformation.stack_state import StackOutputs, StackState
+from scripts.local.cloudformation.states import named_stack, refuse_execution, refuse_update
 from scripts.local.cloudformation.template import bucket_and_key, dependency_order, parse_template
+from scripts.local.cloudformation.ways_out import ways_out
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +68,11 @@ def stacks_of(account: Account) -> Iterator[None]:
             (CloudFormationResponse, "_get_stack_from_s3_url"): partialmethod(_fetch_template, account),
             (CloudFormationResponse, "create_stack"): partialmethod(_create_stack, account),
             (CloudFormationResponse, "update_stack"): partialmethod(_update_stack, account),
-            (CloudFormationResponse, "delete_stack"): partialmethod(_delete_stack, account),
             (CloudFormationResponse, "create_change_set"): partialmethod(_create_change_set, account),
             (CloudFormationResponse, "execute_change_set"): partialmethod(_execute_change_set, account),
             (CloudFormationResponse, "describe_change_set"): lambda response: ActionResult(_change_set(response)),
             (CloudFormationResponse, "delete_change_set"): _delete_change_set,
+            **ways_out(account),
             **{(CloudFormationResponse, name): _in_ascii(name) for name in ANSWERED_IN_ASCII},
         }
     ):
@@ -110,18 +113,20 @@ def _create_resources(stack: Any, account: Account) -> None:
 
 def _update_stack(response: Any, account: Account) -> Any:
     stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
-    _refuse_while_busy(stack)
+    roll_back = not response._get_bool_param("DisableRollback", False)
+    refuse_update(stack)
+    refuse_execution(stack, roll_back=roll_back)
     text = _template_text(response, stack)
     target = _target(account, response, text, stack.resource_map)
     if target == target_of(stack.resource_map):
         raise ValidationError(message="No updates are to be performed.")
-    start_bringing(account, stack, "UPDATE", text, target)
+    start_bringing(account, stack, "UPDATE", text, target, roll_back=roll_back)
     return ActionResult({"StackId": stack.stack_id})
 
 
 def _create_change_set(response: Any, account: Account) -> Any:
     backend, kind = response.cloudformation_backend, response._get_param("ChangeSetType", "UPDATE")
-    name, existing = response._get_param("StackName"), _named_stack(response)
+    name, existing = response._get_param("StackName"), named_stack(response)
     if kind == "UPDATE" and existing is None:
         raise ValidationError(name)
     if kind == "CREATE" and existing is not None:
@@ -129,7 +134,7 @@ def _create_change_set(response: Any, account: Account) -> Any:
             raise ValidationError(message=f"Stack [{name}] already exists and cannot be created again.")
         del backend.stacks[existing.stack_id]
     if existing is not None:
-        _refuse_while_busy(existing)
+        refuse_update(existing)
     text = _template_text(response, existing)
     target = _target(account, response, text, existing.resource_map if existing else StackState())
     change_set_id, stack_id = backend.create_change_set(
@@ -154,28 +159,13 @@ def _execute_change_set(response: Any, account: Account) -> Any:
             f"[{change_set.status}]"
         )
     stack = response.cloudformation_backend.stacks[change_set.stack_id]
-    _refuse_while_busy(stack)
+    roll_back = not response._get_bool_param("DisableRollback", False)
+    refuse_update(stack)
+    refuse_execution(stack, roll_back=roll_back)
     change_set.execution_status = "EXECUTE_COMPLETE"
     target = Target(change_set.template_dict, change_set.parameters, dict(change_set.tags or {}))
-    roll_back = not response._get_bool_param("DisableRollback", False)
     start_bringing(account, stack, change_set.change_set_type, change_set.template, target, roll_back=roll_back)
     return EmptyResult()
-
-
-def _delete_stack(response: Any, account: Account) -> Any:
-    stack = _named_stack(response)
-    if stack is None:
-        return EmptyResult()
-    if stack.enable_termination_protection:
-        raise ValidationError(message=f"Stack [{stack.name}] cannot be deleted while TerminationProtection is on")
-    start_deleting(account, stack, response.cloudformation_backend)
-    return EmptyResult()
-
-
-def _named_stack(response: Any) -> Any:
-    name = response._get_param("StackName")
-    stacks = response.cloudformation_backend.stacks.values()
-    return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)
 
 
 def _target(account: Account, response: Any, text: str, state: StackState) -> Target:
@@ -191,13 +181,6 @@ def _target(account: Account, response: Any, text: str, state: StackState) -> Ta
         raise ValidationError(message=str(error)) from error
     tags = {tag["Key"]: tag["Value"] for tag in response._get_param("Tags", [])}
     return Target(template, parameters, tags)
-
-
-def _refuse_while_busy(stack: Any) -> None:
-    if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
-        raise ValidationError(message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
-    if stack.status == "ROLLBACK_COMPLETE":
-        raise ValidationError(message=f"Stack:{stack.stack_id} is in ROLLBACK_COMPLETE state and can not be updated.")
 
 
 def _template_text(response: Any, stack: Any = None) -> str:

@@ -73,12 +73,22 @@ def placeholders(text: str) -> Iterator[str]:
         start = end
 
 
+def dependencies(resources: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+    """For each resource's name, the names of the resources that it refers to or DependsOn."""
+    needs = {}
+    for name, resource in resources.items():
+        depends = resource.get("DependsOn", [])
+        named = {*([depends] if isinstance(depends, str) else depends), *references(resource)}
+        needs[name] = named & resources.keys()
+    return needs
+
+
 def dependency_order(resources: dict[str, dict[str, Any]]) -> list[str]:
     """The resources' names, each after those that it refers to or DependsOn.
 
     Raises `ValueError` for a circle, as the service does.
     """
-    ordered: dict[str, None] = {}
+    needs, ordered = dependencies(resources), dict[str, None]()
     open_names: list[str] = []
 
     def visit(name: str) -> None:
@@ -87,10 +97,8 @@ def dependency_order(resources: dict[str, dict[str, Any]]) -> list[str]:
         if name in open_names:
             raise ValueError(f"Circular dependency between resources: [{', '.join(sorted(open_names))}]")
         open_names.append(name)
-        depends = resources[name].get("DependsOn", [])
-        for other in [*([depends] if isinstance(depends, str) else depends), *references(resources[name])]:
-            if other in resources:
-                visit(other)
+        for other in sorted(needs[name], key=list(resources).index):
+            visit(other)
         open_names.pop()
         ordered[name] = None
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SHIMS = Path(__file__).resolve().parent / "bin"
 KILL_DEADLINE = 5.0  # seconds
+# The emulated S3 reads the whole object for each part that is asked for, so a checkpoint in parts takes many minutes.
+AWS_CONFIG = "[default]\ns3 =\n    multipart_threshold = 1TB\n"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -80,7 +82,6 @@ class Machine:
         On a busy computer, two threads may need ten times as long as one, because each waits for the other.
         """
         python = Path(sys.executable)
-        no_settings = str(self.disk / "etc/aws-is-not-configured")
         threads = {"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]} if "OMP_NUM_THREADS" in os.environ else {}
         return {
             **threads,
@@ -92,8 +93,8 @@ class Machine:
             "SD_PREFIX": str(self.disk),
             "AWS_ENDPOINT_URL": self._surroundings.aws_endpoint,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.endpoint,
-            "AWS_CONFIG_FILE": no_settings,
-            "AWS_SHARED_CREDENTIALS_FILE": no_settings,
+            "AWS_CONFIG_FILE": str(self._aws_config),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.disk / "etc/no-aws-credentials"),
             "NO_PROXY": "localhost,127.0.0.1",
             "no_proxy": "localhost,127.0.0.1",
         }
@@ -171,11 +172,17 @@ class Machine:
         self.metadata.stop()
         shutil.rmtree(self.disk, ignore_errors=True)
 
+    @property
+    def _aws_config(self) -> Path:
+        return self.disk / "etc/aws-config"
+
     def _make_disk(self) -> None:
         for folder in ("", "etc", "etc/sd-on-ec2", "home", "tmp", "run", "var", "var/lib", "var/log", "opt"):
             path = self.disk / folder
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._surroundings.user.own(path)
+        self._aws_config.write_text(AWS_CONFIG, "utf-8")
+        self._surroundings.user.own(self._aws_config)
         settings = [f"SD_PYTHON={sys.executable}"]
         if not self._surroundings.has_gpu:
             settings.append("SD_DEVICE=cpu")

@@ -31,6 +31,13 @@ import importlib.util, sys
 print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 """
 _IMPORT = "import diffusers, torch; print(torch.__version__)"
+# Triton is not there for every torch; what has no version has no kernels either.
+_VERSIONS = """
+import platform
+from importlib.metadata import distributions
+found = {name: one.version for one in distributions() if (name := one.metadata["Name"]) in ("torch", "triton")}
+print(platform.python_version(), sorted(found.items()))
+"""
 _GPU = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
 
 
@@ -142,6 +149,16 @@ def environment_key(folders: Folders) -> str:
     """The environment's place in the cache: `cache/env/` and a hash of all that it is built from and bound to."""
     origin = json.dumps(_origin(folders), sort_keys=True)
     return f"{CACHE}env/{hashlib.sha256(origin.encode()).hexdigest()}/"
+
+
+def interpreter_key(machine: Machine, python: Path) -> str:
+    """What compiled kernels are bound to: the environment's key, or the versions in the image's own interpreter.
+
+    Raises `CommandError` for an interpreter that does not run.
+    """
+    if not machine.settings.get("SD_PYTHON"):
+        return environment_key(machine.folders)
+    return answer_of([str(python), "-c", _VERSIONS], seconds=CHECK_SECONDS).strip()
 
 
 def _origin(folders: Folders) -> Dict[str, str]:

@@ -21,11 +21,11 @@ ANSWER_SECONDS = 60
 def provide_kernels(machine: Machine, *, environment: str) -> Optional[Path]:
     """The folder with compiled kernels for the worker to begin with, or None; on the first boot of a machine only.
 
-    Kernels are bound to `environment`, the key of `ldm` in the cache, to the GPU and to its driver. The worker copies
-    them to its own folder, which is kept for the next machine when it has grown.
+    Kernels are bound to `environment`, which names the interpreter's packages, to the GPU and to its driver. The worker
+    copies them to its own folder, which is kept for the next machine when it has grown.
     """
     folders, cache = machine.folders, machine.cache
-    if cache is None or not machine.has_gpu or machine.settings.get("SD_PYTHON"):
+    if cache is None or not machine.has_gpu:
         return None
     try:
         gpu = answer_of(QUERY, seconds=ANSWER_SECONDS).strip().splitlines()[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from scripts.command_line.account.results_bucket import holds_anything
 from scripts.command_line.ending.audit.leftover import Leftover, stack_of
 from scripts.command_line.ending.audit.rates import MonthlyRates
 from userdata.contract.layout import CACHE, RUNS
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def buckets(s3: S3Client, rates: MonthlyRates, ours: Mapping[str, Mapping[str, str]]) -> Iterator[Leftover]:
-    """The buckets of the region that stacks made.
+    """The buckets of the region that stacks made, but for empty ones.
 
     Those of other regions may belong to stacks that stand there, which nobody asks here.
     """
     tags = {arn.rpartition(":")[2]: tags for arn, tags in ours.items() if ":s3:" in arn}
     for bucket in s3.list_buckets(BucketRegion=rates.region)["Buckets"]:
-        if bucket["Name"] in tags:
+        if bucket["Name"] in tags and holds_anything(s3, bucket["Name"]):
             yield _described(s3, rates, bucket["Name"], tags[bucket["Name"]])
 
 

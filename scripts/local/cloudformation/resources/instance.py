@@ -163,5 +163,6 @@ TYPES = {
             {"BlockDeviceMappings", "IamInstanceProfile", "ImageId", "KeyName", "LaunchTemplate", "SubnetId"}
         ),
         properties=PROPERTIES,
+        takes_long=True,
     )
 }

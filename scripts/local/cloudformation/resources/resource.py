@@ -40,7 +40,8 @@ class Wanted:
 class Resource:
     """A resource that exists. Its members have the names that moto's CloudFormation API asks for.
 
-    `attributes` are what Fn::GetAtt gives: a mapping, or a function for those of moto's classes.
+    `attributes` are what Fn::GetAtt gives: a mapping, or a function for those of moto's classes. `needs` are the
+    logical ids of the resources that it depends on; `status` and `reason` are those of its last event.
     """
 
     physical_resource_id: str
@@ -49,6 +50,9 @@ class Resource:
     cf_resource_type: str = ""
     properties: dict[str, Any] = field(default_factory=dict)
     deletion_policy: str = "Delete"
+    needs: frozenset[str] = frozenset()
+    status: str = ""
+    reason: str | None = None
     moto_object: Any = None
 
     def get_cfn_attribute(self, name: str) -> Any:
@@ -77,7 +81,7 @@ class ResourceType:
     During `update`, `resource.properties` still holds the properties before the change. A change of a property in
     `replaced_by` makes a new resource; the old one is deleted after everything else is updated. `replaced_by` None says
     so of every property but Tags. `properties` are those that the functions read; None where they hand all of them on,
-    so that moto refuses what it does not know.
+    so that moto refuses what it does not know. What `takes_long` is made and deleted while others are.
     """
 
     create: Callable[[Account, Wanted], Resource]
@@ -85,6 +89,7 @@ class ResourceType:
     update: Callable[[Account, Resource, Wanted], None] = _change_nothing
     replaced_by: frozenset[str] | None = None
     properties: frozenset[str] | None = None
+    takes_long: bool = False
 
     def check(self, wanted: Wanted) -> None:
         """Raises `ValueError` for a property that is not emulated: never silence."""

@@ -45,3 +45,8 @@ def resource_type(name: str) -> ResourceType:
     if name not in NAMES:
         raise ValueError(f"The local cloud does not emulate {name}")
     return OURS.get(name) or moto_types.moto_type(name)
+
+
+def takes_long(name: str) -> bool:
+    """Whether resources of a type are made and deleted while others are. False for a type that is not emulated."""
+    return name in OURS and OURS[name].takes_long

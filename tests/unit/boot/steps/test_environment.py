@@ -1,5 +1,6 @@
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from userdata.boot.steps.environment import (
     build_environment,
     check_gpu,
     find_environment,
+    interpreter_key,
     provide_environment,
     use_interpreter,
 )
@@ -141,6 +143,11 @@ def test_an_environment_from_the_cache_has_to_serve(
 
 def test_an_interpreter_of_the_image_with_everything_is_used() -> None:
     assert use_interpreter(sys.executable) == Path(sys.executable)
+
+
+def test_compiled_kernels_are_bound_to_the_torch_of_the_image_s_interpreter(tmp_path: Path) -> None:
+    machine = given_machine(tmp_path, {"SD_PYTHON": sys.executable})
+    assert f"('torch', '{version('torch')}')" in interpreter_key(machine, Path(sys.executable))
 
 
 def test_an_interpreter_of_the_image_that_lacks_packages_names_them(tmp_path: Path) -> None:

@@ -101,14 +101,20 @@ def test_a_change_in_place_takes_no_more_and_a_replacement_takes_both(account: A
     ("change", "replaces_spot"),
     [({"InstanceType": "g6.xlarge"}, True), ({"Prompt": "a tree"}, True), ({"SshCidr": "203.0.113.7/32"}, False)],
 )
-def test_what_changes_on_demand_in_place_replaces_a_spot_instance(
+def test_what_changes_in_place_replaces_an_instance_that_does_not_outlive_its_run(
     account: Account, change: dict[str, str], replaces_spot: bool
 ) -> None:
     account.deploy()
     assert not plan(account, change).replaces
+    assert plan(account, {"AfterRun": "terminate"}).replaces
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     account.deploy('{"spot": "true"}')
     assert plan(account, change).replaces is replaces_spot
+    assert not plan(account, {"InstanceType": "g5.xlarge"}).replaces
+    account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    account.deploy(AfterRun="terminate")
+    assert plan(account, change).replaces is replaces_spot
+    assert plan(account, {"AfterRun": "stop"}).replaces
     assert not plan(account, {"InstanceType": "g5.xlarge"}).replaces
 
 

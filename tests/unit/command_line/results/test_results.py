@@ -120,12 +120,16 @@ def test_a_status_that_cannot_be_read_hides_no_images(account: Account, tmp_path
 
 def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
     account.deploy()
+    account.put_run("a-horse")
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
-    assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
+    second = "sdonec2-resultsbucket46167c27-second"
     account.make_bucket("of-another-stack", stack="SdOnEc2-2")
     account.make_bucket("sdonec2-resultsbucket46167c27-elsewhere", region="eu-west-1")
+    account.make_bucket(second)  # left behind, empty, by a creation that failed
+    for bucket in ("of-another-stack", "sdonec2-resultsbucket46167c27-elsewhere"):
+        account.put_into(bucket, "runs/a-tree/job.json", b"{}")
     assert find_bucket(account.session, stack="SdOnEc2", bucket=None) == account.bucket
-    account.make_bucket("sdonec2-resultsbucket46167c27-second")
+    account.put_into(second, "runs/a-tree/job.json", b"{}")
     with pytest.raises(CommandError, match=r"several buckets.*--bucket sdonec2"):
         find_bucket(account.session, stack="SdOnEc2", bucket=None)
 
