@@ -13,6 +13,7 @@ from moto.ec2.models.instances import InstanceBackend
 
 from scripts.local.aws.replaced import replaced
 from scripts.local.local_cloud import LocalCloud
+from tests.local_cloud.conftest import Stack
 from tests.local_cloud.test_quotas_and_prices import run_sd
 
 pytestmark = pytest.mark.local_cloud
@@ -57,7 +58,7 @@ def test_the_next_zone_is_named_with_the_whole_command_and_a_stack_can_move_on(
     status, _, errors = run_sd(cloud, "deploy", "-c", "az=us-east-1c", "-c", "zones=us-east-1a,us-east-1b")
     assert status == 0, errors
     assert zone_of_instance(cloud) == "us-east-1c"
-    cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    Stack(cloud, "SdOnEc2").delete()
 
 
 def zone_of_instance(cloud: LocalCloud) -> str:
