@@ -48,9 +48,9 @@ def per_boot(script: str) -> str:
 class Stack:
     """A stack, and the instance `Machine` in it."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    def __init__(self, cloud: LocalCloud, name: str = "") -> None:
         self.cloud = cloud
-        self.name = f"stack-{uuid.uuid4().hex[:8]}"
+        self.name = name or f"stack-{uuid.uuid4().hex[:8]}"
         self.client = cloud.client("cloudformation")
 
     def create(self, template: dict[str, Any], **parameters: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import until
+from tests.local_cloud.conftest import Stack, until
 from tests.local_cloud.test_quotas_and_prices import ROOT, run_sd
 
 pytestmark = pytest.mark.local_cloud
@@ -28,7 +28,7 @@ def deployed(cloud: LocalCloud) -> Iterator[LocalCloud]:
     cloud.bootstrap()
     yield cloud
     cloud.capacity.sold_out.clear()
-    cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    Stack(cloud, "SdOnEc2").delete()
 
 
 def test_a_deploy_climbs_and_a_start_without_capacity_moves_the_instance(deployed: LocalCloud) -> None:

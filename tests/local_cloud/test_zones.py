@@ -78,7 +78,7 @@ def test_sd_deploy_works_where_cloudformation_s_first_zone_lacks_the_type(
         assert status == 0, errors
         assert type_and_zone(cloud) == ("g6e.xlarge", "us-east-1a")
     finally:
-        cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+        Stack(cloud, "SdOnEc2").delete()
 
 
 def test_a_plain_deploy_in_a_zone_without_the_type_is_refused_by_ec2(
