@@ -21,7 +21,7 @@ from scripts.proof.rows import WIDTH, Report, Row, table_of
 from scripts.proof.step import Step
 from scripts.proof.steps import STEPS
 from scripts.proof.terminal import ROOT, Interrupted, Meter, Terminal, obey_signals
-from scripts.proof.walk import Walk
+from scripts.proof.walk import NOT_TRIED, Walk
 from stacks.facts.instance_types import INSTANCE_TYPES
 
 SETTLE_MINUTES = 3.0
@@ -96,11 +96,12 @@ def _walk(walk: Walk, steps: list[Step], account: Account, terminal: Terminal, r
         report.write()
         sys.stdout.write(f"{report.masked(table_of(report.rows))}\n\n")
     other = sum(row.same == "no" for row in report.rows)
+    untried = sum(row.seen.startswith(NOT_TRIED) for row in report.rows)
     terminal.tell(
-        f"{other} of {len(report.rows)} rows are not as expected; {terminal.so_far()}. The report, for an issue, is in "
-        f"{report.folder}."
+        f"{other} of {len(report.rows)} rows are not as expected, {untried} of the steps were not tried; "
+        f"{terminal.so_far()}. The report, for an issue, is in {report.folder}."
     )
-    return status or (1 if other else 0)
+    return status or (1 if other or untried else 0)
 
 
 def _announced(place: Place, steps: list[Step], number: str) -> str:

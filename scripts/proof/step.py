@@ -34,7 +34,7 @@ class Step:
     """One step: the command that a person types, with the place's words in braces, and the rows that follow from it.
 
     A deploy has its `parameters` and settings (`context`) apart. `prepares` is how its instance gets ready, for the
-    estimate; `checked` asks `sd doctor` beforehand; `after` names steps without which this one proves nothing.
+    estimate; `checked` asks `sd doctor` beforehand; `needs` names steps without which this one proves nothing.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Step:
     until: Until | None = "run over and instance off"
     prepares: Preparation | None = "disk"
     checked: bool = False
-    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def is_deploy(self) -> bool:

@@ -113,7 +113,7 @@ STEPS = (
             *("--state-value", "ALARM", "--state-reason", "proof"),
         ),
         until="instance off",
-        after=("stays up",),
+        needs=("stays up",),
         rows=(Expected("the instance", stack_looks.state, "stopped"), Expected("after", stack_looks.seconds)),
     ),
     Step(
@@ -162,7 +162,7 @@ STEPS = (
         "deploys another prompt while there is no instance any more",
         parameters={"Prompt": "A dog on a red background"},
         prepares="cache",
-        after=("AfterRun=terminate",),
+        needs=("AfterRun=terminate",),
         rows=(UPDATED, ANOTHER, RUN, Expected("its instance then", stack_looks.state, "terminated")),
     ),
     Step(

@@ -22,6 +22,8 @@ from userdata.contract.status import ENDED_EARLY
 
 RUN_MINUTES = 30.0
 OFF_MINUTES = 15.0
+LAG = 60.0  # seconds
+NOT_TRIED = "not tried"
 OFF = ("stopped", *GONE)
 SETTLED = ("stopped", "terminated", "gone")
 FACTS = ".facts.txt"
@@ -60,12 +62,13 @@ class Walk:
         words = self._words(before)
         why_not = self._why_not(step, before, words)
         if why_not:
-            self._add(step, "the step", "is tried", f"not tried: {why_not}", "no")
+            self._add(step, "the step", "is tried", f"{NOT_TRIED}: {why_not}", "-")
             return
         command = step.typed(self._place, **words)
         finished = self._run(*command)
         after = self._account.look()
-        self._bucket = after.deployment.outputs.get("ResultsBucket", "") if after.deployment else self._bucket
+        if after.deployment:
+            self._bucket = after.deployment.outputs.get("ResultsBucket", self._bucket)
         if finished.status:
             self._add(step, f"`{' '.join(command[:2])}`", "succeeds", finished.reason, "no")
             return
@@ -94,7 +97,7 @@ class Walk:
         return {"alarm": alarm} if alarm else {}
 
     def _why_not(self, step: Step, before: Look, words: Mapping[str, str]) -> str:
-        missing = [name for name in step.after if name not in self._taken]
+        missing = [name for name in step.needs if name not in self._taken]
         if missing:
             return f"it needs the step {missing[0]}"
         if before.state == "gone" and not step.is_first:
@@ -136,12 +139,16 @@ class Walk:
         assert look.deployment
         run_id = deployed_run_id(look.deployment)
         if look.instance_state(look.instance_id) in ("stopping", "stopped"):
-            self._run("sd", "start", "--stack", STACK)
+            started = self._run("sd", "start", "--stack", STACK)
+            if started.status:
+                raise CommandError(started.reason)
+        began = time.monotonic()
         s3 = self._account.session.client("s3", config=RETRIES)
 
         def over() -> Run | None:
-            # The state first: a run that ends between the two questions must not be taken for one that never began.
-            is_off = self._account.look().instance_state(look.instance_id) in OFF
+            # The state first: a run that ends between the two questions must not be taken for one that never began. And
+            # not at once, because EC2 may call an instance stopped that was started a moment ago.
+            is_off = self._account.look().instance_state(look.instance_id) in OFF and time.monotonic() > began + LAG
             status = read_status(s3, self._bucket, run_id)
             is_over = status is not None and status.phase in ("done", *ENDED_EARLY)
             return Run(run_id, status) if is_over or is_off else None

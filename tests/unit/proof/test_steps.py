@@ -31,7 +31,7 @@ def test_a_deploy_has_parameters_and_settings_that_the_stack_takes(step: Step) -
 def test_every_step_stands_behind_those_that_it_needs() -> None:
     names = [step.name for step in STEPS]
     assert len(set(names)) == len(names)
-    assert all(names.index(needed) < at for at, step in enumerate(STEPS) for needed in step.after)
+    assert all(names.index(needed) < at for at, step in enumerate(STEPS) for needed in step.needs)
     assert STEPS[0].is_first
     assert not any(step.is_first for step in STEPS[1:])
 

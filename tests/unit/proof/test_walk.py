@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.proof import main
+from scripts.proof import main, run_looks, walk
 from scripts.proof.account import Account, Look
 from scripts.proof.place import STACK, Place
 from scripts.proof.rows import Report
@@ -23,6 +24,7 @@ from scripts.proof.step import Expected, Step
 from scripts.proof.steps import STEPS
 from scripts.proof.terminal import Finished, Interrupted, Meter, Terminal
 from scripts.proof.walk import Walk
+from userdata.contract.status import Status
 
 PLACE = Place("us-east-1", "g4dn.xlarge", None, None, "us-east-1b")
 
@@ -50,7 +52,7 @@ class Still(Account):
     """An account whose stack is in one state."""
 
     def __init__(self, state: str) -> None:
-        super().__init__(SimpleNamespace(region_name="us-east-1"))  # type: ignore[arg-type]
+        super().__init__(SimpleNamespace(region_name="us-east-1", client=lambda *_, **__: None))  # type: ignore[arg-type]
         self.state = state
 
     def look(self) -> Look:
@@ -58,6 +60,17 @@ class Still(Account):
 
     def stack_resource(self, kind: str) -> str:
         return "the-alarm"
+
+    def billed(self) -> list[str]:
+        return []
+
+
+class Stopped(Still):
+    """One whose instance is stopped."""
+
+    def look(self) -> Look:
+        deployment = Deployment(STACK, self.state, {}, {"InstanceId": "i-1"})
+        return Look(deployment, {"i-1": {"State": {"Name": "stopped"}}})
 
 
 class Answers(Terminal):
@@ -77,12 +90,16 @@ class Answers(Terminal):
 @pytest.fixture
 def take(tmp_path: Path) -> Callable[..., tuple[list[tuple[str, ...]], list[str]]]:
     def take(
-        *steps: Step, state: str = "UPDATE_COMPLETE", emulated: bool = False, **answers: Finished
+        *steps: Step,
+        account: type[Still] = Still,
+        state: str = "UPDATE_COMPLETE",
+        emulated: bool = False,
+        **answers: Finished,
     ) -> tuple[list[tuple[str, ...]], list[str]]:
         """The rows, each as step, what, seen, same; and what was typed."""
         terminal = Answers({start.replace("_", " "): answer for start, answer in answers.items()})
         report = Report(tmp_path, "", [])
-        Walk(Still(state), PLACE, terminal, report, emulated=emulated).take(steps)
+        Walk(account(state), PLACE, terminal, report, emulated=emulated).take(steps)
         assert (tmp_path / "proof.md").exists()
         return [(row.step, row.what, row.seen, row.same) for row in report.rows], terminal.typed
 
@@ -117,17 +134,17 @@ def test_after_a_deploy_that_fails_the_next_one_is_tried_and_a_bug_report_is_wri
     rows, typed = take(
         failing,
         step("next", Expected("one", says("a"), "a")),
-        step("what hangs on it", after=("other",)),
+        step("what hangs on it", needs=("other",)),
         **{"cdk deploy -c stack=SdProof-7c1f20 -c az": Finished("", 1, "sd: no capacity")},
     )
     assert rows == [
         ("other", "`cdk deploy`", "sd: no capacity", "no"),
         ("next", "one", "a", "yes"),
-        ("what hangs on it", "the step", "not tried: it needs the step other", "no"),
+        ("what hangs on it", "the step", "not tried: it needs the step other", "-"),
     ]
     assert [one.split(" --to")[0] for one in typed if one.startswith("sd report")] == [
         f"sd report --prompts --stack {STACK}"
-    ] * 2
+    ]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +159,7 @@ def test_after_a_deploy_that_fails_the_next_one_is_tried_and_a_bug_report_is_wri
 )
 def test_what_cannot_go_well_is_not_tried(take: Take, of: Step, state: str, why: str) -> None:
     rows, typed = take(of, state=state, sd_doctor=Finished("", 1, f"setup: done\n{json.dumps(DOCTOR)}\n"))
-    assert rows == [(of.name, "the step", f"not tried: {why}", "no")]
+    assert rows == [(of.name, "the step", f"not tried: {why}", "-")]
     assert not [one for one in typed if one.startswith("cdk")]
 
 
@@ -182,3 +199,26 @@ def test_a_second_interrupt_says_what_is_there_and_how_to_remove_it(
         f"The stack {STACK} in us-east-1 may be there still, with its instance and its bucket. Remove it: "
         "./scripts/test --aws --remove\n"
     )
+
+
+def test_an_instance_that_is_still_called_stopped_has_not_ended_its_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """EC2's answers lag behind a start: only an instance that stays off has ended without a status."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda _: now.__setitem__(0, now[0] + 5))
+    monkeypatch.setattr(walk, "deployed_run_id", lambda _: "a-run")
+    monkeypatch.setattr(walk, "read_status", lambda *_: Status("a-run", "i-1", "done", 1, 1) if now[0] > 40 else None)
+    report = Report(tmp_path, "", [])
+    with_run = step("again", Expected("its run", run_looks.run, "done, 1 of 1"), until="run over")
+    Walk(Stopped("UPDATE_COMPLETE"), PLACE, Answers({}), report, emulated=True).take([with_run])
+    assert [(row.seen, row.same) for row in report.rows] == [("done, 1 of 1", "yes")]
+
+
+def test_an_instance_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch, take: Take) -> None:
+    monkeypatch.setattr(walk, "deployed_run_id", lambda _: "a-run")
+    rows, _ = take(
+        step("again", until="run over"), account=Stopped, sd_start=Finished("", 1, "sd: AWS has no such instance.")
+    )
+    assert rows == [("again", "the step", "sd: AWS has no such instance.", "no")]
