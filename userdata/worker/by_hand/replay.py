@@ -99,18 +99,16 @@ def replay(
     from userdata.contract.catalogue import lora_parts
     from userdata.worker.drawing.generate import draw_batch, prepare_sampler
     from userdata.worker.drawing.watermark import with_watermark
-    from userdata.worker.model.lora import Lora, check_lora, merge_lora
+    from userdata.worker.model.lora import Loras, check_lora
 
     job = Job.model_validate(record.job)
-    adapter = None
     if job.lora:
         if lora is None:
             raise RunError(f"The image was made with the LoRA {job.lora}. Give that file: --lora-file FILE.")
-        adapter = Lora(lora, lora_parts(job.lora)[1])
-        check_lora(adapter)
+        check_lora(lora)
     pipeline = model.load(from_image=job.from_image, precision=str(job.precision))
-    if adapter:
-        merge_lora(pipeline, adapter)
+    if job.lora and lora:
+        Loras(pipeline, {job.lora: lora}, restorable=False).apply({job.lora: lora_parts(job.lora)[1]})
     prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
     execution = _execution_here(record.drawn_with.execution, pipeline.device)
     drawn = draw_batch(

@@ -22,7 +22,7 @@ from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.model.device import choose_device
-from userdata.worker.model.lora import Lora, check_lora, merge_lora
+from userdata.worker.model.lora import Loras, check_lora
 from userdata.worker.model.memory_check import check_memory
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.model.size_warning import warn_of_small_size
@@ -70,12 +70,10 @@ def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelA
 
     Checks first what can be checked without loading the model. `ahead` has begun to load it.
     """
-    lora = None
     if job.lora:
         if settings.lora_file is None:
             raise RunError(f"The LoRA {job.lora} was not fetched by the boot. Start the instance again.")
-        lora = Lora(settings.lora_file, lora_parts(job.lora)[1])
-        check_lora(lora)
+        check_lora(settings.lora_file)
     model = find_model(job.model)
     precision = str(job.precision)
     check_memory(model, settings.model_folder, device, instance_type=settings.instance_type, precision=precision)
@@ -88,8 +86,9 @@ def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelA
         precision=precision,
         tensors=ahead.tensors(),
     )
-    if lora:
-        merge_lora(pipeline, lora)
+    if job.lora and settings.lora_file:
+        loras = Loras(pipeline, {job.lora: settings.lora_file}, restorable=False)
+        loras.apply({job.lora: lora_parts(job.lora)[1]})
     return pipeline
 
 
