@@ -15,7 +15,7 @@ from userdata.boot.machine.machine_settings import read_machine_settings
 from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.bytecode import compile_for_worker
-from userdata.boot.steps.companions import provide_lora, provide_safety_checker
+from userdata.boot.steps.companions import provide_loras, provide_safety_checker
 from userdata.boot.steps.compvis import provide_compvis
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
@@ -111,14 +111,14 @@ def _prepare(machine: Machine, phases: Phases, worker: WorkerUnit, found: Option
     with phases.phase("weights", machine.cache):
         downloads = Downloads(machine)
         model = provide_weights(machine, downloads, python=python)
-        lora = provide_lora(machine, downloads)
+        loras = provide_loras(machine, downloads)
         safety_checker = provide_safety_checker(machine, downloads)
     with phases.phase("worker"):
         phases.settle()
         worker.hand_over(
             ModelEnvironment(
                 model_folder=model,
-                lora_file=lora,
+                lora_files=loras,
                 safety_checker=safety_checker,
                 compiled=compiled,
                 compvis_repository=original.repository if original else None,

@@ -19,22 +19,14 @@ LONGEST_NAME = 160
 
 # No part begins with a dot: `..` would lead an address out of the repository that it names.
 _PART = r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*"
-_ON_THE_HUB = (
-    rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
-)
-_IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
+ON_THE_HUB = rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
+IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 _CHECKPOINT = r"\.(?:safetensors|ckpt)"
-HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
-S3_PATTERN = _IN_S3 + _CHECKPOINT
+HUB_PATTERN = ON_THE_HUB + _CHECKPOINT
+S3_PATTERN = IN_S3 + _CHECKPOINT
 S3 = "s3://"
 # The value of Precision that means single precision throughout.
 FULL = "full"
-# A file of the results bucket, where a person's own inputs are.
-_AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
-# `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
-LORA_PATTERN = (
-    rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
-)
 
 
 @dataclass(frozen=True)
@@ -149,12 +141,6 @@ def hub_parts(reference: str) -> Tuple[str, str, str]:
     owner, name, path = reference[len("hf:") :].split("/", 2)
     name, _, revision = name.partition("@")
     return f"{owner}/{name}", revision or "main", path
-
-
-def lora_parts(lora: str) -> Tuple[str, float]:
-    """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
-    place, colon, weight = lora.rpartition(":")
-    return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:

@@ -18,7 +18,8 @@ from stacks.facts.model_refusal import refusal
 from userdata.boot.fetch.download import Manner
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
 from userdata.boot.machine.step_error import StepError
-from userdata.contract.catalogue import S3, find_model, hub_parts, lora_parts
+from userdata.contract.catalogue import S3, find_model, hub_parts
+from userdata.contract.lora_list import listed_loras
 from userdata.contract.patience import Patience
 from userdata.job.job import Job
 
@@ -59,7 +60,7 @@ def check_model(
             )
         assert model.repository
         _check_hub(pin, model.repository, model.revision, model.files[0].path, token)
-    for place in (job.model, lora_parts(job.lora)[0]):
+    for place in (job.model, *(lora.place for lora in listed_loras(job.lora))):
         if place.startswith(HUB):
             _check_hub(pin, *hub_parts(place), token)
         elif place.startswith(S3):

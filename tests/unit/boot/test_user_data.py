@@ -17,6 +17,7 @@ from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from stacks.parameters import GROUPS, parameters_of
 from tests.unit.boot.conftest import PARAMETERS, Machine, encoded
 from userdata.contract.catalogue import LONGEST_NAME
+from userdata.contract.lora_list import LONGEST_LORAS
 from userdata.contract.parameter_file import read_parameters
 from userdata.render import LIMIT_BYTES, TEMPLATE, render_user_data
 
@@ -38,7 +39,7 @@ LONGEST = {
     "Seed": "4294967295",
     "Sampler": "dpmpp_2m_karras",
     "Model": "m" * LONGEST_NAME,
-    "Lora": "l" * LONGEST_NAME,
+    "Lora": "l" * LONGEST_LORAS,
     "SafetyChecker": "withhold",
     "HubToken": "/" + "t" * 63,
     "Eta": "0.1234567890123",

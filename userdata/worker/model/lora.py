@@ -18,6 +18,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from userdata.bill.units import GIB
+from userdata.job.image_request import ImageRequest
 from userdata.job.run_error import RunError
 from userdata.worker.model.lora_file import Layer, Weights, check_names, embeddings_in, layers_of, open_lora
 from userdata.worker.model.lora_formulas import change_of
@@ -32,6 +33,11 @@ def check_lora(file: Path) -> None:
     """Raises `RunError` when the file is no LoRA. Quick, because it looks at the tensors' names only."""
     tensors, _ = open_lora(file)
     check_names(file.name, tensors)
+
+
+def want_different_loras(requests: Sequence[ImageRequest]) -> bool:
+    """Whether not all of the images can be drawn with the same LoRAs."""
+    return any(request.loras != requests[0].loras for request in requests)
 
 
 class Loras:

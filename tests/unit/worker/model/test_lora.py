@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.unit.worker.model.lora_files import SPELLINGS, linear_layers, save_lora, weight_of
-from userdata.contract.catalogue import lora_parts
 from userdata.job.run_error import RunError
 from userdata.worker.model.lora import Loras, check_lora
 from userdata.worker.model.pipeline import load_pipeline
@@ -238,16 +237,3 @@ def test_what_is_no_safetensors_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "page.safetensors").write_bytes(b"<html>Log in</html>")
     with pytest.raises(RunError, match=r"page\.safetensors is no safetensors file"):
         check_lora(tmp_path / "page.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("asked", "parts"),
-    [
-        ("inputs/style.safetensors", ("inputs/style.safetensors", 1.0)),
-        ("inputs/style.safetensors:0.8", ("inputs/style.safetensors", 0.8)),
-        ("s3://bucket/style.safetensors:-1", ("s3://bucket/style.safetensors", -1.0)),
-        ("hf:owner/name@v1.0/style.safetensors", ("hf:owner/name@v1.0/style.safetensors", 1.0)),
-    ],
-)
-def test_the_weight_stands_behind_a_colon(asked: str, parts: tuple[str, float]) -> None:
-    assert lora_parts(asked) == parts
