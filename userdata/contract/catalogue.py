@@ -24,7 +24,9 @@ IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 _CHECKPOINT = r"\.(?:safetensors|ckpt)"
 HUB_PATTERN = ON_THE_HUB + _CHECKPOINT
 S3_PATTERN = IN_S3 + _CHECKPOINT
+# How places begin.
 S3 = "s3://"
+HUB_PLACE = "hf:"
 # The value of Precision that means single precision throughout.
 FULL = "full"
 
@@ -138,7 +140,7 @@ def usual_model(layout: str, path: Path = BUNDLE.catalogue) -> Model:
 
 def hub_parts(reference: str) -> Tuple[str, str, str]:
     """Repository, revision and path of `hf:owner/name[@revision]/path`."""
-    owner, name, path = reference[len("hf:") :].split("/", 2)
+    owner, name, path = reference[len(HUB_PLACE) :].split("/", 2)
     name, _, revision = name.partition("@")
     return f"{owner}/{name}", revision or "main", path
 

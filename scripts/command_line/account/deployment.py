@@ -40,6 +40,11 @@ class Deployment:
             raise CommandError(sentence)
 
     @property
+    def is_bucket_alone(self) -> bool:
+        """Whether nothing of the stack stands but the results bucket."""
+        return "ResultsBucket" in self.outputs and "InstanceId" not in self.outputs
+
+    @property
     def bucket(self) -> str:
         """The results bucket. Raises `CommandError` while the stack has none."""
         return self._output("ResultsBucket")
@@ -108,9 +113,21 @@ def _true_parameters(
 
 
 def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
-    """The deployed stack of that name, or None. After a failed creation, None too: `cdk deploy` removes that stack."""
+    """The deployed stack of that name, or None. After a failed creation, None too: `cdk deploy` removes that stack.
+
+    A stack with a bucket alone, from a first deploy that went no further, counts as none: the next deploy goes on.
+    """
     deployment = find_deployment(session, stack)
-    return None if deployment and deployment.state in CREATION_FAILED else deployment
+    if deployment and (deployment.state in CREATION_FAILED or deployment.is_bucket_alone):
+        return None
+    return deployment
+
+
+def bucket_of_deploy(deployment: Deployment | None, context: Mapping[str, str]) -> str | None:
+    """The results bucket that a deploy over `deployment` with these settings has, None where it will make one."""
+    if deployment and "output_bucket" not in context:
+        return deployment.bucket
+    return context.get("output_bucket") or None
 
 
 def need_deployment(session: boto3.Session, stack: str) -> Deployment:

@@ -11,7 +11,13 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing, need_deployment
+from scripts.command_line.account.deployment import (
+    RETRIES,
+    Deployment,
+    bucket_of_deploy,
+    find_standing,
+    need_deployment,
+)
 from scripts.command_line.account.instance import instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
@@ -19,10 +25,11 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.inputs import check_inputs, find_inputs, find_loras, upload_inputs
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
@@ -51,10 +58,13 @@ def deploy(
 
     # Look at what stands.
     deployment = find_standing(session, stack)
-    inputs = find_inputs(session, deployment, given)
+    bucket = bucket_of_deploy(deployment, settings)
+    inputs = find_inputs(session, bucket, given)
+    loras, uploads = find_loras(given.get("Lora", ""))
+    given = {**given, **{name: found.key for name, found in inputs.items()}, **({"Lora": loras} if uploads else {})}
 
     # Plan.
-    plan = make_plan(deployment, {**given, **{name: found.key for name, found in inputs.items()}}, settings)
+    plan = dataclasses.replace(make_plan(deployment, given, settings), uploads=uploads)
     run_id = plan.run_id
     check_inputs(inputs, plan)
     for sentence in rounded_in_words(plan.parameters):
@@ -69,8 +79,12 @@ def deploy(
         plan = dataclasses.replace(plan, context={**plan.context, **({"az": zone} if zone else {})})
 
     # Do.
-    if deployment:
-        upload_inputs(session, deployment.bucket, inputs)
+    if uploads or any(found.is_file for found in inputs.values()):
+        if bucket is None:
+            console.print("The results bucket is made first, because it holds the uploaded files.", highlight=False)
+            cdk(session, {}, {**plan.context, BUCKET_ALONE: "true"})
+            bucket = need_deployment(session, stack).bucket
+        upload_inputs(session, bucket, inputs, uploads)
     _deploy_or_explain(session, stack, plan, cdk)
     _follow(session, need_deployment(session, stack), plan.job, run_id, fetch_to, console)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from userdata.bill.units import GIB
 from userdata.job.image_request import ImageRequest
 from userdata.job.run_error import RunError
-from userdata.worker.model.lora_file import Layer, Weights, check_names, embeddings_in, layers_of, open_lora
+from userdata.worker.model.lora_file import Layer, Weights, check_names, is_finite, open_lora, read_lora
 from userdata.worker.model.lora_formulas import change_of
 from userdata.worker.model.lora_keys import parameters_of
 
@@ -51,7 +51,7 @@ class Loras:
     def __init__(self, pipeline: DiffusionPipeline, files: Mapping[str, Path], *, restorable: bool) -> None:
         self._components = pipeline.components
         self._titles = {name: file.name for name, file in files.items()}
-        self._layers = {name: self._read(file) for name, file in files.items()}
+        self._layers = {name: read_lora(file, self._components) for name, file in files.items()}
         self._restorable = restorable
         self._applied: dict[str, float] = {}
         self._own: dict[Weights, list[Tensor]] = {}
@@ -81,28 +81,6 @@ class Loras:
         for name, weight in wanted.items():
             logger.info("Merged %s with weight %g into %s", self._titles[name], weight, told[name])
 
-    def _read(self, file: Path) -> list[Layer]:
-        tensors, metadata = open_lora(file)
-        layers = layers_of(file.name, tensors, metadata, self._components)
-        broken = [layer.name for layer in layers if not all(_is_finite(part) for part in layer.parts.values())]
-        if broken:
-            raise RunError(
-                f"The LoRA {file.name} is broken: {len(broken)} of its {len(layers)} layers hold what is no number "
-                f"(NaN or infinity), for example {broken[0]}. Choose another Lora, or an earlier one of its training."
-            )
-        if not any(self._changes_something(layer) for layer in layers):
-            raise RunError(
-                f"The LoRA {file.name} changes nothing: all of its {len(layers)} layers come out as 0, as at the "
-                "beginning of a training. Choose another Lora."
-            )
-        for embedding in sorted(embeddings_in(tensors)):
-            logger.warning("%s carries the embedding %s, which is not applied", file.name, embedding)
-        return layers
-
-    def _changes_something(self, layer: Layer) -> bool:
-        own = parameters_of(self._components, layer.place.component, layer.place.changed, layer.attribute)
-        return bool(_change(layer, torch.cat([one.detach().float() for one in own])).any())
-
     def _merge(self, place: Weights, changes: Sequence[tuple[float, Layer, _Told]]) -> None:
         parameters = parameters_of(self._components, *place)
         if self._restorable and place not in self._own:
@@ -118,7 +96,7 @@ class Loras:
                 one += part
         for parameter, merged in zip(parameters, sums, strict=True):
             parameter.copy_(merged)
-            if not _is_finite(parameter):
+            if not is_finite(parameter):
                 names = ", ".join(sorted({layer.name for _, layer, _ in changes}))
                 raise RunError(
                     f"The LoRAs make the model's weights larger than its number type can hold, at {names}. Give the "
@@ -165,7 +143,3 @@ class _Told:
 def _change(layer: Layer, own: Tensor) -> Tensor:
     parts = {name: part.to(own.device) for name, part in layer.parts.items()}
     return change_of(parts, own, scale=layer.scale)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor.float()).all())

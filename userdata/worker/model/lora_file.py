@@ -18,7 +18,7 @@ from torch import Tensor
 
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import mistaken_for
-from userdata.worker.model.lora_formulas import Parts, change_of
+from userdata.worker.model.lora_formulas import Parts, change_of, changes_nothing
 from userdata.worker.model.lora_keys import Components, Place, layer_and_part, parameters_of, places_in
 
 logger = logging.getLogger(__name__)
@@ -113,9 +113,32 @@ def layers_of(
     return layers
 
 
-def embeddings_in(names: Iterable[str]) -> set[str]:
-    """The names of the embeddings that lie in a file beside its layers."""
-    return {embedding[1] for embedding in map(_EMBEDDING.fullmatch, names) if embedding}
+def read_lora(file: Path, components: Components) -> list[Layer]:
+    """The layers of `file` for the model with these `components`, which may be on the device `meta`.
+
+    Raises `RunError` for a file that does not fit the model, that holds what is no number, or that changes nothing.
+    """
+    tensors, metadata = open_lora(file)
+    layers = layers_of(file.name, tensors, metadata, components)
+    broken = [layer.name for layer in layers if not all(map(is_finite, layer.parts.values()))]
+    if broken:
+        raise RunError(
+            f"The LoRA {file.name} is broken: {len(broken)} of its {len(layers)} layers hold what is no number (NaN or "
+            f"infinity), for example {broken[0]}. Choose another Lora, or an earlier one of its training."
+        )
+    if all(changes_nothing(layer.parts) for layer in layers):
+        raise RunError(
+            f"The LoRA {file.name} changes nothing: all of its {len(layers)} layers come out as 0, as at the beginning "
+            "of a training. Choose another Lora."
+        )
+    for embedding in sorted({embedding[1] for embedding in map(_EMBEDDING.fullmatch, tensors) if embedding}):
+        logger.warning("%s carries the embedding %s, which is not applied", file.name, embedding)
+    return layers
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether `tensor` holds numbers alone."""
+    return bool(torch.isfinite(tensor.float()).all())
 
 
 def _fits(parts: Parts, components: Components, place: Place, attribute: str) -> bool:

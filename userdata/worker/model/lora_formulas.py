@@ -52,6 +52,12 @@ def change_of(parts: Parts, weight: Tensor, *, scale: float | None = None) -> Te
     return change
 
 
+def changes_nothing(parts: Parts) -> bool:
+    """Whether `parts` make no change of any weight. With lengths of its own, a layer changes its weight."""
+    lengths = "dora_scale" in parts or "magnitude" in parts
+    return not lengths and not bool(_product({name: part.float() for name, part in parts.items()})[0].any())
+
+
 def _product(parts: Parts) -> tuple[Tensor, int | None]:
     """What the formula of `parts` makes of them, and the rank that their alpha is divided by."""
     if "diff" in parts:
