@@ -57,10 +57,9 @@ def find_inputs(session: boto3.Session, bucket: str | None, given: Mapping[str, 
 
 def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str) -> Input:
     """A file of this machine goes before an object of the same name."""
-    file = Path(given)
-    if file.is_file():
-        content = file.read_bytes()
-        return Input(given, content, _key_for(file, hashlib.sha256(content).hexdigest(), LONGEST_STEM), is_file=True)
+    if file := file_here(given):
+        content = _content(file)
+        return Input(given, content, _key_for(file, content, LONGEST_STEM), is_file=True)
     if bucket is None:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a file here, because there is no results bucket yet: there is no "
@@ -81,13 +80,11 @@ def find_loras(loras: str) -> tuple[str, dict[str, Path]]:
     A file goes before an object of the same name. Raises `CommandError` for what is neither a file nor a place.
     """
     listed, uploads = [], {}
-    for one in [loras] if Path(loras).is_file() else filter(None, (part.strip() for part in loras.split(","))):
+    for one in [loras] if file_here(loras) else filter(None, (part.strip() for part in loras.split(","))):
         place, colon, weight = one.rpartition(":")
-        place, weight = (one, "") if Path(one).is_file() or not place else (place, colon + weight)
-        file = Path(place)
-        if file.is_file():
-            with file.open("rb") as content:
-                key = _key_for(file, hashlib.file_digest(content, "sha256").hexdigest(), LONGEST_LORA_STEM)
+        place, weight = (one, "") if file_here(one) else (place, colon + weight)
+        if file := file_here(place):
+            key = _key_for(file, _content(file), LONGEST_LORA_STEM)
             uploads[key] = file
             one = key + weight
         elif not one.startswith((HUB_PLACE, S3, INPUTS)):
@@ -104,13 +101,28 @@ def find_loras(loras: str) -> tuple[str, dict[str, Path]]:
     return ",".join(listed), uploads
 
 
-def _key_for(file: Path, sha256: str, longest_stem: int) -> str:
+def file_here(given: str) -> Path | None:
+    """The file of this machine that `given` names; None for any other text."""
+    try:
+        return Path(given) if given and Path(given).is_file() else None
+    except (OSError, ValueError):
+        return None  # longer than any path, or with a NUL
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}. Name another file, or mend that one.") from error
+
+
+def _key_for(file: Path, content: bytes, longest_stem: int) -> str:
     """The key has a part of the content's SHA-256, so that another file of the same name is another run.
 
     A run that was made from this file can then be made again.
     """
     stem = key_stem(file.stem)[:longest_stem] or "input"
-    return f"{INPUTS}{stem}-{sha256[:8]}{file.suffix}"
+    return f"{INPUTS}{stem}-{hashlib.sha256(content).hexdigest()[:8]}{file.suffix}"
 
 
 def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> None:
@@ -141,9 +153,7 @@ def count_prompts(session: boto3.Session, bucket: str | None, given: str, job: J
 
     Raises `CommandError` when there is no such file, or when it cannot be used.
     """
-    file = Path(given)
-    content = file.read_bytes() if file.is_file() else _find(session, bucket, "PromptFile", given).content
-    return _count_prompts(given, content, job)
+    return _count_prompts(given, _find(session, bucket, "PromptFile", given).content, job)
 
 
 def _count_prompts(given: str, content: bytes, job: Job) -> int:

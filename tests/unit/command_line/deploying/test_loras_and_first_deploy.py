@@ -232,11 +232,19 @@ def test_a_key_on_a_first_deploy_is_refused(account: Account) -> None:
         ("style.safetensors:0.5", "there is no such file here"),
         ("hf:o/n/Realistic Vision (v5).safetensors", "cannot have ' '"),
         ("s3://bucket/style(1).safetensors", r"cannot have '\('"),
+        (f"{'long' * 2000}.safetensors", "there is no such file here"),
+        ("a\0b.safetensors", "there is no such file here"),
     ],
 )
 def test_what_is_no_place_is_refused_by_what_is_wrong_with_it(lora: str, why: str) -> None:
     with pytest.raises(CommandError, match=why):
         find_loras(lora)
+
+
+@pytest.mark.parametrize("name", ["InitImage", "PromptFile"])
+def test_a_text_that_no_file_can_be_called_is_no_traceback(account: Account, name: str) -> None:
+    with pytest.raises(CommandError, match="must be a file here"):
+        run(account, Deploys(account), {name: "x" * 5000})
 
 
 def test_files_and_places_may_be_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
