@@ -8,14 +8,15 @@ import os
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from stacks.facts.settings import settings_from_context
+from stacks.facts.settings import BUCKET_ALONE, settings_from_context
 from stacks.sd_on_ec2_stack import SdOnEc2Stack
 from stacks.tags import tag_everything
 
 app = cdk.App()
 # The CLI sets the region, which the template leaves open.
 settings = settings_from_context(app.node.get_all_context(), region=os.environ.get("CDK_DEFAULT_REGION", ""))
-stack = SdOnEc2Stack(app, settings.stack, settings=settings)
+bucket_alone = app.node.try_get_context(BUCKET_ALONE) == "true"
+stack = SdOnEc2Stack(app, settings.stack, settings=settings, bucket_alone=bucket_alone)
 tag_everything(stack)
 cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Aws, Fn
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.parameters import Parameters
 from userdata.contract.catalogue import S3
+from userdata.contract.lora_list import MOST_LORAS
 
 # A bucket's own ARN: no object has it, so that reading it allows nothing.
 NO_OBJECT = "nothing"
@@ -17,7 +20,8 @@ class ModelRights(Construct):
     """One policy with a statement for each of Model, Lora and HubToken.
 
     The ARNs are made of the parameters by CloudFormation: `s3://bucket/key` without its beginning is the end of an
-    object's ARN. Where a parameter names no object or no secret, its statement allows nothing. Rejected: a policy for
+    object's ARN. Lora is a list, which commas behind it make long enough for its longest. Where a parameter names no
+    object or no secret, its statement allows nothing. Rejected: a policy for
     each that exists under a condition, on which the instance could not depend. Decrypting a SecureString with Parameter
     Store's own key, which is the default, takes no right of its own; a key of one's own must let the role decrypt.
     """
@@ -29,18 +33,26 @@ class ModelRights(Construct):
             "Policy",
             roles=[role],
             statements=[
-                _read_object("FetchModel", parameters.text("Model")),
-                _read_object("FetchLora", parameters.text("Lora")),
+                _read_objects("FetchModel", [parameters.text("Model")]),
+                _read_objects("FetchLora", _listed(parameters.text("Lora"), MOST_LORAS)),
                 _read_secret("ReadHubToken", parameters.text("HubToken")),
             ],
         )
 
 
-def _read_object(sid: str, place: str) -> iam.PolicyStatement:
-    after_s3 = Fn.select(1, Fn.split(S3, Fn.join("", [place, S3, NO_OBJECT])))
-    without_weight = Fn.select(0, Fn.split(":", after_s3))
-    arn = Fn.join("", ["arn:", Aws.PARTITION, ":s3:::", without_weight])
-    return iam.PolicyStatement(sid=sid, actions=["s3:GetObject"], resources=[arn])
+def _listed(places: str, most: int) -> list[str]:
+    together = Fn.join("", [places, "," * (most - 1)])
+    return [Fn.select(number, Fn.split(",", together)) for number in range(most)]
+
+
+def _read_objects(sid: str, places: Sequence[str]) -> iam.PolicyStatement:
+    """The right to read each object of S3 among `places`, which may have a weight behind a colon."""
+    arns = []
+    for place in places:
+        after_s3 = Fn.select(1, Fn.split(S3, Fn.join("", [place, S3, NO_OBJECT])))
+        without_weight = Fn.select(0, Fn.split(":", after_s3))
+        arns.append(Fn.join("", ["arn:", Aws.PARTITION, ":s3:::", without_weight]))
+    return iam.PolicyStatement(sid=sid, actions=["s3:GetObject"], resources=arns)
 
 
 def _read_secret(sid: str, name: str) -> iam.PolicyStatement:

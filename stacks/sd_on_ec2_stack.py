@@ -25,11 +25,20 @@ from userdata.render import render_user_data
 
 
 class SdOnEc2Stack(Stack):
-    """From prompt parameters to images in a bucket: one network, one instance, one bucket."""
+    """From prompt parameters to images in a bucket: one network, one instance, one bucket.
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+    With `bucket_alone` the stack has the bucket and nothing else, so that files can be uploaded which the instance of
+    the whole stack will need. Rejected: uploading while the whole stack is created, which a first boot may outrun.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, bucket_alone: bool = False) -> None:
         self._first_zones = settings.zones if isinstance(settings.zones, int) else 1
         super().__init__(scope, construct_id, description="sd-on-ec2: from a prompt to images in a bucket")
+        given_settings = json.dumps(settings.given(), sort_keys=True)
+        if bucket_alone:
+            bucket = Results(self, "Results", settings=settings).bucket
+            self._tell(ResultsBucket=bucket.bucket_name, Settings=given_settings)
+            return
         parameters = Parameters(self)
         named_zones = settings.zones if isinstance(settings.zones, list) else []
         network = Network(self, "Network", az=settings.az, named_zones=named_zones)
@@ -81,7 +90,7 @@ class SdOnEc2Stack(Stack):
             Images="sd results",
             Start="sd start",
             Destroy="cdk destroy",
-            Settings=json.dumps(settings.given(), sort_keys=True),
+            Settings=given_settings,
         )
 
     @property

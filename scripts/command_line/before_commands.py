@@ -10,14 +10,14 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment, find_standing
-from scripts.command_line.account.plan import make_plan, parse_context
+from scripts.command_line.account.deployment import RETRIES, Deployment, bucket_of_deploy, find_standing
+from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import list_runs
 from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
-from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts
+from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts, find_loras
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import (
     STACK,
@@ -47,7 +47,7 @@ def doctor(
     session = choose_session(region, profile)
     settings = parse_context(context, stack)
     deployment, _ = _look(session, settings.get("stack") or stack)
-    plan = make_plan(deployment, _without_files(parameters), settings)
+    plan = _plan(deployment, parameters, settings)
     checks = examine(session, plan)
     if as_json:
         typer.echo(checks_as_json(checks))
@@ -87,9 +87,10 @@ def cost(
         return
     settings = parse_context(context, stack)
     deployment, live = _look(session, settings.get("stack") or stack)
-    plan = make_plan(deployment, _without_files(parameters), settings)
+    plan = _plan(deployment, parameters, settings)
     if plan.job.from_file:
-        prompts = count_prompts(session, deployment, parameters.get("PromptFile", plan.job.from_file), plan.job)
+        bucket = bucket_of_deploy(deployment, settings)
+        prompts = count_prompts(session, bucket, parameters.get("PromptFile", plan.job.from_file), plan.job)
         plan = dataclasses.replace(plan, prompts=prompts)
     found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
     if as_json:
@@ -107,6 +108,9 @@ def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
         return None, False
 
 
-def _without_files(parameters: dict[str, str]) -> dict[str, str]:
-    """The parameters, with an example of a key in place of an input, which may be a file that only a deploy uploads."""
-    return {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in parameters.items()}
+def _plan(deployment: Deployment | None, parameters: dict[str, str], settings: dict[str, str]) -> Plan:
+    """The plan, with the key of an example in place of an input, which may be a file that only a deploy uploads."""
+    loras, uploads = find_loras(parameters.get("Lora", ""))
+    given = {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in parameters.items()}
+    plan = make_plan(deployment, {**given, **({"Lora": loras} if uploads else {})}, settings)
+    return dataclasses.replace(plan, uploads=uploads)

@@ -26,7 +26,9 @@ def replay(
         Path | None,
         typer.Option("--init-img", "--init_img", metavar="FILE", help="The initial image, if the run had one."),
     ] = None,
-    lora_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The LoRA, if the run had one.")] = None,
+    lora_file: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="A LoRA that the image was made with; once for each.")
+    ] = [],  # noqa: B006  # typer reads it and makes its own
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket that has the initial image.")] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="The file to write; default: a file beside the image.")
@@ -58,6 +60,6 @@ def replay(
     initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))
     target = to or image.with_name(f"{image.stem}-replay.png")
     if not replay_here(
-        image, record, model=model_folder, initial_image=initial_image, lora=lora_file, to=target, console=Console()
+        image, record, model=model_folder, initial_image=initial_image, loras=lora_file, to=target, console=Console()
     ):
         raise typer.Exit(1)

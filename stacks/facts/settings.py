@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from stacks.facts.budget_regions import INSTEAD, why_no_budget
 
 USUAL_STACK = "SdOnEc2"
+# Context that a first deploy gives when it has files to upload: the stack is then its results bucket alone, until the
+# deploy goes on. It is no setting, because no stack keeps it.
+BUCKET_ALONE = "bucket_alone"
 RULES = {
     "stack": f"a name of letters, digits and dashes, for example {USUAL_STACK}-2",
     "keep_results": "true or false; false deletes the bucket with its images when the stack is destroyed",

@@ -16,6 +16,7 @@ from tests.machine.site.outcomes import assert_done, assert_failed
 from tests.machine.site.site import Site
 
 TOKEN = "/sd-on-ec2/hub-token"
+LORAS = tuple("abcd")  # as many as may be listed
 
 
 def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
@@ -33,7 +34,8 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
         assert_failed(instance, step="weights", message="is not there")  # the server has no such model
         granted, used = _rights(site, instance)
 
-        instance.update(Model=f"s3://{checkpoints}/model.safetensors", Lora=f"s3://{checkpoints}/lora.safetensors:0.5")
+        loras = ",".join(f"s3://{checkpoints}/{name}.safetensors:0.5" for name in LORAS)
+        instance.update(Model=f"s3://{checkpoints}/model.safetensors", Lora=loras)
         instance.start()
         instance.wait_for_state("stopped")  # neither is a model, and the initial image is not there yet
         of_models = _rights(site, instance)
@@ -49,11 +51,11 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
 
 
 def _checkpoints(site: Site) -> str:
-    """A bucket with what somebody might name as a model and as a LoRA, and the hub's token in Parameter Store."""
+    """A bucket with what somebody might name as a model and as LoRAs, and the hub's token in Parameter Store."""
     bucket = "somebodys-checkpoints"
     s3 = site.cloud.client("s3")
     s3.create_bucket(Bucket=bucket)
-    for name in ("model", "lora"):
+    for name in ("model", *LORAS):
         s3.put_object(Bucket=bucket, Key=f"{name}.safetensors", Body=name.encode())
     site.cloud.client("ssm").put_parameter(Name=TOKEN, Value="hf_token", Type="SecureString")
     return bucket

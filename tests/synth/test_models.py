@@ -29,7 +29,7 @@ def rights(template: Template, **parameters: str) -> dict[str, Any]:
 def test_by_default_nothing_more_may_be_read(template: Template) -> None:
     assert rights(template) == {
         "FetchModel": "arn:aws:s3:::nothing",
-        "FetchLora": "arn:aws:s3:::nothing",
+        "FetchLora": ["arn:aws:s3:::nothing"] * 4,
         "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter",
     }
 
@@ -38,12 +38,17 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
     allowed = rights(
         template,
         Model="s3://my-models/xl/mine.safetensors",
-        Lora="s3://my-loras/style.safetensors:0.8",
+        Lora="hf:o/n/a.safetensors:0.5, s3://my-loras/style.safetensors:0.8,s3://others/deep/b.safetensors",
         HubToken="/sd-on-ec2/hugging-face",
     )
     assert allowed == {
         "FetchModel": "arn:aws:s3:::my-models/xl/mine.safetensors",
-        "FetchLora": "arn:aws:s3:::my-loras/style.safetensors",
+        "FetchLora": [
+            "arn:aws:s3:::nothing",
+            "arn:aws:s3:::my-loras/style.safetensors",
+            "arn:aws:s3:::others/deep/b.safetensors",
+            "arn:aws:s3:::nothing",
+        ],
         "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter/sd-on-ec2/hugging-face",
     }
 

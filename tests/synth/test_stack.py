@@ -406,3 +406,18 @@ def test_a_bad_setting_is_refused_without_a_traceback(tmp_path: Path) -> None:
     assert "sd-on-ec2: -c zones=4: it must be 1, 2 or 3 (the region's first zones)" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not (tmp_path / "SdOnEc2.template.json").exists()
+
+
+def test_the_bucket_that_a_first_deploy_makes_first_is_that_of_the_whole_stack(
+    template: Template, tmp_path: Path
+) -> None:
+    """To the letter, or the deploy that follows would change or replace the bucket with the uploaded files."""
+    finished = synthesize(tmp_path, bucket_alone="true")
+    assert finished.returncode == 0, finished.stderr
+    alone = read_template(tmp_path)
+    kinds = {resource["Type"] for resource in alone["Resources"].values()}
+    assert kinds <= {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CDK::Metadata"}
+    for name, resource in alone["Resources"].items():
+        if resource["Type"] != "AWS::CDK::Metadata":
+            assert template["Resources"][name] == resource
+    assert alone["Outputs"] == {name: template["Outputs"][name] for name in ("ResultsBucket", "Settings")}

@@ -18,7 +18,7 @@ from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.side_by_side import begin
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.bytecode import compile_for_worker
-from userdata.boot.steps.companions import provide_lora, provide_safety_checker
+from userdata.boot.steps.companions import provide_loras, provide_safety_checker
 from userdata.boot.steps.compvis import Original, provide_compvis
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
@@ -34,7 +34,7 @@ from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.compvis import COMPVIS
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
-from userdata.contract.worker_environment import ModelEnvironment
+from userdata.contract.worker_environment import ModelEnvironment, Paths
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
@@ -54,7 +54,7 @@ class _Files:
     """What the worker draws with."""
 
     model: Path
-    lora: Optional[Path]
+    loras: Optional[Paths]
     safety_checker: Optional[Path]
 
 
@@ -145,7 +145,7 @@ def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> _
         downloads = Downloads(machine)
         return _Files(
             model=provide_weights(machine, downloads, python=made_with),
-            lora=provide_lora(machine, downloads),
+            loras=provide_loras(machine, downloads),
             safety_checker=provide_safety_checker(machine, downloads),
         )
 
@@ -155,7 +155,7 @@ def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files:
     worker.hand_over(
         ModelEnvironment(
             model_folder=files.model,
-            lora_file=files.lora,
+            lora_files=files.loras,
             safety_checker=files.safety_checker,
             compiled=equipment.compiled,
             compvis_repository=equipment.original.repository if equipment.original else None,

@@ -19,22 +19,16 @@ LONGEST_NAME = 160
 
 # No part begins with a dot: `..` would lead an address out of the repository that it names.
 _PART = r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*"
-_ON_THE_HUB = (
-    rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
-)
-_IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
+ON_THE_HUB = rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
+IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 _CHECKPOINT = r"\.(?:safetensors|ckpt)"
-HUB_PATTERN = _ON_THE_HUB + _CHECKPOINT
-S3_PATTERN = _IN_S3 + _CHECKPOINT
+HUB_PATTERN = ON_THE_HUB + _CHECKPOINT
+S3_PATTERN = IN_S3 + _CHECKPOINT
+# How places begin.
 S3 = "s3://"
+HUB_PLACE = "hf:"
 # The value of Precision that means single precision throughout.
 FULL = "full"
-# A file of the results bucket, where a person's own inputs are.
-_AN_INPUT = r"inputs/[A-Za-z0-9_./+=@-]+"
-# `:0.8` behind a LoRA is its weight, as behind the community's <lora:name:0.8>.
-LORA_PATTERN = (
-    rf"(?:{_ON_THE_HUB}|{_IN_S3}|{_AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
-)
 
 
 @dataclass(frozen=True)
@@ -146,15 +140,9 @@ def usual_model(layout: str, path: Path = BUNDLE.catalogue) -> Model:
 
 def hub_parts(reference: str) -> Tuple[str, str, str]:
     """Repository, revision and path of `hf:owner/name[@revision]/path`."""
-    owner, name, path = reference[len("hf:") :].split("/", 2)
+    owner, name, path = reference[len(HUB_PLACE) :].split("/", 2)
     name, _, revision = name.partition("@")
     return f"{owner}/{name}", revision or "main", path
-
-
-def lora_parts(lora: str) -> Tuple[str, float]:
-    """Where the file of a `Lora` lies, and its weight, which is 1 unless it is given."""
-    place, colon, weight = lora.rpartition(":")
-    return (place, float(weight)) if colon and place.endswith(".safetensors") else (lora, 1.0)
 
 
 def _listed(name: str, entry: Mapping[str, Any]) -> Model:

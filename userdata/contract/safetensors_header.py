@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 # The library's own limit.
 LONGEST_HEADER = 100_000_000
+LENGTH_BYTES = 8
 
 
 def read_header(file: Path) -> Tuple[Dict[str, Any], int]:
@@ -20,11 +21,25 @@ def read_header(file: Path) -> Tuple[Dict[str, Any], int]:
     Raises `OSError`, and `ValueError` for a file that has no such header.
     """
     with file.open("rb") as content:
-        length = int.from_bytes(content.read(8), "little")
-        if length > LONGEST_HEADER:
-            raise ValueError("the header is too long")
-        header = json.loads(content.read(length))
-        if not isinstance(header, dict):
-            raise ValueError("the header is no JSON object")
-        header.pop("__metadata__", None)
+
+        def beginning(count: int) -> bytes:
+            content.seek(0)
+            return content.read(count)
+
+        header, _ = header_in(beginning)
         return header, content.tell()
+
+
+def header_in(beginning: Callable[[int], bytes]) -> Tuple[Dict[str, Any], Dict[str, str]]:
+    """What the header says of each tensor, by its name, and its metadata.
+
+    `beginning` reads so many bytes of the file from its start. Raises what that raises, and `ValueError` for a file
+    that has no such header.
+    """
+    length = int.from_bytes(beginning(LENGTH_BYTES)[:LENGTH_BYTES], "little")
+    if length > LONGEST_HEADER:
+        raise ValueError("the header is too long")
+    header = json.loads(beginning(LENGTH_BYTES + length)[LENGTH_BYTES:])
+    if not isinstance(header, dict):
+        raise ValueError("the header is no JSON object")
+    return header, header.pop("__metadata__", None) or {}

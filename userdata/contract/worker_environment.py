@@ -6,6 +6,7 @@ follows when everything that the worker draws with is ready.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Tuple,
     Type,
     TypeVar,
     get_args,
@@ -39,6 +41,18 @@ class Variable(NamedTuple):
     name: str
     read: Callable[[str], Any] = str
     default: Any = _NEEDED
+
+
+class Paths(Tuple[Path, ...]):
+    """Paths in one variable, with colons between them, as in PATH."""
+
+    @classmethod
+    def read(cls, text: str) -> Paths:
+        """The paths that `str` has written."""
+        return cls(Path(path) for path in text.split(os.pathsep))
+
+    def __str__(self) -> str:
+        return os.pathsep.join(map(str, self))
 
 
 def _one_of(choices: Any) -> Callable[[str], str]:
@@ -112,11 +126,12 @@ class WorkerEnvironment(Variables):
 class ModelEnvironment(Variables):
     """`model.env`: the places of what the worker draws with. None is what the job does not ask for.
 
-    `compiled` is the folder of kernels that an earlier machine has compiled.
+    `lora_files` are those of the job's `Lora`, in its order. `compiled` is the folder of kernels that an earlier
+    machine has compiled.
     """
 
     model_folder: Annotated[Path, Variable("SD_MODEL_FOLDER", Path)]
-    lora_file: Annotated[Optional[Path], Variable("SD_LORA_FILE", Path, None)] = None
+    lora_files: Annotated[Optional[Paths], Variable("SD_LORA_FILES", Paths.read, None)] = None
     safety_checker: Annotated[Optional[Path], Variable("SD_SAFETY_CHECKER", Path, None)] = None
     compiled: Annotated[Optional[Path], Variable("SD_COMPILED", Path, None)] = None
     compvis_repository: Annotated[Optional[Path], Variable("SD_COMPVIS_REPOSITORY", Path, None)] = None

@@ -9,6 +9,7 @@ from userdata.job.choices import Engine, Switch
 from userdata.job.job import Job
 from userdata.job.job_fields import SEEDS
 from userdata.job.prompt_file import PromptLine
+from userdata.job.prompt_loras import split_loras
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,9 @@ class ImageRequest:
     """Image `index` of a job, counted from 0 over the run; sizes are in pixels, names are the job's own.
 
     `seed` is the image's own. `line` is its line of the prompt file, counted from 1, None without one. The model, the
-    precision and the initial image are the same for all images of a job.
+    precision and the initial image are the same for all images of a job. `loras` are the weights of the LoRAs that are
+    merged for the image, by the names that `listed_loras` gives them, and `prompt` is the text without these names;
+    None, in records of an earlier version, stands for the whole list of the job.
     """
 
     index: int
@@ -31,11 +34,13 @@ class ImageRequest:
     strength: float
     ddim_eta: float = 0.0
     line: int | None = None
+    loras: dict[str, float] | None = None
 
     @property
     def batch_key(self) -> tuple[object, ...]:
         """What the images of a batch must share: everything but their noise and their texts."""
-        return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength)
+        loras = None if self.loras is None else tuple(sorted(self.loras.items()))
+        return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength, loras)
 
 
 def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequest]:
@@ -73,10 +78,11 @@ def _seed(job: Job, count: int) -> int:
 
 
 def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageRequest:
+    prompt, loras = split_loras(job.prompt, job.negative_prompt, job.lora)
     return ImageRequest(
         index=index,
         seed=seed,
-        prompt=job.prompt,
+        prompt=prompt,
         negative_prompt=job.negative_prompt,
         H=job.H,
         W=job.W,
@@ -86,4 +92,5 @@ def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageR
         ddim_eta=job.ddim_eta,
         strength=job.strength,
         line=line,
+        loras=loras,
     )

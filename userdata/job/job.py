@@ -13,6 +13,7 @@ from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
+from userdata.job.prompt_loras import split_loras
 
 
 class Job(JobFields):
@@ -92,6 +93,7 @@ class Job(JobFields):
                 f"Eta is {self.ddim_eta:g}, but must be 0 for Sampler {self.sampler!s}: only ddim has such noise. "
                 "Leave Eta out, or choose Sampler ddim"
             )
+        split_loras(self.prompt, self.negative_prompt, self.lora)
         reason = why_not_compvis(self) if self.engine == Engine.compvis else None
         if reason:
             raise ValueError(reason)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from userdata.contract.catalogue import HUB_PATTERN, LONGEST_NAME, LORA_PATTERN, S3_PATTERN, read_catalogue
+from userdata.contract.catalogue import HUB_PATTERN, LONGEST_NAME, S3_PATTERN, read_catalogue
 from userdata.contract.image_size import LONGEST_EDGE, SHORTEST_EDGE
 from userdata.contract.layout import INPUTS, RUNS
+from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
 from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
 
@@ -192,11 +193,13 @@ class JobFields(BaseModel):
     lora: str = parameter(
         "",
         name="Lora",
-        description="A LoRA to merge into the model, with its weight behind a colon (docs/models.md).",
-        rule="empty, or a .safetensors file as hf:owner/name/file, s3://bucket/key or inputs/key, with a weight from "
-        "-9 to 9 if it is not 1, for example inputs/style.safetensors:0.8",
-        max_length=LONGEST_NAME,
-        pattern=f"^$|^{LORA_PATTERN}$",
+        description="LoRAs to merge into the model, with commas between them and each with its weight behind a colon. "
+        "A prompt may give another weight: <lora:style:0.5> (docs/models.md).",
+        rule=f"empty, or up to {MOST_LORAS} .safetensors files as hf:owner/name/file, s3://bucket/key or inputs/key, "
+        "each with a weight from -9 to 9 if it is not 1, for example "
+        f"inputs/style.safetensors:0.8,hf:owner/name/light.safetensors; {LONGEST_LORAS} characters at most",
+        max_length=LONGEST_LORAS,
+        pattern=LORAS_PATTERN,
     )
     safety_checker: SafetyChecker = parameter(
         "mark",

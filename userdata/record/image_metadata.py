@@ -22,6 +22,7 @@ from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
+from userdata.job.prompt_loras import weights_of
 from userdata.job.sampler_names import NAMES
 from userdata.record.drawn_with import DrawnWith
 
@@ -130,6 +131,8 @@ def describe_image(
 def parameters_text(record: ImageRecord) -> str:
     """The text of the PNG's `parameters` chunk: the prompt, the negative prompt if any, and a line of settings.
 
+    Behind the prompt stand the LoRAs that were merged for this image, as a prompt spells them.
+
     The format is AUTOMATIC1111's. It has no quoting for prompts, so that a prompt with a line that looks like settings
     would mislead a reader: such a prompt is written in one line, and behind a space when it begins so. The words that
     begin a negative prompt get a space before their colon within a prompt. The JSON is exact.
@@ -152,7 +155,8 @@ def parameters_text(record: ImageRecord) -> str:
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Version": drawn_by,
     }
-    prompt = _for_readers(request.prompt)
+    loras = [f"<lora:{name}:{weight:g}>" for name, weight in weights_of(job.lora, request.loras).items()]
+    prompt = _for_readers(" ".join([request.prompt, *loras]))
     # Some readers take a text that begins so for one without a prompt; most strip a prompt's ends.
     lines = [f" {prompt}" if prompt.startswith("Steps:") else prompt]
     if request.negative_prompt:

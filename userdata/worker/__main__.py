@@ -46,7 +46,7 @@ def main() -> int:
     try:
         folders = Folders()
         parameters = read_parameters(folders.parameters)
-        start_imports(with_lora=bool(parameters.get("Lora")))
+        start_imports()
         idle_seconds = _idle_seconds(parameters)
         settings = wait_for_settings(folders, os.environ, stop)
         begin_with(settings.compiled, settings.state_directory / "compiled")

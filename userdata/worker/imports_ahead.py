@@ -15,14 +15,13 @@ from userdata.worker.process.unused_libraries import leave_out_compiler, leave_o
 TURN_SECONDS = 0.00002
 
 
-def start_imports(*, with_lora: bool) -> None:
+def start_imports() -> None:
     """Begins to import torch, diffusers and the worker's modules around them, in the background.
 
     A thread that imports one of them meanwhile waits for it: that is how Python imports. An import that fails here
     fails in that thread again, where the failure can be told. Parts that no run uses are left out, for this process.
     """
-    if not with_lora:
-        leave_out_peft()
+    leave_out_peft()
     sys.setswitchinterval(TURN_SECONDS)
     threading.Thread(target=_import, name="imports", daemon=True).start()
 

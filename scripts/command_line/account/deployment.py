@@ -52,8 +52,11 @@ class Deployment:
 
     @property
     def stands(self) -> bool:
-        """Whether a deploy changes this stack. After a failed creation or deletion, it makes a new one."""
-        return self.state not in NOT_STANDING
+        """Whether a deploy changes this stack. After a failed creation or deletion, it makes a new one.
+
+        A stack with a bucket alone, from a first deploy that went no further, counts as none: the next deploy goes on.
+        """
+        return self.state not in NOT_STANDING and not self.is_bucket_alone
 
     @property
     def trouble(self) -> str | None:
@@ -72,6 +75,11 @@ class Deployment:
         if self.state.endswith("_IN_PROGRESS"):
             return f"{self.stack} is {self.state}: CloudFormation is at work. Look again in some minutes: `sd status`."
         return None
+
+    @property
+    def is_bucket_alone(self) -> bool:
+        """Whether nothing of the stack stands but the results bucket."""
+        return "ResultsBucket" in self.outputs and "InstanceId" not in self.outputs
 
     @property
     def bucket(self) -> str:
@@ -147,6 +155,13 @@ def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
     """The deployed stack of that name that a deploy would change, or None. Raises `CommandError`."""
     deployment = find_deployment(session, stack)
     return deployment if deployment and deployment.stands else None
+
+
+def bucket_of_deploy(deployment: Deployment | None, context: Mapping[str, str]) -> str | None:
+    """The results bucket that a deploy over `deployment` with these settings has, None where it will make one."""
+    if deployment and "output_bucket" not in context:
+        return deployment.bucket
+    return context.get("output_bucket") or None
 
 
 def need_deployment(session: boto3.Session, stack: str) -> Deployment:

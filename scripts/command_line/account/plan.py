@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings
 from scripts.command_line.terminal.command_error import CommandError
@@ -15,6 +16,7 @@ from stacks.facts.settings import OF_THE_CDK, USUAL_STACK, Settings, nearest_set
 from userdata.contract.run_name import run_name
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
+from userdata.job.parameter import is_models_own
 
 # A change of one of these replaces the instance of a deployment.
 REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
@@ -27,7 +29,8 @@ class Plan:
 
     `deployment` stands before the deploy, None for nothing. `changes` are the parameters to send and `context` the
     settings to send, both as text; `job`, `machine` and `settings` are what stands after the deploy. `prompts` is how
-    many prompts the prompt file has, 1 without a file.
+    many prompts the prompt file has, 1 without a file. `uploads` are the LoRAs of this machine that the deploy uploads,
+    by the keys in the results bucket that they will have.
     """
 
     job: Job
@@ -37,11 +40,17 @@ class Plan:
     changes: Mapping[str, str]
     context: Mapping[str, str]
     prompts: int = 1
+    uploads: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The parameters after the deploy, as text, as far as the deployment or the changes name them."""
-        return {**(self.deployment.parameters if self.deployment else {}), **self.changes}
+        """The parameters after the deploy, as text, as far as the deployment or the changes name them.
+
+        A first deploy leaves to the model what it is not told, as the template does.
+        """
+        fields = Job.model_fields.values()
+        left_to_the_model = {str(field.alias): "" for field in fields if is_models_own(field)}
+        return {**(self.deployment.parameters if self.deployment else left_to_the_model), **self.changes}
 
     @property
     def run_id(self) -> str:

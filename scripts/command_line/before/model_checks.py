@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,14 +13,23 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.before.check import Check
+from scripts.command_line.before.lora_checks import (
+    SOON,
+    Beginning,
+    beginning_of_object,
+    beginning_on_the_hub,
+    check_lora_beginning,
+    check_lora_file,
+)
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import refusal
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
-from userdata.boot.fetch.request import Manner
+from userdata.boot.fetch.request import Pinned
 from userdata.boot.machine.step_error import StepError
-from userdata.contract.catalogue import S3, find_model, hub_parts, lora_parts
-from userdata.contract.patience import Patience
+from userdata.contract.catalogue import HUB_PLACE, S3, find_model, hub_parts
+from userdata.contract.layout import INPUTS
+from userdata.contract.lora_list import listed_loras
 from userdata.job.job import Job
 
 if TYPE_CHECKING:
@@ -27,17 +37,23 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 logger = logging.getLogger(__name__)
-HUB = "hf:"
-# A person waits, so a check that gets no quick answer is left to the instance.
-SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
+Pin = Callable[..., Pinned | None]
 
 
 def check_model(
-    session: boto3.Session, job: Job, machine: MachineParameters, *, pin: Callable[..., object] = pin_hub_file
+    session: boto3.Session,
+    job: Job,
+    machine: MachineParameters,
+    *,
+    bucket: str | None = None,
+    uploads: Mapping[str, Path] | None = None,
+    pin: Pin = pin_hub_file,
 ) -> None:
     """Raises `CommandError` for a model or a LoRA that does not fit `machine`, is not there or may not be fetched.
 
-    What only the instance can tell passes: the hub may not answer here, and the instance has a role of its own.
+    A LoRA that is not one of the model is refused too. `bucket` is the results bucket, if there is one yet, and
+    `uploads` are the files of this machine that a deploy will upload there, by their keys. What only the instance can
+    tell passes: the hub may not answer here, and the instance has a role of its own.
     """
     model = find_model(job.model)
     why_not = refusal(
@@ -59,19 +75,44 @@ def check_model(
             )
         assert model.repository
         _check_hub(pin, model.repository, model.revision, model.files[0].path, token)
-    for place in (job.model, lora_parts(job.lora)[0]):
-        if place.startswith(HUB):
-            _check_hub(pin, *hub_parts(place), token)
-        elif place.startswith(S3):
-            _check_object(session, place)
+    _look_into(session, job.model, token, pin)
+    for lora in listed_loras(job.lora):
+        if uploads and lora.place in uploads:
+            check_lora_file(uploads[lora.place], job)
+        elif beginning := _look_into(session, _whole_place(lora.place, bucket), token, pin):
+            check_lora_beginning(PurePosixPath(lora.place).name, job, beginning)
+
+
+def _whole_place(place: str, bucket: str | None) -> str:
+    if not place.startswith(INPUTS):
+        return place
+    if bucket is None:
+        raise CommandError(
+            f"There is no {place}, because there is no results bucket yet. Give a file of this machine as Lora, which "
+            "the deploy uploads."
+        )
+    return f"{S3}{bucket}/{place}"
+
+
+def _look_into(session: boto3.Session, place: str, token: str | None, pin: Pin) -> Beginning | None:
+    """Checks that the file at `place` is there, and returns what reads its beginning; None for a catalogue's name."""
+    if place.startswith(HUB_PLACE):
+        pinned = _check_hub(pin, *hub_parts(place), token)
+        return beginning_on_the_hub(pinned) if pinned else None
+    if place.startswith(S3):
+        _check_object(session, place)
+        return beginning_of_object(session, place)
+    return None
 
 
 def check_weights(session: boto3.Session, plan: Plan) -> Check:
     """Whether the model's weights may be fetched, and under which licence."""
     model = find_model(plan.job.model)
     found = f"{plan.job.model}: {model.licence}"
+    standing = plan.deployment.outputs.get("ResultsBucket") if plan.deployment else None
+    bucket = plan.settings.output_bucket or standing
     try:
-        check_model(session, plan.job, plan.machine)
+        check_model(session, plan.job, plan.machine, bucket=bucket, uploads=plan.uploads)
     except CommandError as error:
         return Check("model", "problem", f"{found}; {error}", blocks=True)
     return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
@@ -94,11 +135,12 @@ def _token(session: boto3.Session, name: str) -> str:
     return found["Value"].strip()
 
 
-def _check_hub(pin: Callable[..., object], repository: str, revision: str, path: str, token: str | None) -> None:
+def _check_hub(pin: Pin, repository: str, revision: str, path: str, token: str | None) -> Pinned | None:
     try:
-        pin(repository=repository, revision=revision, path=path, token=token, manner=SOON)
+        return pin(repository=repository, revision=revision, path=path, token=token, manner=SOON)
     except UnreachableError as error:
         logger.info("%s", error)
+        return None
     except StepError as error:
         raise CommandError(str(error)) from error
 

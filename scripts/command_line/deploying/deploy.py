@@ -12,7 +12,13 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, need_deployment
+from scripts.command_line.account.deployment import (
+    RETRIES,
+    Deployment,
+    bucket_of_deploy,
+    find_deployment,
+    need_deployment,
+)
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
@@ -21,7 +27,7 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_loras, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
@@ -30,6 +36,7 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
@@ -69,10 +76,13 @@ def deploy(
         free(session, found, make_plan(_standing(found), typed, settings).context, console, rollback)
         found = find_deployment(session, stack)
     deployment = _standing(found)
-    inputs = find_inputs(session, deployment, given)
+    bucket = bucket_of_deploy(deployment, settings)
+    inputs = find_inputs(session, bucket, given)
+    loras, uploads = find_loras(given.get("Lora", ""))
+    given = {**given, **{name: found.key for name, found in inputs.items()}, **({"Lora": loras} if uploads else {})}
 
     # Plan.
-    plan = make_plan(deployment, {**given, **{name: found.key for name, found in inputs.items()}}, settings)
+    plan = dataclasses.replace(make_plan(deployment, given, settings), uploads=uploads)
     run_id = plan.run_id
     check_inputs(inputs, plan)
     for sentence in rounded_in_words(plan.parameters):
@@ -89,8 +99,12 @@ def deploy(
         plan = _in_a_zone(session, plan)
 
     # Do.
-    if deployment:
-        upload_inputs(session, deployment.bucket, inputs)
+    if uploads or any(found.is_file for found in inputs.values()):
+        if bucket is None:
+            console.print("The results bucket is made first, because it holds the uploaded files.", highlight=False)
+            cdk(session, {}, {**plan.context, BUCKET_ALONE: "true"})
+            bucket = need_deployment(session, stack).bucket
+        upload_inputs(session, bucket, inputs, uploads)
     act = functools.partial(_deploy_and_start, session, stack, cdk, run_id)
     if wish:
         standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)

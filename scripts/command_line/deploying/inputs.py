@@ -1,4 +1,4 @@
-"""The inputs of a job, an initial image or a prompt file: finds, checks and uploads them."""
+"""The inputs of a job, an initial image, a prompt file or LoRAs: finds, checks and uploads them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.objects import read
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.catalogue import HUB_PLACE, S3
 from userdata.contract.image_size import takes_size_of_image
 from userdata.contract.layout import INPUTS
+from userdata.contract.lora_list import key_stem
 from userdata.job.initial_image import read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LONGEST_STEM = 80
+# Four of them must fit into the parameter Lora.
+LONGEST_LORA_STEM = 36
 # The parameters that name an input, each with an example of a key.
 EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
 
@@ -43,38 +47,81 @@ class Input:
     is_file: bool
 
 
-def find_inputs(session: boto3.Session, deployment: Deployment | None, given: Mapping[str, str]) -> dict[str, Input]:
-    """The inputs that `given` names, by the parameters that name them. Raises `CommandError` for a missing one."""
-    return {name: _find(session, deployment, name, given[name]) for name in EXAMPLES if given.get(name)}
+def find_inputs(session: boto3.Session, bucket: str | None, given: Mapping[str, str]) -> dict[str, Input]:
+    """The inputs that `given` names, by the parameters that name them. Raises `CommandError` for a missing one.
+
+    `bucket` is the results bucket, None where there is none yet.
+    """
+    return {name: _find(session, bucket, name, given[name]) for name in EXAMPLES if given.get(name)}
 
 
-def _find(session: boto3.Session, deployment: Deployment | None, parameter: str, given: str) -> Input:
+def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str) -> Input:
     """A file of this machine goes before an object of the same name."""
-    file = Path(given)
-    if deployment is None:
-        there = "no results bucket yet to hold it" if file.is_file() else "no such file here, and no results bucket yet"
+    if file := file_here(given):
+        content = _content(file)
+        return Input(given, content, _key_for(file, content, LONGEST_STEM), is_file=True)
+    if bucket is None:
         raise CommandError(
-            f"{parameter} is {given!r}, but must be a file here or in the results bucket: there is {there}. Deploy "
-            "once without it; then give it again."
+            f"{parameter} is {given!r}, but must be a file here, because there is no results bucket yet: there is no "
+            "such file here."
         )
-    if file.is_file():
-        content = file.read_bytes()
-        return Input(given, content, _key_for(file, content), is_file=True)
-    found = read(session.client("s3", config=RETRIES), deployment.bucket, given)
+    found = read(session.client("s3", config=RETRIES), bucket, given)
     if found is None:
         raise CommandError(
-            f"{parameter} is {given!r}, but must be a file here or the key of an object in {deployment.bucket}, "
-            f"for example {EXAMPLES[parameter]}."
+            f"{parameter} is {given!r}, but must be a file here or the key of an object in {bucket}, for example "
+            f"{EXAMPLES[parameter]}."
         )
     return Input(given, found, given, is_file=False)
 
 
-def _key_for(file: Path, content: bytes) -> str:
+def find_loras(loras: str) -> tuple[str, dict[str, Path]]:
+    """The list `loras` with a key in the place of each file of this machine, and these files by their keys.
+
+    A file goes before an object of the same name. Raises `CommandError` for what is neither a file nor a place.
+    """
+    listed, uploads = [], {}
+    for one in [loras] if file_here(loras) else filter(None, (part.strip() for part in loras.split(","))):
+        place, colon, weight = one.rpartition(":")
+        place, weight = (one, "") if file_here(one) else (place, colon + weight)
+        if file := file_here(place):
+            key = _key_for(file, _content(file), LONGEST_LORA_STEM)
+            uploads[key] = file
+            one = key + weight
+        elif not one.startswith((HUB_PLACE, S3, INPUTS)):
+            raise CommandError(
+                f"Lora is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
+                "s3://bucket/key or inputs/key, with its weight behind a colon."
+            )
+        elif strange := re.search(r"[^A-Za-z0-9_./+=@:-]", one):
+            raise CommandError(
+                f"Lora is {one!r}, but the name of a file elsewhere cannot have {strange[0]!r}. Rename the file there, "
+                "or give a file of this machine, whose name may have any characters."
+            )
+        listed.append(one)
+    return ",".join(listed), uploads
+
+
+def file_here(given: str) -> Path | None:
+    """The file of this machine that `given` names; None for any other text."""
+    try:
+        return Path(given) if given and Path(given).is_file() else None
+    except (OSError, ValueError):
+        return None  # longer than any path, or with a NUL
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}. Name another file, or mend that one.") from error
+
+
+def _key_for(file: Path, content: bytes, longest_stem: int) -> str:
     """The key has a part of the content's SHA-256, so that another file of the same name is another run.
 
     A run that was made from this file can then be made again.
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-.")[:LONGEST_STEM] or "input"
+    stem = key_stem(file.stem)[:longest_stem] or "input"
     return f"{INPUTS}{stem}-{hashlib.sha256(content).hexdigest()[:8]}{file.suffix}"
 
 
@@ -101,14 +148,12 @@ def _check_initial_image(found: Input, *, own_size: bool) -> None:
             raise CommandError(str(error)) from error
 
 
-def count_prompts(session: boto3.Session, deployment: Deployment | None, given: str, job: Job) -> int:
-    """How many prompts the prompt file `given` has for `job`; without a deployment, the file must lie here.
+def count_prompts(session: boto3.Session, bucket: str | None, given: str, job: Job) -> int:
+    """How many prompts the prompt file `given` has for `job`; without a results bucket, the file must lie here.
 
     Raises `CommandError` when there is no such file, or when it cannot be used.
     """
-    file = Path(given)
-    content = file.read_bytes() if file.is_file() else _find(session, deployment, "PromptFile", given).content
-    return _count_prompts(given, content, job)
+    return _count_prompts(given, _find(session, bucket, "PromptFile", given).content, job)
 
 
 def _count_prompts(given: str, content: bytes, job: Job) -> int:
@@ -119,10 +164,20 @@ def _count_prompts(given: str, content: bytes, job: Job) -> int:
         raise CommandError(f"The prompt file {given} cannot be used. {error}", exit_status=2) from error
 
 
-def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input]) -> None:
-    """Uploads the inputs that are files of this machine. Raises `CommandError`."""
+def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input], loras: Mapping[str, Path]) -> None:
+    """Uploads the inputs that are files of this machine, and `loras` by their keys. Raises `CommandError`."""
     s3: S3Client = session.client("s3", config=RETRIES)
     for found in inputs.values():
         if found.is_file:
             with aws_errors_in_words(f"upload {found.given} to {bucket}"):
                 s3.put_object(Bucket=bucket, Key=found.key, Body=found.content)
+    for key, file in loras.items():
+        with aws_errors_in_words(f"upload {file} to {bucket}"):
+            if not _is_there(s3, bucket, key, file.stat().st_size):
+                s3.upload_file(str(file), bucket, key)
+
+
+def _is_there(s3: S3Client, bucket: str, key: str, size: int) -> bool:
+    """Whether an earlier deploy has uploaded the same: the key has a part of the content's hash."""
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    return any((one["Key"], one["Size"]) == (key, size) for one in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import boto3
@@ -15,9 +15,11 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
+from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest, next_seed
 from userdata.job.initial_image import InitialImage, read_image
+from userdata.job.prompt_loras import weights_of
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
@@ -71,7 +73,7 @@ def replay_here(
     *,
     model: str,
     initial_image: InitialImage | None,
-    lora: Path | None,
+    loras: Sequence[Path],
     to: Path,
     console: Console,
 ) -> bool:
@@ -86,7 +88,7 @@ def replay_here(
         before = _pixels(file)
         _check_target(to, file)
         found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
-        image, drawn_with = replay(record, found, initial_image, lora=lora)
+        image, drawn_with = replay(record, found, initial_image, loras=loras)
     except RunError as error:
         raise CommandError(str(error)) from error
     again = record.model_copy(update={"drawn_with": drawn_with})
@@ -131,6 +133,7 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
     values = {
         **job.model_dump(by_alias=True),
         "Prompt": request.prompt,
+        "Lora": _loras_with(job.lora, request.loras),
         "NegativePrompt": request.negative_prompt,
         "Height": request.H,
         "Width": request.W,
@@ -147,6 +150,12 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
         "RunId": f"replay-{record.run_id[-10:]}-{record.index}",
     }
     return {name: str(value) for name, value in values.items()}, batch.index(request)
+
+
+def _loras_with(loras: str, of_image: dict[str, float] | None) -> str:
+    """The list `loras` with the weights of one image, without those that it was not drawn with."""
+    weights = weights_of(loras, of_image)
+    return ",".join(lora_text(one.place, weights[one.name]) for one in listed_loras(loras) if one.name in weights)
 
 
 def _is_one_job(batch: list[ImageRequest]) -> bool:

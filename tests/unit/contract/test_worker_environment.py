@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from userdata.contract.environment_file import read_environment_file
-from userdata.contract.worker_environment import ModelEnvironment, Variables, WorkerEnvironment
+from userdata.contract.worker_environment import ModelEnvironment, Paths, Variables, WorkerEnvironment
 from userdata.worker.process.settings import Settings
 
 WORKER = WorkerEnvironment(
@@ -24,7 +24,7 @@ WORKER = WorkerEnvironment(
 )
 MODEL = ModelEnvironment(
     model_folder=Path("/opt/models/a b"),
-    lora_file=Path("/opt/models/lora.safetensors"),
+    lora_files=Paths([Path("/opt/models/a.safetensors"), Path("/opt/models/b.safetensors")]),
     safety_checker=Path("/opt/models/checker"),
     compiled=Path("/var/lib/compiled"),
     compvis_repository=Path("/opt/compvis"),
@@ -63,7 +63,7 @@ def test_the_names_are_those_that_machines_and_people_know() -> None:
         "SD_INSTANCE_ID",
         "SD_INSTANCE_TYPE",
         "SD_LIFE_CYCLE",
-        "SD_LORA_FILE",
+        "SD_LORA_FILES",
         "SD_MODEL_FOLDER",
         "SD_PYTHON",
         "SD_SAFETY_CHECKER",
@@ -80,7 +80,7 @@ def test_the_images_settings_pass_through_and_do_not_hide_the_boots_own(tmp_path
 def test_what_is_not_asked_for_is_not_written_and_none_when_it_is_read(tmp_path: Path) -> None:
     model = ModelEnvironment(Path("/opt/models/tiny"))
     assert written(model, tmp_path) == {"SD_MODEL_FOLDER": "/opt/models/tiny"}
-    assert ModelEnvironment.read({"SD_MODEL_FOLDER": "/opt/models/tiny", "SD_LORA_FILE": ""}) == model
+    assert ModelEnvironment.read({"SD_MODEL_FOLDER": "/opt/models/tiny", "SD_LORA_FILES": ""}) == model
 
 
 def test_a_worker_by_hand_is_on_demand_where_nobody_says_otherwise(tmp_path: Path) -> None:

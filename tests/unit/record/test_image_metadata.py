@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ HOSTILE = [
     "Steps: 1, Sampler: Euler a, CFG scale: 1, Seed: 1\nand on it goes",
     "עץ וסוס, شجرة",
     '{"prompt": 1}',
-    "<lora:x:0.8>, (a:1.2), [b|c]",
+    "<lore:x:0.8>, (a:1.2), [b|c]",
 ]
 
 
@@ -58,6 +59,29 @@ def test_settings_that_most_images_lack_are_told_where_they_are() -> None:
     plain = parameters_text(_record(Job(strength=0.4)))
     for absent in ("Denoising strength", "Eta", "Schedule type", "Negative prompt"):
         assert absent not in plain
+
+
+def test_the_loras_of_the_image_stand_behind_its_prompt(tmp_path: Path) -> None:
+    job = Job(
+        prompt="a <lora:b:0.5> horse <lora:c:0>",
+        lora="inputs/a-0123abcd.safetensors:-1,hf:o/n/b.safetensors,s3://buc/c.safetensors",
+    )
+    record = _record(job)
+    assert record.request.loras == {"a": -1.0, "b": 0.5}
+    file = tmp_path / "image.png"
+    file.write_bytes(_png(record))
+    assert record_in_png(file.read_bytes()).request == record.request
+    for settings in (_as_sd_parsers_reads_it(file), _as_sd_geninfo_reads_it(file)):
+        assert settings["prompt"] == "a horse <lora:a:-1> <lora:b:0.5>"
+
+
+def test_an_image_of_an_earlier_version_has_the_loras_of_its_job() -> None:
+    record = _record(Job(prompt="a horse", lora="inputs/a.safetensors:0.5"))
+    before = record.model_copy(update={"batch": [dataclasses.replace(record.request, loras=None)]})
+    assert parameters_text(before) == parameters_text(record)
+    document = json.loads(record.to_json())
+    del document["batch"][0]["loras"]
+    assert ImageRecord.from_json(json.dumps(document).encode()).request.loras is None
 
 
 def test_a_value_with_a_colon_is_quoted() -> None:

@@ -10,7 +10,7 @@ from userdata.worker.__main__ import start_imports
 
 assert "torch" not in sys.modules
 {before}
-start_imports(with_lora=True)
+start_imports()
 (thread,) = [one for one in threading.enumerate() if one.name == "imports"]
 thread.join()
 print("userdata.worker.run.make_drawing" in sys.modules)

@@ -17,7 +17,7 @@ from typing import IO, Any, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.passing_error import PassingError, code_passes
-from userdata.boot.fetch.request import Manner, Pinned, refused, request_headers
+from userdata.boot.fetch.request import Manner, Pinned, Redirects, refused, request_headers
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import HUB
 
@@ -57,6 +57,19 @@ def pin_hub_file(
     commit = headers.get("X-Repo-Commit", "")
     pinned_url = final.replace(f"/resolve/{revision}/", f"/resolve/{commit}/", 1) if commit else final
     return Pinned(url=pinned_url, sha256=sha256, bytes=int(size) if size.isdigit() else None, page=page, token=token)
+
+
+def read_beginning(pinned: Pinned, count: int, manner: Optional[Manner] = None) -> bytes:
+    """The first `count` bytes of a file. Raises `PassingError` when they cannot be had."""
+    manner = manner or Manner()
+    headers = {**request_headers(pinned.token), "Range": f"bytes=0-{count - 1}"}
+    request = urllib.request.Request(pinned.url, headers=headers)  # noqa: S310
+    try:
+        with urllib.request.build_opener(Redirects).open(request, timeout=manner.stall_seconds) as answer:
+            content: bytes = answer.read(count)
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        raise PassingError(str(getattr(error, "reason", None) or error)) from error
 
 
 def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple[str, Message]:

@@ -1,4 +1,4 @@
-"""Provides the files that a job needs beside its model: a LoRA, and the safety checker."""
+"""Provides the files that a job needs beside its model: its LoRAs, and the safety checker."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import logging
 from pathlib import Path
 from typing import Optional
 
+from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.machine import Machine
-from userdata.contract.catalogue import S3, find_model, lora_parts, safety_checker
+from userdata.contract.catalogue import S3, find_model, safety_checker
 from userdata.contract.layout import INPUTS
+from userdata.contract.lora_list import listed_loras
+from userdata.contract.worker_environment import Paths
 
 logger = logging.getLogger(__name__)
 
 
-def provide_lora(machine: Machine, downloads: Downloads) -> Optional[Path]:
-    """The file of the LoRA that the job asks for, or None. Raises `StepError`."""
-    asked = machine.parameters.get("Lora", "")
-    if not asked:
-        return None
-    place, _ = lora_parts(asked)
+def provide_loras(machine: Machine, downloads: Downloads) -> Optional[Paths]:
+    """The files of the LoRAs that the job lists, or None. Raises `StepError`."""
+    try:
+        listed = listed_loras(machine.parameters.get("Lora", ""))
+    except ValueError as error:
+        raise StepError(f"{error}.") from error
+    return Paths(_provide_lora(machine, downloads, lora.place) for lora in listed) or None
+
+
+def _provide_lora(machine: Machine, downloads: Downloads, place: str) -> Path:
     if place.startswith(INPUTS):
         place = f"{S3}{machine.parameters['ResultsBucket']}/{place}"
     folder = machine.folders.models / ("lora-" + hashlib.sha256(place.encode()).hexdigest()[:16])

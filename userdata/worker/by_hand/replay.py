@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 from pydantic import ValidationError
 
+from userdata.contract.lora_list import LARGEST_WEIGHT, is_file_of, listed_loras
 from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
+from userdata.job.prompt_loras import weights_of
 from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord
@@ -58,6 +61,10 @@ def _check_request(job: Job, request: ImageRequest) -> None:
         raise ValueError(f"the model draws no images of {request.W} × {request.H}")
     if request.seed not in TORCH_SEEDS:
         raise ValueError(f"{request.seed} is no seed")
+    listed = [one.name for one in listed_loras(job.lora)]
+    for name, weight in (request.loras or {}).items():
+        if name not in listed or not abs(weight) <= LARGEST_WEIGHT:
+            raise ValueError(f"the LoRA {name} with weight {weight:g} is none that its job could have")
 
 
 def _no_record(why: str) -> str:
@@ -88,29 +95,27 @@ def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> Non
 
 
 def replay(
-    record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, lora: Path | None = None
+    record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, loras: Sequence[Path] = ()
 ) -> tuple[Image.Image, DrawnWith]:
     """The image again, drawn together with the rest of its batch, and how it was computed this time.
 
-    Raises `RunError`, also for what `check_replay` refuses.
+    `loras` are the files of the job's LoRAs that the image was drawn with, in any order. Raises `RunError`, also for
+    what `check_replay` refuses.
     """
     check_replay(record, initial_image)
     assert record.drawn_with is not None
-    from userdata.contract.catalogue import lora_parts
     from userdata.worker.drawing.generate import draw_batch, prepare_sampler
     from userdata.worker.drawing.watermark import with_watermark
-    from userdata.worker.model.lora import Lora, check_lora, merge_lora
+    from userdata.worker.model.lora import Loras, check_lora
 
     job = Job.model_validate(record.job)
-    adapter = None
-    if job.lora:
-        if lora is None:
-            raise RunError(f"The image was made with the LoRA {job.lora}. Give that file: --lora-file FILE.")
-        adapter = Lora(lora, lora_parts(job.lora)[1])
-        check_lora(adapter)
+    weights = weights_of(job.lora, record.request.loras)
+    files = _lora_files(job, weights, loras)
+    for file in files.values():
+        check_lora(file)
     pipeline = model.load(from_image=job.from_image, precision=str(job.precision))
-    if adapter:
-        merge_lora(pipeline, adapter)
+    if files:
+        Loras(pipeline, files, restorable=False).apply(weights)
     prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
     execution = _execution_here(record.drawn_with.execution, pipeline.device)
     drawn = draw_batch(
@@ -125,6 +130,19 @@ def replay(
     again = next(image for image in drawn if image.index == record.index)
     image = with_watermark(again.image) if job.watermark == Switch.on else again.image
     return image, again.drawn_with
+
+
+def _lora_files(job: Job, names: Collection[str], given: Sequence[Path]) -> dict[str, Path]:
+    """The given file of each name. A single file may be called as it likes where there is a single name."""
+    if len(names) == len(given) == 1:
+        return dict(zip(names, given, strict=True))
+    found = {name: file for name in names for file in given if is_file_of(name, file.stem)}
+    if missing := [name for name in names if name not in found]:
+        raise RunError(
+            f"The image was made with the LoRA {' and '.join(missing)} of {job.lora}. Give that file, and each further "
+            "one: --lora-file FILE."
+        )
+    return found
 
 
 def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:

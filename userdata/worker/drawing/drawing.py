@@ -25,6 +25,7 @@ from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
 from userdata.worker.kernels.compiled_here import remember_compiled
 from userdata.worker.kernels.execution import choose_execution, executing
+from userdata.worker.model.lora import Loras
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ AT_ONCE = 4
 
 
 class Drawing:
-    """Draws `requests`, which are missing of the `total` images of `job`, with `pipeline`.
+    """Draws `requests`, which are missing of the `total` images of `job`, with `pipeline` and `loras`.
 
     Other threads finish the images of a batch while the next batch is being drawn. Whatever ends the drawing, the
     images that are drawn are finished first.
@@ -49,6 +50,7 @@ class Drawing:
         total: int,
         initial_image: Image.Image | None,
         hooks: DrawingHooks,
+        loras: Loras | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._job = job
@@ -56,6 +58,7 @@ class Drawing:
         self._total = total
         self._initial_image = initial_image
         self._hooks = hooks
+        self._loras = loras
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
@@ -68,6 +71,9 @@ class Drawing:
         try:
             for kind in kinds_of(self._requests):
                 one, left = kind[0], kind
+                if self._loras:
+                    # Before the kernels are prepared, because some keep what they compute from weights.
+                    self._loras.apply(one.loras or {})
                 prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=from_image)
                 largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
                 while left:

@@ -30,8 +30,9 @@ PART_WITHOUT_THE_WHOLE = f"{COMPILER}._trace_wrapped_higher_order_op"
 def leave_out_peft() -> None:
     """Makes diffusers and transformers take PEFT for not installed.
 
-    diffusers imports PEFT with any model and uses PEFT for nothing but LoRA. A LoRA cannot be loaded afterwards. Once
-    diffusers is imported this function does nothing, because diffusers then counts on PEFT and would fail without it.
+    diffusers imports PEFT with any model and uses PEFT for nothing but LoRA, which the worker merges itself
+    (`userdata.worker.model.lora`). Once diffusers is imported this function does nothing, because diffusers then counts
+    on PEFT and would fail without it.
 
     None in `sys.modules` is Python's own way to say that there is no such module (the language reference, "The module
     cache"), which `importlib.util.find_spec`, what the two libraries ask, heeds.

@@ -1,14 +1,16 @@
-"""Makes the drawing of a run, and what it draws with: device, model, LoRA, safety checker, and the last image steps."""
+"""Makes the drawing of a run, and all that it draws with: device, model, LoRAs, safety checker, last image steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
 
-from userdata.contract.catalogue import find_model, lora_parts
+from userdata.contract.catalogue import find_model
+from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
@@ -22,7 +24,7 @@ from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.model.device import choose_device
-from userdata.worker.model.lora import Lora, check_lora, merge_lora
+from userdata.worker.model.lora import Loras, check_lora, want_different_loras
 from userdata.worker.model.memory_check import check_memory
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.model.size_warning import warn_of_small_size
@@ -60,27 +62,25 @@ def make_drawing(
     initial_image = request.initial_image.image if request.initial_image else None
     if ahead is None:
         return CompvisDrawing(settings, job, missing, initial_image=initial_image, device=device, hooks=hooks)
+    files = _lora_files(settings, job)
     pipeline = load_model(settings, job, device, ahead)
+    loras = Loras(pipeline, files, restorable=want_different_loras(missing)) if files else None
     tell_of_cut_prompts(pipeline, missing)
-    return Drawing(pipeline, job, missing, total=len(request.images), initial_image=initial_image, hooks=hooks)
+    return Drawing(
+        pipeline, job, missing, total=len(request.images), initial_image=initial_image, hooks=hooks, loras=loras
+    )
 
 
 def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelAhead) -> DiffusionPipeline:
-    """The model of `job` with its LoRA, on `device`. Raises `RunError` when one is missing, broken or does not fit.
+    """The model of `job` on `device`. Raises `RunError` when one is missing, broken or does not fit.
 
     Checks first what can be checked without loading the model. `ahead` has begun to load it.
     """
-    lora = None
-    if job.lora:
-        if settings.lora_file is None:
-            raise RunError(f"The LoRA {job.lora} was not fetched by the boot. Start the instance again.")
-        lora = Lora(settings.lora_file, lora_parts(job.lora)[1])
-        check_lora(lora)
     model = find_model(job.model)
     precision = str(job.precision)
     check_memory(model, settings.model_folder, device, instance_type=settings.instance_type, precision=precision)
     warn_of_small_size(model, settings.model_folder, job)
-    pipeline = load_pipeline(
+    return load_pipeline(
         settings.model_folder,
         layout=model.layout,
         device=device,
@@ -88,9 +88,16 @@ def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelA
         precision=precision,
         tensors=ahead.tensors(),
     )
-    if lora:
-        merge_lora(pipeline, lora)
-    return pipeline
+
+
+def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
+    """The files of the job's LoRAs by their names. Raises `RunError` when one was not fetched, or is no LoRA."""
+    listed, files = listed_loras(job.lora), settings.lora_files or ()
+    if len(listed) != len(files):
+        raise RunError(f"The LoRAs {job.lora} were not all fetched by the boot. Start the instance again.")
+    for file in files:
+        check_lora(file)
+    return {lora.name: file for lora, file in zip(listed, files, strict=True)}
 
 
 def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | None:

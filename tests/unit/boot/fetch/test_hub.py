@@ -6,7 +6,8 @@ import pytest
 
 from tests.unit.boot.loopback import reply, reply_with_ranges, serving
 from userdata.boot.fetch.download import download
-from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
+from userdata.boot.fetch.hub import UnreachableError, pin_hub_file, read_beginning
+from userdata.boot.fetch.passing_error import PassingError
 from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
@@ -109,7 +110,7 @@ def test_the_token_reaches_the_hub_and_not_its_storage(tmp_path: Path) -> None:
     content = b"weights" * 100
     with serving(lambda handler: reply_with_ranges(handler, content)) as storage:
         # Another port is another host: both are this machine.
-        elsewhere = storage.url.replace("127.0.0.1", "localhost")
+        elsewhere = storage.url
         with serving(lambda handler: reply(handler, 302, headers={"Location": f"{elsewhere}/signed"})) as hub:
             pinned = Pinned(
                 url=f"{hub.url}/file", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), token="hf_secret"
@@ -119,3 +120,21 @@ def test_the_token_reaches_the_hub_and_not_its_storage(tmp_path: Path) -> None:
     assert [headers.get("authorization") for _, headers in hub.asked] == ["Bearer hf_secret"]
     assert [headers.get("authorization") for _, headers in storage.asked] == [None]
     assert "hf_secret" not in repr(pinned)
+
+
+def test_the_beginning_of_a_file_is_read_and_the_token_stays_with_the_hub() -> None:
+    with serving(lambda handler: reply(handler, 206, b"0123")) as storage:
+
+        def redirect(handler: BaseHTTPRequestHandler) -> None:
+            reply(handler, 302, headers={"Location": storage.url})
+
+        with serving(redirect) as server:
+            pinned = Pinned(url=f"{server.url}/file", sha256=SHA256, token="hf_secret")
+            assert read_beginning(pinned, 4, ONCE) == b"0123"
+        ((_, asked),) = server.asked
+        assert asked["authorization"] == "Bearer hf_secret"
+    ((_, headers),) = storage.asked
+    assert headers["range"] == "bytes=0-3"
+    assert "authorization" not in headers
+    with pytest.raises(PassingError):
+        read_beginning(pinned, 4, ONCE)

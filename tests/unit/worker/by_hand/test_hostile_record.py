@@ -83,7 +83,7 @@ def test_a_record_that_no_run_has_written_is_refused_here(
     file = _png(tmp_path / "a.png", json.dumps(record))
     with pytest.raises(CommandError) as refusal:
         replay_here(
-            file, read_record(file), model="", initial_image=None, lora=None, to=tmp_path / "b.png", console=Console()
+            file, read_record(file), model="", initial_image=None, loras=[], to=tmp_path / "b.png", console=Console()
         )
     assert why in str(refusal.value)
     assert not (tmp_path / "b.png").exists()
@@ -126,7 +126,7 @@ def test_the_image_itself_is_never_overwritten(tmp_path: Path, record: dict[str,
     (tmp_path / "link.png").symlink_to(file)
     for to in (file, tmp_path / "link.png"):
         with pytest.raises(CommandError, match=r"is the image itself, which must stay.*--to FILE"):
-            replay_here(file, read_record(file), model="", initial_image=None, lora=None, to=to, console=Console())
+            replay_here(file, read_record(file), model="", initial_image=None, loras=[], to=to, console=Console())
     assert file.read_bytes() == before
 
 
@@ -137,7 +137,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_model_is_loaded(
     file = _png(tmp_path / "a.png", json.dumps(record))
     for to in (tmp_path, file / "b.png"):
         with pytest.raises(CommandError, match="cannot be written"):
-            replay_here(file, read_record(file), model="", initial_image=None, lora=None, to=to, console=Console())
+            replay_here(file, read_record(file), model="", initial_image=None, loras=[], to=to, console=Console())
 
 
 @pytest.mark.usefixtures("_no_model")
@@ -147,7 +147,7 @@ def test_what_is_no_image_any_more_is_told_before_the_model_is_loaded(tmp_path: 
     file.with_suffix(".json").write_text(json.dumps(record))
     with pytest.raises(CommandError, match=r"a\.png cannot be read as an image"):
         replay_here(
-            file, read_record(file), model="", initial_image=None, lora=None, to=tmp_path / "b.png", console=Console()
+            file, read_record(file), model="", initial_image=None, loras=[], to=tmp_path / "b.png", console=Console()
         )
 
 
@@ -158,7 +158,7 @@ def test_a_name_with_brackets_is_told_as_it_is(tmp_path: Path, tiny_model: Path,
     console = Console(file=io.StringIO(), width=500)
     to = folder / "b.png"
     model = str(tiny_model)
-    replay_here(file, read_record(file), model=model, initial_image=None, lora=None, to=to, console=console)
+    replay_here(file, read_record(file), model=model, initial_image=None, loras=[], to=to, console=console)
     assert f"{to}: not identical to {file}." in console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -70,7 +70,7 @@ def test_the_same_bits(
     console = Console(file=io.StringIO(), width=500)
     initial_image = find_initial_image(record, tmp_path / "start.png", None, _no_session)
     assert replay_here(
-        file, record, model=str(settings.model_folder), initial_image=initial_image, lora=None,
+        file, record, model=str(settings.model_folder), initial_image=initial_image, loras=[],
         to=tmp_path / "again.png", console=console,
     )  # fmt: skip
     assert "identical to" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def test_other_pixels_are_told_with_what_is_different(
     file.write_bytes(png_with_record(Image.new("RGB", (72, 64)), other))
     console = Console(file=io.StringIO(), width=500)
     assert not replay_here(
-        file, read_record(file), model=str(settings.model_folder), initial_image=None, lora=None,
+        file, read_record(file), model=str(settings.model_folder), initial_image=None, loras=[],
         to=tmp_path / "again.png", console=console,
     )  # fmt: skip
     told = console.file.getvalue()  # type: ignore[attr-defined]
@@ -176,7 +176,7 @@ def test_a_missing_or_another_initial_image_is_refused_before_the_model_is_loade
     ):
         with pytest.raises(CommandError, match=why):
             replay_here(
-                tmp_path / "x.png", record, model="no-such-model", lora=None, to=tmp_path / "y.png", console=Console(),
+                tmp_path / "x.png", record, model="no-such-model", loras=[], to=tmp_path / "y.png", console=Console(),
                 initial_image=find_initial_image(record, given, None, _no_session),
             )  # fmt: skip
 

@@ -1,80 +1,239 @@
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from userdata.contract.catalogue import lora_parts
+from tests.unit.worker.model.lora_files import SPELLINGS, linear_layers, save_lora, weight_of
 from userdata.job.run_error import RunError
-from userdata.worker.model.lora import Lora, check_lora, merge_lora
+from userdata.worker.model.lora import Loras, check_lora
 from userdata.worker.model.pipeline import load_pipeline
 
 CPU = torch.device("cpu")
-RANK = 2
+Weights = dict[str, dict[str, torch.Tensor]]
 
 
-def loaded(model: Path) -> Any:
-    return load_pipeline(model, layout=None, device=CPU, from_image=False)
+@pytest.fixture
+def pipeline(tiny_model: Path) -> Any:
+    return load_pipeline(tiny_model, layout=None, device=CPU, from_image=False)
 
 
-def an_attention_weight(pipeline: Any) -> tuple[str, torch.Tensor]:
-    return next((n, p) for n, p in pipeline.unet.named_parameters() if n.endswith("attn1.to_q.weight"))
+def weights_of(pipeline: Any) -> Weights:
+    return {
+        part: {name: tensor.clone() for name, tensor in getattr(pipeline, part).state_dict().items()}
+        for part in ("unet", "text_encoder", "vae")
+    }
 
 
-def a_lora(pipeline: Any, file: Path, *, inputs: int | None = None) -> tuple[str, torch.Tensor]:
-    """Writes a LoRA in the layout of diffusers for one weight; returns that weight's name and the whole change."""
-    name, weight = an_attention_weight(pipeline)
-    torch.manual_seed(3)
-    down, up = torch.randn(RANK, inputs or weight.shape[1]), torch.randn(weight.shape[0], RANK)
-    module = name.removesuffix(".weight")
-    save_file({f"unet.{module}.lora_A.weight": down, f"unet.{module}.lora_B.weight": up}, file)
-    return name, up @ down
+def merge(pipeline: Any, file: Path, weight: float = 1.0) -> None:
+    check_lora(file)
+    Loras(pipeline, {"style": file}, restorable=False).apply({"style": weight})
+
+
+def assert_changed_by(pipeline: Any, before: Weights, changes: dict[tuple[str, str], torch.Tensor]) -> None:
+    for part, tensors in weights_of(pipeline).items():
+        assert set(tensors) == set(before[part])
+        for name, tensor in tensors.items():
+            change = changes.get((part, name.removesuffix(".weight")))
+            if change is None:
+                assert torch.equal(tensor, before[part][name]), f"{part}.{name} has changed"
+            else:
+                torch.testing.assert_close(tensor, before[part][name] + change.reshape(tensor.shape))
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.5, -1.0])
-def test_it_is_added_with_its_weight_and_leaves_nothing_behind(tiny_model: Path, tmp_path: Path, weight: float) -> None:
-    pipeline = loaded(tiny_model)
-    before = {name: tensor.clone() for name, tensor in pipeline.unet.state_dict().items()}
-    name, change = a_lora(pipeline, tmp_path / "style.safetensors")
-    lora = Lora(tmp_path / "style.safetensors", weight)
-    check_lora(lora)
-    merge_lora(pipeline, lora)
-    after = pipeline.unet.state_dict()
-    assert set(after) == set(before)
-    torch.testing.assert_close(after[name], before[name] + weight * change)
-    assert all(torch.equal(after[other], before[other]) for other in before if other != name)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_each_layer_is_added_with_its_own_alpha_and_rank(
+    pipeline: Any, tmp_path: Path, spelling: str, weight: float
+) -> None:
+    before = weights_of(pipeline)
+    layers = linear_layers(pipeline)
+    changes = save_lora(pipeline, tmp_path / "style.safetensors", layers=layers, spelling=spelling)
+    merge(pipeline, tmp_path / "style.safetensors", weight)
+    assert_changed_by(pipeline, before, {layer: weight * change for layer, change in changes.items()})
 
 
-def test_one_for_another_kind_of_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    pipeline = loaded(tiny_model)
-    a_lora(pipeline, tmp_path / "xl.safetensors", inputs=7)
-    with pytest.raises(RunError, match=r"xl\.safetensors does not fit the model: .*another kind of model"):
-        merge_lora(pipeline, Lora(tmp_path / "xl.safetensors", 1.0))
+def test_a_text_encoder_may_lack_any_layers(pipeline: Any, tmp_path: Path) -> None:
+    before = weights_of(pipeline)
+    names = [name for name, _ in pipeline.text_encoder.named_modules() if name.endswith(("q_proj", "v_proj"))]
+    changes = save_lora(pipeline, tmp_path / "te.safetensors", layers=[("text_encoder", name) for name in names])
+    merge(pipeline, tmp_path / "te.safetensors")
+    assert_changed_by(pipeline, before, changes)
 
 
-def test_a_checkpoint_is_no_lora(tmp_path: Path) -> None:
-    save_file({"model.diffusion_model.out.2.weight": torch.zeros(4)}, tmp_path / "v1.safetensors")
-    with pytest.raises(RunError, match=r"v1\.safetensors is no LoRA: none of its 1 tensors .*named as Model"):
-        check_lora(Lora(tmp_path / "v1.safetensors", 1.0))
+def test_what_was_merged_is_told(pipeline: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    layers = linear_layers(pipeline)
+    changes = save_lora(pipeline, tmp_path / "style.safetensors", layers=layers)
+    own = torch.cat([weight_of(pipeline, layer).detach().flatten() for layer in layers])
+    merge(pipeline, tmp_path / "style.safetensors", 0.5)
+    whole = torch.cat([change.flatten() for change in changes.values()])
+    share = 100 * float(0.5 * whole.norm() / own.norm())
+    encoders, unets = (sum(part == one for part, _ in layers) for one in ("text_encoder", "unet"))
+    assert (
+        f"Merged style.safetensors with weight 0.5 into {encoders} layers of text_encoder, {unets} layers of unet: it "
+        f"changes their weights by {share:.3g} % of their norm"
+    ) in caplog.text
+
+
+def test_pefts_settings_in_the_header_are_heeded(pipeline: Any, tmp_path: Path) -> None:
+    """diffusers writes them there; a path's end may have an alpha of its own."""
+    before = weights_of(pipeline)
+    layers = [layer for layer in linear_layers(pipeline) if layer[0] == "unet"]
+    file = tmp_path / "style.safetensors"
+    save_lora(pipeline, file, layers=layers, spelling="PEFT in diffusers")
+    tensors = {name: tensor for name, tensor in load_file(file).items() if not name.endswith("alpha")}
+    settings = {"unet.lora_alpha": 8, "unet.alpha_pattern": {layers[0][1]: 2}, "unet.use_rslora": True, "unet.r": 4}
+    save_file(tensors, file, metadata={"lora_adapter_metadata": json.dumps(settings)})
+    changes = {}
+    for number, (part, module) in enumerate(layers):
+        down, up = (tensors[f"{part}.{module}.{name}.weight"] for name in ("lora_A", "lora_B"))
+        changes[part, module] = up @ down * (2 if number == 0 else 8) / down.shape[0] ** 0.5
+    merge(pipeline, file)
+    assert_changed_by(pipeline, before, changes)
+
+
+def test_a_norm_and_a_bias_are_changed_by_a_whole_difference(pipeline: Any, tmp_path: Path) -> None:
+    before = weights_of(pipeline)
+    channels = len(pipeline.unet.conv_norm_out.weight)
+    weight, bias = torch.randn(channels), torch.randn(channels)
+    file = tmp_path / "norm.safetensors"
+    save_file({"lora_unet_out_0.w_norm": weight, "lora_unet_out_0.b_norm": bias}, file)
+    merge(pipeline, file)
+    changes = {("unet", "conv_norm_out"): weight, ("unet", "conv_norm_out.bias"): bias}
+    assert_changed_by(pipeline, before, changes)
+
+
+def test_a_layer_of_the_original_flux_changes_its_rows_of_several_layers(tmp_path: Path) -> None:
+    """Also together with a file of diffusers' names for one of them, and whichever is named first."""
+    projections = {name: torch.nn.Linear(3, 4, bias=False) for name in ("to_q", "to_k", "to_v")}
+    block = torch.nn.ModuleDict({"attn": torch.nn.ModuleDict(projections)})
+    transformer = torch.nn.ModuleDict(
+        {"transformer_blocks": torch.nn.ModuleList([block]), "single_transformer_blocks": torch.nn.ModuleList()}
+    )
+    pipeline: Any = type("Pipeline", (), {"components": {"transformer": transformer}})
+    torch.manual_seed(1)
+    down, up, length = torch.randn(2, 3), torch.randn(12, 2), torch.rand(12, 1) + 0.5
+    own_down, own_up = torch.randn(1, 3), torch.randn(4, 1)
+    three, one = tmp_path / "three.safetensors", tmp_path / "one.safetensors"
+    name = "lora_unet_double_blocks_0_img_attn_qkv"
+    save_file({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.dora_scale": length}, three)
+    name = "transformer.transformer_blocks.0.attn.to_k"
+    save_file({f"{name}.lora_A.weight": own_down, f"{name}.lora_B.weight": own_up}, one)
+    before = torch.cat([projections[name].weight.detach().clone() for name in ("to_q", "to_k", "to_v")])
+
+    loras = Loras(pipeline, {"one": one, "three": three}, restorable=True)
+    loras.apply({"one": 0.5, "three": 1})
+
+    direction = before + up @ down
+    expected = direction * length / direction.norm(dim=1, keepdim=True)
+    expected[4:8] += 0.5 * own_up @ own_down
+    after = torch.cat([projections[name].weight for name in ("to_q", "to_k", "to_v")])
+    torch.testing.assert_close(after, expected)
+
+
+def other_kind(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Attention to a text as wide as XL's."""
+    name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+    return {f"{name}.lora_down.weight": torch.ones(2, 2048), f"{name}.lora_up.weight": torch.ones(9, 2)}
+
+
+def one_layer_too_deep(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    name = "lora_unet_down_blocks_7_attentions_0_transformer_blocks_0_attn1_to_q"
+    return tensors | {f"{name}.lora_down.weight": torch.ones(2, 8), f"{name}.lora_up.weight": torch.ones(8, 2)}
+
+
+def one_nan(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    next(tensor for name, tensor in tensors.items() if name.endswith("lora_up.weight"))[0, 0] = float("nan")
+    return tensors
+
+
+def infinite_in_half(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: (1e30 * tensor).half() for name, tensor in tensors.items()}
+
+
+def all_zero(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor * (not name.endswith("lora_up.weight")) for name, tensor in tensors.items()}
+
+
+def another_formula(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return tensors | {"lora_unet_mid_block_attentions_0_proj_in.oft_blocks": torch.ones(2, 4, 4)}
+
+
+def half_a_layer(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    left_out = next(name for name in tensors if name.endswith("lora_down.weight"))
+    return {name: tensor for name, tensor in tensors.items() if name != left_out}
+
+
+def two_adapters(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    name = "unet.mid_block.attentions.0.proj_in.lora_A"
+    return {f"{name}.first.weight": torch.ones(2, 4), f"{name}.second.weight": torch.ones(2, 4)}
+
+
+def whole_checkpoint(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"model.diffusion_model.out.2.weight": torch.zeros(4)}
+
+
+def alphas_alone(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.endswith("alpha")}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (other_kind, r"does not fit the model: 1 of its 1 layers .*attn2_to_k\)\. It was made for Stable Diffusion XL"),
+        (
+            one_layer_too_deep,
+            r"1 of its \d+ layers are none of the model's, .*down_blocks_7.*Nothing of it was applied",
+        ),
+        (one_nan, r"is broken: 1 of its \d+ layers hold what is no number \(NaN or infinity\)"),
+        (infinite_in_half, "hold what is no number"),
+        (all_zero, r"changes nothing: all of its \d+ layers come out as 0"),
+        (another_formula, r"1 of its \d+ tensors belong to no formula that is known here \(.*oft_blocks\)"),
+        (half_a_layer, r"1 of its \d+ layers are none of the model's, or of another shape"),
+        (two_adapters, "holds several adapters: unet_mid_block_attentions_0_proj_in has two tensors down"),
+        (whole_checkpoint, "is no LoRA: none of its 1 tensors .*named as Model"),
+        (alphas_alone, "does not fit"),
+    ],
+)
+def test_a_file_that_cannot_be_applied_as_a_whole_is_refused(
+    pipeline: Any, tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], why: str
+) -> None:
+    before = weights_of(pipeline)
+    file = tmp_path / "style.safetensors"
+    save_lora(pipeline, file, layers=linear_layers(pipeline))
+    save_file(spoil(load_file(file)), file)
+    with pytest.raises(RunError, match=rf"style\.safetensors .*{why}"):
+        merge(pipeline, file)
+    assert_changed_by(pipeline, before, {})
+
+
+def test_a_change_that_the_models_type_cannot_hold_is_refused(pipeline: Any, tmp_path: Path) -> None:
+    save_lora(pipeline, tmp_path / "style.safetensors", layers=linear_layers(pipeline))
+    pipeline.unet.half()
+    with pytest.raises(RunError, match=r"larger than its number type can hold, at .*smaller weight"):
+        merge(pipeline, tmp_path / "style.safetensors", 1e9)
+
+
+def test_an_embedding_in_the_file_is_named_and_the_rest_applied(
+    pipeline: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = weights_of(pipeline)
+    file = tmp_path / "style.safetensors"
+    changes = save_lora(pipeline, file, layers=linear_layers(pipeline))
+    save_file(load_file(file) | {"bundle_emb.mystyle.string_to_param.*": torch.ones(2, 8)}, file)
+    merge(pipeline, file)
+    assert_changed_by(pipeline, before, changes)
+    assert "style.safetensors carries the embedding mystyle, which is not applied" in caplog.text
 
 
 def test_what_is_no_safetensors_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "page.safetensors").write_bytes(b"<html>Log in</html>")
     with pytest.raises(RunError, match=r"page\.safetensors is no safetensors file"):
-        check_lora(Lora(tmp_path / "page.safetensors", 1.0))
-
-
-@pytest.mark.parametrize(
-    ("asked", "parts"),
-    [
-        ("inputs/style.safetensors", ("inputs/style.safetensors", 1.0)),
-        ("inputs/style.safetensors:0.8", ("inputs/style.safetensors", 0.8)),
-        ("s3://bucket/style.safetensors:-1", ("s3://bucket/style.safetensors", -1.0)),
-        ("hf:owner/name@v1.0/style.safetensors", ("hf:owner/name@v1.0/style.safetensors", 1.0)),
-    ],
-)
-def test_the_weight_stands_behind_a_colon(asked: str, parts: tuple[str, float]) -> None:
-    assert lora_parts(asked) == parts
+        check_lora(tmp_path / "page.safetensors")

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from userdata.job.run_error import RunError
-from userdata.worker import __main__ as worker
 from userdata.worker import imports_ahead
 
 DRAW = """
@@ -50,7 +48,7 @@ from pathlib import Path
 
 from userdata.worker.imports_ahead import start_imports
 
-start_imports(with_lora=not {without_peft})
+start_imports()
 for thread in threading.enumerate():
     if thread.name == "imports":
         thread.join()
@@ -65,14 +63,15 @@ large = ("torch._dynamo.utils", "torch._inductor", "torch.distributed.tensor", "
 print([name for name in large if sys.modules.get(name)])
 """
 LORA = """
-from userdata.worker.model.lora import Lora, merge_lora
-from tests.unit.worker.model.test_lora import a_lora
+from userdata.worker.model.lora import Loras
+from tests.unit.worker.model.lora_files import linear_layers, save_lora, weight_of
 
 file = Path(sys.argv[2]) / "style.safetensors"
-name, change = a_lora(pipeline, file)
-before = pipeline.unet.get_parameter(name).clone()
-merge_lora(pipeline, Lora(file, 1.0))
-assert torch.allclose(pipeline.unet.get_parameter(name), before + change, atol=1e-6)
+(layer, *_) = linear_layers(pipeline)
+before = weight_of(pipeline, layer).clone()
+(change,) = save_lora(pipeline, file, layers=[layer]).values()
+Loras(pipeline, {"style": file}, restorable=False).apply({"style": 1.0})
+assert torch.allclose(weight_of(pipeline, layer), before + change, atol=1e-6)
 """
 COMPILE = """
 assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
@@ -83,8 +82,8 @@ assert not torch._dynamo.config.suppress_errors
 """
 
 
-def large_parts_imported(*arguments: Path, without_peft: bool = True, then: str = "") -> str:
-    code = DRAW_AFTER_IMPORTS.format(then=then, without_peft=without_peft)
+def large_parts_imported(*arguments: Path, then: str = "") -> str:
+    code = DRAW_AFTER_IMPORTS.format(then=then)
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
@@ -97,7 +96,7 @@ def test_an_image_is_drawn_without_the_compiler_and_without_distributed_tensors(
 
 
 def test_a_lora_is_merged_after_these_imports(tiny_model: Path, tmp_path: Path) -> None:
-    assert "peft" in large_parts_imported(tiny_model, tmp_path, without_peft=False, then=LORA)
+    assert large_parts_imported(tiny_model, tmp_path, then=LORA) == "[]"
 
 
 @pytest.mark.parametrize("then", [COMPILE, ASK_THE_COMPILER])
@@ -109,36 +108,12 @@ def test_a_model_is_loaded_where_diffusers_was_there_first(tiny_model: Path) -> 
     assert "'peft'" in imported_of_peft(tiny_model, from_image=False, first="diffusers.hooks")
 
 
-@pytest.mark.parametrize(
-    ("lora", "with_lora"), [({}, False), ({"Lora": ""}, False), ({"Lora": "s3://bucket/style.safetensors"}, True)]
-)
-def test_peft_stays_where_the_run_has_a_lora(
-    monkeypatch: pytest.MonkeyPatch, lora: dict[str, str], with_lora: bool
-) -> None:
-    calls: list[bool] = []
-
-    def end(*_arguments: object, **_options: object) -> None:
-        raise RunError("far enough")
-
-    monkeypatch.setattr(worker, "wait_for_settings", end)
-    monkeypatch.setattr(worker, "read_parameters", lambda _file: {"Prompt": "a tree", **lora})
-    monkeypatch.setattr(worker, "SpotNotice", lambda _stop: type("Watch", (), {"watch": lambda _self: None})())
-    monkeypatch.setattr(worker, "start_imports", lambda *, with_lora: calls.append(with_lora))
-    monkeypatch.setattr("userdata.worker.__main__.os.environ", {})
-    monkeypatch.setattr("userdata.worker.__main__.signal.signal", lambda *_: None)
-    assert worker.main() == 1
-    assert calls == [with_lora]
-
-
-@pytest.mark.parametrize(("with_lora", "calls"), [(False, ["peft", "imports"]), (True, ["imports"])])
-def test_peft_is_hidden_before_the_imports_begin(
-    monkeypatch: pytest.MonkeyPatch, with_lora: bool, calls: list[str]
-) -> None:
+def test_peft_is_hidden_before_the_imports_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hiding PEFT later would come too late."""
     done: list[str] = []
     monkeypatch.setattr(imports_ahead, "leave_out_peft", lambda: done.append("peft"))
     monkeypatch.setattr("userdata.worker.imports_ahead.sys.setswitchinterval", lambda _seconds: None)
     thread = type("Thread", (), {"start": lambda _self: done.append("imports")})
     monkeypatch.setattr("userdata.worker.imports_ahead.threading.Thread", lambda **_options: thread())
-    imports_ahead.start_imports(with_lora=with_lora)
-    assert done == calls
+    imports_ahead.start_imports()
+    assert done == ["peft", "imports"]
