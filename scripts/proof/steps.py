@@ -45,7 +45,7 @@ STEPS = (
             Expected("kept in the cache", run_looks.cached, only_aws=True),
             Expected("an hour of {type}", stack_looks.price, "{price}"),
             Expected("the disk's tag", stack_looks.disk_tag, PROJECT),
-            Expected("the interface's tag", stack_looks.interface_tag, PROJECT, only_aws=True),
+            Expected("the interface's tag", stack_looks.interface_tag, "none"),
         ),
     ),
     Step(
@@ -144,7 +144,7 @@ STEPS = (
         rows=(
             ANOTHER,
             Expected("it is", stack_looks.described("InstanceLifecycle", missing="on-demand"), "spot"),
-            Expected("the request's tag", stack_looks.request_tag, PROJECT),
+            Expected("the request's tag", stack_looks.request_tag, note="not documented"),
             RUN,
             Expected("its instance then", stack_looks.state, "terminated"),
             Expected("its request then", stack_looks.request_state, "closed"),
