@@ -111,6 +111,26 @@ def test_a_failure_rolls_back_and_says_why(stack: Stack) -> None:
     assert left_of(stack) == []
 
 
+def test_an_endpoint_that_got_another_route_table_is_deleted(stack: Stack) -> None:
+    """As that of a stack which moved to another zone."""
+    vpc = {"Ref": "Vpc"}
+    resources: dict[str, Any] = {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        **{f"Table{n}": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": vpc}} for n in (1, 2)},
+    }
+    for tables in (["Table1"], ["Table1", "Table2"], ["Table2"]):
+        properties = {
+            "VpcId": vpc,
+            "ServiceName": "com.amazonaws.us-east-1.s3",
+            "VpcEndpointType": "Gateway",
+            "RouteTableIds": [{"Ref": name} for name in tables],
+        }
+        resources["Endpoint"] = {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
+        (stack.create if tables == ["Table1"] else stack.update)({"Resources": resources})
+    stack.delete()
+    assert left_of(stack) == []
+
+
 def test_a_failed_update_goes_back_to_what_was(stack: Stack) -> None:
     stack.create(network_template())
     broken = network_template()

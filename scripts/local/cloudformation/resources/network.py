@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from moto.ec2.models import ec2_backends
+
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.resources.api_call import call
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted, tag_ec2
@@ -87,7 +89,23 @@ def _update_endpoint(account: Account, resource: Resource, wanted: Wanted) -> No
     if any(changes.values()):
         named = {name: tables for name, tables in changes.items() if tables}
         call(account.client("ec2"), "ModifyVpcEndpoint", VpcEndpointId=resource.physical_resource_id, **named)
+        _route(
+            account,
+            resource.physical_resource_id,
+            added=changes["AddRouteTableIds"],
+            removed=changes["RemoveRouteTableIds"],
+        )
     tag_ec2(account, resource.physical_resource_id, wanted, resource.properties)
+
+
+def _route(account: Account, endpoint_id: str, *, added: list[str], removed: list[str]) -> None:
+    """Does for the endpoint's routes what moto does at a creation alone; its deletion then asks for every route."""
+    backend = ec2_backends[account.id][account.region]
+    prefix_list = backend.vpc_end_points[endpoint_id].destination_prefix_list_id
+    for table in added:
+        backend.create_route(table, None, destination_prefix_list_id=prefix_list, gateway_id=endpoint_id)
+    for table in removed:
+        backend.delete_route(table, prefix_list)
 
 
 def _delete_endpoint(account: Account, resource: Resource) -> None:
