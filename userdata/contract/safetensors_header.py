@@ -42,4 +42,5 @@ def header_in(beginning: Callable[[int], bytes]) -> Tuple[Dict[str, Any], Dict[s
     header = json.loads(beginning(LENGTH_BYTES + length)[LENGTH_BYTES:])
     if not isinstance(header, dict):
         raise ValueError("the header is no JSON object")
-    return header, header.pop("__metadata__", None) or {}
+    metadata = header.pop("__metadata__", None)
+    return header, metadata if isinstance(metadata, dict) else {}

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 # A person waits, so a check that gets no quick answer is left to the instance.
 SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
+UNREADABLE = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    PassingError,
+    # A header that is none, or whose shapes are none.
+    *(ValueError, TypeError, KeyError, RuntimeError),
+)
 logger = logging.getLogger(__name__)
 # Reads so many bytes from the beginning of a file.
 Beginning = Callable[[int], bytes]
@@ -62,11 +69,11 @@ def check_lora_beginning(title: str, job: Job, beginning: Beginning) -> None:
 
     try:
         entries, metadata = header_in(beginning)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, PassingError, ValueError) as error:
+        tensors = {name: torch.empty(entry["shape"], device="meta") for name, entry in entries.items()}
+    except UNREADABLE as error:
         logger.info("%s cannot be looked into from here: %s", title, error)
         return
     try:
-        tensors = {name: torch.empty(entry["shape"], device="meta") for name, entry in entries.items()}
         check_names(title, tensors)
         if networks := _networks(job):
             layers_of(title, tensors, metadata, networks)

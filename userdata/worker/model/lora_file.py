@@ -107,7 +107,13 @@ def layers_of(
         if place is None or not _fits(parts, components, place, attribute):
             strange.append(name)
             continue
-        layers.append(Layer(name, place, attribute, parts, _scale(parts, place, settings)))
+        try:
+            scale = _scale(parts, place, settings)
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
+            raise RunError(
+                f"The header of the LoRA {title} has settings of PEFT that cannot be read ({error}). Choose another."
+            ) from error
+        layers.append(Layer(name, place, attribute, parts, scale))
     if strange or not layers:
         raise RunError(_does_not_fit(title, tensors, strange, len(layers)))
     return layers
@@ -143,12 +149,12 @@ def is_finite(tensor: Tensor) -> bool:
 
 def _fits(parts: Parts, components: Components, place: Place, attribute: str) -> bool:
     shapes = [one.shape for one in parameters_of(components, place.component, place.changed, attribute)]
-    if not shapes:
+    if not shapes or ("alpha" in parts and parts["alpha"].numel() != 1):
         return False
     whole = torch.empty([sum(shape[0] for shape in shapes), *shapes[0][1:]], device="meta")
     try:
         change_of({name: part.to("meta") for name, part in parts.items()}, whole, scale=1.0)
-    except (RuntimeError, ValueError, IndexError):
+    except (RuntimeError, ValueError, IndexError, TypeError):
         return False
     return True
 
@@ -185,7 +191,7 @@ def _some(names: list[str]) -> str:
 def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         settings = json.loads(metadata.get(PEFT_SETTINGS, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return settings if isinstance(settings, dict) else {}
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 Components = Mapping[str, Any]
 
 # What each part of a layer is called by kohya's trainer, LyCORIS, diffusers and PEFT.
-_PARTS = {
+PARTS = {
     "down": r"lora_A|lora_down|lora\.down|lora_linear_layer\.down",
     "up": r"lora_B|lora_up|lora\.up|lora_linear_layer\.up",
     "mid": "lora_mid",
@@ -32,7 +32,7 @@ _PARTS = {
 }
 # PEFT puts the adapter's name between the part and its ending.
 _KEY = re.compile(
-    rf"(?P<layer>.+?)\.(?:{'|'.join(f'(?P<{part}>{names})' for part, names in _PARTS.items())})"
+    rf"(?P<layer>.+?)\.(?:{'|'.join(f'(?P<{part}>{names})' for part, names in PARTS.items())})"
     r"(?:\.(?!bias$|weight$)[^.]+)?(?:\.weight)?"
 )
 _PROCESSOR = re.compile(r"\.processor\.(\w+)_lora\.(down|up)\.")
@@ -117,7 +117,7 @@ def layer_and_part(key: str) -> tuple[str, str] | None:
     named = _KEY.fullmatch(_PROCESSOR.sub(r".\1.lora.\2.", key))
     if named is None:
         return None
-    part = next(part for part in _PARTS if named[part])
+    part = next(part for part in PARTS if named[part])
     return named["layer"].removeprefix("base_model.model.").replace(".", "_"), part
 
 

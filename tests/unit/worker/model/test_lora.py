@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import copy
 import json
 import logging
+import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from tests.unit.worker.model.lora_files import SPELLINGS, linear_layers, save_lora, weight_of
 from userdata.job.run_error import RunError
 from userdata.worker.model.lora import Loras, check_lora
+from userdata.worker.model.lora_file import read_lora
+from userdata.worker.model.lora_keys import PARTS
 from userdata.worker.model.pipeline import load_pipeline
 
 CPU = torch.device("cpu")
@@ -231,6 +236,54 @@ def test_an_embedding_in_the_file_is_named_and_the_rest_applied(
     merge(pipeline, file)
     assert_changed_by(pipeline, before, changes)
     assert "style.safetensors carries the embedding mystyle, which is not applied" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lora_alpha": "much"},
+        {"lora_alpha": 4, "alpha_pattern": ["to_q"]},
+        {"lora_alpha": 4, "alpha_pattern": {"to_q(": 2}},
+        {"lora_alpha": [4]},
+    ],
+)
+def test_settings_of_peft_that_are_none_are_told(tmp_path: Path, settings: dict[str, Any]) -> None:
+    file = tmp_path / "style.safetensors"
+    networks = {"unet": torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4)})}
+    name = "unet.to_q.lora_"
+    tensors = {f"{name}A.weight": torch.ones(2, 4), f"{name}B.weight": torch.ones(4, 2)}
+    save_file(tensors, file, metadata={"lora_adapter_metadata": json.dumps(settings)})
+    with pytest.raises(
+        RunError, match=r"header of the LoRA style\.safetensors has settings of PEFT that cannot be read"
+    ):
+        read_lora(file, networks)
+
+
+def test_files_with_any_tensors_are_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    """500 files with parts, shapes and types by chance."""
+    chance = random.Random(7)
+    networks = {"unet": torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4), "conv": torch.nn.Conv2d(4, 4, 3)})}
+    endings = [*PARTS, "lora_A.default.weight", "lora_B.weight", "lora_magnitude_vector", "alpha", "oft_blocks"]
+    types = [torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.bool, torch.float8_e4m3fn]
+    file, read = tmp_path / "any.safetensors", 0
+    for _ in range(500):
+        layer = chance.choice(["to_q", "lora_unet_conv", "unet.to_q", "text_encoder.to_q"])
+        tensors = {
+            f"{layer}.{ending}": torch.ones(
+                [chance.choice([0, 1, 2, 4, 4, 4]) for _ in range(chance.randint(0, 4))]
+            ).to(chance.choice(types))
+            for ending in chance.sample(endings, chance.randint(1, 3))
+        }
+        save_file(tensors, file)
+        try:
+            layers = read_lora(file, networks)
+        except RunError:
+            continue
+        read += 1
+        pipeline: Any = SimpleNamespace(components=copy.deepcopy(networks))
+        Loras(pipeline, {"any": file}, restorable=False).apply({"any": 1})
+        assert layers
+    assert read > 0
 
 
 def test_what_is_no_safetensors_file_is_told(tmp_path: Path) -> None:
