@@ -105,7 +105,7 @@ def deploy(
             cdk(session, {}, {**plan.context, BUCKET_ALONE: "true"})
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
-    act = functools.partial(_deploy_and_start, session, stack, cdk, run_id)
+    act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
     if wish:
         standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
     else:
@@ -122,9 +122,12 @@ def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
 
 
 def _deploy_and_start(
-    session: boto3.Session, stack: str, cdk: Cdk, run_id: str, plan: Plan
+    session: boto3.Session, stack: str, cdk: Cdk, rollback: Rollback, console: Console, run_id: str, plan: Plan
 ) -> tuple[Deployment, Start]:
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
+    found = find_deployment(session, stack)
+    if found and is_stuck(found):  # by an earlier attempt of the ladder
+        free(session, found, plan.context, console, rollback)
     _deploy_or_explain(session, stack, plan, cdk)
     standing = need_deployment(session, stack)
     return standing, start_for_job(session, standing, run_id)

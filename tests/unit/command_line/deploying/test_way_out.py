@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -17,9 +18,11 @@ from scripts.command_line.account.plan import make_plan
 from scripts.command_line.before.account_checks import check_stack
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.deploying.way_out import DELETED, ROLLED_BACK
+from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import REGION, Account
+from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 
 
 def set_state(state: str) -> None:
@@ -147,6 +150,25 @@ def test_a_stack_that_stands_well_is_left_alone(account: Account, state: str) ->
     cdk = Cdk(account)
     cdk.run(Prompt="a tree")
     assert cdk.done == [("deploy", {"Prompt": "a tree"})]
+
+
+def test_an_attempt_of_the_ladder_that_leaves_the_stack_stuck_is_put_right_before_the_next(account: Account) -> None:
+    account.deploy(settings='{"spot": "true"}', AfterRun="terminate")
+    cdk = Cdk(account)
+
+    def refused_once(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
+        cdk.deploy(session, parameters, context)
+        if cdk.done == [("deploy", dict(parameters))]:
+            set_state("UPDATE_ROLLBACK_FAILED")
+            now = {"Timestamp": datetime.now(UTC)}
+            tell(session, event(1, "UPDATE_FAILED", NO_CAPACITY) | now, BEGUN | now)
+            raise CommandError("`cdk deploy` failed.")
+
+    deploy(
+        account.session, stack="SdOnEc2", given={}, context=(), fetch_to=None, console=cdk.console,
+        wish=Wish(("g5.xlarge", "g4dn.xlarge"), None, yes=True), cdk=refused_once, rollback=cdk.rollback,
+    )  # fmt: skip
+    assert [one for one, _ in cdk.done] == ["deploy", "rollback", "deploy"]
 
 
 def test_without_a_stack_there_is_nothing_to_put_right(session: boto3.Session) -> None:
