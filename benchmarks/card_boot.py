@@ -101,7 +101,7 @@ class Walk:
         return str(found["State"]["Name"])
 
     def _tell(self, keys: list[str], instance: str) -> None:
-        for key in sorted(self._keys(f"{BOOTS}{instance}/"))[-1:]:
+        for key in sorted(self._keys(f"{BOOTS}{instance}/"))[-2:]:  # the record, and the facts of the machine
             _say(f"{key}\n{self._read(key)}")
         for key in keys:
             if key.endswith(("status.json", "report.json", "log.txt", "gpu.csv")):
