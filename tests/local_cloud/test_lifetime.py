@@ -141,14 +141,14 @@ def test_another_type_is_another_spot_instance(stack: Stack, tmp_path: Path) -> 
     spot = hanging(tmp_path, spot="true")
     hung = Hung(stack, spot)
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in spot["Parameters"] if name != "InstanceType"]
-    given = {"ParameterKey": "InstanceType", "ParameterValue": "g6.xlarge"}
+    given = {"ParameterKey": "InstanceType", "ParameterValue": "g5.xlarge"}
     stack.client.update_stack(StackName=stack.name, UsePreviousTemplate=True, Parameters=[*kept, given])
     until(lambda: not re.search("IN_PROGRESS", stack.describe()["StackStatus"]), "the update ends")
     assert stack.describe()["StackStatus"] == "UPDATE_COMPLETE"
     outputs = stack.describe()["Outputs"]
     (new,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "InstanceId"]
     assert new != hung.id
-    assert stack.instance(new)["InstanceType"] == "g6.xlarge"
+    assert stack.instance(new)["InstanceType"] == "g5.xlarge"
 
 
 def requests_of(cloud: LocalCloud, instance_id: str) -> list[dict[str, Any]]:
