@@ -29,7 +29,12 @@ def deployed(cloud: LocalCloud) -> Iterator[LocalCloud]:
     cloud.capacity.reservations.clear()
     yield cloud
     cloud.capacity.sold_out.clear()
-    cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    client = cloud.client("cloudformation")
+    stack_id = client.describe_stacks(StackName="SdOnEc2")["Stacks"][0]["StackId"]
+    client.delete_stack(StackName="SdOnEc2")
+    events = client.describe_stack_events(StackName=stack_id)["StackEvents"]
+    status = client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
+    assert status == "DELETE_COMPLETE", [one.get("ResourceStatusReason") for one in events]
 
 
 def test_a_deploy_climbs_and_a_start_without_capacity_moves_the_instance(deployed: LocalCloud) -> None:

@@ -153,6 +153,10 @@ class Convergence:
                 # As the service: the update is over, and what could not be deleted is left behind, with an event.
                 log.info("the clean-up of %s failed", name, exc_info=True)
         self._replaced.clear()
+        # As made from nothing: what an update adds may be what an older resource depends on, and must outlive it.
+        ordered = {name: self.state.resources[name] for name in wanted}
+        self.state.resources.clear()
+        self.state.resources.update(ordered)
 
     def _delete(self, resource: Resource) -> None:
         self._tell(resource, "DELETE_IN_PROGRESS")

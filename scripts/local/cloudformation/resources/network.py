@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from moto.ec2.models import ec2_backends
+
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.resources.api_call import call
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted, tag_ec2
@@ -87,6 +89,15 @@ def _update_endpoint(account: Account, resource: Resource, wanted: Wanted) -> No
     if any(changes.values()):
         named = {name: tables for name, tables in changes.items() if tables}
         call(account.client("ec2"), "ModifyVpcEndpoint", VpcEndpointId=resource.physical_resource_id, **named)
+        # Past the API: moto leaves the tables' routes to the endpoint as they are, and misses them at its deletion.
+        backend = ec2_backends[account.id][account.region]
+        prefixes = backend.vpc_end_points[resource.physical_resource_id].destination_prefix_list_id
+        for table in changes["AddRouteTableIds"]:
+            backend.create_route(
+                table, None, gateway_id=resource.physical_resource_id, destination_prefix_list_id=prefixes
+            )
+        for table in changes["RemoveRouteTableIds"]:
+            backend.delete_route(table, None, destination_prefix_list_id=prefixes)
     tag_ec2(account, resource.physical_resource_id, wanted, resource.properties)
 
 
