@@ -26,6 +26,7 @@ TYPES = "--types=g6.xlarge,g5.xlarge,g4dn.xlarge"
 @pytest.fixture
 def deployed(cloud: LocalCloud) -> Iterator[LocalCloud]:
     cloud.bootstrap()
+    cloud.capacity.reservations.clear()
     yield cloud
     cloud.capacity.sold_out.clear()
     Stack(cloud, "SdOnEc2").delete()
@@ -66,12 +67,11 @@ def test_a_deploy_climbs_and_a_start_without_capacity_moves_the_instance(deploye
 
 def test_what_a_killed_deploy_holds_the_next_call_cancels_and_a_deployed_type_stays(deployed: LocalCloud) -> None:
     cloud = deployed
-    made = len(cloud.capacity.reservations)
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.command_line", "deploy", "a horse", *SMALL, TYPES],
         cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    until(lambda: len(cloud.capacity.reservations) > made, "something is held")
+    until(lambda: cloud.capacity.reservations, "something is held")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert cloud.capacity.reservations[-1].state == "active"

@@ -133,7 +133,7 @@ def test_a_spot_machine_is_terminated_and_its_request_is_closed(
     assert [one["State"] for one in requests_of(cloud, hung.id)] == ["closed"]
 
 
-@pytest.mark.parametrize("change", [{"InstanceType": "g6.xlarge"}, {"Prompt": "a tree"}], ids=str)
+@pytest.mark.parametrize("change", [{"InstanceType": "g5.xlarge"}, {"Prompt": "a tree"}], ids=str)
 @pytest.mark.parametrize("spot", [True, False], ids=["spot", "AfterRun"])
 def test_another_type_or_prompt_is_another_instance_where_it_is_gone(
     stack: Stack, template: dict[str, Any], spot_template: dict[str, Any], spot: bool, change: dict[str, str]
@@ -143,7 +143,7 @@ def test_another_type_or_prompt_is_another_instance_where_it_is_gone(
     new = updated(stack, **change)
     assert new != hung.id
     assert stack.instance(new)["State"]["Name"] == "running"
-    assert stack.instance(new)["InstanceType"] == change.get("InstanceType", "g5.xlarge")
+    assert stack.instance(new)["InstanceType"] == change.get("InstanceType", "g6.xlarge")
 
 
 def test_another_afterrun_is_another_instance_and_stop_keeps_it_from_then_on(
@@ -155,7 +155,7 @@ def test_another_afterrun_is_another_instance_and_stop_keeps_it_from_then_on(
     assert terminates != hung.id
     stops = updated(stack, AfterRun="stop")
     assert stops != terminates
-    assert updated(stack, Prompt="a horse", InstanceType="g6.xlarge") == stops
+    assert updated(stack, Prompt="a horse", InstanceType="g5.xlarge") == stops
 
 
 def updated(stack: Stack, **changes: str) -> str:
