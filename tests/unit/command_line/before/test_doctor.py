@@ -289,7 +289,7 @@ def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Sessi
 def test_a_spend_cap_of_a_spot_instance_holds_when_its_price_rises(session: boto3.Session) -> None:
     with spot_prices_of_the_table():
         checks = [
-            check_spend(session, make_plan(None, {"MaxSpend": "0.1", **more}, {"spot": "true"}))
+            check_spend(session, make_plan(None, {"MaxSpend": "0.055", **more}, {"spot": "true"}))
             for more in ({}, {"UsdPerHour": "0.45"})
         ]
     assert [check.state for check in checks] == ["problem", "ok"]
