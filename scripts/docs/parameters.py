@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from stacks.parameters import GROUPS, Parameter, parameters_of
 
 # What a description ends with where an empty value means the model's own; its value for the default model follows.
@@ -16,7 +18,11 @@ def parameter_table(title: str) -> str:
     rows = [
         f"| `{one.name}` | {_default(one)} | {_meaning(one)} | {one.rule} |".replace("\n", " ") for one in parameters
     ]
-    notes = [f"- `{one.name}`: {_notes(one)}" for one in parameters if _notes(one)]
+    notes = [
+        textwrap.fill(f"- `{one.name}`: {_notes(one)}", 120, subsequent_indent="  ", break_on_hyphens=False)
+        for one in parameters
+        if _notes(one)
+    ]
     head = ["| name | default | meaning | allowed values |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *rows, "", *notes])
 
