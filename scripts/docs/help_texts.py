@@ -17,20 +17,21 @@ from userdata.job.job import Job
 # A terminal of 80 columns without colours, whatever the caller's is.
 TERMINAL = {"COLUMNS": "80", "NO_COLOR": "1", "FORCE_COLOR": "", "TERM": "dumb"}
 PARAMETERS = {*Job.model_fields, *MachineParameters.model_fields}
-IN_FULL = "deploy"
+# They have all options of `sd deploy` for the parameters, and are shown without them.
+SHORTENED = ("doctor", "cost")
 
 
 def help_texts() -> str:
     """The help of `sd` and of each command, under a heading each.
 
-    Commands that take the parameters have the same options for them: these are shown for `sd deploy` alone.
+    Of the commands that take all parameters, `sd deploy` alone is shown with these options.
     """
     group: Any = typer.main.get_command(app)
     return "\n\n".join(f"## {' '.join(words)}\n\n```\n{text}\n```" for words, text in _of(group, ["sd"]))
 
 
 def _of(command: Any, words: list[str]) -> Iterator[tuple[list[str], str]]:
-    if words[-1] != IN_FULL:
+    if words[-1] in SHORTENED:
         for parameter in command.params:
             if parameter.name in PARAMETERS:
                 parameter.hidden = True
