@@ -49,7 +49,8 @@ class Role:
 
 @pytest.fixture(scope="module", autouse=True)
 def secret(cloud: LocalCloud) -> None:
-    cloud.client("ssm").put_parameter(Name=SECRET, Value="hush", Type="SecureString")
+    # Once for each time that a process comes to this module.
+    cloud.client("ssm").put_parameter(Name=SECRET, Value="hush", Type="SecureString", Overwrite=True)
 
 
 def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
