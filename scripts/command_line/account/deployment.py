@@ -74,6 +74,11 @@ class Deployment:
             return f"{self.stack} is {self.state}: {TROUBLES[self.state]}. `sd deploy` puts that right, then {after}"
         if self.state.endswith("_IN_PROGRESS"):
             return f"{self.stack} is {self.state}: CloudFormation is at work. Look again in some minutes: `sd status`."
+        if self.is_bucket_alone:
+            return (
+                f"{self.stack} has its results bucket alone, because a first deploy with files of this machine went no "
+                "further. `sd deploy` makes the rest; give your parameters again."
+            )
         return None
 
     @property
