@@ -26,7 +26,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.vcpu_quotas import QUOTAS
-from tests.unit.command_line.conftest import Account, answer, refusal, user_data
+from tests.unit.command_line.conftest import Account, answer, offer, refusal, user_data
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 
 G = next(kind for kind in QUOTAS if kind.code == "L-DB2E81BA")
@@ -111,6 +111,14 @@ def test_the_first_zone_is_cloudformation_s_which_is_the_first_with_a_default_su
     with pytest.raises(CommandError, match="AWS has none of these"):
         climb(account, cdk, "g6.xlarge")
     assert (cdk.calls[0], cdk.held[0]) == (({"InstanceType": "g6.xlarge"}, {}), ("g6.xlarge", "us-east-1b"))
+
+
+def test_a_zone_that_offers_none_of_the_types_is_named_and_not_the_region(account: Account, capacity: Capacity) -> None:
+    offer(account.session, "g6.xlarge", zones=("us-east-1b",))
+    cdk = Cdk(account, capacity)
+    with pytest.raises(CommandError, match=r"-c az=us-east-1a: it must be a zone .* that offers g6.xlarge"):
+        climb(account, cdk, "g6.xlarge", context=("az=us-east-1a",))
+    assert cdk.calls == []
 
 
 def test_where_there_is_nothing_a_table_says_what_was_refused_where(account: Account, capacity: Capacity) -> None:
