@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import boto3
 
-from scripts.command_line.account.zones import all_zones, choose_zone, types_offered
+from scripts.command_line.account.zones import choose_zone, types_offered, usual_zone
 from scripts.command_line.cost.estimate import preparation_minutes
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.instance_types import INSTANCE_TYPES
@@ -69,7 +69,7 @@ def choose_place(session: boto3.Session, wanted_type: str | None = None) -> Plac
         raise CommandError(f"No small GPU type of {region} has a known price. Set AWS_REGION, for example us-east-1.")
     first = cheapest[0]
     az = choose_zone(session, first)
-    zone = az or all_zones(session)[0]
+    zone = az or usual_zone(session)
     return Place(
         region=region,
         type=first,

@@ -11,7 +11,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from scripts.command_line.account.user_data import as_described, parameters_in
+from scripts.command_line.account.user_data import as_described, parameters_in, user_data_of
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class Deployment:
             return f"{self.stack} is {self.state}: {TROUBLES[self.state]}. `sd deploy` puts that right, then {after}"
         if self.state.endswith("_IN_PROGRESS"):
             return f"{self.stack} is {self.state}: CloudFormation is at work. Look again in some minutes: `sd status`."
+        if self.is_bucket_alone:
+            return (
+                f"{self.stack} has its results bucket alone, because a first deploy with files of this machine went no "
+                "further. `sd deploy` makes the rest; give your parameters again."
+            )
         return None
 
     @property
@@ -115,12 +120,12 @@ def find_deployment(session: boto3.Session, stack: str) -> Deployment | None:
             raise
     parameters = {p["ParameterKey"]: p.get("ParameterValue", "") for p in described.get("Parameters", [])}
     outputs = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
-    told, untold = _true_parameters(session, parameters, outputs.get("InstanceId"))
+    told, untold = _true_parameters(session, stack, parameters, outputs.get("InstanceId"))
     return Deployment(stack, described["StackStatus"], {**parameters, **told}, outputs, untold)
 
 
 def _true_parameters(
-    session: boto3.Session, described: Mapping[str, str], instance_id: str | None
+    session: boto3.Session, stack: str, described: Mapping[str, str], instance_id: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The true values of the parameters with a `?`, and a sentence for each of which nothing tells the value.
 
@@ -133,9 +138,9 @@ def _true_parameters(
     if doubtful and instance_id:
         try:
             with aws_errors_in_words(f"read the user data of the instance {instance_id}"):
-                client: EC2Client = session.client("ec2", config=RETRIES)
-                answer = client.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
-            given = parameters_in(answer.get("UserData", {}).get("Value", ""))
+                ec2: EC2Client = session.client("ec2", config=RETRIES)
+                cloudformation = session.client("cloudformation", config=RETRIES)
+                given = parameters_in(user_data_of(ec2, cloudformation, stack=stack, instance_id=instance_id))
         except CommandError as error:
             why = str(error).rstrip(".")
     told = {

@@ -45,8 +45,11 @@ class Start:
 def deployed_run_id(deployment: Deployment) -> str:
     """The name of the run that the stack's parameters describe.
 
-    Raises `CommandError` when they break today's rules, or when their true characters cannot be told.
+    Raises `CommandError` when they break today's rules, when their true characters cannot be told, and while the stack
+    has a bucket alone, which has no parameters.
     """
+    if deployment.is_bucket_alone:
+        raise CommandError(str(deployment.trouble))
     deployment.need_told()
     check_parameters(deployment.parameters)
     return run_name(deployment.parameters)

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
 
 from userdata.contract.parameter_file import parse_parameters
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ec2 import EC2Client
 
 ASSIGNMENTS = re.compile(r"^parameters='\n(.*?\n)'$", re.DOTALL | re.MULTILINE)
 # How many `?` CloudFormation answers for one character is not documented.
 HIDDEN = re.compile(r"(?:[^\x00-\x7f]|\?)+")
+# What EC2 answers about an instance that was terminated.
+FORGOTTEN = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
+LAUNCH_TEMPLATE = "AWS::EC2::LaunchTemplate"
+
+
+def user_data_of(ec2: EC2Client, cloudformation: CloudFormationClient, *, stack: str, instance_id: str) -> str:
+    """The user data of the stack's instance, in base64. Raises botocore's errors.
+
+    EC2 forgets an instance that is terminated. One that terminates itself has its user data from the launch template,
+    which stays.
+    """
+    try:
+        answer = ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        return answer.get("UserData", {}).get("Value", "")
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in FORGOTTEN:
+            raise
+        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        for name in (one["PhysicalResourceId"] for one in resources if one["ResourceType"] == LAUNCH_TEMPLATE):
+            found = ec2.describe_launch_template_versions(LaunchTemplateId=name, Versions=["$Latest"])
+            if text := found["LaunchTemplateVersions"][0]["LaunchTemplateData"].get("UserData"):
+                return text
+        raise
 
 
 def parameters_in(user_data: str) -> dict[str, str]:

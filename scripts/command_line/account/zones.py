@@ -49,17 +49,24 @@ def all_zones(session: boto3.Session) -> list[str]:
 
 
 def choose_zone(session: boto3.Session, instance_type: str) -> str | None:
-    """The setting `az` of a first deploy: the first zone that offers the type, None where `cdk deploy`'s own zone does.
+    """The setting `az` of a first deploy: the first zone that offers the type, None where `usual_zone` does.
 
-    So `cdk deploy` alone leaves the instance where `sd deploy` put it. Its zone is the first that CloudFormation names:
-    of those with a default subnet, or of all where none has one. Raises `CommandError` when no zone offers the type,
-    naming types that the region offers. Source: AWS's page on Fn::GetAZs.
+    So `cdk deploy` alone leaves the instance where `sd deploy` put it. Raises `CommandError` when no zone offers the
+    type, naming types that the region offers.
     """
     offering = zones_offering(session, instance_type)
     if not offering:
         raise CommandError(not_offered(session, instance_type))
-    named = _zones_with_default_subnets(session) or all_zones(session)
-    return None if named[0] in offering else offering[0]
+    return None if usual_zone(session) in offering else offering[0]
+
+
+def usual_zone(session: boto3.Session) -> str:
+    """The zone in which `cdk deploy` puts the instance without the setting `az`. Raises `CommandError`.
+
+    It is the first that CloudFormation names: of those with a default subnet, or of all where none has one.
+    Source: AWS's page on Fn::GetAZs.
+    """
+    return (_zones_with_default_subnets(session) or all_zones(session))[0]
 
 
 def _zones_with_default_subnets(session: boto3.Session) -> list[str]:

@@ -135,7 +135,8 @@ def _reasons(session: boto3.Session, stack: str, since: datetime) -> list[str]:
 
 def _what_next(plan: Plan) -> list[str]:
     settings = {name: value for name, value in plan.settings.given().items() if name != "az"}
-    others = {name: value for name, value in plan.changes.items() if name != "InstanceType"}
+    # The files of this machine, because the bucket that has them may not be there the next time.
+    others = {name: value for name, value in {**plan.changes, **plan.typed}.items() if name != "InstanceType"}
     types = types_to_try(plan.job, plan.machine)
     lines = [f"Let it look in every zone: {_deploy_command(others, settings, types)}"]
     if plan.settings.spot:

@@ -67,22 +67,30 @@ def deploy(
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
+    typed, (loras, uploads) = given, find_loras(given.get("Lora", ""))
+    given = {**given, **({"Lora": loras} if uploads else {})}
     tell_identity(session, stack)
 
     # Look at what stands.
     found = find_deployment(session, stack)
     if found and is_stuck(found):
-        typed = {name: value for name, value in given.items() if name not in EXAMPLES}
-        free(session, found, make_plan(_standing(found), typed, settings).context, console, rollback)
+        checked = {name: value for name, value in given.items() if name not in EXAMPLES}
+        free(session, found, make_plan(_standing(found), checked, settings).context, console, rollback)
         found = find_deployment(session, stack)
     deployment = _standing(found)
     bucket = bucket_of_deploy(deployment, settings)
     inputs = find_inputs(session, bucket, given)
-    loras, uploads = find_loras(given.get("Lora", ""))
-    given = {**given, **{name: found.key for name, found in inputs.items()}, **({"Lora": loras} if uploads else {})}
+    given = {**given, **{name: found.key for name, found in inputs.items()}}
+    has_files = bool(uploads) or any(found.is_file for found in inputs.values())
+    if has_files and bucket is None and deployment:
+        raise CommandError(
+            f"{stack} gets a bucket of its own, which is not there yet, so no file of this machine can be uploaded. "
+            "Deploy without a file first, then with it.",
+            exit_status=2,
+        )
 
     # Plan.
-    plan = dataclasses.replace(make_plan(deployment, given, settings), uploads=uploads)
+    plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
     check_inputs(inputs, plan)
     for sentence in rounded_in_words(plan.parameters):
@@ -99,7 +107,7 @@ def deploy(
         plan = _in_a_zone(session, plan)
 
     # Do.
-    if uploads or any(found.is_file for found in inputs.values()):
+    if has_files:
         if bucket is None:
             console.print("The results bucket is made first, because it holds the uploaded files.", highlight=False)
             cdk(session, {}, {**plan.context, BUCKET_ALONE: "true"})

@@ -102,8 +102,8 @@ def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> No
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
         return
     for one in left:
-        _cancel(session, one["CapacityReservationId"], console)
-        console.print(f"Cancelled {one['CapacityReservationId']}, which an earlier call held.", highlight=False)
+        if _cancel(session, one["CapacityReservationId"], console):
+            console.print(f"Cancelled {one['CapacityReservationId']}, which an earlier call held.", highlight=False)
 
 
 def reservations(ec2: EC2Client, tags: dict[str, str]) -> list[Any]:
@@ -114,8 +114,11 @@ def reservations(ec2: EC2Client, tags: dict[str, str]) -> list[Any]:
     return [one for page in pages for one in page["CapacityReservations"]]
 
 
-def _cancel(session: boto3.Session, name: str, console: Console) -> None:
-    """Cancels a reservation; says what to type where that fails, because it must not hide how the deploy ended."""
+def _cancel(session: boto3.Session, name: str, console: Console) -> bool:
+    """Cancels a reservation, and returns whether it is gone.
+
+    Says what to type where that fails, because it must not hide how the deploy ended.
+    """
     try:
         with aws_errors_in_words(f"cancel the capacity reservation {name}"):
             session.client("ec2", config=RETRIES).cancel_capacity_reservation(CapacityReservationId=name)
@@ -123,6 +126,8 @@ def _cancel(session: boto3.Session, name: str, console: Console) -> None:
         if "NotFound" not in str(error):
             command = f"`aws ec2 cancel-capacity-reservation --capacity-reservation-id {name}`"
             console.print(f"{error} It costs money until it ends by itself: {command}", highlight=False, soft_wrap=True)
+            return False
+    return True
 
 
 @contextmanager

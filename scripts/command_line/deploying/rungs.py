@@ -11,7 +11,14 @@ from rich.console import Console
 from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import Prices, find_prices
-from scripts.command_line.account.zones import all_zones, not_offered, types_offered, why_unfit
+from scripts.command_line.account.zones import (
+    all_zones,
+    check_zone,
+    not_offered,
+    types_offered,
+    usual_zone,
+    why_unfit,
+)
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import NEEDED, examine, refuse_what_blocks
 from scripts.command_line.deploying.wish import Wish
@@ -70,11 +77,13 @@ def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | No
     zones = {name: [one for one in offered.get(name, []) if one in wanted] for name in names}
     nowhere = [name for name in names if not zones[name]]
     if len(nowhere) == len(names):
+        if zone:
+            check_zone(session, names[0], zone)
         raise CommandError(not_offered(session, names[0]))
     if nowhere and wish.types:
         console.print(f"Left out, because it is not offered here: {', '.join(nowhere)}.", highlight=False)
     names = _affordable(session, plan, {name: zones[name][0] for name in names if zones[name]}, console)
-    home = plan.settings.az or wanted[0]
+    home = plan.settings.az or usual_zone(session)
     state = instance_state(session, plan.deployment) if plan.deployment else None
     stands = state is not None and not state.is_gone
     rungs = []

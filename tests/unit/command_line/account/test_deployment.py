@@ -11,7 +11,7 @@ from scripts.command_line.account.instance import deployed_run_id
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.account.user_data import parameters_in
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account, refusal, run_of, user_data
+from tests.unit.command_line.conftest import Account, answer, refusal, run_of, user_data
 
 BEAR = "ein Bär im Wald 熊 🐻"
 TOLD = {"Prompt": BEAR, "NegativePrompt": "Nebel? über 山"}
@@ -45,6 +45,22 @@ def test_an_instance_that_cannot_be_asked_leaves_a_sentence_and_a_way_on(account
     with pytest.raises(CommandError, match=sentence):
         _ = make_plan(deployment, {"Seed": "7"}, {}).run_id
     assert make_plan(deployment, {"Prompt": BEAR}, {}).run_id == run_of(Prompt=BEAR)
+
+
+def test_a_terminated_instance_s_words_are_those_of_its_launch_template(account: Account) -> None:
+    """A spot instance is gone after each run, and its prompt must not be typed again for the next deploy."""
+    given = base64.b64encode(user_data(Prompt=BEAR).encode()).decode()
+    template = {"PhysicalResourceId": "lt-1", "ResourceType": "AWS::EC2::LaunchTemplate"}
+    for operation, told in (
+        ("ec2.DescribeInstanceAttribute", refusal("InvalidInstanceID.NotFound")),
+        ("cloudformation.DescribeStackResources", answer({"StackResources": [template]})),
+        (
+            "ec2.DescribeLaunchTemplateVersions",
+            answer({"LaunchTemplateVersions": [{"LaunchTemplateData": {"UserData": given}}]}),
+        ),
+    ):
+        account.session.events.register_first(f"before-call.{operation}", told)
+    assert deployed_run_id(deployed(account, Prompt=BEAR)) == run_of(Prompt=BEAR)
 
 
 def test_an_instance_that_was_given_another_prompt_is_not_believed(account: Account) -> None:

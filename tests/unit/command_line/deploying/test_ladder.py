@@ -26,7 +26,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.vcpu_quotas import QUOTAS
-from tests.unit.command_line.conftest import Account, answer, refusal, user_data
+from tests.unit.command_line.conftest import Account, answer, offer, refusal, user_data
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 
 G = next(kind for kind in QUOTAS if kind.code == "L-DB2E81BA")
@@ -99,6 +99,26 @@ def test_the_region_s_first_zone_is_left_unnamed_as_cdk_deploy_leaves_it(account
     cdk = Cdk(account, capacity)
     climb(account, cdk, "g6.xlarge")
     assert cdk.calls == [({"InstanceType": "g6.xlarge"}, {})]
+
+
+def test_the_first_zone_is_cloudformation_s_which_is_the_first_with_a_default_subnet(
+    account: Account, capacity: Capacity
+) -> None:
+    for subnet in account.ec2.describe_subnets()["Subnets"]:
+        if subnet["AvailabilityZone"] == "us-east-1a":
+            account.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    cdk = Cdk(account, capacity, refusals=9)
+    with pytest.raises(CommandError, match="AWS has none of these"):
+        climb(account, cdk, "g6.xlarge")
+    assert (cdk.calls[0], cdk.held[0]) == (({"InstanceType": "g6.xlarge"}, {}), ("g6.xlarge", "us-east-1b"))
+
+
+def test_a_zone_that_offers_none_of_the_types_is_named_and_not_the_region(account: Account, capacity: Capacity) -> None:
+    offer(account.session, "g6.xlarge", zones=("us-east-1b",))
+    cdk = Cdk(account, capacity)
+    with pytest.raises(CommandError, match=r"-c az=us-east-1a: it must be a zone .* that offers g6.xlarge"):
+        climb(account, cdk, "g6.xlarge", context=("az=us-east-1a",))
+    assert cdk.calls == []
 
 
 def test_where_there_is_nothing_a_table_says_what_was_refused_where(account: Account, capacity: Capacity) -> None:
@@ -258,6 +278,18 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     for one in killed:
         one.__exit__(None, None, None)
     assert active(capacity) == []
+
+
+def test_nobody_is_told_that_something_is_cancelled_which_is_not(account: Account, capacity: Capacity) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    with hold(account.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1a", console=console):
+        account.session.events.register_first(
+            "before-call.ec2.CancelCapacityReservation", refusal("UnauthorizedOperation")
+        )
+        cancel_leftovers(account.session, "SdOnEc2", console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "It costs money until it ends by itself" in printed
+    assert "Cancelled" not in printed
 
 
 def test_a_place_that_another_instance_takes_holds_nothing_and_is_not_called_held(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,18 @@ import torch
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from scripts.command_line.account.deployment import find_standing
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.deploying.inputs import find_loras
+from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import BUCKET_ALONE
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import REGION, Account
+from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
+from tests.unit.command_line.deploying.test_way_out import Cdk, set_state
 from userdata.contract.lora_list import LONGEST_LORAS, MOST_LORAS
 from userdata.contract.run_name import run_name
 
@@ -159,6 +165,52 @@ def test_a_lora_that_lies_there_is_not_uploaded_again(account: Account, files: d
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=b"cut off")
     run(account, deploys, {"Lora": files["Lora"]})
     assert account.s3.head_object(Bucket=account.bucket, Key=key)["ContentLength"] == version["Size"]
+
+
+def test_a_stack_that_stands_never_becomes_a_bucket_alone(account: Account, files: dict[str, str]) -> None:
+    account.deploy(settings='{"output_bucket": "my-pictures"}')
+    deploys = Deploys(account)
+    with pytest.raises(CommandError, match="SdOnEc2 gets a bucket of its own.*Deploy without a file first"):
+        run(account, deploys, files, context=("output_bucket=",))
+    assert deploys.calls == []
+
+
+def test_the_files_are_named_again_where_aws_has_no_instance(account: Account, files: dict[str, str]) -> None:
+    """Their keys would be refused: as long as no stack stands, there is no bucket to look into."""
+
+    def refused(session: object, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
+        if context.get(BUCKET_ALONE):
+            stack_with_bucket(account)
+            return
+        now = {"Timestamp": datetime.now(UTC)}
+        tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY) | now, BEGUN | now)
+        raise CommandError("`cdk deploy` failed")
+
+    with pytest.raises(CommandError, match="every zone") as error:
+        deploy(
+            account.session, stack="SdOnEc2", given={"Model": "tiny", **files}, context=(), fetch_to=None,
+            console=Console(quiet=True), cdk=refused,
+        )  # fmt: skip
+    words = shlex.split(str(error.value).partition("every zone: ")[2])
+    for name, option in (("InitImage", "init-image"), ("PromptFile", "prompt-file"), ("Lora", "lora")):
+        assert f"--{option}={files[name]}" in words
+
+
+@pytest.mark.parametrize("command", ["status", "start", "stop", "hold"])
+def test_a_command_for_an_instance_says_that_the_bucket_stands_alone(account: Account, command: str) -> None:
+    stack_with_bucket(account)
+    done = CliRunner().invoke(app, [command, "--region", REGION])
+    assert isinstance(done.exception, CommandError)
+    assert "SdOnEc2 has its results bucket alone" in str(done.exception)
+    assert "`sd deploy` makes the rest" in str(done.exception)
+
+
+def test_a_stuck_stack_is_freed_for_a_lora_of_this_machine(account: Account, files: dict[str, str]) -> None:
+    account.deploy()
+    set_state("UPDATE_ROLLBACK_FAILED")
+    cdk = Cdk(account)
+    cdk.run(Model="tiny", Lora=files["Lora"])
+    assert [one for one, _ in cdk.done] == ["rollback", "deploy"]
 
 
 NAN = float("nan")
