@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,9 +15,10 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
-from botocore.loaders import create_loader
+from botocore.loaders import JSONFileLoader, create_loader
 from botocore.model import OperationModel
 from moto import mock_aws
+from moto.ec2.models import amis
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
 from scripts.local.aws.capacity import Capacity
@@ -32,6 +34,21 @@ from userdata.render import render_user_data
 REGION = "us-east-1"
 SERVICE_DESCRIPTIONS = create_loader()  # read once: EC2's alone takes a second
 PNG = b"\x89PNG not really"
+
+IMAGE = next(image for image in amis.AMIS if image["ami_id"] == "ami-12c6146b")
+
+
+def _load_one_image(backend: amis.AmiBackend) -> None:
+    backend.amis[IMAGE["ami_id"]] = amis.Ami(backend, **IMAGE, owner_alias="amazon")
+
+
+# moto would make 1,300 images for each test and again after it, which is a third of a test's time.
+amis.AmiBackend._load_amis = _load_one_image
+
+# A command reads the descriptions of its services anew, which is another third: EC2's alone takes a quarter second.
+_load_json = JSONFileLoader._load_file  # type: ignore[attr-defined]
+_loaded = functools.cache(lambda path, opened: _load_json(None, path, opened))
+JSONFileLoader._load_file = lambda _, path, opened: _loaded(path, opened)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
