@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 SHIMS = Path(__file__).resolve().parent / "bin"
 KILL_DEADLINE = 5.0  # seconds
-# The emulated S3 reads the whole object for each part that is asked for, so a checkpoint in parts takes many minutes.
-AWS_CONFIG = "[default]\ns3 =\n    multipart_threshold = 1TB\n"
+# The emulated S3 reads the whole object for each part that is asked for: a checkpoint in parts of 8 MB takes minutes.
+# Not by the threshold of parts, because `aws` takes as much memory for what it uploads from a pipe.
+AWS_CONFIG = "[default]\ns3 =\n    multipart_chunksize = 1GB\n"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
