@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.plan import Plan
-from scripts.command_line.account.price_list import Prices, find_prices
+from scripts.command_line.account.price_list import find_prices, spot_by_zone
 from scripts.command_line.account.zones import (
     all_zones,
     check_zone,
@@ -67,13 +67,14 @@ class Rung:
 def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | None, console: Console) -> list[Rung]:
     """The rungs for a plan, the cheapest first; `zone` is the only one that may be tried, None for all.
 
-    Where an instance stands, the rungs that keep its disk come before those that replace it. Says which types are left
-    out. Raises `CommandError` for a named type that may not be tried, and when nothing is left to try.
+    A spot instance has the price of its zone, where AWS tells it. Where an instance stands, the rungs that keep its
+    disk come before those that replace it. Says which types are left out. Raises `CommandError` for a named type that
+    may not be tried, and when nothing is left to try.
     """
-    prices = find_prices(session, session.region_name or "", list(wish.types or INSTANCE_TYPES))
-    names = _fitting(plan, wish, _within(plan, wish, prices))
-    offered = types_offered(session, names)
     wanted = [zone] if zone else all_zones(session)
+    usd = _find_usd(session, plan, list(wish.types or INSTANCE_TYPES), wanted)
+    names = _fitting(plan, wish, _within(wish, usd))
+    offered = types_offered(session, names)
     zones = {name: [one for one in offered.get(name, []) if one in wanted] for name in names}
     nowhere = [name for name in names if not zones[name]]
     if len(nowhere) == len(names):
@@ -88,13 +89,16 @@ def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | No
     stands = state is not None and not state.is_gone
     rungs = []
     for name in names:
-        price = prices.get((name, plan.life_cycle))
         for one in zones[name]:
+            if not _is_within(wish, usd.get((name, one))):
+                continue
             placed = plan.on(name, None if one == home else one)
             deployed = plan.deployment.parameters.get("InstanceType") if plan.deployment else None
             runs = state is not None and state.name in ("pending", "running") and (name, one) == (deployed, home)
             moved = stands and placed.replaces and not plan.replaces
-            rungs.append(Rung(placed, one, price.usd if price else None, is_moved=moved, runs=runs))
+            rungs.append(Rung(placed, one, usd.get((name, one)), is_moved=moved, runs=runs))
+    if not rungs:  # the quota leaves out the types whose zone is cheap enough
+        raise CommandError(_too_dear(wish), exit_status=2)
     return sorted(rungs, key=lambda rung: _order(rung, home))
 
 
@@ -103,21 +107,43 @@ def _order(rung: Rung, home: str) -> tuple[bool, bool, float, bool, str]:
     return not rung.runs, rung.is_moved, price, rung.zone != home, rung.zone
 
 
-def _within(plan: Plan, wish: Wish, prices: Prices) -> list[str]:
-    """The types up to the price. Raises `CommandError` for a named type above it, and when there is none."""
+def _find_usd(
+    session: boto3.Session, plan: Plan, names: list[str], zones: list[str]
+) -> Mapping[tuple[str, str], float]:
+    """US dollars an hour by type and zone, as far as somebody states them."""
+    region = session.region_name or ""
+    prices = find_prices(session, region, names)
+    told = spot_by_zone(session, region, names) if plan.settings.spot else {}
+    others = {name: prices[name, plan.life_cycle].usd for name in names if (name, plan.life_cycle) in prices}
+    for name, _ in told:
+        others.pop(name, None)
+    told = {(name, zone): usd for (name, zone), usd in told.items() if zone in zones}
+    return {**{(name, zone): usd for name, usd in others.items() for zone in zones}, **told}
+
+
+def _is_within(wish: Wish, usd: float | None) -> bool:
+    return wish.at_most is None or (usd is not None and usd <= wish.at_most)
+
+
+def _within(wish: Wish, usd: Mapping[tuple[str, str], float]) -> list[str]:
+    """The types up to the price in a zone. Raises `CommandError` for a named type above it, and when there is none."""
     if wish.at_most is None:
-        return list(wish.types)
-    usd = {name: prices[name, plan.life_cycle].usd for name in INSTANCE_TYPES if (name, plan.life_cycle) in prices}
+        return list(wish.types or INSTANCE_TYPES)
+    lowest = {name: price for (name, _), price in sorted(usd.items(), key=lambda one: one[1], reverse=True)}
     limit = f"--at-most is {wish.at_most:g}"
     for name in wish.types:
-        if name not in usd:
+        if name not in lowest:
             raise CommandError(f"{limit}, but no price is known for {name} here: leave one out.", exit_status=2)
-        if usd[name] > wish.at_most:
-            raise CommandError(f"{limit}, but an hour of {name} costs ${usd[name]:g}: leave one out.", exit_status=2)
-    names = [name for name in wish.types or INSTANCE_TYPES if usd.get(name, float("inf")) <= wish.at_most]
+        if lowest[name] > wish.at_most:
+            raise CommandError(f"{limit}, but an hour of {name} costs ${lowest[name]:g}: leave one out.", exit_status=2)
+    names = [name for name in wish.types or INSTANCE_TYPES if _is_within(wish, lowest.get(name))]
     if not names:
-        raise CommandError(f"{limit}, but no type costs as little here: `sd cost --all` shows them.", exit_status=2)
+        raise CommandError(_too_dear(wish), exit_status=2)
     return names
+
+
+def _too_dear(wish: Wish) -> str:
+    return f"--at-most is {wish.at_most:g}, but no type costs as little here: `sd cost --all` shows them."
 
 
 def _fitting(plan: Plan, wish: Wish, names: list[str]) -> list[str]:

@@ -62,7 +62,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
     paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices, paid])
-    with mock_aws(), ec2_quotas(), Capacity().limited():
+    with mock_aws(), ec2_quotas(), Capacity(quotas={}).limited():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)

@@ -25,6 +25,7 @@ from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
+from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from stacks.facts.vcpu_quotas import QUOTAS
 from tests.unit.command_line.conftest import Account, answer, offer, refusal, user_data
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
@@ -242,6 +243,20 @@ def test_spot_is_not_reserved_and_the_scores_are_told(account: Account, capacity
     assert capacity.reservations == []
     assert "Spot capacity cannot be reserved" in printed
     assert "placement score 9 of 10: deploying." in printed
+
+
+def test_spot_goes_by_the_price_of_each_zone(account: Account, capacity: Capacity) -> None:
+    """The emulated prices grow from zone to zone, so both types are tried in a zone before the next one."""
+    cdk = Cdk(account, capacity, refusals=99)
+    with spot_prices_of_the_table(), pytest.raises(CommandError, match="AWS has none of these") as error:
+        climb(account, cdk, "g5.xlarge", "g6.xlarge", context=("spot=true",), at_most=0.44)
+    printed: str = error.value.printed  # type: ignore[attr-defined]
+    tried = [line.split(" an hour")[0] for line in printed.splitlines() if " an hour, placement score" in line]
+    assert [tuple(one.split(" in us-east-1")) for one in tried] == [
+        (name, f"{zone}, ${usd}")
+        for zone, usd in (("a", 0.42), ("b", 0.43), ("c", 0.44))
+        for name in ("g5.xlarge", "g6.xlarge")
+    ]
 
 
 @pytest.mark.parametrize("how", ["a failure", "SIGTERM", "SIGHUP", "Ctrl-C"])
