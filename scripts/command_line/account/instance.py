@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # EC2's words for an instance that is terminated, or about to be.
 GONE = ("terminated", "shutting-down")
+# EC2 takes a few minutes to cut off a guest that does not shut down by itself.
+STOPS_WITHIN_SECONDS = 600
+STOPPING_POLL_SECONDS = 2.0
 SOLD_OUT = "AWS has no such instance to give in this zone at the moment"
 
 
@@ -122,8 +126,17 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
         return Start(
             False, f"Nothing to do: run {run_id} has ended at MaxSpend. To go on, raise it: `sd deploy --max-spend 5`."
         )
+    return start_stopped(session, deployment, run_id)
+
+
+def start_stopped(session: boto3.Session, deployment: Deployment, run_id: str) -> Start:
+    """Starts the instance if it is stopped, and once it is if it is stopping, so that it does the run `run_id`.
+
+    Two may ask at once: the second finds it started. Raises as `start_for_job` does, and `CommandError` when the
+    instance takes more than ten minutes to stop.
+    """
     instance_id = deployment.instance_id
-    state = instance_state(session, deployment)
+    state = _state_that_stays(session, deployment)
     if state.is_gone:
         raise CommandError(
             f"The instance {instance_id} was terminated, so it can neither be started nor changed. `sd deploy` makes a "
@@ -134,8 +147,6 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
         return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
     with aws_errors_in_words(f"start the instance {instance_id}"):
-        # EC2 refuses to start an instance that is still stopping.
-        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
         try:
             ec2.start_instances(InstanceIds=[instance_id])
         except botocore.exceptions.ClientError as error:
@@ -143,6 +154,22 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
                 raise NoCapacityError(_sold_out(deployment)) from error
             raise
     return Start(True, f"Started {instance_id} for run {run_id}; see `sd status`.")
+
+
+def _state_that_stays(session: boto3.Session, deployment: Deployment) -> InstanceState:
+    """The instance's state once it is not stopping any more: EC2 refuses to start one that is.
+
+    Rejected: EC2's waiter, which fails when somebody else has started the instance meanwhile.
+    """
+    deadline = time.monotonic() + STOPS_WITHIN_SECONDS
+    while (state := instance_state(session, deployment)).name == "stopping":
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"The instance {deployment.instance_id} is still stopping after {STOPS_WITHIN_SECONDS // 60} minutes, "
+                "so it cannot be started yet. Look at `sd status`, and try again."
+            )
+        time.sleep(STOPPING_POLL_SECONDS)
+    return state
 
 
 def _sold_out(deployment: Deployment) -> str:

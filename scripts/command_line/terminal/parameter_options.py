@@ -30,11 +30,20 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
     Each option has the CloudFormation parameter's name and the original scripts' spelling: `--steps`, `--ddim_steps`.
     The prompt is an argument. `parameters` maps CloudFormation names to text.
     """
-    options = [_option(name, field) for name, field in FIELDS.items()]
+    return _with_options(command, FIELDS)
+
+
+def with_image_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Does the same with the parameters of the images alone: without the machine's."""
+    return _with_options(command, Job.model_fields)
+
+
+def _with_options(command: Callable[..., None], fields: Mapping[str, FieldInfo]) -> Callable[..., None]:
+    options = [_option(name, field) for name, field in fields.items()]
     own = inspect.signature(command, eval_str=True)
 
     def wrapper(**values: Any) -> None:
-        typed = {str(field.alias): values.pop(name) for name, field in FIELDS.items()}
+        typed = {str(field.alias): values.pop(name) for name, field in fields.items()}
         given = {alias: value for alias, value in typed.items() if value is not None}
         switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
         command(parameters={**given, **switched}, **values)

@@ -108,6 +108,7 @@ class Account:
         self.ec2 = session.client("ec2")
         self.bucket = ""
         self.instance_id = ""
+        self.outputs: dict[str, str] = {}
 
     def deploy(self, settings: str = "{}", **parameters: str) -> None:
         """A small stack with the parameters and the outputs of the real one."""
@@ -132,6 +133,7 @@ class Account:
                 "ResultsBucket": {"Value": self.bucket},
                 "InstanceId": {"Value": self.instance_id},
                 "Settings": {"Value": settings},
+                **{name: {"Value": value} for name, value in self.outputs.items()},
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 
 from userdata.contract.layout import Folders
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
+from userdata.job.job_document import write_job
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
@@ -61,8 +61,7 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            document = {"schema": 1, **self._request.job.model_dump()}
-            self._files.bucket.put(keys.job, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+            self._files.bucket.put(keys.job, write_job(self._request.job))
             if self._stock.missing:
                 self._draw(self._stock.missing)
             self._progress.enter("uploading")
