@@ -23,7 +23,7 @@ from userdata.worker.imports_ahead import start_imports
 from userdata.worker.process.compiled_kernels import begin_with
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 from userdata.worker.process.settings import Settings, wait_for_settings
-from userdata.worker.run.run import Outcome, do_run
+from userdata.worker.run.run import do_run
 from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.staying_up.spot_notice import SpotNotice
 
@@ -59,8 +59,8 @@ def main() -> int:
     except Exception:
         logger.exception("The worker failed before or while telling so in the bucket")
         return 1
-    _stay_up(settings, stop, 0 if outcome is Outcome.FAILED else idle_seconds)
-    if outcome is Outcome.FAILED:
+    _stay_up(settings, stop, 0 if outcome.failed else idle_seconds)
+    if outcome.failed:
         return 1
     return ASKED_TO_STOP if stop.is_set() else 0
 
