@@ -234,7 +234,7 @@ def test_what_a_checkpoint_predicts_is_read(
     markers: list[str], metadata: dict[str, str], expected: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.safetensors"
-    save_file(dict.fromkeys(markers, torch.tensor([])), file, metadata=metadata)
+    save_file({"x": ONE, **dict.fromkeys(markers, torch.tensor([]))}, file, metadata=metadata)
     assert prediction_of(file) == expected
 
 
