@@ -30,8 +30,8 @@ class Plan:
     `deployment` stands before the deploy, None for nothing. `changes` are the parameters to send and `context` the
     settings to send, both as text; `job`, `machine` and `settings` are what stands after the deploy. `prompts` is how
     many prompts the prompt file has, 1 without a file. `typed` are the parameters in a person's own words, in which a
-    file of this machine has no key. `uploads` are the LoRAs of this machine that the deploy uploads, by the keys in the
-    results bucket that they will have.
+    file of this machine has no key. `uploads` are the model's files of this machine that the deploy uploads,
+    by the keys in the results bucket that they will have.
     """
 
     job: Job

@@ -27,7 +27,7 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_loras, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_model_files, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
@@ -67,8 +67,7 @@ def deploy(
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
-    typed, (loras, uploads) = given, find_loras(given.get("Lora", ""))
-    given = {**given, **({"Lora": loras} if uploads else {})}
+    typed, (given, uploads) = given, find_model_files(given)
     tell_identity(session, stack)
 
     # Look at what stands.

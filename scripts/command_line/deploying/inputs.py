@@ -1,4 +1,4 @@
-"""The inputs of a job, an initial image, a prompt file or LoRAs: finds, checks and uploads them."""
+"""The inputs of a job, an initial image, a prompt file or files of the model: finds, checks and uploads them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LONGEST_STEM = 80
-# Four of them must fit into the parameter Lora.
-LONGEST_LORA_STEM = 36
+# The parameters that name files of the model, each with how long the stem of an upload's key may be: all that are
+# listed must fit into the parameter.
+MODEL_FILES = {"Lora": 36}
 # The parameters that name an input, each with an example of a key.
 EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
 
@@ -74,31 +75,41 @@ def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str
     return Input(given, found, given, is_file=False)
 
 
-def find_loras(loras: str) -> tuple[str, dict[str, Path]]:
-    """The list `loras` with a key in the place of each file of this machine, and these files by their keys.
+def find_model_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Path]]:
+    """`given` with a key in the place of each file of this machine that its `MODEL_FILES` name, and these files.
 
-    A file goes before an object of the same name. Raises `CommandError` for what is neither a file nor a place.
+    The files are by their keys. A file goes before an object of the same name. Raises `CommandError` for what is
+    neither a file nor a place.
     """
-    listed, uploads = [], {}
-    for one in [loras] if file_here(loras) else filter(None, (part.strip() for part in loras.split(","))):
+    named, uploads = dict(given), {}
+    for parameter in MODEL_FILES:
+        if parameter in given:
+            named[parameter], files = _files_in(parameter, given[parameter])
+            uploads.update(files)
+    return named, uploads
+
+
+def _files_in(parameter: str, text: str) -> tuple[str, dict[str, Path]]:
+    listed, files = [], {}
+    for one in [text] if file_here(text) else filter(None, (part.strip() for part in text.split(","))):
         place, colon, weight = one.rpartition(":")
         place, weight = (one, "") if file_here(one) else (place, colon + weight)
         if file := file_here(place):
-            key = _key_for(file, _content(file), LONGEST_LORA_STEM)
-            uploads[key] = file
+            key = _key_for(file, _content(file), MODEL_FILES[parameter])
+            files[key] = file
             one = key + weight
         elif not one.startswith((HUB_PLACE, S3, INPUTS)):
             raise CommandError(
-                f"Lora is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
+                f"{parameter} is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
                 "s3://bucket/key or inputs/key, with its weight behind a colon."
             )
         elif strange := re.search(r"[^A-Za-z0-9_./+=@:-]", one):
             raise CommandError(
-                f"Lora is {one!r}, but the name of a file elsewhere cannot have {strange[0]!r}. Rename the file there, "
-                "or give a file of this machine, whose name may have any characters."
+                f"{parameter} is {one!r}, but the name of a file elsewhere cannot have {strange[0]!r}. Rename the file "
+                "there, or give a file of this machine, whose name may have any characters."
             )
         listed.append(one)
-    return ",".join(listed), uploads
+    return ",".join(listed) if files else text, files
 
 
 def file_here(given: str) -> Path | None:
@@ -164,14 +175,14 @@ def _count_prompts(given: str, content: bytes, job: Job) -> int:
         raise CommandError(f"The prompt file {given} cannot be used. {error}", exit_status=2) from error
 
 
-def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input], loras: Mapping[str, Path]) -> None:
-    """Uploads the inputs that are files of this machine, and `loras` by their keys. Raises `CommandError`."""
+def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input], files: Mapping[str, Path]) -> None:
+    """Uploads the inputs that are files of this machine, and the model's by their keys. Raises `CommandError`."""
     s3: S3Client = session.client("s3", config=RETRIES)
     for found in inputs.values():
         if found.is_file:
             with aws_errors_in_words(f"upload {found.given} to {bucket}"):
                 s3.put_object(Bucket=bucket, Key=found.key, Body=found.content)
-    for key, file in loras.items():
+    for key, file in files.items():
         with aws_errors_in_words(f"upload {file} to {bucket}"):
             if not _is_there(s3, bucket, key, file.stat().st_size):
                 s3.upload_file(str(file), bucket, key)

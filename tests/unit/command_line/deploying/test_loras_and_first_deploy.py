@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from scripts.command_line.account.deployment import find_standing
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying.deploy import deploy
-from scripts.command_line.deploying.inputs import find_loras
+from scripts.command_line.deploying.inputs import find_model_files
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import BUCKET_ALONE
@@ -290,7 +290,7 @@ def test_a_key_on_a_first_deploy_is_refused(account: Account) -> None:
 )
 def test_what_is_no_place_is_refused_by_what_is_wrong_with_it(lora: str, why: str) -> None:
     with pytest.raises(CommandError, match=why):
-        find_loras(lora)
+        find_model_files({"Lora": lora})
 
 
 @pytest.mark.parametrize("name", ["InitImage", "PromptFile"])
@@ -304,14 +304,14 @@ def test_files_and_places_may_be_mixed(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("a, b.safetensors", "c:1.safetensors", "d.safetensors"):
         save_lora(tmp_path / name)
     c, d = key_of(tmp_path / "c:1.safetensors", "c-1"), key_of(tmp_path / "d.safetensors", "d")
-    text, uploads = find_loras("c:1.safetensors, hf:o/n/x.safetensors:0.5 ,./d.safetensors:-1")
-    assert text == f"{c},hf:o/n/x.safetensors:0.5,{d}:-1"
+    given, uploads = find_model_files({"Lora": "c:1.safetensors, hf:o/n/x.safetensors:0.5 ,./d.safetensors:-1"})
+    assert given["Lora"] == f"{c},hf:o/n/x.safetensors:0.5,{d}:-1"
     assert {key: str(file) for key, file in uploads.items()} == {c: "c:1.safetensors", d: "d.safetensors"}
-    text, _ = find_loras("a, b.safetensors")
-    assert text == key_of(tmp_path / "a, b.safetensors", "a-b")
+    given, _ = find_model_files({"Lora": "a, b.safetensors"})
+    assert given["Lora"] == key_of(tmp_path / "a, b.safetensors", "a-b")
 
 
 def test_as_many_files_as_may_be_listed_fit_whatever_they_are_called(tmp_path: Path) -> None:
     files = [save_lora(tmp_path / f"{letter * 200}.safetensors") for letter in "abcd"[:MOST_LORAS]]
-    text, _ = find_loras(",".join(f"{file}:-8.125" for file in files))
-    assert len(text) <= LONGEST_LORAS
+    given, _ = find_model_files({"Lora": ",".join(f"{file}:-8.125" for file in files)})
+    assert len(given["Lora"]) <= LONGEST_LORAS
