@@ -38,3 +38,15 @@ class Precision(StrEnum):
 
     autocast = "autocast"
     full = "full"
+
+
+class Prediction(StrEnum):
+    """What the model predicts: the noise (epsilon), or the velocity (v), and that one with zero terminal SNR or not.
+
+    One list, because zero terminal SNR without v is no model: the noise says nothing of the picture in pure noise.
+    """
+
+    auto = "auto"
+    epsilon = "epsilon"
+    v = "v"
+    v_ztsnr = "v_ztsnr"
