@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from userdata.worker.drawing.generate import begin_batch, out_of_memory, prepare
 from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.weighted_prompts import chunks_in, prompts_weighted
 from userdata.worker.kernels.compiled_here import remember_compiled
 from userdata.worker.kernels.execution import choose_execution, executing
 from userdata.worker.model.lora import Loras
@@ -62,6 +64,7 @@ class Drawing:
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
+        self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
         self._finished = 0
         self._finished_at = 0.0
 
@@ -69,7 +72,7 @@ class Drawing:
         """Draws all images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         from_image = self._initial_image is not None
         try:
-            for kind in kinds_of(self._requests):
+            for kind in kinds_of(self._requests, self._length):
                 one, left = kind[0], kind
                 if self._loras:
                     # Before the kernels are prepared, because some keep what they compute from weights.
@@ -85,6 +88,10 @@ class Drawing:
             raise
         self._finishing.close()
 
+    def _length(self, request: ImageRequest) -> int:
+        """In chunks. With texts of one length, the length of one image's text changes no other image."""
+        return max(self._chunks_in(request.prompt), self._chunks_in(request.negative_prompt))
+
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
         """Draws images of one kind, at most `largest` at once, until all are drawn or the memory is full.
 
@@ -94,7 +101,11 @@ class Drawing:
         drawn = 0
         batch = kind
         try:
-            with executing(self._pipeline, execution), prompts_remembered(self._pipeline):
+            with (
+                executing(self._pipeline, execution),
+                prompts_weighted(self._pipeline),
+                prompts_remembered(self._pipeline),
+            ):
                 while batch := next_batch(kind[drawn:], largest):
                     self._hooks.begin_batch()
                     self._finishing.hand_over(self._begin(batch, execution))

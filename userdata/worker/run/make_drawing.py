@@ -16,12 +16,12 @@ from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.compvis.drawing import CompvisDrawing
-from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks, ImageStep
 from userdata.worker.drawing.generate import FlagsOf
 from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
+from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.lora import Loras, check_lora, want_different_loras
@@ -59,13 +59,14 @@ def make_drawing(
         estimate=estimate,
         flags_of=_flags_of(settings, job, device),
     )
+    tell_of_syntax(job, missing)
     initial_image = request.initial_image.image if request.initial_image else None
     if ahead is None:
         return CompvisDrawing(settings, job, missing, initial_image=initial_image, device=device, hooks=hooks)
     files = _lora_files(settings, job)
     pipeline = load_model(settings, job, device, ahead)
     loras = Loras(pipeline, files, restorable=want_different_loras(missing)) if files else None
-    tell_of_cut_prompts(pipeline, missing)
+    tell_what_is_cut(pipeline, missing)
     return Drawing(
         pipeline, job, missing, total=len(request.images), initial_image=initial_image, hooks=hooks, loras=loras
     )
