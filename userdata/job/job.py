@@ -14,6 +14,10 @@ from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
+from userdata.job.prompt_syntax import check_weights
+
+# The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
+PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
 
 
 class Job(JobFields):
@@ -94,6 +98,8 @@ class Job(JobFields):
                 "Leave Eta out, or choose Sampler ddim"
             )
         split_loras(self.prompt, self.negative_prompt, self.lora)
+        if self.weighs_words:
+            check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})
         reason = why_not_compvis(self) if self.engine == Engine.compvis else None
         if reason:
             raise ValueError(reason)
@@ -103,6 +109,11 @@ class Job(JobFields):
     def checked_for_safety(self) -> bool:
         """Whether the safety checker looks at the images."""
         return self.safety_checker != SafetyChecker.off and find_model(self.model).safety_checker
+
+    @property
+    def weighs_words(self) -> bool:
+        """Whether brackets in the texts are weights: the original scripts and models of other encoders read them."""
+        return self.engine == Engine.diffusers and find_model(self.model).pipeline not in PIPELINES_OF_OTHER_ENCODERS
 
     @property
     def name(self) -> str:

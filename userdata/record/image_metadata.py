@@ -135,7 +135,8 @@ def parameters_text(record: ImageRecord) -> str:
 
     The format is AUTOMATIC1111's. It has no quoting for prompts, so that a prompt with a line that looks like settings
     would mislead a reader: such a prompt is written in one line, and behind a space when it begins so. The words that
-    begin a negative prompt get a space before their colon within a prompt. The JSON is exact.
+    begin a negative prompt get a space before their colon within a prompt. "Emphasis: None" says that brackets were
+    text. The JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
@@ -153,6 +154,7 @@ def parameters_text(record: ImageRecord) -> str:
         "Model": record.checkpoint or job.model,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
+        "Emphasis": None if _is_read(record) else "None",
         "Version": drawn_by,
     }
     loras = [f"<lora:{name}:{weight:g}>" for name, weight in weights_of(job.lora, request.loras).items()]
@@ -186,6 +188,13 @@ def record_in_png(content: bytes) -> ImageRecord:
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _is_read(record: ImageRecord) -> bool:
+    """Whether the brackets in the image's texts, if there are any, were weights."""
+    texts = record.request.prompt + record.request.negative_prompt
+    weighed = record.drawn_with is not None and record.drawn_with.emphasis
+    return weighed or not any(bracket in texts for bracket in "([")
 
 
 def _for_readers(prompt: str) -> str:

@@ -16,7 +16,7 @@ import boto3
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.account.plan import Plan, make_plan
 from scripts.command_line.before.model_checks import check_model
-from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs, find_loras
+from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs, find_model_files
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.contract.catalogue import S3
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
@@ -58,8 +58,7 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
             "--prompt-file.",
             exit_status=2,
         )
-    loras, uploads = find_loras(typed.get("Lora", ""))
-    given = {**typed, **({"Lora": loras} if uploads else {})}
+    given, uploads = find_model_files(typed)
     inputs = find_inputs(session, deployment.bucket, given)
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}

@@ -56,8 +56,13 @@ def test_settings_that_most_images_lack_are_told_where_they_are() -> None:
     image = parameters_text(_record(Job(init_img="inputs/horse.png", strength=0.4, ddim_eta=0.5)))
     assert "Denoising strength: 0.4, Eta: 0.5," in image
     assert "Sampler: DPM++ 2M, Schedule type: Karras," in parameters_text(_record(Job(sampler="dpmpp_2m_karras")))
+    weighed = _record(Job(negative_prompt="[dark]"))
+    assert "Emphasis" not in parameters_text(weighed)
+    assert weighed.drawn_with
+    literal = weighed.model_copy(update={"drawn_with": weighed.drawn_with.model_copy(update={"emphasis": False})})
+    assert ", Emphasis: None, Version" in parameters_text(literal)
     plain = parameters_text(_record(Job(strength=0.4)))
-    for absent in ("Denoising strength", "Eta", "Schedule type", "Negative prompt"):
+    for absent in ("Emphasis", "Denoising strength", "Eta", "Schedule type", "Negative prompt"):
         assert absent not in plain
 
 
@@ -240,7 +245,7 @@ def _record(job: Job, index: int = 0) -> ImageRecord:
 
 
 def _drawn_with(indices: list[int]) -> DrawnWith:
-    return DrawnWith(indices=indices, execution="eager", precision="float32", device="cpu")
+    return DrawnWith(indices=indices, execution="eager", precision="float32", device="cpu", emphasis=True)
 
 
 def _text_chunks(png: bytes) -> list[bytes]:

@@ -126,6 +126,7 @@ def replay(
         on_step=lambda _share: None,
         execution=execution,
         tiled=record.drawn_with.tiled,
+        emphasis=record.drawn_with.emphasis,
     )
     again = next(image for image in drawn if image.index == record.index)
     image = with_watermark(again.image) if job.watermark == Switch.on else again.image

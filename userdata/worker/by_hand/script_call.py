@@ -72,17 +72,18 @@ class _Call:
 
     def do(self) -> None:
         """Draws and saves all images. Raises `RunError`."""
-        from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
         from userdata.worker.drawing.drawing import Drawing
         from userdata.worker.drawing.drawing_hooks import DrawingHooks
         from userdata.worker.drawing.safety_classifier import SafetyClassifier
+        from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
         for sentence in rounded_in_words(asked):
             logger.info("%s", sentence)
+        tell_of_syntax(self._job, self._requests)
         self._folder.check()
         pipeline = self._model.load(from_image=self._job.from_image, precision=str(self._job.precision))
-        tell_of_cut_prompts(pipeline, self._requests)
+        tell_what_is_cut(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
             flags_of = SafetyClassifier(self._model.safety_checker, device=pipeline.device).flags

@@ -12,10 +12,10 @@ from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.compvis.drawing import CompvisDrawing
-from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks, ImageStep
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
+from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.loaded.loaded_model import LoadedModel
 from userdata.worker.loaded.model_ahead import ModelAhead
@@ -48,12 +48,13 @@ def make_drawing(settings: Settings, task: Task, loaded: LoadedModel | None) -> 
         estimate=task.estimate,
         flags_of=flags_of,
     )
+    tell_of_syntax(job, missing)
     if loaded is None:
         return CompvisDrawing(settings, job, missing, initial_image=task.initial_image, device=device, hooks=hooks)
     pipeline = loaded.pipeline(from_image=task.initial_image is not None)
     loras = loaded.loras(_lora_files(settings, job), missing)
     warn_of_small_size(find_model(job.model), settings.model_folder, job)
-    tell_of_cut_prompts(pipeline, missing)
+    tell_what_is_cut(pipeline, missing)
     return Drawing(
         pipeline,
         job,

@@ -33,7 +33,7 @@ from userdata.worker.run.run import Outcome, do_run
 from userdata.worker.run.run_request import read_job
 
 Deploy = Callable[..., dict[str, str]]
-PROMPTS = b"a horse\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"
+PROMPTS = b"a (horse:1.3)\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"
 
 
 def _image_of_a_run(bucket: Bucket, settings: Settings, deployed: dict[str, str], index: int, folder: Path) -> Path:

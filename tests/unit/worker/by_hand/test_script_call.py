@@ -129,9 +129,18 @@ def test_a_folder_that_cannot_be_is_refused_before_the_model_is_loaded(
 def test_words_that_the_model_does_not_read_are_told(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = ["--prompt", "a horse " * 100, "--n_iter", "1", "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]
+    call = [
+        "--prompt",
+        "a AND {b|c}" + " horse" * 100,
+        "--n_iter",
+        "1",
+        "--ckpt",
+        str(tiny_model),
+        "--outdir",
+        str(tmp_path / "out"),
+    ]
     assert main("txt2img", [*call, *SMALL]) == 0
-    assert "Prompt is longer than the model reads (77 tokens); cut off: horse a horse" in caplog.text
+    assert "Prompt has AND, {b|c}: other programs would compose, choose or replace" in caplog.text
 
 
 def test_without_a_model_the_way_out_is_told(
