@@ -66,10 +66,16 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
     if kind == "StableDiffusionXLPipeline" and not (described.get("text_encoder") or [None])[0]:
         return "it is the refiner of Stable Diffusion XL, which draws nothing by itself"
     try:
-        channels = json.loads((folder / "unet/config.json").read_text("utf-8")).get("in_channels", LATENT_CHANNELS)
+        channels = _config(folder / "unet").get("in_channels", LATENT_CHANNELS)
+        of_latents = _config(folder / "vae").get("latent_channels", LATENT_CHANNELS)
     except (OSError, ValueError):
         return None  # diffusers tells it better
-    return None if channels == LATENT_CHANNELS else f"its network wants {channels} channels, as one for editing images"
+    return None if channels == of_latents else f"its network wants {channels} channels, as one for editing images"
+
+
+def _config(part: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((part / "config.json").read_text("utf-8"))
+    return config
 
 
 def _weights_in(part: Path) -> list[str]:
