@@ -6,11 +6,13 @@ import functools
 import io
 import json
 import os
+import platform
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import pytest
 import typer
 from rich.console import Console
@@ -277,7 +279,7 @@ def test_nothing_is_held_however_the_deploy_ends(account: Account, capacity: Cap
 
 
 def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
-    account: Account, capacity: Capacity
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(quiet=True)
     killed = [
@@ -287,7 +289,7 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     for one in killed:
         one.__enter__()
     ours, other = capacity.reservations
-    assert (ours.state, other.state) == ("active", "active")
+    monkeypatch.setattr(psutil, "pid_exists", lambda process: process != os.getpid())
     cancel_leftovers(account.session, "SdOnEc2", console)
     assert (ours.state, other.state) == ("cancelled", "active")
     for one in killed:
@@ -295,7 +297,28 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     assert active(capacity) == []
 
 
-def test_nobody_is_told_that_something_is_cancelled_which_is_not(account: Account, capacity: Capacity) -> None:
+@pytest.mark.parametrize("whose", ["this computer's", "another's"])
+def test_what_another_deploy_holds_is_its_own_until_its_time_is_over(
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    with hold(account.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1a", console=console):
+        if whose == "another's":
+            monkeypatch.setattr(platform, "node", lambda: "another")
+            monkeypatch.setattr(psutil, "pid_exists", lambda _: False)
+        (held,) = capacity.reservations
+        cancel_leftovers(account.session, "SdOnEc2", console)
+        assert held.state == "active"
+        assert f"{held.id} is left alone" in console.file.getvalue()  # type: ignore[attr-defined]
+        held.ends_at = datetime.now(UTC)
+        cancel_leftovers(account.session, "SdOnEc2", console)
+        assert held.state == "cancelled"
+
+
+def test_nobody_is_told_that_something_is_cancelled_which_is_not(
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: False)
     console = Console(file=io.StringIO(), width=300)
     with hold(account.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1a", console=console):
         account.session.events.register_first(
