@@ -159,7 +159,7 @@ def test_a_wish_that_says_too_much_or_too_little_is_misuse(options: dict[str, An
     ("types", "at_most", "given", "said"),
     [
         (("g6.xlarge", "g6e.xlarge"), 1.2, {}, r"an hour of g6e.xlarge costs \$1.861: leave one out"),
-        (("g6.xlarge", "g7.2xlarge"), 1.2, {}, "no price is known for g7.2xlarge here"),
+        (("g6.xlarge", "p5e.48xlarge"), 1.2, {}, "no price is known for p5e.48xlarge here"),
         (("g6.xlarge", "g4dn.xlarge"), None, {"Model": "sdxl-base", "Precision": "full"}, "whose T4 is too small"),
         ((), 0.1, {}, "no type costs as little here"),
         ((), 1.2, {"Model": "flux-schnell", "VolumeSize": "200"}, "too small"),
@@ -184,6 +184,7 @@ def test_every_type_up_to_a_price_is_tried_from_the_cheapest(account: Account, c
     order = dict.fromkeys(line.split()[0] for line in printed.splitlines() if "an hour" in line)
     assert next(iter(order)) == "g4dn.xlarge"
     assert "g6e.xlarge" not in printed
+    assert "Left out, because nobody states a price here: p5e.48xlarge." in printed
 
 
 def test_a_type_that_the_quota_does_not_cover_is_left_out_and_told(account: Account, capacity: Capacity) -> None:
