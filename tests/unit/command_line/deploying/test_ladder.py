@@ -141,8 +141,8 @@ def test_where_there_is_nothing_a_table_says_what_was_refused_where(account: Acc
         ({"types": "g6.xlarge", "every": True}, "--types and --any: leave one out"),
         ({"types": "g6.xlarge", "given": {"InstanceType": "g6.xlarge"}}, "--types and --instance-type both name"),
         ({"every": True, "at_most": 1.0, "given": {"InstanceType": "g6.xlarge"}}, "--any and --instance-type"),
-        ({"types": "g6.xlarge,g9.enormous"}, "but must be GPU types that the image supports"),
-        ({"types": " , "}, "but must be GPU types that the image supports"),
+        ({"types": "g6.xlarge,g9.enormous"}, "--types has g9.enormous, but must be GPU types that the image supports"),
+        ({"types": " , "}, "--types has no name, but must be GPU types that the image supports"),
         ({"at_most": 1.0}, "--at-most is for --types and --any"),
         ({"types": "g6.xlarge", "at_most": 0.0}, "--at-most is 0, but must be US dollars an hour above 0"),
         ({"every": True, "at_most": float("nan")}, "--at-most is nan, but must be"),
@@ -153,6 +153,11 @@ def test_a_wish_that_says_too_much_or_too_little_is_misuse(options: dict[str, An
     with pytest.raises(CommandError, match=said) as error:
         read_wish(**{"types": None, "every": False, "at_most": None, "yes": False, "given": {}, **options})
     assert error.value.exit_status == 2
+
+
+def test_types_may_be_typed_twice_with_spaces_and_in_capitals() -> None:
+    read = read_wish(" g6.xlarge, G5.XLarge,,g6.xlarge ", False, None, yes=False, given={})
+    assert read == Wish(("g6.xlarge", "g5.xlarge"), None, yes=False)
 
 
 @pytest.mark.parametrize(
