@@ -53,8 +53,8 @@ def read_wish(
         refusal = "--any and --instance-type: leave one out, because --any means every type that fits the model."
     elif types is not None and (unknown or not names):
         refusal = (
-            f"--types has {', '.join(unknown) or 'no name'}, but must be GPU types that the image supports, with commas "
-            "between them, for example g6.xlarge,g5.xlarge,g4dn.xlarge."
+            f"--types has {', '.join(unknown) or 'no name'}, but must be GPU types that the image supports, with "
+            "commas between them, for example g6.xlarge,g5.xlarge,g4dn.xlarge."
         )
     elif at_most is not None and types is None and not every:
         refusal = "--at-most is for --types and --any: add one of them."
