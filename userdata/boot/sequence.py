@@ -25,6 +25,7 @@ from userdata.boot.steps.driver import Driver
 from userdata.boot.steps.environment import find_interpreter, interpreter_key, provide_interpreter
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
+from userdata.boot.steps.room import check_room
 from userdata.boot.steps.weights import are_made_here, provide_weights
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
@@ -73,6 +74,7 @@ def boot(folders: Folders) -> int:
             if found and driver.is_ready():
                 worker.start_ahead(machine, found, boot_started_at=phases.started_at)
             _find_run(phases, machine)
+            check_room(machine, found=found)
         equipment = begin(lambda: _equip(machine, phases, worker, driver, found))
         files = begin(lambda: _fetch(machine, phases, equipment))
         for one in as_completed((equipment, files)):

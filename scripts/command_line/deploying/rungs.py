@@ -74,6 +74,9 @@ def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | No
     wanted = [zone] if zone else all_zones(session)
     usd = _find_usd(session, plan, list(wish.types or INSTANCE_TYPES), wanted)
     names = _fitting(plan, wish, _within(wish, usd))
+    unpriced = [] if wish.types else [name for name in INSTANCE_TYPES if not any(name == one for one, _ in usd)]
+    if unpriced:
+        console.print(f"Left out, because nobody states a price here: {', '.join(unpriced)}.", highlight=False)
     offered = types_offered(session, names)
     zones = {name: [one for one in offered.get(name, []) if one in wanted] for name in names}
     nowhere = [name for name in names if not zones[name]]

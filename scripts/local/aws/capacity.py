@@ -153,7 +153,7 @@ class Capacity:
     def _is_beyond_quota(self, backend: Any, instance_type: str, *, spot: bool) -> bool:
         """Whether one more instance of the type takes more vCPUs than the account's quota of its kind has."""
         kind = quota_kind(instance_type, spot=spot)
-        if kind is None or kind.code not in self._quotas:
+        if kind is None or kind.code not in self._quotas or instance_type not in EVERY_TYPE:
             return False
         counted = [(one.instance_type, one.lifecycle == "spot") for one in _running(backend)]
         counted += [(one.instance_type, False) for one in self.reservations if one.is_free]

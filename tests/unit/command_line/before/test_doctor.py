@@ -296,9 +296,9 @@ def test_a_spend_cap_of_a_spot_instance_holds_when_its_price_rises(session: boto
 
 
 def test_a_spend_cap_without_any_price_is_refused(session: boto3.Session) -> None:
-    plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge"}, {})
+    plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "p5e.48xlarge"}, {})
     assert state(check_spend(session, plan)) == ("problem", True)
-    told = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge", "UsdPerHour": "1.5"}, {})
+    told = make_plan(None, {"MaxSpend": "5", "InstanceType": "p5e.48xlarge", "UsdPerHour": "1.5"}, {})
     assert state(check_spend(session, told)) == ("ok", False)
 
 
