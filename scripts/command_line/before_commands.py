@@ -17,7 +17,8 @@ from scripts.command_line.account.runs import list_runs
 from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
-from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts, find_model_files
+from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import (
     STACK,

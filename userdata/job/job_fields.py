@@ -148,10 +148,9 @@ class JobFields(BaseModel):
         "",
         name="InitImage",
         description="Key of an image in the results bucket to start from. Empty: text to image.",
-        rule="empty, or the key of a PNG, JPEG or WebP image below inputs/ or runs/ in the results bucket, for example "
-        "inputs/horse.png",
+        rule="empty, or the key of an image below inputs/ or runs/ in the results bucket, for example inputs/horse.png",
         max_length=LONGEST_KEY,
-        pattern=rf"^$|^{READABLE}\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+        pattern=rf"^$|^{READABLE}$",  # its content says which kind it is, not its name
     )
     from_file: str = parameter(
         "",

@@ -11,6 +11,7 @@ interface's script takes the whole line for a prompt, and draws it.
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,11 +19,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from userdata.contract.layout import MOST_IMAGES
 from userdata.job.job import Job
 from userdata.job.refusal import explain
 from userdata.job.sampler_names import sampler_of
 
 MOST_BYTES = 16 * 1024 * 1024
+# A prompt takes nearly a millisecond to check, and on the instance that is paid for.
+MOST_PROMPTS = 10_000
 MOST_TOLD = 5
 
 # The field of the job that each option gives. Dashes in an option are underscores here.
@@ -49,7 +53,6 @@ OPTIONS = {
 FLAGS = {"plms": "plms", "dpm_solver": "dpm_solver"}
 TEXTS = frozenset({"prompt", "negative_prompt"})
 _FIRST_OPTION = re.compile(r"(?:^|(?<=\s))--(?=[A-Za-z])")
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class PromptFileError(ValueError):
@@ -82,9 +85,7 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
         raise PromptFileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
     lines: list[PromptLine] = []
     refusals: list[str] = []
-    for number, line in enumerate(_LINE_END.split(text), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
+    for number, line in _prompts_in(text):
         try:
             given = parse_line(line)
             lines.append(PromptLine(number, given, _job_of(job, given, line)))
@@ -95,7 +96,27 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
         raise PromptFileError(" ".join(refusals[:MOST_TOLD]) + more)
     if not lines:
         raise PromptFileError("There is no prompt in it. Write one on each line.")
+    images = sum(line.job.images_total for line in lines)
+    if images > MOST_IMAGES:
+        raise PromptFileError(
+            f"It makes {images:,} images, but a run may have {MOST_IMAGES:,}. Lower Iterations, or make several files "
+            "of it."
+        )
     return lines
+
+
+def _prompts_in(text: str) -> list[tuple[int, str]]:
+    """The lines that are prompts, with their numbers, counted from 1. Raises `PromptFileError` for too many."""
+    found: list[tuple[int, str]] = []
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if len(found) == MOST_PROMPTS:
+            raise PromptFileError(
+                f"It has more than {MOST_PROMPTS:,} prompts. Make several files of it, each for a run of its own."
+            )
+        found.append((number, line.removesuffix("\n")))
+    return found
 
 
 def parse_line(line: str) -> dict[str, str]:

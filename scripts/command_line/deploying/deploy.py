@@ -16,7 +16,6 @@ from scripts.command_line.account.deployment import (
     RETRIES,
     Deployment,
     bucket_of_deploy,
-    find_deployment,
     need_deployment,
 )
 from scripts.command_line.account.identity import tell_identity
@@ -27,11 +26,12 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_model_files, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
-from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, free, is_stuck
+from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
@@ -71,16 +71,20 @@ def deploy(
     tell_identity(session, stack)
 
     # Look at what stands.
-    found = find_deployment(session, stack)
-    if found and is_stuck(found):
-        checked = {name: value for name, value in given.items() if name not in EXAMPLES}
-        free(session, found, make_plan(_standing(found), checked, settings).context, console, rollback)
-        found = find_deployment(session, stack)
+    others = {name: value for name, value in given.items() if name not in EXAMPLES}
+
+    def context_of(stuck: Deployment) -> Mapping[str, str]:
+        return make_plan(_standing(stuck), others, settings).context
+
+    found = find_freed(session, stack, context_of, console, rollback)
     deployment = _standing(found)
     bucket = bucket_of_deploy(deployment, settings)
-    inputs = find_inputs(session, bucket, given)
-    given = {**given, **{name: found.key for name, found in inputs.items()}}
-    has_files = bool(uploads) or any(found.is_file for found in inputs.values())
+    if bucket is None and found and found.is_bucket_alone:
+        bucket = found.bucket
+    standing_inputs = {name: deployment.parameters.get(name, "") if deployment else "" for name in EXAMPLES}
+    inputs = find_inputs(session, bucket, {**standing_inputs, **given})
+    given = {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}
+    has_files = bool(uploads) or any(one.is_file for one in inputs.values())
     if has_files and bucket is None and deployment:
         raise CommandError(
             f"{stack} gets a bucket of its own, which is not there yet, so no file of this machine can be uploaded. "
@@ -91,8 +95,7 @@ def deploy(
     # Plan.
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
-    check_inputs(inputs, plan)
-    for sentence in rounded_in_words(plan.parameters):
+    for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         console.print(sentence, highlight=False)
     gone = instance_to_replace(session, plan)
     if gone:
@@ -113,10 +116,16 @@ def deploy(
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
     act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
-    if wish:
-        standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
-    else:
-        standing, start = act(plan)
+    try:
+        if wish:
+            standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
+        else:
+            standing, start = act(plan)
+    except CommandError as error:
+        if not has_files or deployment:
+            raise
+        stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
+        raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
 
 
@@ -132,9 +141,7 @@ def _deploy_and_start(
     session: boto3.Session, stack: str, cdk: Cdk, rollback: Rollback, console: Console, run_id: str, plan: Plan
 ) -> tuple[Deployment, Start]:
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
-    found = find_deployment(session, stack)
-    if found and is_stuck(found):  # by an earlier attempt of the ladder
-        free(session, found, plan.context, console, rollback)
+    find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier attempt of the ladder
     _deploy_or_explain(session, stack, plan, cdk)
     standing = need_deployment(session, stack)
     return standing, start_for_job(session, standing, run_id)

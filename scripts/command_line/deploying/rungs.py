@@ -27,6 +27,9 @@ from stacks.facts.instance_types import INSTANCE_TYPES
 
 # The checks whose answer depends on the type.
 OF_THE_TYPE = ("quota", "price", "spending")
+# The check whose answer depends on the zone. Each is tried instead: EC2 refuses a spot instance at no cost.
+OF_THE_ZONE = ("spot price",)
+OF_ALL = tuple(one for one in NEEDED if one not in (*OF_THE_TYPE, *OF_THE_ZONE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +166,7 @@ def _affordable(session: boto3.Session, plan: Plan, places: Mapping[str, str], c
     What does not depend on the type is checked once. Raises `CommandError` when no type is left.
     """
     name, place = next(iter(places.items()))
-    refuse_what_blocks(session, plan.on(name, place), [one for one in NEEDED if one not in OF_THE_TYPE])
+    refuse_what_blocks(session, plan.on(name, place), OF_ALL)
     blocked: dict[str, Check] = {}
     for name in sorted(places, key=lambda name: INSTANCE_TYPES[name].vcpus):
         for check in examine(session, plan.on(name, None), OF_THE_TYPE):

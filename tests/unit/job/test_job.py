@@ -60,7 +60,7 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "InitImage", "photos/horse.png"),
     (Job, "InitImage", "my-inputs/horse.png"),
     (Job, "InitImage", "cache/inputs/horse.png"),
-    (Job, "InitImage", "inputs/horse.gif"),
+    (Job, "InitImage", "inputs/"),
     (Job, "InitImage", "inputs/horse.png\n"),
     (Job, "Strength", "1.5"),
     (Job, "Strength", "0"),

@@ -147,3 +147,15 @@ def test_fixed_code_gives_every_batch_the_same_noise() -> None:
     assert [r.seed for r in image_requests(job)] == [10, 11, 12, 10, 11, 12]
     one = job.model_copy(update={"n_samples": 1})
     assert {r.seed for r in image_requests(one, read_prompt_file(b"a\nb\nc", one))} == {10}
+
+
+def test_a_file_of_too_many_prompts_or_images_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted before the first is checked, because that takes its time on a machine that costs money."""
+    monkeypatch.setattr("userdata.job.prompt_file.parse_line", None)
+    with pytest.raises(PromptFileError, match=r"It has more than 10,000 prompts\. Make several files of it"):
+        read_prompt_file(b"a\n" * 8_000_000, Job())
+    monkeypatch.undo()
+    monkeypatch.setattr("userdata.job.prompt_file.MOST_IMAGES", 2000)
+    assert len(read_prompt_file(b"a\nb", Job(n_iter=1000))) == 2
+    with pytest.raises(PromptFileError, match=r"It makes 2,001 images, but a run may have 2,000\. Lower Iterations"):
+        read_prompt_file(b"a\nb\nc --n_iter 1", Job(n_iter=1000))

@@ -17,7 +17,7 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
-from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
@@ -134,9 +134,12 @@ class _Call:
 
 def _read_initial_image(file: str) -> InitialImage:
     try:
-        return read_image(Path(file).read_bytes())
+        image = read_image(Path(file).read_bytes())
     except (OSError, ValueError) as error:
-        raise RunError(f"--init-img is {file!r}, but must be a PNG, JPEG or WebP image ({error}).") from error
+        raise RunError(f"--init-img is {file!r}, but must be a {FORMATS_IN_WORDS} image ({error}).") from error
+    for sentence in image.told:
+        logger.info("%s", sentence)
+    return image
 
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.job.image_request import ImageRequest, image_requests
-from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
 from userdata.job.refusal import explain
@@ -21,7 +21,7 @@ from userdata.worker.bucket.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
-INITIAL_IMAGE_RULE = "the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png"
+INITIAL_IMAGE_RULE = f"the key of a {FORMATS_IN_WORDS} image in the results bucket, for example inputs/horse.png"
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,15 @@ def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
             f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
         )
     try:
-        return read_image(content)
+        image = read_image(content)
     except ValueError as error:
         raise RunError(
             f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; this object of {len(content):,} bytes cannot be "
             f"read as one ({error})."
         ) from error
+    for sentence in image.told:
+        logger.info("%s", sentence)
+    return image
 
 
 def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:

@@ -16,6 +16,7 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, offer, run_of
+from tests.unit.job.image_files import encoded
 
 
 class Deploys:
@@ -163,6 +164,7 @@ def test_context_of_the_cdk_is_passed_on(account: Account, deploys: Deploys) -> 
 
 def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
     account.deploy(InitImage="inputs/horse.png", Strength="0.01")
+    account.put("inputs/horse.png", encoded(Image.new("RGB", (64, 64)), "PNG"))
     with pytest.raises(CommandError, match="leave no step to do"):
         run(account, deploys, {"Steps": "50"})
     assert deploys.calls == []

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from scripts.command_line.account.deployment import find_standing
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying.deploy import deploy
-from scripts.command_line.deploying.inputs import find_model_files
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import BUCKET_ALONE
@@ -149,10 +149,22 @@ def test_a_first_deploy_that_ended_after_the_bucket_goes_on(account: Account, fi
     stack_with_bucket(account)
     assert find_standing(account.session, "SdOnEc2") is None
     deploys = Deploys(account, fails=True)
-    with pytest.raises(CommandError, match="failed"):
+    with pytest.raises(CommandError, match="failed\nThe uploaded files stay in the bucket made-first: "):
         run(account, deploys, files)
-    assert deploys.calls[0][1] == {BUCKET_ALONE: "true"}
-    assert keys_of(account) == set()
+    [(_, context, keys)] = deploys.calls
+    assert (BUCKET_ALONE in context, len(keys)) == (False, 3), "the bucket is there already"
+    deploys = Deploys(account)
+    run(account, deploys, {"InitImage": next(key for key in keys if key.endswith(".png"))})
+    assert [context for _, context, _ in deploys.calls] == [{}], "a key is found in such a bucket too"
+
+
+def test_the_bucket_of_a_first_deploy_that_cannot_be_made_leaves_nothing(
+    account: Account, files: dict[str, str]
+) -> None:
+    deploys = Deploys(account, fails=True)
+    with pytest.raises(CommandError, match="^`cdk deploy` failed$"):
+        run(account, deploys, files)
+    assert [BUCKET_ALONE in context for _, context, _ in deploys.calls] == [True]
 
 
 def test_a_lora_that_lies_there_is_not_uploaded_again(account: Account, files: dict[str, str]) -> None:
