@@ -31,7 +31,7 @@ def import_libraries() -> None:
     leave_out_distributed()
     leave_out_compiler()
     with remember_index():
-        import userdata.worker.run.make_drawing  # noqa: F401
+        import userdata.worker.loaded.make_drawing  # noqa: F401
 
 
 def _import() -> None:

@@ -65,15 +65,20 @@ def load_pipeline(
             f"The model in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that folder on the "
             "machine and start the instance again, which provides the model anew."
         ) from error
-    if from_image:
-        # Imported here, because it imports every kind of pipeline of diffusers.
-        from diffusers import AutoPipelineForImage2Image
-
-        pipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     # One image at a time through the decoder, because decoding takes most memory and gains nothing from batching.
     pipeline.vae.enable_slicing()
-    return pipeline
+    return for_image_to_image(pipeline) if from_image else pipeline
+
+
+def for_image_to_image(pipeline: DiffusionPipeline) -> DiffusionPipeline:
+    """Another pipeline of the same networks, which starts from an image."""
+    # Imported here, because it imports every kind of pipeline of diffusers.
+    from diffusers import AutoPipelineForImage2Image
+
+    other = AutoPipelineForImage2Image.from_pipe(pipeline)
+    other.set_progress_bar_config(disable=True)
+    return other
 
 
 def _load_checkpoint(

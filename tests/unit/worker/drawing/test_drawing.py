@@ -13,7 +13,7 @@ import torch
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError, Stopped
-from userdata.worker.drawing import drawing
+from userdata.worker.drawing import drawing, prepared
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pending_batch import DrawnImage
@@ -72,8 +72,8 @@ def test_compiled_kernels_are_remembered_from_the_first_batch_on(
 ) -> None:
     """A run that is stopped has compiled them too."""
     remembered: list[torch.device] = []
-    monkeypatch.setattr(drawing, "choose_execution", lambda *_, **__: execution)
-    monkeypatch.setattr(drawing, "executing", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
+    monkeypatch.setattr(prepared, "executing", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
     with pytest.raises(Stopped):
         _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), begin_batch=_once())

@@ -19,13 +19,13 @@ from benchmarks.original_layout import original_layout
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
+from userdata.worker.loaded.make_drawing import load_model
+from userdata.worker.loaded.model_ahead import ModelAhead
 from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.checkpoint import open_pickle
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 from userdata.worker.process.settings import Settings
-from userdata.worker.run.make_drawing import load_model
-from userdata.worker.run.model_ahead import ModelAhead
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_that_was_read_ahead_is_not_read_again(
     (tmp_path / "layouts/narrow").rename(tmp_path / "layouts/stable-diffusion-v1")
     monkeypatch.setattr(pipeline_module, "read_tensors", fails)
     job, here = Job(model="s3://bucket/v1.safetensors"), dataclasses.replace(settings, model_folder=file)
-    pipeline = load_model(here, job, CPU, ModelAhead(here, job, image_requests(job)))
+    pipeline = load_model(here, job, ModelAhead(here, job, image_requests(job)), stays=False).pipeline(from_image=False)
     assert torch.equal(pipeline.unet.conv_in.weight, narrow["unet"].conv_in.weight)
 
 

@@ -18,7 +18,7 @@ from userdata.worker.process.unused_libraries import leave_out_peft
 
 leave_out_peft()
 import torch
-from userdata.worker.run.make_drawing import make_drawing
+from userdata.worker.loaded.make_drawing import make_drawing
 from userdata.worker.model.pipeline import load_pipeline
 
 pipeline = load_pipeline(Path(sys.argv[1]), layout=None, device=torch.device("cpu"), from_image={from_image})

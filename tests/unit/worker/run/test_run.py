@@ -265,7 +265,7 @@ def test_failing_upload_fails_the_run_and_keeps_the_files(
         put(self, key, content)
 
     monkeypatch.setattr(Bucket, "put", put_no_images)
-    assert do_run(settings, deployed, threading.Event()) is Outcome.FAILED
+    assert do_run(settings, deployed, threading.Event()) is Outcome.BROKE
     error = _json(bucket, keys.status)["error"]
     assert keys.image(0) in error["message"]
     assert "start the instance" in error["message"]
@@ -283,7 +283,9 @@ def test_report_carries_the_boot_and_the_cost(
     timeline.parent.mkdir(parents=True)
     phases = [{"phase": "driver", "started_at": "2026-01-01T00:00:01.000Z", "seconds": 2.5}]
     timeline.write_text(json.dumps({"schema": 1, "phases": phases}))
-    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr(
+        "userdata.worker.loaded.make_drawing.choose_device", lambda _: __import__("torch").device("cpu")
+    )
     deployed = parameters(Iterations="1", Samples="1", Steps="1", VolumeSize="100")
     do_run(dataclasses.replace(settings, device=None), deployed, threading.Event())
     report = _json(bucket, RunKeys(run_name(deployed)).report)
@@ -301,7 +303,9 @@ def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two attempts in one boot, the second cut short as the first was; then another machine does the rest."""
-    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr(
+        "userdata.worker.loaded.make_drawing.choose_device", lambda _: __import__("torch").device("cpu")
+    )
     deployed = parameters(Iterations="2", Samples="1", Steps="2", VolumeSize="100")
     keys = RunKeys(run_name(deployed))
     first = dataclasses.replace(settings, device=None)
