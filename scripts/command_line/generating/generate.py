@@ -91,7 +91,7 @@ def _follow(
     """The run's last status. An instance that stops between the message and its end is started again."""
     for _ in range(MOST_STARTS):
         try:
-            start = start_stopped(session, deployment, request.run_id)
+            start = start_stopped(session, deployment, f"run {request.run_id}")
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Run {request.run_id} waits in the queue until then.") from refused
         if start.started:

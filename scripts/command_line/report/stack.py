@@ -112,9 +112,10 @@ def queues(case: Case) -> Told:
     if not urls:
         raise CommandError(f"The stack {case.stack} has no queue: it was deployed by an earlier version.")
     sqs: SQSClient = case.session.client("sqs", config=QUICK)
-    lines = []
+    lines, busy = [], []
     for url in sorted(urls):
         found: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(COUNTED))["Attributes"]  # type: ignore[arg-type]
         told = ", ".join(f"{found[name]} {word}" for name, word in COUNTED.items())
         lines.append(f"{url.rpartition('/')[2]}: {told}")
-    return Told("; ".join(lines), "\n".join(lines))
+        busy += [lines[-1]] if any(int(found[name]) for name in COUNTED) else []
+    return Told("; ".join(busy) or "nothing waits", "\n".join(lines))
