@@ -51,7 +51,7 @@ def generate(
     before = read_status(s3, deployment.bucket, request.run_id)
     if before and before.phase == "done" and _is_whole(session, deployment, before):
         _say(console, f"Run {request.run_id} is there already, so nothing is drawn. For other images: --run-id NAME.")
-        status = before
+        status, last = before, "sd status"
     else:
         if instance_state(session, deployment).is_gone:
             raise CommandError(
@@ -62,12 +62,15 @@ def generate(
         send(session, deployment.bucket, queue, request.plan.job)
         _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
         status = _follow(session, deployment, request, stay, before, console)
+        last = "sd hold off" if stay.length else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
     fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console)
     if status.phase == "capped":
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
-    _tell_what_next(request, stay, console)
+    _say(console, "What next:")
+    for command in (_for_other_images(request), "sd results --list", last):
+        _say(console, f"  {command}")
 
 
 def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
@@ -88,7 +91,7 @@ def _follow(
     """The run's last status. An instance that stops between the message and its end is started again."""
     for _ in range(MOST_STARTS):
         try:
-            start = start_stopped(session, deployment, request.run_id)
+            start = start_stopped(session, deployment, f"run {request.run_id}")
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Run {request.run_id} waits in the queue until then.") from refused
         if start.started:
@@ -120,17 +123,10 @@ def _follow(
     )
 
 
-def _tell_what_next(request: Request, stay: Stay, console: Console) -> None:
-    """Three commands, filled in: the same again from other noise, the other runs, and the end of the costs."""
-    _say(console, "What next:")
-    job = request.plan.job
-    other = {**request.plan.typed, "Seed": str(next_seed(job.seed, request.plan.images_total))}
-    for command in (_command(other), "sd results --list", "sd hold off" if stay.length else "sd stop"):
-        _say(console, f"  {command}")
-
-
-def _command(typed: Mapping[str, str]) -> str:
-    """`sd generate` with these parameters, quoted for a shell."""
+def _for_other_images(request: Request) -> str:
+    """The same command with the seed behind those that were drawn, quoted for a shell."""
+    seed = next_seed(request.plan.job.seed, request.plan.images_total)
+    typed = {**request.plan.typed, "Seed": str(seed)}
     options = [as_option(name, value) for name, value in typed.items() if name != "Prompt"]
     # After "--" because else a prompt that begins with a dash would be taken for an option.
     prompt = ["--", typed["Prompt"]] if "Prompt" in typed else []

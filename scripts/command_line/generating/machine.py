@@ -67,7 +67,7 @@ class Stay:
         if self.price is None:
             return f"What an hour of {kind} costs is not known here; see `sd cost`."
         most = "at most " if self.price.at_most else ""
-        return f"{kind} costs {most}${self.price.usd:g} an hour while it is up ({self.price.source})."
+        return f"{kind} costs {most}${self.price.usd:g} an hour while it is up."
 
 
 def plan_stay(deployment: Deployment, plan: Plan, hold: str, *, region: str) -> Stay:

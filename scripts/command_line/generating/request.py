@@ -18,6 +18,7 @@ from scripts.command_line.account.plan import Plan, make_plan
 from scripts.command_line.before.model_checks import check_model
 from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs, find_model_files
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.parameter_options import as_option
 from userdata.contract.catalogue import S3
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.lora_list import listed_loras
@@ -102,5 +103,5 @@ def _check_rights(deployment: Deployment, job: Job) -> None:
             if place.startswith(S3) and place not in may_read:
                 raise CommandError(
                     f"{name} is {place}, but the instance may read only those files of S3 that were deployed. Deploy "
-                    f"with it: `sd deploy --{name.lower()} {place}`."
+                    f"with it: `sd deploy {as_option(name, place)}`."
                 )

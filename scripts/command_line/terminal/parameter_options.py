@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -34,8 +35,10 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_image_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Does the same with the parameters of the images alone: without the machine's."""
-    return _with_options(command, Job.model_fields)
+    """Does the same with the parameters of the images alone. The prompt is the person's: its default is not told."""
+    without_default = {**Job.model_fields, "prompt": copy(Job.model_fields["prompt"])}
+    without_default["prompt"].default = ""
+    return _with_options(command, without_default)
 
 
 def _with_options(command: Callable[..., None], fields: Mapping[str, FieldInfo]) -> Callable[..., None]:

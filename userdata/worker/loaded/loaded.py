@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
@@ -73,6 +74,20 @@ class Loaded:
 
             torch.cuda.empty_cache()
             self._collects = False
+
+    def still_works(self) -> bool:
+        """Whether this process can still use its GPU: an error in one of CUDA's kernels ends that for good."""
+        try:
+            self.release()
+            if "torch" in sys.modules:
+                import torch
+
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+        except RuntimeError as error:
+            logger.error("The GPU can no longer be used by this process: %s", error)
+            return False
+        return True
 
     def _let_go(self) -> None:
         # Where an error is on its way nothing is free yet, because its traceback refers to all that it passed through.

@@ -22,7 +22,12 @@ class Limits:
     gives_way: Callable[[], bool] = lambda: False
 
     def before_model(self) -> None:
-        """Raises `MaxSpendReached` when the limit is reached already: loading the model must not add to the cost."""
+        """Raises `MaxSpendReached` when the limit is reached already: loading the model must not add to the cost.
+
+        Raises `GaveWay` too, because another run may want another model.
+        """
+        if self.gives_way():
+            raise GaveWay
         if self.spending:
             self.spending.check()
 

@@ -86,7 +86,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"Prompt": "a", "Lora": "no.safetensors"}, "there is no such file here"),
     ({"Prompt": "a", "hold": "soon"}, "The hold is 'soon', but must be hours and minutes"),
     ({"Prompt": "a", "hold": "13h"}, "must not be longer than MaxHours, which is 12 here"),
-    ({"Prompt": "a", "Model": "s3://mine/a.safetensors"}, r"Deploy with it: `sd deploy --model s3://mine/a\.safet"),
+    ({"Prompt": "a", "Model": "s3://mine/a.safetensors"}, r"Deploy with it: `sd deploy --model=s3://mine/a\.safet"),
     ({"Prompt": "a", "Lora": "s3://mine/b.safetensors"}, "may read only those files of S3 that were deployed"),
     ({"Prompt": "a", "Lora": "s3://mine/style.safetensors:0.5"}, "There is no object s3://mine/style"),
 ]
