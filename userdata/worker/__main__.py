@@ -56,6 +56,8 @@ def main() -> int:
         idle_seconds = _idle_seconds(parameters)
         settings = wait_for_settings(folders, os.environ, stop)
         begin_with(settings.compiled, settings.state_directory / "compiled")
+        # Of a queued run that a power cut ended; its message comes again.
+        (settings.state_directory / folders.queued_run.name).unlink(missing_ok=True)
         bucket, loaded = Bucket(settings.bucket), Loaded(stays=bool(parameters.get(QUEUES)))
         outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds, bucket=bucket, loaded=loaded)
     except Stopped:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=WAIT_SECONDS + 10
 )
+LONGEST_REASON = 1000
 PATIENCE = Patience(attempts=5, first_pause=1, longest_pause=5)
 
 
@@ -70,13 +71,14 @@ class Queues:
         )
 
     def set_aside(self, message: Message, reason: str) -> None:
-        """Moves a message to the dead-letter queue, with the reason in words."""
+        """Moves a message to the dead-letter queue, with the reason in words, of which SQS takes plain text."""
+        plain = "".join(one if one.isprintable() else " " for one in reason)[:LONGEST_REASON]
         url = self._url(dead_letters_of(queue_name(self._prefix, message.kind)))
         self._patience.retry(
             lambda: self._client.send_message(
                 QueueUrl=url,
                 MessageBody=message.body,
-                MessageAttributes={REASON: {"DataType": "String", "StringValue": reason}},
+                MessageAttributes={REASON: {"DataType": "String", "StringValue": plain}},
             ),
             on=Exception,
             passes=passes,

@@ -30,13 +30,15 @@ class Receiver:
         self._wait_seconds = wait_seconds
         self._lease: Lease | None = None
         self._thread: threading.Thread | None = None
+        self._asking = False
         self._failure = ""
         self._hurries = threading.Event()
 
     def ask(self) -> None:
         """Begins to wait for a message, unless this waits already or has one."""
-        if self._lease or (self._thread and self._thread.is_alive()):
+        if self._lease or self._asking:
             return
+        self._asking = True
         self._thread = threading.Thread(target=self._receive, name=f"{self._kind} messages", daemon=True)
         self._thread.start()
 
@@ -75,4 +77,5 @@ class Receiver:
                 self._failure = str(error)
                 logger.warning("The queue of %s runs cannot be asked, and is asked again: %s", self._kind, error)
             self._hurries.wait(AGAIN_SECONDS)
+        self._asking = False
         self._woken.set()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from userdata.contract.layout import RunKeys
+from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.work import BATCH, INTERACTIVE, WAIT_SECONDS, read_message
 from userdata.job.run_error import RunError
 from userdata.worker.bucket.bucket import Bucket
@@ -113,7 +113,7 @@ class Serving:
 
     def _do(self, lease: Lease) -> None:
         """Does one run to its end, and those that go first in between. The message goes last."""
-        while (outcome := self._attempt(lease.message)) is Outcome.GAVE_WAY and not self._stop.is_set():
+        while (outcome := self._noted_attempt(lease.message)) is Outcome.GAVE_WAY and not self._stop.is_set():
             if first := self._interactive.take():
                 self._do(first)
         broke = outcome in (Outcome.BROKE, Outcome.BROKE_AGAIN)
@@ -125,6 +125,16 @@ class Serving:
             self._finish(lease, outcome)
         if broke and not self._loaded.still_works():
             raise DeviceLostError
+
+    def _noted_attempt(self, message: Message) -> Outcome:
+        """An attempt, of which a note lies on the disk: whoever sees this process killed can tell the run's status."""
+        note = self._settings.state_directory / Folders().queued_run.name
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(message.body, "utf-8")
+        try:
+            return self._attempt(message)
+        finally:
+            note.unlink(missing_ok=True)
 
     def _attempt(self, message: Message) -> Outcome:
         """How an attempt at the run of `message` ended; FAILED too for a message that points at none."""

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from tests.unit.worker.queue.conftest import Work
-from userdata.contract.layout import RunKeys
-from userdata.contract.work import BATCH, INTERACTIVE, write_message
+from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.work import BATCH, INTERACTIVE, read_message, write_message
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
@@ -92,7 +92,10 @@ def test_a_batch_gives_way_to_who_waits_and_goes_on(work: Work, monkeypatch: pyt
 
 
 def test_a_stop_gives_the_message_back_at_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked_to_stop(_queued: Queued) -> Outcome:
+    note = work.settings.state_directory / Folders().queued_run.name
+
+    def asked_to_stop(queued: Queued) -> Outcome:
+        assert read_message(note.read_text()) == queued.run_id
         work.stop.set()
         return Outcome.STOPPED
 
@@ -100,6 +103,7 @@ def test_a_stop_gives_the_message_back_at_once(work: Work, monkeypatch: pytest.M
     work.send(INTERACTIVE, work.put_job())
     work.serve(idle_seconds=60)
     assert work.left(INTERACTIVE) == (1, 0)
+    assert not note.exists()
 
 
 def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_nobody(
