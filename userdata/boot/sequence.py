@@ -18,7 +18,7 @@ from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.side_by_side import begin
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.bytecode import compile_for_worker
-from userdata.boot.steps.companions import provide_loras, provide_safety_checker
+from userdata.boot.steps.companions import provide_embeddings, provide_loras, provide_safety_checker, provide_vae
 from userdata.boot.steps.compvis import Original, provide_compvis
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
@@ -55,6 +55,8 @@ class _Files:
 
     model: Path
     loras: Optional[Paths]
+    vae: Optional[Path]
+    embeddings: Optional[Paths]
     safety_checker: Optional[Path]
 
 
@@ -146,6 +148,8 @@ def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> _
         return _Files(
             model=provide_weights(machine, downloads, python=made_with),
             loras=provide_loras(machine, downloads),
+            vae=provide_vae(machine, downloads),
+            embeddings=provide_embeddings(machine, downloads),
             safety_checker=provide_safety_checker(machine, downloads),
         )
 
@@ -156,6 +160,8 @@ def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files:
         ModelEnvironment(
             model_folder=files.model,
             lora_files=files.loras,
+            vae_file=files.vae,
+            embedding_files=files.embeddings,
             safety_checker=files.safety_checker,
             compiled=equipment.compiled,
             compvis_repository=equipment.original.repository if equipment.original else None,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_STEM = 80
 # The parameters that name files of the model, each with how long the stem of an upload's key may be: all that are
 # listed must fit into the parameter.
-MODEL_FILES = {"Lora": 36}
+MODEL_FILES = {"Lora": 36, "Vae": 60, "Embeddings": 20}
 # The parameters that name an input, each with an example of a key.
 EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
 

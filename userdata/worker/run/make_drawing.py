@@ -10,6 +10,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
@@ -86,6 +87,9 @@ def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelA
         device=device,
         from_image=job.from_image,
         precision=precision,
+        prediction=str(job.prediction),
+        vae=_vae_file(settings, job),
+        embeddings=_embedding_files(settings, job),
         tensors=ahead.tensors(),
     )
 
@@ -98,6 +102,20 @@ def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
     for file in files:
         check_lora(file)
     return {lora.name: file for lora, file in zip(listed, files, strict=True)}
+
+
+def _vae_file(settings: Settings, job: Job) -> Path | None:
+    if job.vae and settings.vae_file is None:
+        raise RunError(f"The VAE {job.vae} was not fetched by the boot. Start the instance again.")
+    return settings.vae_file if job.vae else None
+
+
+def _embedding_files(settings: Settings, job: Job) -> dict[str, Path]:
+    """The files of the job's embeddings by their names. Raises `RunError` when one was not fetched."""
+    listed, files = listed_embeddings(job.embeddings), settings.embedding_files or ()
+    if len(listed) != len(files):
+        raise RunError(f"The embeddings {job.embeddings} were not all fetched by the boot. Start the instance again.")
+    return {one.name: file for one, file in zip(listed, files, strict=True)}
 
 
 def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | None:
