@@ -23,9 +23,9 @@ ON_THE_HUB = rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-
 IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
 # How files of checkpoints are called. What a file is, its content tells.
 CHECKPOINT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-_CHECKPOINT = r"\.(?:[sS][aA][fF][eE][tT][eE][nN][sS][oO][rR][sS]|[cC][kK][pP][tT]|[pP][tT][hH]?|[bB][iI][nN])"
-HUB_PATTERN = ON_THE_HUB + _CHECKPOINT
-S3_PATTERN = IN_S3 + _CHECKPOINT
+ANY_CHECKPOINT = r"\.(?:[sS][aA][fF][eE][tT][eE][nN][sS][oO][rR][sS]|[cC][kK][pP][tT]|[pP][tT][hH]?|[bB][iI][nN])"
+HUB_PATTERN = ON_THE_HUB + ANY_CHECKPOINT
+S3_PATTERN = IN_S3 + ANY_CHECKPOINT
 # How places begin.
 S3 = "s3://"
 HUB_PLACE = "hf:"

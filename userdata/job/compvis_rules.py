@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from userdata.contract.catalogue import find_model
 from userdata.contract.compvis import LAYOUT
+from userdata.job.choices import Prediction
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 
 # The autoencoder halves an edge three times, and so does the UNet.
@@ -31,6 +32,9 @@ def why_not_compvis(job: JobFields) -> str | None:
         return "NegativePrompt is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
     if job.lora:
         return "Lora is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
+    if job.vae or job.embeddings or str(job.prediction) not in (Prediction.auto, Prediction.epsilon):
+        name = "Vae" if job.vae else "Embeddings" if job.embeddings else "Prediction"
+        return f"{name} is given, which the original scripts do not know: leave it out, or Engine=diffusers"
     if job.from_file:
         return "PromptFile is given, whose lines have options that the original scripts do not know: leave it empty"
     if sampler == "dpm_solver" and job.ddim_steps < DPM_SOLVER_ORDER:

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import is_whole, round_edge
 from userdata.contract.run_name import run_name
-from userdata.job.choices import Engine, SafetyChecker, Switch
+from userdata.job.choices import Engine, Prediction, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
@@ -18,6 +19,9 @@ from userdata.job.prompt_syntax import check_weights
 
 # The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
 PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
+
+# Pipelines of models that predict one thing only, and read texts with encoders that no embedding is made for.
+WITHOUT_CHOICE = frozenset({"FluxPipeline"})
 
 
 class Job(JobFields):
@@ -97,6 +101,10 @@ class Job(JobFields):
                 f"Eta is {self.ddim_eta:g}, but must be 0 for Sampler {self.sampler!s}: only ddim has such noise. "
                 "Leave Eta out, or choose Sampler ddim"
             )
+        listed_embeddings(self.embeddings)
+        if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
+            given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
+            raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:
             check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, field_validator
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.compvis import COMMIT
 from userdata.contract.layout import INPUTS
 from userdata.contract.status import utc_now
@@ -152,6 +154,8 @@ def parameters_text(record: ImageRecord) -> str:
         "Size": f"{request.W}x{request.H}",
         "Model hash": None if record.checkpoint else _model_hash(job.model),
         "Model": record.checkpoint or job.model,
+        "VAE": PurePosixPath(job.vae).name or None,
+        "TI": ", ".join(one.name for one in listed_embeddings(job.embeddings)) or None,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
         "Emphasis": None if _is_read(record) else "None",

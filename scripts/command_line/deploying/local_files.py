@@ -15,7 +15,7 @@ from userdata.contract.lora_list import key_stem
 
 # The parameters that name files of the model, each with how long the stem of an upload's key may be: all that are
 # listed must fit into the parameter.
-MODEL_FILES = {"Lora": 36}
+MODEL_FILES = {"Lora": 36, "Vae": 60, "Embeddings": 20}
 
 
 def file_here(given: str) -> Path | None:
@@ -81,9 +81,10 @@ def _files_in(parameter: str, text: str) -> tuple[str, dict[str, Path]]:
             files[key] = file
             one = key + weight
         elif not one.startswith((HUB_PLACE, S3, INPUTS)):
+            weighted = ", with its weight behind a colon" if parameter == "Lora" else ""
             raise CommandError(
                 f"{parameter} is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
-                "s3://bucket/key or inputs/key, with its weight behind a colon."
+                f"s3://bucket/key or inputs/key{weighted}."
             )
         elif strange := re.search(r"[^A-Za-z0-9_./+=@:-]", one):
             raise CommandError(

@@ -16,17 +16,19 @@ import boto3
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.account.plan import Plan, make_plan
 from scripts.command_line.before.model_checks import check_model
-from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs, find_model_files
+from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from userdata.contract.catalogue import S3
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.lora_list import listed_loras
 from userdata.job.initial_image import read_image, size_from
 from userdata.job.job import Job
 from userdata.job.parameter import is_models_own
 
-OF_THE_MODEL = ("Model", "Precision", "Engine")
+OF_THE_MODEL = ("Model", "Precision", "Prediction", "Vae", "Embeddings", "Engine")
 OF_EVERY_IMAGE = ("SafetyChecker", "Watermark")
 
 
@@ -95,13 +97,21 @@ def _check_rights(deployment: Deployment, job: Job) -> None:
     The stack gives it the right to read exactly the objects that were deployed. Rejected: to let it read more, for a
     prompt in the queue could then read whatever the account has.
     """
-    deployed = deployment.parameters
-    may_read = {deployed.get("Model", ""), *(one.place for one in listed_loras(deployed.get("Lora", "")))}
-    wanted = {"Model": [job.model], "Lora": [one.place for one in listed_loras(job.lora)]}
-    for name, places in wanted.items():
+    may_read = {place for places in _places(deployment.parameters).values() for place in places}
+    for name, places in _places(job.model_dump(by_alias=True)).items():
         for place in places:
             if place.startswith(S3) and place not in may_read:
                 raise CommandError(
                     f"{name} is {place}, but the instance may read only those files of S3 that were deployed. Deploy "
                     f"with it: `sd deploy {as_option(name, place)}`."
                 )
+
+
+def _places(parameters: Mapping[str, str]) -> dict[str, list[str]]:
+    """The files that a model is made of, by the parameters that name them."""
+    return {
+        "Model": [parameters.get("Model", "")],
+        "Lora": [one.place for one in listed_loras(parameters.get("Lora", ""))],
+        "Vae": [parameters.get("Vae", "")],
+        "Embeddings": [one.place for one in listed_embeddings(parameters.get("Embeddings", ""))],
+    }

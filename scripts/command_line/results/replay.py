@@ -76,6 +76,8 @@ def replay_here(
     loras: Sequence[Path],
     to: Path,
     console: Console,
+    vae: Path | None = None,
+    embeddings: Sequence[Path] = (),
 ) -> bool:
     """Draws the image of `file` again, saves it as `to`, and returns whether the pixels are the same.
 
@@ -88,7 +90,7 @@ def replay_here(
         before = _pixels(file)
         _check_target(to, file)
         found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
-        image, drawn_with = replay(record, found, initial_image, loras=loras)
+        image, drawn_with = replay(record, found, initial_image, loras=loras, vae=vae, embeddings=embeddings)
     except RunError as error:
         raise CommandError(str(error)) from error
     again = record.model_copy(update={"drawn_with": drawn_with})

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.parameters import parameters_of
 from userdata.contract.image_size import rounded_in_words
-from userdata.contract.run_name import NUMBERS, WORDS, run_name
+from userdata.contract.run_name import LATER_WORDS, NUMBERS, WORDS, run_name
 from userdata.job.job import Job
 from userdata.job.refusal import explain
 
@@ -192,7 +192,10 @@ def test_the_boot_and_the_worker_name_a_run_alike(given_values: dict[str, Any]) 
 
 
 def test_the_run_name_covers_every_field_of_the_job() -> None:
-    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS
+    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS | set(LATER_WORDS)
+    assert {**Job().model_dump(by_alias=True), **LATER_WORDS} == Job().model_dump(by_alias=True)
+    assert Job(prediction="v").name != Job().name
+    assert Job(vae="inputs/vae.pt").name != Job().name
 
 
 def test_another_way_to_write_a_number_is_the_same_run() -> None:
@@ -248,7 +251,7 @@ def test_left_to_the_model_and_given_alike_are_one_run() -> None:
         "dall-e",
         "",
         "hf:name/model.safetensors",
-        "hf:owner/name/model.bin",
+        "hf:owner/name/model.gguf",
         "hf:owner/name/a b.safetensors",
         "https://example.org/model.safetensors",
         "s3://bucket",

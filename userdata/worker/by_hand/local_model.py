@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +37,27 @@ class LocalModel:
     layout: str | None
     safety_checker: Path | None = None
 
-    def load(self, *, from_image: bool, precision: str) -> DiffusionPipeline:
-        """The loaded model, on the GPU if this machine has one. Raises `RunError`."""
+    def load(
+        self,
+        *,
+        from_image: bool,
+        precision: str,
+        prediction: str = "auto",
+        vae: Path | None = None,
+        embeddings: Mapping[str, Path] | None = None,
+    ) -> DiffusionPipeline:
+        """The loaded model, on the GPU if this machine has one; see `load_pipeline`. Raises `RunError`."""
         device = choose_device(None if torch.cuda.is_available() else "cpu")
-        return load_pipeline(self.place, layout=self.layout, device=device, from_image=from_image, precision=precision)
+        return load_pipeline(
+            self.place,
+            layout=self.layout,
+            device=device,
+            from_image=from_image,
+            precision=precision,
+            prediction=prediction,
+            vae=vae,
+            embeddings=embeddings,
+        )
 
 
 def find_local_model(given: str) -> LocalModel:

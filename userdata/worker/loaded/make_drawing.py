@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.job import Job
@@ -84,6 +85,9 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
         device=device,
         from_image=False,
         precision=precision,
+        prediction=str(job.prediction),
+        vae=_vae_file(settings, job),
+        embeddings=_embedding_files(settings, job),
         tensors=ahead.tensors(),
     )
     return LoadedModel(pipeline, stays=stays)
@@ -97,6 +101,20 @@ def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
     for file in files:
         check_lora(file)
     return {lora.name: file for lora, file in zip(listed, files, strict=True)}
+
+
+def _vae_file(settings: Settings, job: Job) -> Path | None:
+    if job.vae and settings.vae_file is None:
+        raise RunError(f"The VAE {job.vae} was not fetched by the boot. Start the instance again.")
+    return settings.vae_file if job.vae else None
+
+
+def _embedding_files(settings: Settings, job: Job) -> dict[str, Path]:
+    """The files of the job's embeddings by their names. Raises `RunError` when one was not fetched."""
+    listed, files = listed_embeddings(job.embeddings), settings.embedding_files or ()
+    if len(listed) != len(files):
+        raise RunError(f"The embeddings {job.embeddings} were not all fetched by the boot. Start the instance again.")
+    return {one.name: file for one, file in zip(listed, files, strict=True)}
 
 
 def _checker_file(settings: Settings, job: Job) -> Path | None:

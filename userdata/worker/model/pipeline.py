@@ -7,6 +7,7 @@ pickle is opened with weights only: unpickling anything else runs whatever code 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import diffusers
@@ -28,6 +29,7 @@ from userdata.worker.model.checkpoint import (
 from userdata.worker.model.checkpoint_tensors import Tensors, read_tensors
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.diffusers_folder import INDEX, load_folder
+from userdata.worker.model.embeddings import teach_embeddings
 from userdata.worker.model.pickle_file import first_sentence
 from userdata.worker.model.prediction import set_prediction
 from userdata.worker.model.single_file import load_single_file
@@ -45,14 +47,16 @@ def load_pipeline(
     precision: str = "autocast",
     prediction: Prediction | str = Prediction.auto,
     vae: Path | None = None,
+    embeddings: Mapping[str, Path] | None = None,
     tensors: Tensors | None = None,
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`, with half precision on a GPU and single precision on the CPU.
 
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
     `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `prediction` is
-    the job's, and `vae` the file of a VAE that takes the place of the model's own. `tensors` are those of that file,
-    when they have been read already. Raises `RunError` when there is no model, or when its file is broken or no
+    the job's, `vae` the file of a VAE that takes the place of the model's own, and `embeddings` are the files of
+    embeddings by the names that prompts have for them. `tensors` are those of that file, when they have been read
+    already. Raises `RunError` when there is no model, or when its file is broken or no
     checkpoint.
     """
     _quieten_libraries()
@@ -84,6 +88,8 @@ def load_pipeline(
         ) from error
     if layout is None or vae:
         _check_numbers(pipeline, (checkpoint or folder).name)
+    if embeddings:
+        teach_embeddings(pipeline, embeddings)
     set_prediction(pipeline, Prediction(prediction), marked)
     pipeline.set_progress_bar_config(disable=True)
     # One image at a time through the decoder, because decoding takes most memory and gains nothing from batching.

@@ -25,6 +25,7 @@ from userdata.worker.model.checkpoint import layout_of, prediction_of, shapes_of
 from userdata.worker.model.checkpoint_tensors import read_tensors
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.model.tensor_names import INPUT
+from userdata.worker.model.vae_file import load_vae
 
 CPU = torch.device("cpu")
 Tensors = dict[str, torch.Tensor]
@@ -324,3 +325,71 @@ def test_a_folder_with_several_checkpoints_asks_for_one(tmp_path: Path) -> None:
 def _same_unet(one: Any, other: Any) -> bool:
     there = other.unet.state_dict()
     return all(torch.equal(tensor, there[name]) for name, tensor in one.unet.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def other_vae(parts: dict[str, Any]) -> Any:
+    """A VAE like the model's own, with other weights."""
+    torch.manual_seed(7)
+    return type(parts["vae"]).from_config(parts["vae"].config)
+
+
+def original_vae(parts: dict[str, Any], vae: Any) -> Tensors:
+    return only("first_stage_model.")(checkpoint_of({**parts, "vae": vae}))
+
+
+VAES: dict[str, tuple[str, Callable[[dict[str, Any], Any], bytes]]] = {
+    "the original's names": ("vae.safetensors", lambda parts, vae: save(original_vae(parts, vae))),
+    "with a trainer's loss": (
+        "vae.pt",
+        lambda parts, vae: in_pickle({"state_dict": {**original_vae(parts, vae), "loss.logvar": ONE}}),
+    ),
+    "in a checkpoint": ("whole.ckpt", lambda parts, vae: in_pickle(checkpoint_of({**parts, "vae": vae}))),
+    "diffusers' names": ("diffusion_pytorch_model.bin", lambda _, vae: in_pickle(vae.state_dict())),
+}
+
+
+@pytest.mark.parametrize("kind", VAES)
+def test_a_vae_of_ones_own_takes_the_place_of_the_models(
+    kind: str, tmp_path: Path, layouts: Path, parts: dict[str, Any], other_vae: Any
+) -> None:
+    name, make = VAES[kind]
+    (tmp_path / name).write_bytes(make(parts, other_vae))
+    loaded = load_vae(tmp_path / name, layouts / "stable-diffusion-v1", device=CPU, dtype=torch.float32).state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in other_vae.state_dict().items())
+
+
+def test_a_checkpoint_without_a_vae_draws_with_the_one_that_is_named(
+    tmp_path: Path, whole: Tensors, parts: dict[str, Any], other_vae: Any
+) -> None:
+    save_file(without("first_stage_model.")(whole), tmp_path / "a.safetensors")
+    save_file(original_vae(parts, other_vae), tmp_path / "vae.safetensors")
+    pipeline = load(tmp_path / "a.safetensors", vae=tmp_path / "vae.safetensors")
+    assert torch.equal(pipeline.vae.decoder.conv_in.weight, other_vae.decoder.conv_in.weight)
+
+
+def test_a_folder_draws_with_the_vae_that_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    changed = {name: tensor + 1 for name, tensor in load(tiny_model).vae.state_dict().items()}
+    save_file(changed, tmp_path / "vae.safetensors")
+    pipeline = load(tiny_model, vae=tmp_path / "vae.safetensors")
+    assert torch.equal(pipeline.vae.decoder.conv_in.weight, changed["decoder.conv_in.weight"])
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (only("model."), "it is the denoising network alone"),
+        (lambda _: {"lora_unet_x.lora_down.weight": ONE}, "it is a LoRA, which is named as Lora"),
+        (lambda tensors: without("encoder.")(only("first_stage_model.")(tensors)), "a decoder, but no encoder"),
+        (
+            lambda tensors: {**only("first_stage_model.")(tensors), "decoder.conv_in.weight": torch.ones(64, 16, 3, 3)},
+            "it does not fit the model",
+        ),
+    ],
+)
+def test_what_is_no_vae_is_named_for_what_it_is(
+    make: Callable[[Tensors], Tensors], why: str, tmp_path: Path, layouts: Path, whole: Tensors
+) -> None:
+    save_file(make(whole), tmp_path / "a.safetensors")
+    with pytest.raises(RunError, match=rf"^a\.safetensors is no VAE that can be used: .*{why}.*as Vae, as[^\n]*$"):
+        load_vae(tmp_path / "a.safetensors", layouts / "stable-diffusion-v1", device=CPU, dtype=torch.float32)
