@@ -15,6 +15,7 @@ from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
+from userdata.job.seeds import RANDOM
 
 # The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
 PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
@@ -62,7 +63,9 @@ class Job(JobFields):
     @classmethod
     def _digits_only(cls, value: Any) -> Any:
         """Refuses `515.0`, `+515` and `5_15`, as CloudFormation does: pydantic and the rounding would take them."""
-        if isinstance(value, (bool, float)) or (isinstance(value, str) and not is_whole(value)):
+        if isinstance(value, (bool, float)) or (
+            isinstance(value, str) and value != str(RANDOM) and not is_whole(value)
+        ):
             raise ValueError("not a whole number")
         return value
 

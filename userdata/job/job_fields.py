@@ -14,6 +14,7 @@ from userdata.contract.layout import INPUTS, RUNS
 from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
 from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
+from userdata.job.seeds import RANDOM, SEEDS, Seed
 
 MODEL_NAMES = list(read_catalogue())
 # A key is part of EC2's user data, which must be short.
@@ -21,8 +22,6 @@ LONGEST_KEY = 200
 # What the worker may read of the results bucket, by the rights that the stack gives it.
 READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
-# As many as the community's tools know.
-SEEDS = 2**32
 # The library that makes the watermark refuses images of fewer pixels.
 WATERMARK_PIXELS = 256 * 256
 
@@ -98,12 +97,13 @@ class JobFields(BaseModel):
         le=50,
         allow_inf_nan=False,
     )
-    seed: int = parameter(
+    seed: Seed = parameter(
         42,
         name="Seed",
         description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
         "whole run.",
-        ge=0,
+        note="; -1 draws one",
+        ge=RANDOM,
         le=SEEDS - 1,
     )
     sampler: Sampler = parameter(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from userdata.job.image_request import image_requests
+from userdata.job.image_request import image_requests, wants_drawn_seed
 from userdata.job.job import Job
 from userdata.job.prompt_file import MOST_BYTES, PromptFileError, parse_line, read_prompt_file
 
@@ -55,7 +55,7 @@ def test_options_are_spelled_as_the_community_and_the_original_spell_them(
         ('a horse --negative_prompt "x', "a quote has no end"),
         ("a horse --steps many", "--steps is 'many', but must be a whole number from 1 to 1000, for example 75"),
         ("a horse --W 63", "--W is '63', but must be a whole number from 64 to 2048"),
-        ("a horse --seed -1", "--seed is '-1', but must be a whole number from 0"),
+        ("a horse --seed -2", "--seed is '-2', but must be a whole number from -1"),
         ("a horse --sampler_name Heun", "--sampler_name is 'Heun', but must be one of ddim, "),
         ("a horse --ddim_eta 0.5 --plms", "Eta is 0.5, but must be 0 for Sampler plms"),
         ("x" * 1001, "prompt is 'xxx"),
@@ -147,3 +147,23 @@ def test_fixed_code_gives_every_batch_the_same_noise() -> None:
     assert [r.seed for r in image_requests(job)] == [10, 11, 12, 10, 11, 12]
     one = job.model_copy(update={"n_samples": 1})
     assert {r.seed for r in image_requests(one, read_prompt_file(b"a\nb\nc", one))} == {10}
+
+
+def test_a_seed_left_to_chance_is_drawn_once_for_the_run_and_for_each_line_that_asks() -> None:
+    job = Job(n_iter=1, n_samples=2, seed=-1)
+    assert [r.seed for r in image_requests(job, drawn_seed=7)] == [7, 8]
+    lines = read_prompt_file(b"a\nb --seed -1 --batch_size 2\nc --seed -1\nd --seed 3\ne", job)
+    seeds = [r.seed for r in image_requests(job, lines, drawn_seed=7)]
+    assert (seeds[0], seeds[4:]) == (7, [3, 12])
+    assert seeds[2] == seeds[1] + 1
+    assert len({*seeds}) == 6
+    assert seeds == [r.seed for r in image_requests(job, lines, drawn_seed=7)]
+    assert seeds[3] != image_requests(job, lines, drawn_seed=8)[3].seed
+    assert wants_drawn_seed(Job(), lines)
+    assert not wants_drawn_seed(Job(), lines[3:4])
+    with pytest.raises(ValueError, match="no seed was drawn"):
+        image_requests(job)
+
+
+def test_seeds_go_round_at_the_largest() -> None:
+    assert [r.seed for r in image_requests(Job(n_iter=1, n_samples=2, seed=2**63 - 1))] == [2**63 - 1, 0]

@@ -11,6 +11,7 @@ from userdata.contract.layout import Folders
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
 from userdata.job.run_error import RunError
+from userdata.job.seeds import DRAWN_SEED
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
 from userdata.worker.process.garbage_collection import collector_at_rest
@@ -61,7 +62,8 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            document = {"schema": 1, **self._request.job.model_dump()}
+            drawn = self._request.drawn_seed
+            document = {"schema": 1, **self._request.job.model_dump(), **({} if drawn is None else {DRAWN_SEED: drawn})}
             self._files.bucket.put(keys.job, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
             if self._stock.missing:
                 self._draw(self._stock.missing)
