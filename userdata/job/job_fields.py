@@ -14,6 +14,7 @@ from userdata.contract.layout import INPUTS, RUNS
 from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
 from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
+from userdata.job.sampler_names import NAMES
 from userdata.job.seeds import RANDOM, SEEDS, Seed
 
 MODEL_NAMES = list(read_catalogue())
@@ -35,7 +36,8 @@ class JobFields(BaseModel):
         "A horse standing under a tree",
         name="Prompt",
         description="What the images show.",
-        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
+        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"; a '
+        "PromptFile may have longer ones",
         min_length=1,
         max_length=1000,
         pattern=r"^[\s\S]*\S[\s\S]*$",
@@ -44,7 +46,7 @@ class JobFields(BaseModel):
         "",
         name="NegativePrompt",
         description="What the images should not show.",
-        rule='a text of up to 1000 characters, for example "blurry, watermark"',
+        rule='a text of up to 1000 characters, for example "blurry, watermark"; a PromptFile may have longer ones',
         max_length=1000,
     )
     H: int = parameter(
@@ -111,6 +113,7 @@ class JobFields(BaseModel):
         name="Sampler",
         models_own=True,
         description="The sampler (scheduler) of the denoising steps.",
+        rule=f"one of {', '.join(f'{ours} ({theirs!s})' for ours, theirs in NAMES.items())}",
     )
     ddim_eta: float = parameter(
         0.0,

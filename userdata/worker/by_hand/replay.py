@@ -14,6 +14,7 @@ from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
+from userdata.job.prompt_file import LineJob
 from userdata.job.prompt_loras import weights_of
 from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
@@ -55,7 +56,7 @@ def check_record(record: ImageRecord) -> Job:
 
 def _check_request(job: Job, request: ImageRequest) -> None:
     given = {name: getattr(request, name) for name in _OF_A_REQUEST}
-    whole = Job.model_validate({**job.model_dump(), **given})
+    whole = LineJob.model_validate({**job.model_dump(), **given})
     if (whole.H, whole.W) != (request.H, request.W):
         raise ValueError(f"the model draws no images of {request.W} × {request.H}")
     if not 0 <= request.seed < SEEDS:
