@@ -33,7 +33,7 @@ def prompt_notices(texts: Iterable[tuple[str, str]], *, weighed: bool) -> list[s
 
 
 def job_notices(job: Job) -> list[str]:
-    """The notices of the job's own texts; none where a prompt file takes their place, whose lines the run's log tells."""
+    """The notices of the job's own texts; none with a prompt file, of whose lines the run's log tells."""
     if job.from_file:
         return []
     prompt, _ = split_loras(job.prompt, job.negative_prompt, job.lora)

@@ -72,11 +72,11 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
 def test_a_sampler_has_our_name_in_the_stack_and_words_that_are_not_read_are_told(
     account: Account, deploys: Deploys
 ) -> None:
-    offer(account.session, "g5.xlarge")
+    offer(account.session, "g6.xlarge")
     account.deploy()
     said = io.StringIO()
-    prompt = "a [cat|dog] AND <lora:style:0.5> (tree:1.2)"
-    given = {"Sampler": "Euler a", "Prompt": prompt, "Lora": "hf:o/n/style.safetensors"}
+    prompt = "a [cat|dog] AND (tree:1.2)"
+    given = {"Sampler": "Euler a", "Prompt": prompt}
     run(account, deploys, given, console=Console(file=said, width=500))
     ((parameters, _),) = deploys.calls
     assert (parameters["Sampler"], parameters["Prompt"]) == ("euler_a", prompt)
