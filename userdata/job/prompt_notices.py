@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from userdata.job.job import Job
+from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import is_plain
 
 MOST_SHOWN = 5
@@ -28,6 +30,14 @@ def prompt_notices(texts: Iterable[tuple[str, str]], *, weighed: bool) -> list[s
     notices = [notice for name, text in dict.fromkeys(texts) if (notice := _notice(name, text, weighed=weighed))]
     more = len(notices) - MOST_NOTICES
     return notices[:MOST_NOTICES] + ([f"{more} more texts have such words."] if more > 0 else [])
+
+
+def job_notices(job: Job) -> list[str]:
+    """The notices of the job's own texts; none with a prompt file, of whose lines the run's log tells."""
+    if job.from_file:
+        return []
+    prompt, _ = split_loras(job.prompt, job.negative_prompt, job.lora)
+    return prompt_notices([("Prompt", prompt), ("NegativePrompt", job.negative_prompt)], weighed=job.weighs_words)
 
 
 def _notice(name: str, text: str, *, weighed: bool) -> str | None:

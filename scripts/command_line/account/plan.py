@@ -143,6 +143,8 @@ def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: 
     except SystemExit as refusal:
         raise CommandError(str(refusal.code).removeprefix("sd-on-ec2: "), exit_status=2) from refusal
     job, machine = check_parameters({**(deployment.parameters if deployment else {}), **given})
+    if given.get("Sampler"):
+        given = {**given, "Sampler": str(job.sampler)}  # CloudFormation knows our name of it alone
     return Plan(
         job=job, machine=machine, settings=settings, deployment=deployment, changes=dict(given), context=context
     )

@@ -40,6 +40,7 @@ from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
+from userdata.job.prompt_notices import job_notices
 
 POLL_SECONDS = 1.0
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
@@ -97,6 +98,8 @@ def deploy(
     run_id = plan.run_id
     for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         console.print(sentence, highlight=False)
+    for sentence in job_notices(plan.job):
+        console.print(sentence, highlight=False, markup=False)
     gone = instance_to_replace(session, plan)
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)

@@ -26,7 +26,7 @@ from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
-from userdata.job.image_request import next_seed
+from userdata.job.seeds import RANDOM, draw_seed, next_seed
 
 POLL_SECONDS = 0.5
 # An instance may be about to stop when a message is sent. One that stops again and again has another reason.
@@ -125,7 +125,8 @@ def _follow(
 
 def _for_other_images(request: Request) -> str:
     """The same command with the seed behind those that were drawn, quoted for a shell."""
-    seed = next_seed(request.plan.job.seed, request.plan.images_total)
+    first = request.plan.job.seed
+    seed = draw_seed() if first == RANDOM else next_seed(first, request.plan.images_total)
     typed = {**request.plan.typed, "Seed": str(seed)}
     options = [as_option(name, value) for name, value in typed.items() if name != "Prompt"]
     # After "--" because else a prompt that begins with a dash would be taken for an option.

@@ -17,10 +17,11 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
-from userdata.job.image_request import ImageRequest, next_seed
+from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.prompt_loras import weights_of
 from userdata.job.run_error import RunError
+from userdata.job.seeds import next_seed
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
 

@@ -21,6 +21,7 @@ from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_imag
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
+from userdata.job.seeds import draw_seed
 from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.by_hand.output_folder import OutputFolder
@@ -144,9 +145,10 @@ def _read_initial_image(file: str) -> InitialImage:
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:
     if not options.from_file:
-        return image_requests(job)
+        return image_requests(job, drawn_seed=draw_seed())
     try:
-        return image_requests(job, read_prompt_file(Path(options.from_file).read_bytes(), job))
+        lines = read_prompt_file(Path(options.from_file).read_bytes(), job)
+        return image_requests(job, lines, drawn_seed=draw_seed())
     except OSError as error:
         raise RunError(f"--from-file is {options.from_file!r}, which cannot be read ({error}).") from error
     except PromptFileError as error:

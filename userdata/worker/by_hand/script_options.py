@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from userdata.job.choices import Precision, Sampler
+from userdata.job.choices import Precision
 from userdata.job.job import Job
 from userdata.job.refusal import explain
+from userdata.job.sampler_names import NAMES
 from userdata.record.image_metadata import IMAGE_OF_A_CALL
 
 Script = Literal["txt2img", "img2img"]
@@ -53,7 +54,7 @@ def parser(script: Script) -> argparse.ArgumentParser:
     samplers = made.add_mutually_exclusive_group()
     samplers.add_argument("--plms", action="store_true", help="draw with PLMS instead of DDIM")
     samplers.add_argument("--dpm_solver", action="store_true", help="draw with DPM-Solver++ instead of DDIM")
-    samplers.add_argument("--sampler", choices=[s.value for s in Sampler], help="draw with any of these")
+    samplers.add_argument("--sampler", help=f"draw with any of these: {', '.join(NAMES)}")
     add("--fixed_code", action="store_true", help="begin every batch with the same noise")
     add("--ddim_eta", default=0.0, help="new noise in each step of DDIM, 0 to 1 (%(default)s)")
     add("--n_iter", default=1 if image else 2, help="batches, or passes through the file (%(default)s)")
@@ -118,5 +119,5 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
             }
         )
     except ValidationError as error:
-        spelled = {field: f"--{option}" for option, field in FIELDS.items()}
+        spelled = {"sampler": "--sampler", **{field: f"--{option}" for option, field in FIELDS.items()}}
         parser(script).error(" ".join(explain(error, Job, spelled)))

@@ -70,6 +70,20 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
     assert deploys.calls == []
 
 
+def test_a_sampler_has_our_name_in_the_stack_and_words_that_are_not_read_are_told(
+    account: Account, deploys: Deploys
+) -> None:
+    offer(account.session, "g6.xlarge")
+    account.deploy()
+    said = io.StringIO()
+    prompt = "a [cat|dog] AND (tree:1.2)"
+    given = {"Sampler": "Euler a", "Prompt": prompt}
+    run(account, deploys, given, console=Console(file=said, width=500))
+    ((parameters, _),) = deploys.calls
+    assert (parameters["Sampler"], parameters["Prompt"]) == ("euler_a", prompt)
+    assert "Prompt has [cat|dog], AND: other programs would compose, choose or replace" in said.getvalue()
+
+
 def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
     offer(account.session, "g4dn.xlarge")
     with pytest.raises(CommandError) as refusal:
