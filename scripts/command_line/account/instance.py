@@ -15,6 +15,7 @@ from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.zones import types_to_try
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.interruption.signals import when_interrupted
 from userdata.contract.run_name import run_name
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def deployed_run_id(deployment: Deployment) -> str:
     deployment.need_told()
     check_parameters(deployment.parameters)
     return run_name(deployment.parameters)
+
+
+def known_run_id(deployment: Deployment) -> str | None:
+    """The same, or None where that cannot be told."""
+    try:
+        return deployed_run_id(deployment)
+    except CommandError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,8 @@ def start_for_job(session: boto3.Session, deployment: Deployment, run_id: str) -
     if state.name in ("pending", "running"):
         return Start(False, f"The instance {instance_id} is {state.name} already, for run {run_id}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
-    with aws_errors_in_words(f"start the instance {instance_id}"):
+    told = f"Interrupted: {instance_id} may have started, and costs money then: `sd status` looks, `sd stop` ends it."
+    with when_interrupted(lambda: told), aws_errors_in_words(f"start the instance {instance_id}"):
         # EC2 refuses to start an instance that is still stopping.
         ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id])
         try:
