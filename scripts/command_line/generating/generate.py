@@ -106,6 +106,7 @@ def _follow(
                 every_seconds=POLL_SECONDS,
                 hours=request.plan.machine.max_hours,
                 before=before,
+                queued=True,
                 waits="Waits for the worker",
             )
         except EndedEarlyError as error:

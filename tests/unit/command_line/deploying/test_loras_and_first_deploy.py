@@ -50,6 +50,7 @@ class Deploys:
         elif not self._account.instance_id:
             self._account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
             self._account.deploy(**parameters)
+        self._account.change(parameters)
 
 
 def stack_with_bucket(account: Account) -> None:
@@ -71,7 +72,7 @@ def keys_of(account: Account) -> set[str]:
 def run(account: Account, cdk: Deploys, given: dict[str, str], context: tuple[str, ...] = ()) -> None:
     deploy(
         account.session, stack="SdOnEc2", given={"Model": "tiny", **given}, context=context, fetch_to=None,
-        console=Console(file=io.StringIO()), cdk=cdk,
+        console=Console(file=io.StringIO()), cdk=cdk, yes=True,
     )  # fmt: skip
 
 
