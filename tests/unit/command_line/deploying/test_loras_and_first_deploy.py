@@ -139,9 +139,12 @@ def test_a_first_deploy_without_files_is_one_deploy(account: Account) -> None:
 
 
 def test_a_first_deploy_into_a_bucket_of_ones_own_uploads_there(account: Account, files: dict[str, str]) -> None:
+    deploys = Deploys(account)
+    with pytest.raises(CommandError, match="there is no bucket my-pictures"):
+        run(account, deploys, files, context=("output_bucket=my-pictures",))
+    assert deploys.calls == []
     account.bucket = "my-pictures"
     account.s3.create_bucket(Bucket=account.bucket)
-    deploys = Deploys(account)
     run(account, deploys, files, context=("output_bucket=my-pictures",))
     assert [(len(keys), BUCKET_ALONE in context) for _, context, keys in deploys.calls] == [(3, False)]
 
