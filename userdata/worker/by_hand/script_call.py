@@ -14,6 +14,7 @@ from PIL import Image
 
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words
 from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
@@ -83,7 +84,14 @@ class _Call:
             logger.info("%s", sentence)
         tell_of_syntax(self._job, self._requests)
         self._folder.check()
-        pipeline = self._model.load(from_image=self._job.from_image, precision=str(self._job.precision))
+        names = [one.name for one in listed_embeddings(self._job.embeddings)]
+        pipeline = self._model.load(
+            from_image=self._job.from_image,
+            precision=str(self._job.precision),
+            prediction=str(self._job.prediction),
+            vae=Path(self._options.vae) if self._options.vae else None,
+            embeddings=dict(zip(names, map(Path, self._options.embedding), strict=True)),
+        )
         tell_what_is_cut(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:

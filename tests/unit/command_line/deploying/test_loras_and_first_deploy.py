@@ -27,8 +27,10 @@ from stacks.facts.settings import BUCKET_ALONE
 from tests.unit.command_line.conftest import REGION, Account
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 from tests.unit.command_line.deploying.test_way_out import Cdk, set_state
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import LONGEST_LORAS, MOST_LORAS
 from userdata.contract.run_name import run_name
+from userdata.job.job import Job
 
 KEY = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -331,3 +333,15 @@ def test_as_many_files_as_may_be_listed_fit_whatever_they_are_called(tmp_path: P
     files = [save_lora(tmp_path / f"{letter * 200}.safetensors") for letter in "abcd"[:MOST_LORAS]]
     given, _ = find_model_files({"Lora": ",".join(f"{file}:-8.125" for file in files)})
     assert len(given["Lora"]) <= LONGEST_LORAS
+
+
+def test_a_vae_and_embeddings_of_this_machine_get_keys(tmp_path: Path) -> None:
+    vae, one, other = (tmp_path / name for name in ("my vae.pt", "one.pt", "two.safetensors"))
+    for file in (vae, one, other):
+        file.write_bytes(file.name.encode())
+    named, uploads = find_model_files({"Vae": str(vae), "Embeddings": f"{one},{other}, hf:o/n/c.bin"})
+    assert set(uploads.values()) == {vae, one, other}
+    by_file = {file: key for key, file in uploads.items()}
+    assert named == {"Vae": by_file[vae], "Embeddings": f"{by_file[one]},{by_file[other]},hf:o/n/c.bin"}
+    job = Job.model_validate(named)
+    assert [one.name for one in listed_embeddings(job.embeddings)] == ["one", "two", "c"]
