@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from userdata.job.job import Job
 from userdata.job.prompt_loras import split_loras
-from userdata.job.prompt_syntax import is_plain
+from userdata.job.prompt_syntax import is_open, is_plain
 
 MOST_SHOWN = 5
 MOST_NOTICES = 5
@@ -47,4 +47,6 @@ def _notice(name: str, text: str, *, weighed: bool) -> str | None:
         return f"{name} has {shown}: other programs would compose, choose or replace, but the model reads it as words."
     if not weighed and not is_plain(text):
         return f"{name} has brackets or BREAK, which this model or engine reads as words: nothing is weighed."
+    if weighed and is_open(text):
+        return f"{name} has a bracket without its end, which weighs all that follows it: write \\( where it is text."
     return None

@@ -100,10 +100,18 @@ def test_what_is_not_read_is_told_once(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a horse and a tree", "snake_case __init", "(a:1.3) [b], BREAK c", "ANDROID {a}", "a | b"]
+    "text", ["a horse and a tree", "snake_case __init", "(a:1.3) [b], BREAK c", "ANDROID {a}", "a | b :)"]
 )
 def test_nothing_is_told_of_what_is_read(text: str) -> None:
     assert prompt_notices([("Prompt", text)], weighed=True) == []
+
+
+@pytest.mark.parametrize("text", ["sad :( horse", "[a", "((a)"])
+def test_a_bracket_without_its_end_is_told(text: str) -> None:
+    (notice,) = prompt_notices([("Prompt", text)], weighed=True)
+    assert notice == (
+        "Prompt has a bracket without its end, which weighs all that follows it: write \\( where it is text."
+    )
 
 
 def test_brackets_that_weigh_nothing_are_told() -> None:
