@@ -8,7 +8,7 @@ import re
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageMath, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageMath, ImageOps, UnidentifiedImageError
 
 from userdata.contract.image_size import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, SHORTEST_EDGE
 from userdata.job.orientation import turned_upright
@@ -48,6 +48,10 @@ _KINDS = {
 }
 
 
+# What begins the segment of a JPEG.
+_EXIF = b"Exif\0\0"
+
+
 @dataclass(frozen=True)
 class InitialImage:
     """The image as RGB, upright and opaque, and the SHA-256 of its file in hexadecimal.
@@ -81,7 +85,7 @@ def read_image(content: bytes) -> InitialImage:
 
 def _decoded(content: bytes) -> InitialImage:
     told = []
-    with Image.open(io.BytesIO(content), formats=FORMATS) as file:
+    with _open(content) as file:
         rawmode = str(file.tile[0].args) if file.format == "PNG" and file.tile else ""
         file.load()
         image, is_see_through = _over_white(file, rawmode)
@@ -93,6 +97,18 @@ def _decoded(content: bytes) -> InitialImage:
         suffixes = SUFFIXES[str(file.format)]
     image.info.clear()  # of the file, nothing but its pixels goes on
     return InitialImage(image, hashlib.sha256(content).hexdigest(), suffixes, tuple(told))
+
+
+def _open(content: bytes) -> ImageFile.ImageFile:
+    """Pillow looks for a JPEG's resolution in EXIF, and takes one with an odd one for no JPEG: EXIF is hidden then."""
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        if not content.startswith(b"\xff\xd8\xff"):
+            raise
+    file = Image.open(io.BytesIO(content.replace(_EXIF, b"hidden")), formats=FORMATS)
+    file.info["exif"] = content.partition(_EXIF)[2]
+    return file
 
 
 def _is_animation(file: Image.Image) -> bool:

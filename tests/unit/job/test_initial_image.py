@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.unit.job.image_files import chunk, encoded, exif_block, extended, png, riff_chunk, two_colours
+from tests.unit.job.image_files import (
+    chunk,
+    encoded,
+    exif_block,
+    extended,
+    jpeg_segment,
+    png,
+    riff_chunk,
+    two_colours,
+    with_segments,
+)
 from userdata.job.initial_image import InitialImage, read_image
 
 WHITE, BLACK = (255,) * 3, (0,) * 3
@@ -67,6 +77,13 @@ def test_one_odd_tag_beside_the_orientation_changes_nothing() -> None:
                 extended(simple, stored.size, riff_chunk(b"EXIF", block)),
             ):
                 assert read_image(content).image.size == (32, 48), (hex(tag), kind)
+
+
+def test_a_resolution_that_is_none_makes_no_jpeg_unreadable() -> None:
+    """Pillow looks for the resolution in EXIF while it opens a JPEG."""
+    tags = [(0x0112, 3, 1, b"\0\6\0\0"), (0x011A, 1, 1, b"\x48\0\0\0"), (0x0128, 3, 1, b"\0\2\0\0")]
+    segment = jpeg_segment(0xE1, b"Exif\0\0" + exif_block(tags))
+    assert read_image(with_segments(encoded(two_colours(), "JPEG"), segment)).image.size == (32, 48)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255, 65535])

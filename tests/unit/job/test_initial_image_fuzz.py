@@ -59,7 +59,8 @@ def _block(rng: random.Random) -> bytes:
         (rng.choice(TAGS), rng.randrange(16), rng.choice((0, 1, 2, 9, 2**31)), _bytes(rng, 5).ljust(4, b"\0"))
         for _ in range(rng.randrange(5))
     ]
-    block = exif_block([(0x0112, 3, 1, struct.pack(">HH", rng.randrange(10), 0)), *tags])
+    orientation = (0x0112, 3, 1, struct.pack(">HH", rng.randrange(10), 0))
+    block = exif_block([orientation, (0x0128, 3, 1, b"\0\2\0\0"), *tags])
     block = _flipped(block, rng, rng.choice((0, 0, 1, 3)))
     return block if rng.random() < 0.8 else block[: rng.randrange(len(block))]
 
