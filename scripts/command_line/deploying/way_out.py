@@ -9,7 +9,7 @@ import boto3
 import botocore.exceptions
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.results_bucket import holds_anything
 from scripts.command_line.deploying.cdk import cdk
@@ -78,15 +78,21 @@ def _roll_back(
     gone = "InstanceId" in stuck.outputs and instance_state(session, stuck).is_gone
     if not gone:
         console.print("Rolling it back, with `cdk rollback`.", highlight=False, soft_wrap=True)
-        if rollback(session, context, force=False):
+        if rollback(session, context, force=False) and _is_free(session, stuck.stack):
             return
     why = f"the instance {stuck.outputs['InstanceId']} is gone" if gone else "something cannot be changed back"
     console.print(f"Rolling back the rest, with `cdk rollback --force`: {why}.", highlight=False, soft_wrap=True)
-    if not rollback(session, context, force=True):
+    if not rollback(session, context, force=True) or not _is_free(session, stuck.stack):
         raise CommandError(
             f"{stuck.stack} could not be rolled back; the lines above say why. Nothing was deployed. Mend that, then "
             "`sd deploy` again; or delete the stack, which keeps your images: `sd teardown`."
         )
+
+
+def _is_free(session: boto3.Session, stack: str) -> bool:
+    """Whether a rollback that calls itself done is: the CDK ended with 0 where the instance's old type was sold out."""
+    found = find_deployment(session, stack)
+    return found is None or not is_stuck(found)
 
 
 def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> None:
