@@ -79,15 +79,21 @@ def _roll_back(
     gone = "InstanceId" in stuck.outputs and instance_state(session, stuck).is_gone
     if not gone:
         console.print("Rolling it back, with `cdk rollback`.", highlight=False, soft_wrap=True)
-        if rollback(session, context, force=False):
+        if rollback(session, context, force=False) and _is_free(session, stuck.stack):
             return
     why = f"the instance {stuck.outputs['InstanceId']} is gone" if gone else "something cannot be changed back"
     console.print(f"Rolling back the rest, with `cdk rollback --force`: {why}.", highlight=False, soft_wrap=True)
-    if not rollback(session, context, force=True):
+    if not rollback(session, context, force=True) or not _is_free(session, stuck.stack):
         raise CommandError(
             f"{stuck.stack} could not be rolled back; the lines above say why. Nothing was deployed. Mend that, then "
             "`sd deploy` again; or delete the stack, which keeps your images: `sd teardown`."
         )
+
+
+def _is_free(session: boto3.Session, stack: str) -> bool:
+    """Whether a rollback that calls itself done is: the CDK ended with 0 where the instance's old type was sold out."""
+    found = find_deployment(session, stack)
+    return found is None or not is_stuck(found)
 
 
 def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> None:

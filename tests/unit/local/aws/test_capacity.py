@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from scripts.command_line.deploying.capacity import SPOT_QUOTA, VCPU_QUOTA, meaning_of
-from scripts.local.aws.capacity import ENDS_WITHIN, Capacity
+from scripts.local.aws.capacity import Capacity
+from scripts.local.aws.reservation import ENDS_WITHIN
 
 
 @pytest.fixture
