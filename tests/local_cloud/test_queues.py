@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -66,8 +67,8 @@ def test_a_name_is_free_a_minute_after_its_queue_is_gone(
     again = Stack(cloud)
     assert "You must wait 60 seconds after deleting a queue" in again.fail_to_create(queue_template(name))
     again.delete()
-    now = queues.time.monotonic()
-    monkeypatch.setattr(queues.time, "monotonic", lambda: now + queues.NAME_IS_TAKEN_SECONDS)
+    later = time.monotonic() + queues.NAME_IS_TAKEN_SECONDS
+    monkeypatch.setattr(queues, "monotonic", lambda: later)
     cloud.client("sqs").create_queue(QueueName=name)
 
 

@@ -14,6 +14,7 @@ import pytest
 from scripts.local.cloudformation.template import dependencies
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from stacks.parameters import GROUPS, parameters_of
+from tests import synthesized_once
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth
@@ -404,10 +405,13 @@ def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])
 
 
-def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path) -> None:
-    assert synthesize(tmp_path).returncode == 0
+def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(synthesized_once.FOLDER, str(tmp_path))  # where the first one is not kept
+    out = tmp_path / "out"
+    out.mkdir()
+    assert synthesize(out).returncode == 0
     names = ["SdOnEc2.template.json", "SdOnEc2.assets.json"]
-    assert filecmp.cmpfiles(assembly, tmp_path, names, shallow=False)[0] == names
+    assert filecmp.cmpfiles(assembly, out, names, shallow=False)[0] == names
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:

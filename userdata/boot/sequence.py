@@ -25,6 +25,7 @@ from userdata.boot.steps.environment import find_interpreter, interpreter_key, p
 from userdata.boot.steps.job_files import provide_job_files
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
+from userdata.boot.steps.room import check_room
 from userdata.boot.steps.weights import are_made_here
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
@@ -64,6 +65,7 @@ def boot(folders: Folders) -> int:
             if found and driver.is_ready():
                 worker.start_ahead(machine, found, boot_started_at=phases.started_at)
             _find_run(phases, machine)
+            check_room(machine, found=found)
         equipment = begin(lambda: _equip(machine, phases, worker, driver, found))
         files = begin(lambda: _fetch(machine, phases, equipment))
         for one in as_completed((equipment, files)):

@@ -15,6 +15,8 @@ BOOTS = "boots/"
 INPUTS = "inputs/"
 CACHE = "cache/"
 HOLDS = "holds/"
+# The keys of a run's images have five digits.
+MOST_IMAGES = 100_000
 
 
 class RunKeys:

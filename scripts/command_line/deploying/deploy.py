@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from scripts.command_line.account.deployment import (
     find_deployment,
     need_deployment,
 )
+from scripts.command_line.account.goes_on import deploy_goes_on, run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
@@ -27,24 +29,31 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_loras, upload_inputs
+from scripts.command_line.deploying.consent import ask_first, need_own_run, refuse_what_changed
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
-from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, free, is_stuck
+from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.interruption.signals import when_interrupted
 from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
+from userdata.job.prompt_notices import job_notices
 
 POLL_SECONDS = 1.0
+OTHER_SECONDS = 1800  # for another command that changes the stack
+BEFORE = "Interrupted before the deploy: no instance was started or changed. What was uploaded stays in the bucket."
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
 
 
+@when_interrupted(lambda: BEFORE)
 def deploy(
     session: boto3.Session,
     *,
@@ -54,12 +63,15 @@ def deploy(
     fetch_to: Path | None,
     console: Console,
     wish: Wish | None = None,
+    yes: bool = False,
+    is_told: bool = False,
     cdk: Cdk = cdk_deploy,
     rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
-    With a `wish`, types and zones are tried until AWS has an instance to give.
+    With a `wish`, types and zones are tried until AWS has an instance to give. `yes` cuts off a run in progress, and
+    replaces an instance that stands, without a question. `is_told` says that the account was named already.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
@@ -67,21 +79,26 @@ def deploy(
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
-    typed, (loras, uploads) = given, find_loras(given.get("Lora", ""))
-    given = {**given, **({"Lora": loras} if uploads else {})}
-    tell_identity(session, stack)
+    typed, (given, uploads) = given, find_model_files(given)
+    if not is_told:
+        tell_identity(session, stack)
+    _wait_for_others(session, stack, console)
 
     # Look at what stands.
-    found = find_deployment(session, stack)
-    if found and is_stuck(found):
-        checked = {name: value for name, value in given.items() if name not in EXAMPLES}
-        free(session, found, make_plan(_standing(found), checked, settings).context, console, rollback)
-        found = find_deployment(session, stack)
+    others = {name: value for name, value in given.items() if name not in EXAMPLES}
+
+    def context_of(stuck: Deployment) -> Mapping[str, str]:
+        return make_plan(_standing(stuck), others, settings).context
+
+    found = find_freed(session, stack, context_of, console, rollback)
     deployment = _standing(found)
     bucket = bucket_of_deploy(deployment, settings)
-    inputs = find_inputs(session, bucket, given)
-    given = {**given, **{name: found.key for name, found in inputs.items()}}
-    has_files = bool(uploads) or any(found.is_file for found in inputs.values())
+    if bucket is None and found and found.is_bucket_alone:
+        bucket = found.bucket
+    standing_inputs = {name: deployment.parameters.get(name, "") if deployment else "" for name in EXAMPLES}
+    inputs = find_inputs(session, bucket, {**standing_inputs, **given})
+    given = {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}
+    has_files = bool(uploads) or any(one.is_file for one in inputs.values())
     if has_files and bucket is None and deployment:
         raise CommandError(
             f"{stack} gets a bucket of its own, which is not there yet, so no file of this machine can be uploaded. "
@@ -92,9 +109,10 @@ def deploy(
     # Plan.
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
-    check_inputs(inputs, plan)
-    for sentence in rounded_in_words(plan.parameters):
+    for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         console.print(sentence, highlight=False)
+    for sentence in job_notices(plan.job):
+        console.print(sentence, highlight=False, markup=False)
     gone = instance_to_replace(session, plan)
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
@@ -105,6 +123,7 @@ def deploy(
     else:
         refuse_what_blocks(session, plan)
         plan = _in_a_zone(session, plan)
+    ask_first(session, plan, console, yes=yes)
 
     # Do.
     if has_files:
@@ -114,11 +133,30 @@ def deploy(
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
     act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
-    if wish:
-        standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
-    else:
-        standing, start = act(plan)
+    try:
+        if wish:
+            standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
+        else:
+            standing, start = act(plan)
+    except CommandError as error:
+        if not has_files or deployment:
+            raise
+        stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
+        raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
+
+
+def _wait_for_others(session: boto3.Session, stack: str, console: Console) -> None:
+    """Waits until no other command changes the stack. Raises `CommandError` when that takes too long."""
+    deadline = time.monotonic() + OTHER_SECONDS
+    is_told = False
+    while (found := find_deployment(session, stack)) and found.is_changing:
+        if time.monotonic() > deadline:
+            raise CommandError(f"Nothing was deployed. {found.trouble}")
+        if not is_told:
+            console.print(f"{stack} is {found.state}, by another command: waiting for its end.", highlight=False)
+            is_told = True
+        time.sleep(POLL_SECONDS)
 
 
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
@@ -133,12 +171,13 @@ def _deploy_and_start(
     session: boto3.Session, stack: str, cdk: Cdk, rollback: Rollback, console: Console, run_id: str, plan: Plan
 ) -> tuple[Deployment, Start]:
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
-    found = find_deployment(session, stack)
-    if found and is_stuck(found):  # by an earlier attempt of the ladder
-        free(session, found, plan.context, console, rollback)
-    _deploy_or_explain(session, stack, plan, cdk)
-    standing = need_deployment(session, stack)
-    return standing, start_for_job(session, standing, run_id)
+    found = find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier rung of the ladder
+    refuse_what_changed(found, plan)
+    with when_interrupted(lambda: deploy_goes_on(session, stack, plan)):
+        _deploy_or_explain(session, stack, plan, cdk)
+        standing = need_deployment(session, stack)
+        need_own_run(standing, run_id)
+        return standing, start_for_job(session, standing, run_id)
 
 
 def _standing(found: Deployment | None) -> Deployment | None:
@@ -150,10 +189,16 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
     try:
         cdk(session, plan.changes, plan.context)
     except CommandError as error:
+        found = None
         try:
+            found = find_deployment(session, stack)
             explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
+        if found and found.is_changing:
+            # The CDK waits for the end of what it has begun itself, unless its network goes.
+            told = f"{stack} is {found.state}: a deploy goes on in AWS, this one or another. Look at `sd status`."
+            raise CommandError(f"{error}\n{told}") from error
         if explanation and explanation.elsewhere:
             raise NoCapacityError(f"{error}\n{explanation.text}", why=explanation.elsewhere) from error
         raise CommandError(f"{error}\n{explanation.text}" if explanation else str(error)) from error
@@ -172,14 +217,15 @@ def _follow(
         typer.echo(start.message)
         return
     s3 = session.client("s3", config=RETRIES)
-    status = watch_run(
-        session,
-        deployment,
-        run_id,
-        console,
-        every_seconds=POLL_SECONDS,
-        hours=float(deployment.parameters["MaxHours"]),
-    )
+    with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
+        status = watch_run(
+            session,
+            deployment,
+            run_id,
+            console,
+            every_seconds=POLL_SECONDS,
+            hours=float(deployment.parameters["MaxHours"]),
+        )
     if find_model(job.model).is_noise:
         console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)

@@ -10,8 +10,8 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Change
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from moto.sqs.exceptions import InvalidParameterValue, SQSException
@@ -30,7 +30,7 @@ def queues_as_strict_as_sqs() -> Iterator[None]:
     deleted: dict[tuple[str, str], float] = {}
 
     def create_queue(backend: Any, name: str, *given: Any, **more: Any) -> Any:
-        since = time.monotonic() - deleted.get((backend.region_name, name), float("-inf"))
+        since = monotonic() - deleted.get((backend.region_name, name), float("-inf"))
         if since < NAME_IS_TAKEN_SECONDS:
             raise SQSException(
                 "AWS.SimpleQueueService.QueueDeletedRecently",
@@ -40,7 +40,7 @@ def queues_as_strict_as_sqs() -> Iterator[None]:
 
     def delete_queue(backend: Any, queue_name: str) -> None:
         delete(backend, queue_name)
-        deleted[backend.region_name, queue_name] = time.monotonic()
+        deleted[backend.region_name, queue_name] = monotonic()
 
     def set_the_given(backend: Any, queue_name: str, attributes: dict[str, Any]) -> Any:
         kept = backend.get_queue(queue_name).policy or ""

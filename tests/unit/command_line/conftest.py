@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -21,6 +22,7 @@ from moto import mock_aws
 from moto.ec2.models import amis
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
+from scripts.interruption.signals import NUMBERS
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
@@ -62,7 +64,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
     paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices, paid])
-    with mock_aws(), ec2_quotas(), Capacity().limited():
+    with mock_aws(), ec2_quotas(), Capacity(quotas={}).limited():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)
@@ -108,6 +110,7 @@ class Account:
         self.ec2 = session.client("ec2")
         self.bucket = ""
         self.instance_id = ""
+        self.outputs: dict[str, str] = {}
 
     def deploy(self, settings: str = "{}", **parameters: str) -> None:
         """A small stack with the parameters and the outputs of the real one."""
@@ -132,9 +135,20 @@ class Account:
                 "ResultsBucket": {"Value": self.bucket},
                 "InstanceId": {"Value": self.instance_id},
                 "Settings": {"Value": settings},
+                **{name: {"Value": value} for name, value in self.outputs.items()},
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
+
+    def change(self, parameters: Mapping[str, str]) -> None:
+        """As an update of the stack does: what is not given stays."""
+        client = self.session.client("cloudformation")
+        described = client.describe_stacks(StackName="SdOnEc2")["Stacks"][0].get("Parameters", [])
+        stand = {one["ParameterKey"]: one["ParameterValue"] for one in described}
+        after = {name: re.sub(r"[^\x00-\x7f]", "?", parameters.get(name, value)) for name, value in stand.items()}
+        if after != stand:
+            listed: Any = [{"ParameterKey": name, "ParameterValue": value} for name, value in after.items()]
+            client.update_stack(StackName="SdOnEc2", UsePreviousTemplate=True, Parameters=listed)
 
     def make_bucket(self, name: str, stack: str = "SdOnEc2", region: str = REGION) -> None:
         """A bucket with the tags that a stack gives it."""
@@ -182,6 +196,15 @@ class Account:
     def state(self) -> str:
         described = self.ec2.describe_instances(InstanceIds=[self.instance_id])
         return described["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """`main()` asks for them, and does not give them back."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Provides all files that a job is drawn with: its model, its LoRAs, the safety checker."""
+"""Provides all files that a job is drawn with: its model, what belongs to it, the safety checker."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Optional
 
-from userdata.boot.steps.companions import provide_loras, provide_safety_checker
+from userdata.boot.steps.companions import provide_embeddings, provide_loras, provide_safety_checker, provide_vae
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.weights import provide_weights
@@ -21,5 +21,7 @@ def provide_job_files(machine: Machine, *, python: Optional[Path]) -> ModelEnvir
     return ModelEnvironment(
         model_folder=provide_weights(machine, downloads, python=python),
         lora_files=provide_loras(machine, downloads),
+        vae_file=provide_vae(machine, downloads),
+        embedding_files=provide_embeddings(machine, downloads),
         safety_checker=provide_safety_checker(machine, downloads),
     )

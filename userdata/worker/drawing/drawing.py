@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from userdata.worker.drawing.generate import begin_batch, out_of_memory, prepare
 from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.prepared import Prepared
+from userdata.worker.drawing.weighted_prompts import chunks_in
 from userdata.worker.kernels.compiled_here import remember_compiled
 from userdata.worker.model.lora import Loras
 
@@ -63,6 +65,7 @@ class Drawing:
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
+        self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
         self._finished = 0
         self._finished_at = 0.0
 
@@ -70,7 +73,7 @@ class Drawing:
         """Draws all images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         from_image = self._initial_image is not None
         try:
-            for kind in kinds_of(self._requests):
+            for kind in kinds_of(self._requests, self._length):
                 one, left = kind[0], kind
                 if self._loras and self._loras.would_change(one.loras or {}):
                     self._prepared.release()
@@ -88,6 +91,10 @@ class Drawing:
             if not self._stays_prepared:
                 self._prepared.release()
         self._finishing.close()
+
+    def _length(self, request: ImageRequest) -> int:
+        """In chunks. With texts of one length, the length of one image's text changes no other image."""
+        return max(self._chunks_in(request.prompt), self._chunks_in(request.negative_prompt))
 
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
         """Draws images of one kind, at most `largest` at once, until all are drawn or the memory is full.

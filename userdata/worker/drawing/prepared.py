@@ -12,6 +12,7 @@ from userdata.job.image_request import ImageRequest
 from userdata.record.drawn_with import Execution
 from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.weighted_prompts import prompts_weighted
 from userdata.worker.kernels.execution import choose_execution, executing
 
 
@@ -41,6 +42,7 @@ class Prepared:
             self.release()
             self._largest = largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked)
             self._open.enter_context(executing(pipeline, execution))
+            self._open.enter_context(prompts_weighted(pipeline))
             self._open.enter_context(prompts_remembered(pipeline))
             self._for = wanted
         return execution, self._largest

@@ -120,6 +120,9 @@ def _identity(settings: Settings, job: Job) -> object:
     return (
         str(job.model),
         str(job.precision),
+        str(job.prediction),
+        job.vae,
+        job.embeddings,
         settings.device,
         [(name, _stamp(value)) for name, value in parts if name not in NOT_THE_MODEL],
     )

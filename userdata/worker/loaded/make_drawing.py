@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.compvis.drawing import CompvisDrawing
-from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks, ImageStep
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
+from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.loaded.loaded_model import LoadedModel
 from userdata.worker.loaded.model_ahead import ModelAhead
@@ -48,12 +49,13 @@ def make_drawing(settings: Settings, task: Task, loaded: LoadedModel | None) -> 
         estimate=task.estimate,
         flags_of=flags_of,
     )
+    tell_of_syntax(job, missing)
     if loaded is None:
         return CompvisDrawing(settings, job, missing, initial_image=task.initial_image, device=device, hooks=hooks)
     pipeline = loaded.pipeline(from_image=task.initial_image is not None)
     loras = loaded.loras(_lora_files(settings, job), missing)
     warn_of_small_size(find_model(job.model), settings.model_folder, job)
-    tell_of_cut_prompts(pipeline, missing)
+    tell_what_is_cut(pipeline, missing)
     return Drawing(
         pipeline,
         job,
@@ -83,6 +85,9 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
         device=device,
         from_image=False,
         precision=precision,
+        prediction=str(job.prediction),
+        vae=_vae_file(settings, job),
+        embeddings=_embedding_files(settings, job),
         tensors=ahead.tensors(),
     )
     return LoadedModel(pipeline, stays=stays)
@@ -96,6 +101,20 @@ def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
     for file in files:
         check_lora(file)
     return {lora.name: file for lora, file in zip(listed, files, strict=True)}
+
+
+def _vae_file(settings: Settings, job: Job) -> Path | None:
+    if job.vae and settings.vae_file is None:
+        raise RunError(f"The VAE {job.vae} was not fetched by the boot. Start the instance again.")
+    return settings.vae_file if job.vae else None
+
+
+def _embedding_files(settings: Settings, job: Job) -> dict[str, Path]:
+    """The files of the job's embeddings by their names. Raises `RunError` when one was not fetched."""
+    listed, files = listed_embeddings(job.embeddings), settings.embedding_files or ()
+    if len(listed) != len(files):
+        raise RunError(f"The embeddings {job.embeddings} were not all fetched by the boot. Start the instance again.")
+    return {one.name: file for one, file in zip(listed, files, strict=True)}
 
 
 def _checker_file(settings: Settings, job: Job) -> Path | None:

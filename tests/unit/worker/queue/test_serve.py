@@ -135,13 +135,19 @@ def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work
     goes_on = "a-horse-0000000006"
     work.put_job(goes_on)
     work.bucket.put(RunKeys(goes_on).status, b'{"phase": "generating"}')
-    scripts = {"engine": "compvis", "model": "stable-diffusion-v1-5", "sampler": "plms"}
+    compvis: dict[str, Any] = {
+        "engine": "compvis",
+        "model": "stable-diffusion-v1-5",
+        "sampler": "plms",
+        "H": 256,
+        "W": 256,
+    }
     said = {
         "a-horse-0000000001": "There is no runs/a-horse-0000000001/job.json",
         work.put_job("a-horse-0000000002"): "holds the job of the run",
         work.put_text("a-horse-0000000003", "{}"): "no job of schema 1",
         work.put_text("a-horse-0000000004", '{"schema": 1, "H": "tall"}'): "Height is 'tall'",
-        work.put_job(**scripts, H=256, W=256): "the original scripts' environment is not on this machine",
+        work.put_job(**compvis): "the original scripts' environment is not on this machine",
     }
     for run_id in (*said, goes_on):
         work.send(INTERACTIVE, run_id)
