@@ -9,11 +9,14 @@ from tests.machine.site.instance import WORKER_LOG, Instance
 from tests.machine.site.outcomes import assert_done
 from tests.machine.site.site import Site
 from tests.machine.site.waiting import wait_for
+from userdata.job.job import Job
 
 
 def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:
     with site.launched({"AfterRun": "keep"}) as instance:
         instance.wait_for_line("AfterRun is keep", file=WORKER_LOG)
+        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+        wait_for(lambda: (instance.status(queued) or {}).get("phase") == "done", "the run of the queue")
         assert instance.state == "running"
         instance.stop()
         assert_done(instance)

@@ -8,9 +8,10 @@ import json
 from PIL import Image
 
 from tests.machine.booted.gateway import Request
-from tests.machine.site.instance import BOOT_LOG, WORKER_LOG
+from tests.machine.site.instance import BOOT_LOG, WORKER_LOG, Instance
 from tests.machine.site.outcomes import assert_done
 from tests.machine.site.site import QUICK, Site
+from userdata.job.job import Job
 
 # The model, with what is its own.
 BOX = {"Model": "demo", "Height": "", "Width": "", "Steps": ""}
@@ -28,9 +29,11 @@ def test_every_deployed_prompt_is_drawn_by_the_same_machine(site: Site) -> None:
         assert "$ cloud-init --version\n" in facts
 
         site.cdk_deploy(Prompt="A tree in forest")
+        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1, seed=7))
         instance.start()  # as `sd start`: CloudFormation is not documented to start a stopped instance
 
         assert_done(instance)
+        assert_drawn_by_the_same_process(instance, queued)
         assert instance.run_id != first
         assert sorted(instance.images(first)) == sorted(instance.images())
         assert json.loads(instance.read(f"runs/{instance.run_id}/job.json"))["prompt"] == "A tree in forest"
@@ -54,6 +57,18 @@ def test_a_reboot_goes_on_where_it_was_and_the_model_in_the_box_draws_the_prompt
             assert picture.size == (128, 128)
             red, green, blue = picture.convert("RGB").getpixel((2, 2))  # type: ignore[misc]
             assert red > 2 * max(green, blue)
+
+
+def assert_drawn_by_the_same_process(instance: Instance, queued: str) -> None:
+    """The run that waited in the queue is done, without another load of the model, and nothing is left in the queue."""
+    status = instance.status(queued)
+    assert status is not None
+    assert (status["phase"], status["images_done"], status["error"]) == ("done", 1, None)
+    deployed, asked = (json.loads(instance.read(f"runs/{run}/report.json")) for run in (instance.run_id, queued))
+    assert [phase["phase"] for phase in asked["phases"]] == ["model", "generating", "uploading"]
+    (load,) = [phase["seconds"] for phase in deployed["phases"] if phase["phase"] == "model"]
+    assert asked["phases"][0]["seconds"] < load / 5
+    assert instance.messages() == 0
 
 
 def tokenless(requests: list[Request]) -> list[str]:

@@ -18,11 +18,12 @@ from userdata.boot.machine.commands import CommandError, answer_of
 from userdata.boot.machine.deployed import KEEP, deployed_parameters
 from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
+from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS, serve_on
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
+from userdata.contract.work import PARAMETER as QUEUES
 from userdata.contract.work import read_message
 from userdata.contract.worker_environment import WorkerEnvironment
 
@@ -80,6 +81,8 @@ def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
     choice = "AfterRun" if ending is Ending.FINISHED else "OnFailure"
     if parameters.get(choice) == KEEP:
         logger.info("%s is keep: the machine goes on running", choice)
+        if ending is Ending.FINISHED and parameters.get(QUEUES) and not going_down:
+            serve_on(folders)
         return
     power_off(f"the worker has {ending.value}")
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import re
 
+# The deployed parameter with the beginning of the queues' names. Stacks of earlier commits have none.
+PARAMETER = "Queues"
 # In the order in which a worker asks: an interactive run goes before a batch.
 INTERACTIVE, BATCH = "interactive", "batch"
 QUEUES = (INTERACTIVE, BATCH)

@@ -29,6 +29,8 @@ from typing import (
 from userdata.contract.environment_file import environment_text
 from userdata.contract.status import read_utc, utc_text
 
+# Added to worker.env, with any value, for a worker that waits for the queues without end, on a machine that stays up.
+STAYS = "SD_STAYS"
 LifeCycle = Literal["on-demand", "spot"]
 Device = Literal["cpu"]
 Document = TypeVar("Document", bound="Variables")

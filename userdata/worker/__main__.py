@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from userdata.contract.layout import Folders
 from userdata.contract.log_lines import log_format
 from userdata.contract.parameter_file import read_parameters
+from userdata.contract.work import PARAMETER as QUEUES
+from userdata.contract.worker_environment import STAYS
 from userdata.job.run_error import RunError, Stopped
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.imports_ahead import start_imports
@@ -31,9 +33,6 @@ from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idl
 from userdata.worker.staying_up.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
-
-# The deployed parameter with the beginning of the queues' names, which stacks of earlier commits do not have.
-QUEUES = "Queues"
 
 ASKED_TO_STOP = 128 + signal.SIGTERM
 
@@ -90,7 +89,10 @@ def _stay_up(
     loaded: Loaded,
 ) -> None:
     """Does what the queues hold, if the stack has queues, and waits out the idle time."""
-    if idle_seconds:
+    stays = STAYS in os.environ
+    if stays:
+        logger.info("The machine stays up, and the queues are asked until it goes")
+    elif idle_seconds:
         logger.info("Idle for %g minutes", idle_seconds / 60)
     uses = uses_of_this_machine(bucket, settings.instance_id)
     prefix = parameters.get(QUEUES)
@@ -106,6 +108,7 @@ def _stay_up(
         loaded=loaded,
         uses=uses,
         idle_seconds=idle_seconds,
+        stays=stays,
     ).serve()
 
 

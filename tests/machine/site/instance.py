@@ -13,7 +13,10 @@ from scripts.command_line.account.user_data import parameters_in
 from scripts.local.local_cloud import LocalCloud
 from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.site.waiting import PATIENCE, wait_for
+from userdata.contract.layout import RunKeys
+from userdata.contract.work import write_message
 from userdata.job.job import Job
+from userdata.job.job_document import write_job
 
 BOOT_LOG = "/var/log/sd-on-ec2/boot.log"
 WORKER_LOG = "/var/log/sd-on-ec2/worker.log"
@@ -127,6 +130,21 @@ class Instance:
     def put(self, key: str, content: bytes) -> None:
         """Puts an object into the bucket, as a person does."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def send(self, job: Job) -> str:
+        """Asks for a run by the queue, as `sd generate` does; returns the run's name."""
+        self.put(RunKeys(job.name).job, write_job(job))
+        self._cloud.client("sqs").send_message(
+            QueueUrl=self.output("InteractiveQueue"), MessageBody=write_message(job.name)
+        )
+        return job.name
+
+    def messages(self) -> int:
+        """How many messages are in the queue, those that somebody has received included."""
+        told = self._cloud.client("sqs").get_queue_attributes(
+            QueueUrl=self.output("InteractiveQueue"), AttributeNames=["All"]
+        )["Attributes"]
+        return int(told["ApproximateNumberOfMessages"]) + int(told["ApproximateNumberOfMessagesNotVisible"])
 
     def status(self, run_id: str | None = None) -> dict[str, Any] | None:
         """The run's status.json, None while there is none."""

@@ -1,15 +1,19 @@
 import json
 import re
 import threading
+from functools import partial
 
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE, Machine
 from userdata.boot import after_worker as module
+from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import Ending, after_worker, ending_of
+from userdata.contract.environment_file import read_environment_file
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Status
 from userdata.contract.work import write_message
+from userdata.contract.worker_environment import STAYS
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,26 @@ def test_a_worker_that_is_killed_at_a_queued_run_is_told_in_that_runs_status(
     assert "ran out of memory" in status["error"]["message"]
     assert not note.exists()
     assert machine.calls[-1:] == ["shutdown -P now"]
+
+
+def test_a_machine_that_stays_up_has_its_worker_again_for_the_queues(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", machine.environment["PATH"])
+    machine.parameters |= {"AfterRun": "keep", "Queues": "sd-a-stack"}
+    machine.write_parameters()
+    machine.folders.worker_environment.write_text("SD_BUCKET=results\n")
+    ended = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0"}
+    for ends in (partial(after_worker, machine.folders, ended), partial(after_cache, machine.folders)):
+        before = len(machine.calls)
+        ends()
+        assert machine.calls[before:][-1:] == ["systemctl --no-block start sd-worker"]
+        assert STAYS in read_environment_file(machine.folders.worker_environment)
+    machine.parameters["Queues"] = ""
+    machine.write_parameters()
+    after_cache(machine.folders)
+    assert machine.calls[-1:] == ["systemctl --no-block start sd-worker"]
+    assert machine.calls.count("systemctl --no-block start sd-worker") == 2
 
 
 def test_telling_ends_before_systemd_would_end_it() -> None:

@@ -13,12 +13,25 @@ from userdata.boot.steps.machine import Machine
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.layout import Folders
 from userdata.contract.status import read_utc
-from userdata.contract.worker_environment import ModelEnvironment, WorkerEnvironment
+from userdata.contract.worker_environment import STAYS, ModelEnvironment, WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 UNIT = "sd-worker"
 CACHE_UNIT = "sd-cache"
 SYSTEMCTL_SECONDS = 120
+
+
+def serve_on(folders: Folders) -> None:
+    """Starts the worker again, which then waits for the queues without end. A failure is logged.
+
+    For a machine that stays up after its run. Not waited for, since systemd starts the unit when it has ended.
+    """
+    file = folders.worker_environment
+    try:
+        write_atomically(file, (file.read_text("utf-8") + f"{STAYS}=yes\n").encode())
+        answer_of(["systemctl", "--no-block", "start", UNIT], seconds=SYSTEMCTL_SECONDS)
+    except (OSError, CommandError) as error:
+        logger.warning("the worker was not started again for the queues: %s", error)
 
 
 class WorkerUnit:

@@ -39,7 +39,7 @@ class Serving:
     """Does runs with what `loaded` keeps, on the machine of `settings`, whose deployed parameters are `parameters`.
 
     `stop`, once set, ends it all. `uses` keep the machine up without a run. The machine waits `idle_seconds` for the
-    next run, which begin anew after each.
+    next run, which begin anew after each; with `stays` it waits without end.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Serving:
         loaded: Loaded,
         uses: Sequence[Use],
         idle_seconds: float,
+        stays: bool = False,
     ) -> None:
         self._settings = settings
         self._parameters = parameters
@@ -62,10 +63,11 @@ class Serving:
         self._loaded = loaded
         self._uses = uses
         self._idle_seconds = idle_seconds
+        self._waits_seconds = math.inf if stays else idle_seconds
         self._provider = Provider(settings, parameters, stop)
         self._woken = threading.Event()
         self._interactive, self._batch = (
-            Receiver(queues, kind, self._woken, wait_seconds=min(WAIT_SECONDS, math.ceil(idle_seconds)))
+            Receiver(queues, kind, self._woken, wait_seconds=math.ceil(min(WAIT_SECONDS, self._waits_seconds)))
             for kind in (INTERACTIVE, BATCH)
         )
 
@@ -83,7 +85,7 @@ class Serving:
         done_waiting, idle = threading.Event(), threading.Event()
 
         def watch() -> None:
-            wait_until_idle(done_waiting, self._uses, idle_seconds=self._idle_seconds)
+            wait_until_idle(done_waiting, self._uses, idle_seconds=self._waits_seconds)
             idle.set()
             self._woken.set()
 
