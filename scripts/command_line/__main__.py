@@ -1,5 +1,17 @@
-"""`python -m scripts.command_line`, which `scripts/sd` runs."""
+"""`python -m scripts.command_line`, which `scripts/sd` runs, and the installed `sd`."""
 
-from scripts.command_line.main import main
+from __future__ import annotations
 
-main()
+from scripts.interruption.signals import end_at_once
+
+
+def main() -> None:
+    """Runs the command line. Its imports take a second, in which there is nothing to clean up."""
+    end_at_once("sd: Interrupted; nothing was changed.")
+    from scripts.command_line.main import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

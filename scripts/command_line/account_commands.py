@@ -15,6 +15,7 @@ from scripts.command_line.account.quota import ask_for, quota_limit, quota_reque
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.interruption.signals import when_interrupted
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
@@ -79,7 +80,8 @@ def request(
         raise CommandError(
             "The question got no answer. To file the request without a question: --yes.", exit_status=2
         ) from error
-    filed = ask_for(session, kind, wanted)
+    with when_interrupted(lambda: "Interrupted: `sd quota status` shows whether the request was filed."):
+        filed = ask_for(session, kind, wanted)
     typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")
     smallest = INSTANCE_TYPES[instance_type].vcpus
     typer.echo(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,6 +18,7 @@ from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
@@ -30,6 +32,8 @@ from scripts.command_line.terminal.command_error import CommandError, aws_errors
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.typed_options import repeat_typed
+from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Stable Diffusion on one EC2 GPU instance."
@@ -71,6 +75,7 @@ def deploy(
         fetch_to=to if wait else None,
         console=Console(stderr=True),
         wish=wish,
+        yes=yes,
     )
 
 
@@ -91,7 +96,7 @@ def results(
     session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
-    runs = choose_runs(list_runs(s3, name), run or [])
+    runs = with_interruptions(session, choose_runs(list_runs(s3, name), run or []))
     if not runs:
         typer.echo(f"No runs in {name} yet.")
         return
@@ -118,8 +123,9 @@ def status(
         typer.echo(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
-    run = Run(run_id, read_status(s3, deployment.bucket, run_id))
-    typer.echo(f"{DOING[run.status.phase]}." if run.status else "The run has not begun.")
+    (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
+    doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else "The run has not begun"
+    typer.echo(f"{doing}.")
     show_runs([run], Console())
     if timeline:
         found = read_timelines(s3, deployment.bucket, instance_id=deployment.instance_id, run_id=run_id)
@@ -145,13 +151,13 @@ def start(
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
     try:
-        typer.echo(start_for_job(session, deployment, deployed_run_id(deployment)).message)
+        _tell(start_for_job(session, deployment, deployed_run_id(deployment)).message)
     except NoCapacityError as refused:
         if wish is None:
             raise
         console = Console(stderr=True)
         print_plain(f"{deployment.instance_id} cannot be started: {refused.why}.", console, soft_wrap=True)
-        deploy_job(session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish)
+        deploy_job(session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish, is_told=True)
 
 
 @app.command()
@@ -164,7 +170,7 @@ def stop(
     """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
     session = open_session(region, profile)
     tell_identity(session, stack)
-    typer.echo(stop_instance(session, need_deployment(session, stack), terminate=terminate))
+    _tell(stop_instance(session, need_deployment(session, stack), terminate=terminate))
 
 
 @app.command()
@@ -179,7 +185,7 @@ def hold(
     """Keep the idle instance up for a while, from now on. MaxHours still ends the instance."""
     session = open_session(region, profile)
     tell_identity(session, stack)
-    typer.echo(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
+    _tell(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
 
 @app.command("teardown")
@@ -198,16 +204,31 @@ def teardown_command(
     teardown(session, stack=stack, yes=yes, audit_only=audit_only, console=Console())
 
 
+def _tell(message: str) -> None:
+    typer.echo(repeat_typed(message, sys.argv[1:]))
+
+
 def main() -> None:
-    r"""Runs the command line; the exit status is 0, 1 for an error and 2 for misuse.
+    r"""Runs the command line; the exit status is 0, 1 for an error, 2 for misuse, and 128 + N after signal N.
 
     What a terminal's encoding has no character for is spelled out: as `\xd7`, and not as an error.
     """
+    raise_interrupted()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with aws_errors_in_words("go on"):
             app(prog_name="sd")
     except CommandError as error:
-        print_plain(f"sd: {error}", Console(stderr=True), soft_wrap=True)
-        sys.exit(error.exit_status)
+        _end(str(error), error.exit_status)
+    except Interrupted as interrupted:
+        _end(interrupted.told or "Interrupted; nothing was changed.", interrupted.exit_status)
+    finally:
+        end_at_once()
+
+
+def _end(message: str, exit_status: int) -> NoReturn:
+    """Says why the command ends, if there is still somebody: a terminal that was closed takes nothing."""
+    with suppress(OSError):
+        print_plain(f"sd: {repeat_typed(message, sys.argv[1:])}", Console(stderr=True), soft_wrap=True)
+    sys.exit(exit_status)

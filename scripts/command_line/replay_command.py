@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.deploying.deploy import deploy as deploy_job
+from scripts.command_line.deploying.wish import Yes
 from scripts.command_line.results.replay import find_initial_image, parameters_for, read_record, replay_here
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
@@ -41,6 +42,7 @@ def replay(
         Path | None, typer.Option("--to", metavar="FILE", help="The file to write; default: a file beside the image.")
     ] = None,
     deploy: Annotated[bool, typer.Option("--deploy", help="Make the image on an instance instead of here.")] = False,
+    yes: Yes = False,
     context: Context = [],  # noqa: B006  # typer reads it and makes its own
     stack: Stack = STACK,
     region: Region = None,
@@ -61,7 +63,9 @@ def replay(
         console = Console(stderr=True)
         Console().print(f"The image will be number {position:05} of this run.", highlight=False)
         session = open_session(region, profile)
-        deploy_job(session, stack=stack, given=parameters, context=context, fetch_to=Path("results"), console=console)
+        deploy_job(
+            session, stack=stack, given=parameters, context=context, fetch_to=Path("results"), console=console, yes=yes
+        )
         return
     os.environ.update(LIBRARY_ENVIRONMENT)
     initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))

@@ -9,9 +9,11 @@ from pathlib import Path
 # Rejected: PYTHONPATH, which scripts/sd uses. The person's command would inherit it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.interruption.signals import end_at_once
 from scripts.local.command_environment import leave_behind
 from userdata.worker.process.garbage_collection import collector_at_rest
 
+end_at_once("cloud: Interrupted; nothing was started.")
 leave_behind(os.environ)
 # moto's import makes so many objects that the collector would cost a second.
 with collector_at_rest():

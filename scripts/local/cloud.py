@@ -8,30 +8,21 @@ import shlex
 import signal
 import subprocess
 import sys
-from types import FrameType
+from contextlib import suppress
 
+from scripts.interruption.signals import NUMBERS, Interrupted, end_at_once, raise_interrupted
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
 from scripts.local.machines.ordinary_user import NoOrdinaryUserError
 from stacks.facts.instance_types import INSTANCE_TYPES
 
 PATIENCE = 15.0  # seconds for the command to end by itself after a signal
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-
-
-class Interrupted(BaseException):
-    """A signal asks this process to end."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Gives the command's exit code, 128 + N when it or the cloud was ended by signal N, and 2 for misuse."""
     options = _parser().parse_args(arguments)
     command = options.command or [os.environ.get("SHELL", "/bin/sh")]
-    for number in PASSED_ON:
-        signal.signal(number, _interrupt)
+    raise_interrupted()
     try:
         with LocalCloud(verbose=options.verbose, keep=options.keep, free_plan=options.free_plan) as cloud:
             for name in options.sold_out:
@@ -45,10 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.keep:
                     sys.stderr.write(f"cloud: kept {cloud.scratch}\n")
     except Interrupted as interrupted:
-        return 128 + interrupted.number
+        with suppress(OSError):  # a terminal that was closed takes nothing
+            sys.stderr.write("cloud: Interrupted; the emulated account is gone with everything in it.\n")
+        return interrupted.exit_status
     except (LocalCloudError, NoOrdinaryUserError) as error:
         sys.stderr.write(f"cloud: {error}\n")
         return 1
+    finally:
+        end_at_once()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,13 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    _hold_signals()
-    raise Interrupted(number)
-
-
 def _hold_signals() -> None:
-    for number in PASSED_ON:
+    for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
 
 

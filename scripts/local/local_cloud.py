@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from scripts.interruption.child_process import run_bound
+from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.aws.alarm_clock import AlarmClock
@@ -106,27 +106,21 @@ class LocalCloud:
         if create_remembered(self.account, remembered):
             return
         where = f"aws://{self.account.id}/{self.account.region}"
-        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            done = subprocess.run(
-                ["cdk", "bootstrap", where, "--app", ""],
-                cwd=folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-        if done.returncode:
-            raise LocalCloudError(f"`cdk bootstrap` failed in the local cloud:\n{done.stdout}")
+        said = self.scratch / "bootstrap.log"
+        with scratch_folder("bootstrap-", self.scratch) as folder, said.open("wb") as output:
+            command = ["cdk", "bootstrap", where, "--app", ""]
+            failed = run_bound(command, folder=folder, environment=self.environment, output=output, errors=output)
+        if failed:
+            raise LocalCloudError(f"`cdk bootstrap` failed in the local cloud:\n{said.read_text('utf-8', 'replace')}")
         remember(self.account, remembered)
 
     def _start(self) -> None:
-        self.scratch = Path(tempfile.mkdtemp(prefix="sd-local-"))
+        if self._keep:
+            self.scratch = Path(tempfile.mkdtemp(prefix="sd-local-"))
+        else:
+            self.scratch = self._context.enter_context(scratch_folder("sd-local-"))
         # The machines run as another user when the caller is root: they may pass through, not look around.
         self.scratch.chmod(0o711)
-        if not self._keep:
-            self._context.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self.log_file = self.scratch / "cloud.log"
         server = Server(self.log_file, verbose=self._verbose)
         server.start()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
+from userdata.job.sampler_names import NAMES
+
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
     "Sampler",
-    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc", "lcm")},
+    {name: name for name in NAMES},
     type=str,
 )
 

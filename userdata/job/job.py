@@ -16,6 +16,9 @@ from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
+from userdata.job.refusal import LONGEST_SHOWN
+from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
+from userdata.job.seeds import RANDOM
 
 # The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
 PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
@@ -62,11 +65,27 @@ class Job(JobFields):
                     rounded[key] = round_edge(rounded[key], model=str(_given(rounded, "model") or ""))
         return rounded
 
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_sampler(cls, given: Any) -> Any:
+        """Takes a sampler by any name that the community's programs give it. Refuses others with the nearest."""
+        if not isinstance(given, dict) or type(name := _given(given, "sampler")) is not str:
+            return given
+        if sampler_of(name) is None and (nearest := nearest_sampler(name)):
+            raise ValueError(
+                f"Sampler is {name[:LONGEST_SHOWN]!r}, which is not offered: the nearest is {nearest}. There are "
+                + ", ".join(NAMES)
+            )
+        key = "Sampler" if "Sampler" in given else "sampler"
+        return {**given, key: sampler_of(name) or name}
+
     @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
     @classmethod
     def _digits_only(cls, value: Any) -> Any:
         """Refuses `515.0`, `+515` and `5_15`, as CloudFormation does: pydantic and the rounding would take them."""
-        if isinstance(value, (bool, float)) or (isinstance(value, str) and not is_whole(value)):
+        if isinstance(value, (bool, float)) or (
+            isinstance(value, str) and value != str(RANDOM) and not is_whole(value)
+        ):
             raise ValueError("not a whole number")
         return value
 

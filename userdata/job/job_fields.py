@@ -21,6 +21,8 @@ from userdata.contract.layout import INPUTS, RUNS
 from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
 from userdata.job.choices import Engine, Precision, Prediction, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
+from userdata.job.sampler_names import NAMES
+from userdata.job.seeds import RANDOM, SEEDS, Seed
 
 MODEL_NAMES = list(read_catalogue())
 # A key is part of EC2's user data, which must be short. Those of uploads and of images have about 100 characters.
@@ -28,8 +30,6 @@ LONGEST_KEY = 128
 # What the worker may read of the results bucket, by the rights that the stack gives it.
 READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
-# As many as the community's tools know.
-SEEDS = 2**32
 # The library that makes the watermark refuses images of fewer pixels.
 WATERMARK_PIXELS = 256 * 256
 
@@ -43,7 +43,8 @@ class JobFields(BaseModel):
         "A horse standing under a tree",
         name="Prompt",
         description="What the images show.",
-        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
+        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"; a '
+        "PromptFile may have longer ones",
         min_length=1,
         max_length=1000,
         pattern=r"^[\s\S]*\S[\s\S]*$",
@@ -52,7 +53,7 @@ class JobFields(BaseModel):
         "",
         name="NegativePrompt",
         description="What the images should not show.",
-        rule='a text of up to 1000 characters, for example "blurry, watermark"',
+        rule='a text of up to 1000 characters, for example "blurry, watermark"; a PromptFile may have longer ones',
         max_length=1000,
     )
     H: int = parameter(
@@ -105,12 +106,13 @@ class JobFields(BaseModel):
         le=50,
         allow_inf_nan=False,
     )
-    seed: int = parameter(
+    seed: Seed = parameter(
         42,
         name="Seed",
         description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
         "whole run.",
-        ge=0,
+        note="; -1 draws one",
+        ge=RANDOM,
         le=SEEDS - 1,
     )
     sampler: Sampler = parameter(
@@ -118,6 +120,7 @@ class JobFields(BaseModel):
         name="Sampler",
         models_own=True,
         description="The sampler (scheduler) of the denoising steps.",
+        rule=f"one of {', '.join(f'{ours} ({theirs!s})' for ours, theirs in NAMES.items())}",
     )
     ddim_eta: float = parameter(
         0.0,

@@ -38,7 +38,17 @@ def parse_prompt(prompt: str) -> list[Part]:
 
     Raises `ValueError` for a weight that is not from -10 to 10.
     """
-    pieces: list[Piece | None] = []  # None is a BREAK
+    return [_joined(part) for part in _between_breaks(_read(prompt)[0])]
+
+
+def is_open(prompt: str) -> bool:
+    """Whether a bracket of `prompt` has no end. Raises `ValueError` for too many brackets in one another."""
+    return _read(prompt)[1]
+
+
+def _read(prompt: str) -> tuple[list[Piece | None], bool]:
+    """The pieces of `prompt`, with None for each BREAK, and whether a bracket has no end."""
+    pieces: list[Piece | None] = []
     opened: dict[str, list[int]] = {"(": [], "[": []}  # the number of the first piece behind each bracket
 
     def close(bracket: str, weight: float) -> None:
@@ -67,10 +77,11 @@ def parse_prompt(prompt: str) -> list[Part]:
         else:
             pieces.append(Piece(mark[0] if mark["escaped"] is None else mark["escaped"], 1.0))
     pieces.append(Piece(prompt[end:], 1.0))
+    unended = any(opened.values())
     for bracket, weight in (("(", ROUND), ("[", SQUARE)):
         while opened[bracket]:
             close(bracket, weight)
-    return [_joined(part) for part in _between_breaks(pieces)]
+    return pieces, unended
 
 
 def check_weights(texts: Mapping[str, str]) -> None:

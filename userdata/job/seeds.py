@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from typing import Annotated
 
@@ -15,6 +16,8 @@ RANDOM = -1
 # The original scripts' generators, and those of many tools, take no more. Noise of the CPU's generator hangs on so much
 # of a seed only, so that a larger seed would not be more random.
 SEEDS_OF_32_BITS = 2**32
+# The key of job.json where a drawn seed stands, beside the seed -1 that was asked for.
+DRAWN_SEED = "drawn_seed"
 # Readers of JSON that know floating-point numbers only, as JavaScript's, lose digits beyond.
 EXACT_IN_JSON = 2**53
 
@@ -30,6 +33,15 @@ Seed = Annotated[int, PlainSerializer(_in_json)]
 def draw_seed() -> int:
     """A seed that nobody can foresee."""
     return secrets.randbelow(SEEDS_OF_32_BITS)
+
+
+def drawn_seed_in(job_document: bytes | None) -> int | None:
+    """The seed that an earlier attempt has drawn and written into its job.json; None when there is none."""
+    try:
+        drawn = int(json.loads(job_document or b"{}")[DRAWN_SEED])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return drawn if 0 <= drawn < SEEDS_OF_32_BITS else None
 
 
 def seed_of_line(drawn: int, line: int) -> int:

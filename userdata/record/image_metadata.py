@@ -26,6 +26,7 @@ from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.job.prompt_loras import weights_of
 from userdata.job.sampler_names import NAMES
+from userdata.job.seeds import Seed
 from userdata.record.drawn_with import DrawnWith
 
 # The names of the PNG's text chunks. The first is AUTOMATIC1111's.
@@ -57,7 +58,7 @@ class ImageRecord(BaseModel):
     run_id: str
     file: str
     index: int
-    seed: int
+    seed: Seed
     seconds: float
     created_at: str
     job: dict[str, Any]

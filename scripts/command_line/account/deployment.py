@@ -59,6 +59,11 @@ class Deployment:
         return self.state not in NOT_STANDING and not self.is_bucket_alone
 
     @property
+    def is_changing(self) -> bool:
+        """Whether CloudFormation is at work on the stack, so that nobody else may change it."""
+        return self.state.endswith("_IN_PROGRESS") and self.state != "REVIEW_IN_PROGRESS"
+
+    @property
     def trouble(self) -> str | None:
         """What has happened to a stack that a failed operation left behind, and what is next; None where all is well.
 
@@ -72,7 +77,7 @@ class Deployment:
                     "with keep_results=false."
                 )
             return f"{self.stack} is {self.state}: {TROUBLES[self.state]}. `sd deploy` puts that right, then {after}"
-        if self.state.endswith("_IN_PROGRESS"):
+        if self.is_changing:
             return f"{self.stack} is {self.state}: CloudFormation is at work. Look again in some minutes: `sd status`."
         if self.is_bucket_alone:
             return (

@@ -17,6 +17,7 @@ from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.account.zones import types_to_try
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.interruption.signals import when_interrupted
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Status
 
@@ -59,6 +60,14 @@ def deployed_run_id(deployment: Deployment) -> str:
     deployment.need_told()
     check_parameters(deployment.parameters)
     return run_name(deployment.parameters)
+
+
+def known_run_id(deployment: Deployment) -> str | None:
+    """The same, or None where that cannot be told."""
+    try:
+        return deployed_run_id(deployment)
+    except CommandError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,8 @@ def start_stopped(session: boto3.Session, deployment: Deployment, work: str) -> 
     if state.name in ("pending", "running"):
         return Start(False, f"The instance {instance_id} is {state.name} already, for {work}; see `sd status`.")
     ec2: EC2Client = session.client("ec2", config=RETRIES)
-    with aws_errors_in_words(f"start the instance {instance_id}"):
+    told = f"Interrupted: {instance_id} may have started, and costs money then: `sd status` looks, `sd stop` ends it."
+    with when_interrupted(lambda: told), aws_errors_in_words(f"start the instance {instance_id}"):
         try:
             ec2.start_instances(InstanceIds=[instance_id])
         except botocore.exceptions.ClientError as error:

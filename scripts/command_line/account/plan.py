@@ -75,8 +75,8 @@ class Plan:
         return "spot" if self.settings.spot else "on-demand"
 
     @property
-    def replaces(self) -> bool:
-        """Whether the deploy replaces the instance of the deployment, as far as can be told beforehand."""
+    def moves(self) -> bool:
+        """Whether a parameter or a setting asks for another instance than that of the deployment, whatever the job."""
         if self.deployment is None:
             return False
         before = self.deployment.parameters
@@ -84,11 +84,19 @@ class Plan:
         changed = any(before.get(name, str(after[name])) != str(after[name]) for name in REPLACING_PARAMETERS)
         settings_before, settings_after = deployed_settings(self.deployment), self.settings.given()
         other = any(settings_before.get(name) != settings_after.get(name) for name in REPLACING_SETTINGS)
+        return changed or other
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the deploy replaces the instance of the deployment, as far as can be told beforehand."""
+        if self.deployment is None:
+            return False
+        before = self.deployment.parameters
         # An instance that does not outlive its run has its type and its user data, and with that the job, in its launch
         # template, before this deploy or after it.
         passes = self.settings.spot or "terminate" in (before.get("AfterRun"), self.machine.after_run)
         job = any(before.get(name) != value for name, value in self.changes.items() if name != "SshCidr")
-        return changed or other or (passes and job)
+        return self.moves or (passes and job)
 
     def on(self, instance_type: str, zone: str | None) -> Plan:
         """The same plan with an instance of that type, in that zone; None leaves the zone as it is."""
@@ -143,6 +151,8 @@ def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: 
     except SystemExit as refusal:
         raise CommandError(str(refusal.code).removeprefix("sd-on-ec2: "), exit_status=2) from refusal
     job, machine = check_parameters({**(deployment.parameters if deployment else {}), **given})
+    if given.get("Sampler"):
+        given = {**given, "Sampler": str(job.sampler)}  # CloudFormation knows our name of it alone
     return Plan(
         job=job, machine=machine, settings=settings, deployment=deployment, changes=dict(given), context=context
     )

@@ -21,10 +21,24 @@ STATUS = TypeAdapter(Status)
 
 @dataclass(frozen=True)
 class Run:
-    """One run; `status` is None before the first status is written, and when it cannot be read."""
+    """One run; `status` is None before the first status is written, and when it cannot be read.
+
+    `is_interrupted` says that it is not done, and that no machine works on it.
+    """
 
     run_id: str
     status: Status | None
+    is_interrupted: bool = False
+
+    @property
+    def state(self) -> str:
+        """The phase, `interrupted` or `unknown`."""
+        return "interrupted" if self.is_interrupted else self.status.phase if self.status else "unknown"
+
+    @property
+    def done(self) -> str:
+        """How many images of how many there are; `-` while unknown."""
+        return f"{self.status.images_done} of {self.status.images_total}" if self.status else "-"
 
     @property
     def started_at(self) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import secrets
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import boto3
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import credentials_of
+from scripts.interruption.child_process import run_bound
+from scripts.interruption.scratch_folder import scratch_folder
 from stacks.facts.settings import USUAL_STACK
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,8 @@ OTHER_KEYS = (
 def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
     """`cdk deploy` with these parameters and context values. Raises `CommandError` when the deploy fails."""
     stack = context.get("stack") or USUAL_STACK
-    words = ["deploy", stack, "--require-approval", "never"]
+    # Of one name for all, the change set of a second deploy would take the place of the first one's.
+    words = ["deploy", stack, "--require-approval", "never", "--change-set-name", f"sd-{secrets.token_hex(4)}"]
     for name, value in parameters.items():
         words += ["--parameters", f"{name}={value}"]
     for name, value in {**context, "stack": stack}.items():
@@ -54,7 +56,8 @@ def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> i
 
     The output goes to standard error, so that standard output stays for results. Each call synthesizes into a folder of
     its own, so that two commands at once do not meet, and a checkout of another user is only read. Node.js lies beside
-    the Python that runs this command, whether or not that environment is activated.
+    the Python that runs this command, whether or not that environment is activated. However this process ends, the CLI
+    and what it has started end with it; what AWS was told to do by then goes on.
     """
     cli = root / "node_modules/.bin/cdk"
     if not cli.exists():
@@ -62,11 +65,10 @@ def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> i
     environment = cdk_environment(session, os.environ)
     # An empty profile goes before those that CDK_PROFILE and ~/.cdk.json name, and is none.
     options = ["--profile=", *(["--region", session.region_name] if session.region_name else [])]
-    with tempfile.TemporaryDirectory(prefix="sd-cdk-out-") as folder:
-        command = [str(cli), *words, *options, "--output", folder]
-        return subprocess.run(
-            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False
-        ).returncode
+    with scratch_folder("sd-cdk-") as folder:
+        command = [str(cli), *words, *options, "--output", str(folder / "out")]
+        # The CLI's own temporary files go there too.
+        return run_bound(command, folder=root, environment={**environment, "TMPDIR": str(folder)}, output=2)
 
 
 def cdk_environment(session: boto3.Session, person_s: Mapping[str, str]) -> dict[str, str]:

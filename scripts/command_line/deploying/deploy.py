@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,10 @@ from scripts.command_line.account.deployment import (
     RETRIES,
     Deployment,
     bucket_of_deploy,
+    find_deployment,
     need_deployment,
 )
+from scripts.command_line.account.goes_on import deploy_goes_on, run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
@@ -26,6 +29,7 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
+from scripts.command_line.deploying.consent import ask_first, need_own_run, refuse_what_changed
 from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.local_files import find_model_files
@@ -36,15 +40,20 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.interruption.signals import when_interrupted
 from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
+from userdata.job.prompt_notices import job_notices
 
 POLL_SECONDS = 1.0
+OTHER_SECONDS = 1800  # for another command that changes the stack
+BEFORE = "Interrupted before the deploy: no instance was started or changed. What was uploaded stays in the bucket."
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
 
 
+@when_interrupted(lambda: BEFORE)
 def deploy(
     session: boto3.Session,
     *,
@@ -54,12 +63,15 @@ def deploy(
     fetch_to: Path | None,
     console: Console,
     wish: Wish | None = None,
+    yes: bool = False,
+    is_told: bool = False,
     cdk: Cdk = cdk_deploy,
     rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
-    With a `wish`, types and zones are tried until AWS has an instance to give.
+    With a `wish`, types and zones are tried until AWS has an instance to give. `yes` cuts off a run in progress, and
+    replaces an instance that stands, without a question. `is_told` says that the account was named already.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
@@ -68,7 +80,9 @@ def deploy(
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
     typed, (given, uploads) = given, find_model_files(given)
-    tell_identity(session, stack)
+    if not is_told:
+        tell_identity(session, stack)
+    _wait_for_others(session, stack, console)
 
     # Look at what stands.
     others = {name: value for name, value in given.items() if name not in EXAMPLES}
@@ -97,6 +111,8 @@ def deploy(
     run_id = plan.run_id
     for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         console.print(sentence, highlight=False)
+    for sentence in job_notices(plan.job):
+        console.print(sentence, highlight=False, markup=False)
     gone = instance_to_replace(session, plan)
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
@@ -107,6 +123,7 @@ def deploy(
     else:
         refuse_what_blocks(session, plan)
         plan = _in_a_zone(session, plan)
+    ask_first(session, plan, console, yes=yes)
 
     # Do.
     if has_files:
@@ -129,6 +146,19 @@ def deploy(
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
 
 
+def _wait_for_others(session: boto3.Session, stack: str, console: Console) -> None:
+    """Waits until no other command changes the stack. Raises `CommandError` when that takes too long."""
+    deadline = time.monotonic() + OTHER_SECONDS
+    is_told = False
+    while (found := find_deployment(session, stack)) and found.is_changing:
+        if time.monotonic() > deadline:
+            raise CommandError(f"Nothing was deployed. {found.trouble}")
+        if not is_told:
+            console.print(f"{stack} is {found.state}, by another command: waiting for its end.", highlight=False)
+            is_told = True
+        time.sleep(POLL_SECONDS)
+
+
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
     """A first deploy goes where the type is offered, without a word where that is the region's first zone."""
     if plan.deployment or plan.settings.az:
@@ -141,10 +171,13 @@ def _deploy_and_start(
     session: boto3.Session, stack: str, cdk: Cdk, rollback: Rollback, console: Console, run_id: str, plan: Plan
 ) -> tuple[Deployment, Start]:
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
-    find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier attempt of the ladder
-    _deploy_or_explain(session, stack, plan, cdk)
-    standing = need_deployment(session, stack)
-    return standing, start_for_job(session, standing, run_id)
+    found = find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier rung of the ladder
+    refuse_what_changed(found, plan)
+    with when_interrupted(lambda: deploy_goes_on(session, stack, plan)):
+        _deploy_or_explain(session, stack, plan, cdk)
+        standing = need_deployment(session, stack)
+        need_own_run(standing, run_id)
+        return standing, start_for_job(session, standing, run_id)
 
 
 def _standing(found: Deployment | None) -> Deployment | None:
@@ -156,10 +189,16 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
     try:
         cdk(session, plan.changes, plan.context)
     except CommandError as error:
+        found = None
         try:
+            found = find_deployment(session, stack)
             explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
+        if found and found.is_changing:
+            # The CDK waits for the end of what it has begun itself, unless its network goes.
+            told = f"{stack} is {found.state}: a deploy goes on in AWS, this one or another. Look at `sd status`."
+            raise CommandError(f"{error}\n{told}") from error
         if explanation and explanation.elsewhere:
             raise NoCapacityError(f"{error}\n{explanation.text}", why=explanation.elsewhere) from error
         raise CommandError(f"{error}\n{explanation.text}" if explanation else str(error)) from error
@@ -178,14 +217,15 @@ def _follow(
         typer.echo(start.message)
         return
     s3 = session.client("s3", config=RETRIES)
-    status = watch_run(
-        session,
-        deployment,
-        run_id,
-        console,
-        every_seconds=POLL_SECONDS,
-        hours=float(deployment.parameters["MaxHours"]),
-    )
+    with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
+        status = watch_run(
+            session,
+            deployment,
+            run_id,
+            console,
+            every_seconds=POLL_SECONDS,
+            hours=float(deployment.parameters["MaxHours"]),
+        )
     if find_model(job.model).is_noise:
         console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)

@@ -14,14 +14,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -45,7 +41,6 @@ HELD = timedelta(minutes=10)
 ENDS_WITHIN = timedelta(hours=1)
 # EC2 answers a lack of capacity as an error of its own (500), which the SDK would ask for again and again.
 ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -89,8 +84,7 @@ def hold(
     # For some minutes EC2 may call a reservation pending that can be launched into already.
     taken = made.get("State") == "active" and made.get("AvailableInstanceCount") == 0
     try:
-        with _signals_as_exits():
-            yield Reservation(made["CapacityReservationId"], ends_at + ENDS_WITHIN, is_free=not taken)
+        yield Reservation(made["CapacityReservationId"], ends_at + ENDS_WITHIN, is_free=not taken)
     finally:
         _cancel(session, made["CapacityReservationId"], console)
 
@@ -157,20 +151,3 @@ def _cancel(session: boto3.Session, name: str, console: Console) -> bool:
             console.print(f"{error} It costs money until it ends by itself: {command}", highlight=False, soft_wrap=True)
             return False
     return True
-
-
-@contextmanager
-def _signals_as_exits() -> Iterator[None]:
-    """Lets a closed terminal or a `kill` end this program in order, so that what follows is still done."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    # Elsewhere Python takes no handlers, and the thread that has them is asked to end.
-    numbers = ENDING if threading.current_thread() is threading.main_thread() else []
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,7 +23,7 @@ AtMost = Annotated[
     float | None, typer.Option(metavar="USD", help="The most that an hour may cost, with --types or --any.")
 ]
 Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="With --types or --any: do not ask before an instance is replaced.")
+    bool, typer.Option("--yes", "-y", help="Do not ask before a run is cut off, or an instance is replaced.")
 ]
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.instance import instance_state
+from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.objects import read
+from scripts.command_line.account.runs import read_status
+from scripts.command_line.account.unfinished_runs import WORKS
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.interruption.signals import when_interrupted
 from userdata.contract.hold import Hold
 from userdata.contract.layout import hold_key
 
@@ -48,6 +51,7 @@ def need_length(text: str, deployment: Deployment) -> timedelta:
     return length
 
 
+@when_interrupted(lambda: "Interrupted: `sd hold` shows whether the instance is held.")
 def hold_instance(session: boto3.Session, deployment: Deployment, text: str | None, *, now: datetime) -> str:
     """Sets a hold that ends `text` after `now`, ends the hold for `off`, or only looks for None; returns a sentence.
 
@@ -63,12 +67,25 @@ def hold_instance(session: boto3.Session, deployment: Deployment, text: str | No
             s3.delete_object(Bucket=deployment.bucket, Key=key)
         return f"{deployment.instance_id} is not held: the instance ends once it has been idle for IdleMinutes."
     length = need_length(text, deployment)
-    state = instance_state(session, deployment).name
-    if state not in ("pending", "running"):
-        raise CommandError(f"{deployment.instance_id} is {state}: there is nothing to hold. Start it: `sd start`.")
+    state = instance_state(session, deployment)
+    if state.name not in WORKS:
+        raise CommandError(
+            f"{deployment.instance_id} is {state.name}: there is nothing to hold. {_what_runs(s3, deployment, state)}"
+        )
     hold = Hold(deployment.instance_id, now + length)
     write_hold(s3, deployment, hold)
     return _tell(hold, deployment.instance_id, now)
+
+
+def _what_runs(s3: S3Client, deployment: Deployment, state: InstanceState) -> str:
+    """Which command gives an instance that can be held."""
+    run_id = known_run_id(deployment)
+    status = read_status(s3, deployment.bucket, run_id) if run_id else None
+    if status and status.phase == "done":
+        return f"Run {run_id} is done, so only a deploy of another one starts it: `sd deploy`."
+    if state.is_gone:
+        return "`sd deploy` makes a new instance in its place, which goes on with the run."
+    return "Start it: `sd start`."
 
 
 def read_hold(s3: S3Client, deployment: Deployment) -> Hold | None:

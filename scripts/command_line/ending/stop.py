@@ -10,6 +10,7 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import instance_state
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.interruption.signals import when_interrupted
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -34,7 +35,8 @@ def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: 
             "`sd stop --terminate`. The bucket keeps the images; `sd deploy` makes a new instance that goes on."
         )
     ec2: EC2Client = session.client("ec2", config=RETRIES)
-    with aws_errors_in_words(f"end the instance {instance_id}"):
+    told = f"Interrupted, but {instance_id} ends all the same, once AWS has heard of it: `sd status` shows its state."
+    with when_interrupted(lambda: told), aws_errors_in_words(f"end the instance {instance_id}"):
         try:
             if terminate:
                 ec2.terminate_instances(InstanceIds=[instance_id])

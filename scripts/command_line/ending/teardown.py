@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import boto3
 import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
+from scripts.command_line.account.goes_on import deletion_goes_on
+from scripts.command_line.account.unfinished_runs import run_in_progress
 from scripts.command_line.deploying.cdk import cdk_destroy
+from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.interruption.signals import when_interrupted
 
 
 def teardown(
@@ -68,20 +73,27 @@ def _destroy(
     if deployment is None:
         typer.echo(f"There is no stack {stack} in {session.region_name}.")
         return None
-    if not yes:
+    run = None
+    with suppress(CommandError):  # nothing to ask about where the bucket or the instance is gone
+        run = run_in_progress(session, deployment)
+    told = f"{cut_off(run, deployment)} " if run else ""
+    if yes:
+        console.print(told, highlight=False, markup=False, soft_wrap=True, end="\n" if told else "")
+    else:
         typer.confirm(
-            f"Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
+            f"{told}Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
             "The bucket with your images stays, unless you deployed with keep_results=false.",
             abort=True,
         )
-    try:
-        destroy(session, stack)
-    except CommandError as error:
-        left = find_deployment(session, stack)
-        if left is None or left.state != "DELETE_FAILED":
-            return error
+    with when_interrupted(lambda: deletion_goes_on(session, stack)):
         try:
-            delete_the_rest(session, stack, console)
-        except CommandError as other:
-            return other
+            destroy(session, stack)
+        except CommandError as error:
+            left = find_deployment(session, stack)
+            if left is None or left.state != "DELETE_FAILED":
+                return error
+            try:
+                delete_the_rest(session, stack, console)
+            except CommandError as other:
+                return other
     return None

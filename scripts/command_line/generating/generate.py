@@ -27,7 +27,7 @@ from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
-from userdata.job.image_request import next_seed
+from userdata.job.seeds import next_seed
 
 POLL_SECONDS = 0.5
 # An instance may be about to stop when a message is sent. One that stops again and again has another reason.
@@ -113,6 +113,7 @@ def _follow(
                 every_seconds=POLL_SECONDS,
                 hours=request.plan.machine.max_hours,
                 before=before,
+                queued=True,
                 waits="Waits for the worker",
             )
         except EndedEarlyError as error:

@@ -27,6 +27,7 @@ from userdata.contract.lora_list import listed_loras
 from userdata.job.initial_image import size_from
 from userdata.job.job import Job
 from userdata.job.parameter import is_models_own
+from userdata.job.seeds import RANDOM, draw_seed
 
 OF_THE_MODEL = ("Model", "Precision", "Prediction", "Vae", "Embeddings", "Engine")
 OF_EVERY_IMAGE = ("SafetyChecker", "Watermark")
@@ -61,12 +62,17 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
             "--prompt-file.",
             exit_status=2,
         )
+    drawn = draw_seed() if typed.get("Seed") == str(RANDOM) else None
+    if drawn is not None:  # here, so that the same command again is another run
+        typed = {**typed, "Seed": str(drawn)}
     given, uploads = find_model_files(typed)
     inputs = find_inputs(session, deployment.bucket, given)
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}
     plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)
     told = (*check_inputs(inputs, plan), *rounded_in_words(plan.parameters))
+    if drawn is not None:
+        told = (f"Seed is {RANDOM}: {drawn} is drawn.", *told)
     if takes_size_of_image(plan.parameters):
         plan = _of_its_image(plan, inputs["InitImage"])
     _check_rights(deployment, plan.job)

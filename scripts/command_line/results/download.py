@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import when_interrupted
 from userdata.contract.layout import RUNS, RunKeys
 
 if TYPE_CHECKING:
@@ -65,30 +68,57 @@ def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], console: Co
     Raises `CommandError` for the first failure; the files that arrived stay, so that the next call goes on from there.
     """
     missing = [file for file in files if not file.is_here()]
+    if not missing:
+        return 0
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress, ThreadPoolExecutor(8) as pool:
+    is_over = threading.Event()
+
+    def go_on(arrived: int) -> None:
+        if is_over.is_set():
+            raise CommandError("The download is over.")
+
+    with (
+        when_interrupted(lambda: "Interrupted. What has arrived is whole; the same command fetches the rest."),
+        _unfinished(missing) as folder,
+        Progress(*columns, console=console, transient=True) as progress,
+        ThreadPoolExecutor(8) as pool,
+    ):
         task = progress.add_task("Downloading", total=sum(file.size for file in missing))
 
-        def fetch(file: RemoteFile) -> None:
-            _fetch(s3, bucket, file)
+        def fetch(numbered: tuple[int, RemoteFile]) -> None:
+            number, file = numbered
+            _fetch(s3, bucket, file, folder / str(number), go_on)
             progress.advance(task, file.size)
 
         with aws_errors_in_words(f"download from {bucket}"):
-            for _ in pool.map(fetch, missing):
-                pass
+            try:
+                for _ in pool.map(fetch, enumerate(missing)):
+                    pass
+            finally:
+                is_over.set()  # ends what the other threads are at
     return len(missing)
 
 
-def _fetch(s3: S3Client, bucket: str, file: RemoteFile) -> None:
-    partial = file.path.with_name(file.path.name + ".part")
+@contextmanager
+def _unfinished(files: Sequence[RemoteFile]) -> Iterator[Path]:
+    """Where the files come to before they are whole: on the same disk, so that a rename puts them in place."""
+    root = files[0].path.parents[len(PurePosixPath(files[0].key.removeprefix(RUNS)).parts) - 1]
+    with ExitStack() as until_then:
+        try:
+            folder = until_then.enter_context(scratch_folder(".sd-unfinished-", root))
+        except OSError as error:
+            raise _not_written(root, error) from error
+        yield folder
+
+
+def _not_written(path: Path, error: OSError) -> CommandError:
+    return CommandError(f"Could not write {path}: {error.strerror}. Name another folder: --to FOLDER")
+
+
+def _fetch(s3: S3Client, bucket: str, file: RemoteFile, unfinished: Path, go_on: Callable[[int], None]) -> None:
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, file.key, str(partial))
-        partial.replace(file.path)
+        s3.download_file(bucket, file.key, str(unfinished), Callback=go_on)
+        unfinished.replace(file.path)
     except OSError as error:
-        raise CommandError(
-            f"Could not write {file.path}: {error.strerror}. Name another folder: --to FOLDER"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        raise _not_written(file.path, error) from error

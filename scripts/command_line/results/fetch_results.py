@@ -24,11 +24,14 @@ def show_runs(runs: list[Run], console: Console) -> None:
     for run in runs:
         status = run.status
         started = run.started_at[:16].replace("T", " ") or "-"
-        done = f"{status.images_done} of {status.images_total}" if status else "-"
+        done = run.done
         if status and status.images_flagged:
             done += f" ({status.images_flagged} flagged)"
-        table.add_row(cell(run.run_id), cell(started), status.phase if status else "unknown", done)
+        table.add_row(cell(run.run_id), cell(started), run.state, done)
     console.print(table)
+    if any(run.is_interrupted for run in runs):
+        told = "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed again."
+        console.print(told, highlight=False, soft_wrap=True)
     for run in runs:
         if run.status and run.status.error:
             error = run.status.error

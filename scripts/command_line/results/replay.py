@@ -15,12 +15,14 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
+from userdata.contract.atomic_file import write_atomically
 from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
-from userdata.job.image_request import ImageRequest, next_seed
+from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.prompt_loras import weights_of
 from userdata.job.run_error import RunError
+from userdata.job.seeds import next_seed
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
 
@@ -94,7 +96,7 @@ def replay_here(
     except RunError as error:
         raise CommandError(str(error)) from error
     again = record.model_copy(update={"drawn_with": drawn_with})
-    to.write_bytes(png_with_record(image, again))
+    write_atomically(to, png_with_record(image, again))
     same = before == (image.size, image.convert("RGB").tobytes())
     told = [f"{to}: identical to {file}, bit for bit."] if same else [f"{to}: not identical to {file}."]
     if not same:

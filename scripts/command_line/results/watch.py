@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.instance import InstanceState, instance_state
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
+from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import read_status
+from scripts.command_line.account.unfinished_runs import WORKS, latest_status
 from scripts.command_line.results.boot_records import find_boot_failure
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.contract.status import ENDED_EARLY, Status
@@ -56,16 +56,18 @@ def watch_run(
     every_seconds: float,
     hours: float,
     before: Status | None = None,
+    queued: bool = False,
     waits: str = DOING["boot"],
     out_of_reach_seconds: float = OUT_OF_REACH_SECONDS,
 ) -> Status:
     """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
-    Raises `EndedEarlyError` when the instance no longer runs, and `CommandError` when the run fails or after `hours`.
-    An early end belongs to an earlier attempt if it is from before the latest start of the instance, or is `before`,
-    what the status was when the run was asked for again. `waits` is shown while the instance runs and the run has no
-    status. The run goes on without the watcher, so a network that is away for less than `out_of_reach_seconds` ends
-    nothing.
+    Raises `EndedEarlyError` when the instance no longer runs, and `CommandError` when the run fails, when the instance
+    works on another run, or after `hours`. An early end belongs to an earlier attempt if it is from before the latest
+    start of the instance, or is `before`, what the status was when the run was asked for again. A run that is
+    `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the instance runs
+    and the run has no status. The run goes on without the watcher, so a network that is away for less than
+    `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -78,7 +80,7 @@ def watch_run(
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(DOING["boot"], total=None)
-        reached_at = time.monotonic()
+        reached_at, launched_at = time.monotonic(), None
         while time.monotonic() < deadline:
             try:
                 state, status = _look(session, s3, deployment, run_id, before)
@@ -95,8 +97,12 @@ def watch_run(
                 progress.update(task, completed=status.images_done, total=status.images_total or None)
             if status and status.phase in ("done", "capped"):
                 return status
-            if state.name not in ("pending", "running"):
-                raise EndedEarlyError(_ended_early(deployment.instance_id, state, run_id), state)
+            was_started_again = launched_at not in (None, state.launched_at)
+            launched_at = state.launched_at
+            if not queued and (state.name not in WORKS or was_started_again):
+                _refuse_another_run(session, deployment, run_id)
+            if state.name not in WORKS:
+                raise EndedEarlyError(_ended_early(session, deployment, state, run_id), state)
             time.sleep(every_seconds)
     raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
 
@@ -107,15 +113,34 @@ def _look(
     # The state is read before the status, because an instance stops only after its last status is written.
     state = instance_state(session, deployment)
     status = read_status(s3, deployment.bucket, run_id)
-    if status and status.phase in ENDED_EARLY and state.launched_at:
-        is_earlier = status == before or datetime.fromisoformat(status.updated_at) < state.launched_at
-        status = None if is_earlier else status
+    status = latest_status(status, state)
+    if status and status == before and status.phase in ENDED_EARLY:
+        status = None
     _raise_failure(s3, deployment, run_id, status, state)
     return state, status
 
 
-def _ended_early(instance_id: str, state: InstanceState, run_id: str) -> str:
-    ended = f"The instance {instance_id} is {state.name}, but run {run_id} is not done. "
+def _refuse_another_run(session: boto3.Session, deployment: Deployment, run_id: str) -> None:
+    """Raises `CommandError` where another command has deleted the stack, or given it another run."""
+    stack, now = deployment.stack, find_deployment(session, deployment.stack)
+    other = known_run_id(now) if now and now.stands else None
+    if now is None or now.state.startswith("DELETE_"):
+        raise CommandError(
+            f"Another command has deleted the stack {stack}, so run {run_id} was interrupted. What it had saved stays, "
+            f"unless you deployed with keep_results=false: `sd results {run_id}`."
+        )
+    if other not in (None, run_id):
+        raise CommandError(
+            f"Another command has deployed run {other} into {stack}, so run {run_id} was interrupted. What it had "
+            f"saved stays: `sd results {run_id}`. Deploy it again when {other} is done, and it goes on: `sd status`."
+        )
+
+
+def _ended_early(session: boto3.Session, deployment: Deployment, state: InstanceState, run_id: str) -> str:
+    ended = f"The instance {deployment.instance_id} is {state.name}, but run {run_id} is not done. "
+    now = find_deployment(session, deployment.stack)
+    if now and now.is_changing:
+        return f"{ended}Another command changes {now.stack}, which is {now.state}: look at `sd status`."
     if not state.is_gone:
         return ended + "Start it again: `sd start`; the run goes on where it was."
     again = "`sd deploy` makes a new one, which goes on with the run"

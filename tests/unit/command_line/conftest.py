@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -21,6 +22,7 @@ from moto import mock_aws
 from moto.ec2.models import amis
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
+from scripts.interruption.signals import NUMBERS
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
@@ -138,6 +140,16 @@ class Account:
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
 
+    def change(self, parameters: Mapping[str, str]) -> None:
+        """As an update of the stack does: what is not given stays."""
+        client = self.session.client("cloudformation")
+        described = client.describe_stacks(StackName="SdOnEc2")["Stacks"][0].get("Parameters", [])
+        stand = {one["ParameterKey"]: one["ParameterValue"] for one in described}
+        after = {name: re.sub(r"[^\x00-\x7f]", "?", parameters.get(name, value)) for name, value in stand.items()}
+        if after != stand:
+            listed: Any = [{"ParameterKey": name, "ParameterValue": value} for name, value in after.items()]
+            client.update_stack(StackName="SdOnEc2", UsePreviousTemplate=True, Parameters=listed)
+
     def make_bucket(self, name: str, stack: str = "SdOnEc2", region: str = REGION) -> None:
         """A bucket with the tags that a stack gives it."""
         elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != REGION else {}
@@ -184,6 +196,15 @@ class Account:
     def state(self) -> str:
         described = self.ec2.describe_instances(InstanceIds=[self.instance_id])
         return described["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """`main()` asks for them, and does not give them back."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def others(rng: random.Random) -> bytes:
 @pytest.mark.parametrize(
     ("make", "count", "least"),
     # Whatever EXIF says, it is no reason to refuse a picture.
-    [(exif, 5000, 1.0), (chunks, 4000, 0.3), (segments, 2000, 0.3), (others, 1000, 0.1)],
+    [(exif, 6000, 1.0), (chunks, 5000, 0.3), (segments, 1500, 0.3), (others, 500, 0.1)],
 )
 def test_an_odd_file_is_a_picture_or_one_sentence(
     make: Callable[[random.Random], bytes], count: int, least: float, times: int, capfd: pytest.CaptureFixture[str]

@@ -42,8 +42,10 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Samples", "17"),
     (Job, "GuidanceScale", "-0.1"),
     (Job, "GuidanceScale", "50.1"),
-    (Job, "Seed", "4294967296"),
-    (Job, "Seed", "-1"),
+    (Job, "Seed", "9223372036854775808"),
+    (Job, "Seed", "-2"),
+    (Job, "Seed", "-0"),
+    (Job, "Seed", "--1"),
     (Job, "Sampler", "magic"),
     (Job, "Model", "unknown"),
     (Job, "Model", "hf:../../x.safetensors"),
@@ -148,6 +150,9 @@ def test_the_defaults_are_the_articles_run() -> None:
         ("Lora", "hf:owner/name@v1.0/style.safetensors:-9"),
         ("Lora", "inputs/style.safetensors:8.999"),
         ("Lora", "s3://bucket/style.safetensors:9.0"),
+        ("Seed", "-1"),
+        ("Seed", "156680208700286"),
+        ("Seed", "9223372036854775807"),
     ],
 )
 def test_a_place_is_accepted_by_both(name: str, text: str) -> None:
@@ -179,7 +184,7 @@ def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
             "Steps": st.integers(1, 1000),
             "GuidanceScale": st.floats(0, 50),
             "Strength": st.floats(0.01, 1),
-            "Seed": st.integers(0, 2**32 - 1),
+            "Seed": st.integers(-1, 2**63 - 1),
         }
     )
 )
@@ -196,6 +201,11 @@ def test_the_run_name_covers_every_field_of_the_job() -> None:
     assert {**Job().model_dump(by_alias=True), **LATER_WORDS} == Job().model_dump(by_alias=True)
     assert Job(prediction="v").name != Job().name
     assert Job(vae="inputs/vae.pt").name != Job().name
+
+
+def test_large_seeds_are_runs_of_their_own() -> None:
+    """As fractions these numbers would be one."""
+    assert len({Job(seed=seed).name for seed in range(2**60, 2**60 + 9)}) == 9
 
 
 def test_another_way_to_write_a_number_is_the_same_run() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from userdata.job.job import Job
-from userdata.job.prompt_notices import prompt_notices
+from userdata.job.prompt_notices import job_notices, prompt_notices
 from userdata.job.prompt_syntax import is_plain, parse_prompt
 from userdata.job.refusal import explain
 
@@ -100,10 +100,18 @@ def test_what_is_not_read_is_told_once(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a horse and a tree", "snake_case __init", "(a:1.3) [b], BREAK c", "ANDROID {a}", "a | b"]
+    "text", ["a horse and a tree", "snake_case __init", "(a:1.3) [b], BREAK c", "ANDROID {a}", "a | b :)"]
 )
 def test_nothing_is_told_of_what_is_read(text: str) -> None:
     assert prompt_notices([("Prompt", text)], weighed=True) == []
+
+
+@pytest.mark.parametrize("text", ["sad :( horse", "[a", "((a)"])
+def test_a_bracket_without_its_end_is_told(text: str) -> None:
+    (notice,) = prompt_notices([("Prompt", text)], weighed=True)
+    assert notice == (
+        "Prompt has a bracket without its end, which weighs all that follows it: write \\( where it is text."
+    )
 
 
 def test_brackets_that_weigh_nothing_are_told() -> None:
@@ -111,5 +119,7 @@ def test_brackets_that_weigh_nothing_are_told() -> None:
     notices = prompt_notices(texts, weighed=False)
     assert notices[0].startswith("NegativePrompt has brackets or BREAK, which this model or engine reads as words")
     assert notices[-1] == "5 more texts have such words."
+    assert job_notices(Job(prompt="a <lora:style:0.5> (tree:1.2)", lora="inputs/style.safetensors")) == []
+    assert job_notices(Job(prompt="a AND b", from_file="inputs/prompts.txt")) == []
     assert Job().weighs_words
     assert not Job(engine="compvis").weighs_words

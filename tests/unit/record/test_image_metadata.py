@@ -26,6 +26,7 @@ from userdata.record.image_metadata import (
     png_with_record,
     record_in_png,
 )
+from userdata.worker.run.report import ImageTime
 
 VERSIONS = {"diffusers": "0.42.1"}
 # Nothing of a prompt but a surrogate, which is no character, is lost anywhere.
@@ -87,6 +88,21 @@ def test_an_image_of_an_earlier_version_has_the_loras_of_its_job() -> None:
     document = json.loads(record.to_json())
     del document["batch"][0]["loras"]
     assert ImageRecord.from_json(json.dumps(document).encode()).request.loras is None
+
+
+@pytest.mark.parametrize(
+    ("seed", "written"), [(2**53, 2**53), (2**53 + 1, str(2**53 + 1)), (2**63 - 1, str(2**63 - 1))]
+)
+def test_a_seed_that_a_reader_of_numbers_would_round_is_text(seed: int, written: int | str) -> None:
+    record = _record(Job(seed=seed))
+    document = json.loads(record.to_json())
+    assert [document["seed"], document["job"]["seed"], document["batch"][0]["seed"]] == [written] * 3
+    again = ImageRecord.from_json(record.to_json())
+    assert (again.seed, again.request.seed, Job.model_validate(again.job).seed) == (seed, seed, seed)
+    assert f"Seed: {seed}," in parameters_text(record)
+    assert str(ImageTime(file="", seed=seed, seconds=0).model_dump(mode="json")["seed"]) == str(written)
+    document["seed"] = document["batch"][0]["seed"] = seed  # a number, as other versions wrote it
+    assert ImageRecord.from_json(json.dumps(document).encode()).request.seed == seed
 
 
 def test_a_value_with_a_colon_is_quoted() -> None:
@@ -187,7 +203,7 @@ def test_any_prompt_survives_in_the_png(prompt: str, negative: str) -> None:
 
 @given(prompt=PROMPTS)
 def test_any_prompt_survives_in_the_json(prompt: str) -> None:
-    job = Job(prompt=prompt, seed=2**32 - 1)
+    job = Job(prompt=prompt, seed=2**63 - 1)
     record = _record(job, 3)
     read = ImageRecord.from_json(record.to_json())
     assert read == record

@@ -15,9 +15,11 @@ from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
+from userdata.job.prompt_file import LineJob
 from userdata.job.prompt_loras import weights_of
 from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
+from userdata.job.seeds import SEEDS
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from userdata.worker.by_hand.local_model import LocalModel
 
 
-# The seeds that torch's generators take.
-TORCH_SEEDS = range(2**63)
 # The fields of a job that one image of a batch may have of its own. The other fields are the run's.
 _OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
 
@@ -57,10 +57,10 @@ def check_record(record: ImageRecord) -> Job:
 
 def _check_request(job: Job, request: ImageRequest) -> None:
     given = {name: getattr(request, name) for name in _OF_A_REQUEST}
-    whole = Job.model_validate({**job.model_dump(), **given})
+    whole = LineJob.model_validate({**job.model_dump(), **given})
     if (whole.H, whole.W) != (request.H, request.W):
         raise ValueError(f"the model draws no images of {request.W} × {request.H}")
-    if request.seed not in TORCH_SEEDS:
+    if not 0 <= request.seed < SEEDS:
         raise ValueError(f"{request.seed} is no seed")
     listed = [one.name for one in listed_loras(job.lora)]
     for name, weight in (request.loras or {}).items():

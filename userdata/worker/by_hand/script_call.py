@@ -14,6 +14,7 @@ from PIL import Image
 
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words
 from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
@@ -21,6 +22,7 @@ from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_imag
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
+from userdata.job.seeds import draw_seed
 from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.by_hand.output_folder import OutputFolder
@@ -82,7 +84,14 @@ class _Call:
             logger.info("%s", sentence)
         tell_of_syntax(self._job, self._requests)
         self._folder.check()
-        pipeline = self._model.load(from_image=self._job.from_image, precision=str(self._job.precision))
+        names = [one.name for one in listed_embeddings(self._job.embeddings)]
+        pipeline = self._model.load(
+            from_image=self._job.from_image,
+            precision=str(self._job.precision),
+            prediction=str(self._job.prediction),
+            vae=Path(self._options.vae) if self._options.vae else None,
+            embeddings=dict(zip(names, map(Path, self._options.embedding), strict=True)),
+        )
         tell_what_is_cut(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
@@ -144,9 +153,10 @@ def _read_initial_image(file: str) -> InitialImage:
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:
     if not options.from_file:
-        return image_requests(job)
+        return image_requests(job, drawn_seed=draw_seed())
     try:
-        return image_requests(job, read_prompt_file(Path(options.from_file).read_bytes(), job))
+        lines = read_prompt_file(Path(options.from_file).read_bytes(), job)
+        return image_requests(job, lines, drawn_seed=draw_seed())
     except OSError as error:
         raise RunError(f"--from-file is {options.from_file!r}, which cannot be read ({error}).") from error
     except PromptFileError as error:

@@ -30,15 +30,16 @@ MOST_ENCODERS = 2
 _MATRIX, _VECTOR = 2, 1
 
 
-def check_embedding_shapes(title: str, shapes: Shapes, widths: tuple[int, ...]) -> None:
+def check_embedding_shapes(title: str, shapes: Shapes, widths: tuple[int, ...] | None) -> None:
     """Raises `RunError` when tensors of these `shapes` are no embedding for text encoders of these `widths`.
 
-    `title` names the file. The widths are compared without their order.
+    `title` names the file. The widths are compared without their order; with None, for a model that is not known yet,
+    they are not compared.
     """
     if not 0 < len(shapes) <= MOST_ENCODERS or any(len(shape) not in (_VECTOR, _MATRIX) for shape in shapes.values()):
         raise RunError(_refusal(title, kind_without_network(shapes)))
     found = tuple(sorted(shape[-1] for shape in shapes.values()))
-    if found != tuple(sorted(widths)):
+    if widths and found != tuple(sorted(widths)):
         made_for = _MODELS.get(found, f"text encoders of width {' and '.join(map(str, found))}")
         wanted = " and ".join(map(str, sorted(widths)))
         raise RunError(

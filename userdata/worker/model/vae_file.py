@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint_tensors import Tensors, read_any_tensors
 from userdata.worker.model.pickle_file import first_sentence
-from userdata.worker.model.tensor_names import VAE, kind_without_network
+from userdata.worker.model.tensor_names import VAE, Shapes, kind_without_network
 
 _PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 # A layer that a VAE has under this name in diffusers' names alone.
@@ -27,40 +27,51 @@ def load_vae(file: Path, configuration: Path, *, device: torch.device, dtype: to
     Raises `RunError` for a file that is no VAE, or not one for that model.
     """
     try:
-        tensors = _vae_in(read_any_tensors(file, device=device, dtype=dtype))
-        if _OF_DIFFUSERS in tensors:
-            with torch.device("meta"):
-                vae = AutoencoderKL.from_config(AutoencoderKL.load_config(configuration, subfolder="vae"))
-            vae.load_state_dict(tensors, assign=True)
-            return vae.eval()
-        return AutoencoderKL.from_single_file(
-            {VAE + name: tensor for name, tensor in tensors.items()},
-            config=str(configuration),
-            subfolder="vae",
-            dtype=dtype,
-            device=device,
-            local_files_only=True,
-        ).eval()
+        tensors = read_any_tensors(file, device=device, dtype=dtype)
+        check_vae_names(file.name, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        return _load(_vae_in(tensors), configuration, device, dtype)
     except (RunError, MemoryError, torch.OutOfMemoryError):
         raise
+    except ValueError as error:
+        raise RunError(_refusal(file.name, first_sentence(error))) from error
     except Exception as error:  # diffusers answers a file that does not fit with errors of many kinds
-        why = str(error) if isinstance(error, _NoVaeError) else f"it does not fit the model ({first_sentence(error)})"
-        raise RunError(
-            f"{file.name} is no VAE that can be used: {why}. Name the file of a VAE for the model as Vae, as "
-            ".safetensors, .ckpt or .pt."
-        ) from error
+        raise RunError(_refusal(file.name, f"it does not fit the model ({first_sentence(error)})")) from error
 
 
-class _NoVaeError(ValueError):
-    """A file that holds something else."""
+def _load(tensors: Tensors, configuration: Path, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
+    if _OF_DIFFUSERS in tensors:
+        with torch.device("meta"):
+            vae = AutoencoderKL.from_config(AutoencoderKL.load_config(configuration, subfolder="vae"))
+        vae.load_state_dict(tensors, assign=True)
+        return vae.eval()
+    vae = AutoencoderKL.from_single_file(
+        {VAE + name: tensor for name, tensor in tensors.items()},
+        config=str(configuration),
+        subfolder="vae",
+        dtype=dtype,
+        device=device,
+        local_files_only=True,
+    )
+    return vae.eval()
+
+
+def check_vae_names(title: str, shapes: Shapes) -> None:
+    """Raises `RunError` when tensors of these `shapes` are no VAE; `title` names the file."""
+    names = [name.removeprefix(VAE) for name in shapes]
+    if _OF_EVERY_VAE not in names:
+        raise RunError(_refusal(title, kind_without_network(shapes)))
+    if not any(name.startswith("encoder.") for name in names):
+        raise RunError(_refusal(title, "it has a decoder, but no encoder"))
+
+
+def _refusal(title: str, why: str) -> str:
+    return (
+        f"{title} is no VAE that can be used: {why}. Name the file of a VAE for the model as Vae, as .safetensors, "
+        ".ckpt or .pt."
+    )
 
 
 def _vae_in(tensors: Tensors) -> Tensors:
     """The tensors of a VAE by their names within it. A trainer's own tensors beside them are left out."""
     bare = {name.removeprefix(VAE): tensor for name, tensor in tensors.items()}
-    vae = {name: tensor for name, tensor in bare.items() if name.startswith(_PARTS)}
-    if _OF_EVERY_VAE not in vae:
-        raise _NoVaeError(kind_without_network({name: tuple(tensor.shape) for name, tensor in tensors.items()}))
-    if not any(name.startswith("encoder.") for name in vae):
-        raise _NoVaeError("it has a decoder, but no encoder")
-    return vae
+    return {name: tensor for name, tensor in bare.items() if name.startswith(_PARTS)}

@@ -67,7 +67,7 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            self._files.bucket.put(keys.job, write_job(self._request.job))
+            self._files.bucket.put(keys.job, write_job(self._request.job, drawn_seed=self._request.drawn_seed))
             if self._stock.missing:
                 self._draw(self._stock.missing)
             self._progress.enter("uploading")

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 
 from scripts.command_line.deploying.cdk import cdk, cdk_deploy, cdk_environment
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import choose_session
+from scripts.interruption.scratch_folder import scratch_folder
+
+ROOT = Path(__file__).parents[4]
 
 ROLE = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>role</SessionToken>
@@ -147,3 +156,56 @@ def test_the_cli_is_found_without_an_activated_environment(
 def test_without_the_cli_the_command_that_installs_it_is_named(session: boto3.Session, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=f"Install it: {tmp_path}/scripts/setup"):
         cdk(session, ["--version"], root=tmp_path)
+
+
+def fake_cli(root: Path, script: str) -> Path:
+    cli = root / "node_modules/.bin/cdk"
+    cli.parent.mkdir(parents=True)
+    cli.write_text(f"#!/bin/sh\n{script}\n")
+    cli.chmod(0o755)
+    return root
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_and_no_folder_outlives_the_command(tmp_path: Path, number: int) -> None:
+    """What the CLI has started neither, as when Ctrl-C comes while the CDK runs the app."""
+    fake_cli(tmp_path, f'sh -c "echo \\$\\$ >{tmp_path}/app; exec sleep 600" & echo $$ >{tmp_path}/cli; sleep 600')
+    calls = (
+        "import sys, boto3, pathlib; from scripts.command_line.deploying.cdk import cdk\n"
+        "from scripts.interruption.signals import raise_interrupted, Interrupted; raise_interrupted()\n"
+        "try: cdk(boto3.Session(region_name='us-east-1'), ['deploy'], root=pathlib.Path(sys.argv[1]))\n"
+        "except Interrupted as interrupted: sys.exit(interrupted.exit_status)"
+    )
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CONFIG_FILE": "/dev/null"}
+    with subprocess.Popen(
+        [sys.executable, "-c", calls, str(tmp_path)],
+        cwd=ROOT, env={**os.environ, **keys, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True,
+    ) as command:  # fmt: skip
+        until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("app", "cli")))
+        pids = [int((tmp_path / name).read_text()) for name in ("app", "cli")]
+        assert list(tmp_path.glob("sd-cdk-*"))
+        command.send_signal(number)
+        _, errors = command.communicate(timeout=30)
+    assert (command.returncode, errors) == (-9 if number == signal.SIGKILL else 128 + number, "")
+    until(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids))
+    with scratch_folder("sd-cdk-", tmp_path):  # what a SIGKILL leaves goes with the next call
+        assert len(list(tmp_path.glob("sd-cdk-*"))) == 1
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_two_deploys_at_once_have_change_sets_of_their_own(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second one's takes the place of the first one's, and whoever comes first deploys the other's job."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr("scripts.command_line.deploying.cdk.cdk", lambda _, words: calls.append(words))
+    for _ in range(2):
+        cdk_deploy(session, {}, {})
+    one, two = (words[words.index("--change-set-name") + 1] for words in calls)
+    assert one != two

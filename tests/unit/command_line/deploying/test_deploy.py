@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import typer
+from moto.backends import get_backend
 from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account.zones import choose_zone
+from scripts.command_line.deploying import deploy as deploying
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account, offer, run_of
+from tests.unit.command_line.conftest import REGION, Account, offer, run_of
 from tests.unit.job.image_files import encoded
 
 
@@ -30,6 +34,7 @@ class Deploys:
         self.calls.append((dict(parameters), dict(context)))
         if "Replaces" in parameters:
             self._account.replace_instance()
+        self._account.change(parameters)
 
 
 @pytest.fixture
@@ -43,11 +48,14 @@ def run(
     given: dict[str, str] | None = None,
     context: tuple[str, ...] = (),
     console: Console | None = None,
+    *,
+    yes: bool = True,
 ) -> None:
     console = console or Console(quiet=True)
     deploy(
-        account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console, cdk=cdk
-    )
+        account.session, stack="SdOnEc2", given=given or {}, context=context, fetch_to=None, console=console, cdk=cdk,
+        yes=yes,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,20 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
     assert f"{name} is {value!r}, but must be" in message
     assert "for example" in message or "one of" in message
     assert deploys.calls == []
+
+
+def test_a_sampler_has_our_name_in_the_stack_and_words_that_are_not_read_are_told(
+    account: Account, deploys: Deploys
+) -> None:
+    offer(account.session, "g6.xlarge")
+    account.deploy()
+    said = io.StringIO()
+    prompt = "a [cat|dog] AND (tree:1.2)"
+    given = {"Sampler": "Euler a", "Prompt": prompt}
+    run(account, deploys, given, console=Console(file=said, width=500))
+    ((parameters, _),) = deploys.calls
+    assert (parameters["Sampler"], parameters["Prompt"]) == ("euler_a", prompt)
+    assert "Prompt has [cat|dog], AND: other programs would compose, choose or replace" in said.getvalue()
 
 
 def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
@@ -308,3 +330,105 @@ def test_settings_stay_until_others_are_given(account: Account, deploys: Deploys
         {"spot": "true", "max_price": "0.45", "az": "us-east-1b"},
         {"spot": "false", "max_price": "", "az": "us-east-1b"},
     ]
+
+
+@pytest.mark.parametrize("phase", [None, "generating"])
+def test_a_run_in_progress_is_not_cut_off_without_a_yes(
+    account: Account, deploys: Deploys, monkeypatch: pytest.MonkeyPatch, phase: str | None
+) -> None:
+    account.deploy(Prompt="a cow")
+    other = run_of(Prompt="a cow")
+    if phase:
+        account.put_run(other, phase=phase, images=3)
+    asked = []
+    monkeypatch.setattr(typer, "confirm", lambda question, err: asked.append(question))
+    with pytest.raises(CommandError, match="Nothing was deployed: SdOnEc2 is as it was"):
+        run(account, deploys, {"Prompt": "a tree"}, yes=False)
+    assert deploys.calls == []
+    how_far = "generating, 3 of 3 images" if phase else "its instance boots"
+    assert f"This cuts off run {other}, which is not done ({how_far}), on {account.instance_id}." in asked[0]
+    console = Console(file=io.StringIO(), width=1000)
+    run(account, deploys, {"Prompt": "a tree"}, console=console)
+    assert f"This cuts off run {other}" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(asked) == len(deploys.calls) == 1
+
+
+def test_a_question_that_nobody_can_answer_deploys_nothing(account: Account, deploys: Deploys) -> None:
+    account.deploy()  # pytest's standard input cannot be read
+    with pytest.raises(CommandError, match="got no answer. To go on without a question: --yes") as refusal:
+        run(account, deploys, {"Prompt": "a tree"}, yes=False)
+    assert (refusal.value.exit_status, deploys.calls) == (2, [])
+
+
+@pytest.mark.parametrize("case", ["done", "failed", "capped", "the same run", "stopped"])
+def test_a_plain_deploy_that_cuts_nothing_off_asks_nothing(account: Account, deploys: Deploys, case: str) -> None:
+    account.deploy(Prompt="a cow")
+    account.put_run(run_of(Prompt="a cow"), phase=case if case in ("done", "failed", "capped") else "generating")
+    if case == "stopped":
+        account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    run(account, deploys, {"Prompt": "a cow" if case == "the same run" else "a tree"}, yes=False)
+    assert len(deploys.calls) == 1
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+@pytest.mark.parametrize(("given", "context"), [({}, ("az=us-east-1c",)), ({"VolumeSize": "300"}, ())])
+def test_an_instance_that_stands_is_not_replaced_without_a_yes(
+    account: Account, deploys: Deploys, given: dict[str, str], context: tuple[str, ...], state: str
+) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="done")
+    if state == "stopped":
+        account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match="got no answer"):
+        run(account, deploys, given, context, yes=False)
+    assert deploys.calls == []
+
+
+def test_two_deploys_at_once_never_take_each_other_s_images(account: Account, tmp_path: Path) -> None:
+    """Another command deploys between this one's look and its `cdk`, or while its `cdk` works."""
+    account.deploy(Prompt="a cow")
+    account.put_run(run_of(Prompt="a cow"), phase="done")
+
+    def other_goes_first(*_: object) -> None:
+        account.change({"Prompt": "a dog"})
+
+    with pytest.raises(CommandError) as told:
+        run(account, other_goes_first, {"Prompt": "a tree"})
+    mine, other = run_of(Prompt="a tree"), run_of(Prompt="a dog")
+    assert f"SdOnEc2 now holds run {other}, not {mine}" in str(told.value)
+
+    deploys = Deploys(account)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
+    account.put_run(other, phase="done")
+    account.session.events.register_first("before-call.s3.PutObject", lambda **_: account.change({"Prompt": "a bee"}))
+    with pytest.raises(CommandError, match="Nothing was deployed, because another command has just deployed run a-bee"):
+        run(account, deploys, {"Prompt": "a tree", "InitImage": str(tmp_path / "horse.png")}, yes=False)
+    assert deploys.calls == []
+
+
+def test_a_stack_that_another_command_changes_is_waited_for(
+    account: Account, deploys: Deploys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="done")
+    (stack,) = get_backend("cloudformation")["123456789012"][REGION].stacks.values()
+    stack.status = "UPDATE_IN_PROGRESS"
+    monkeypatch.setattr(deploying, "POLL_SECONDS", 0)
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(stack, "status", "UPDATE_COMPLETE"))
+    console = Console(file=io.StringIO(), width=1000)
+    run(account, deploys, console=console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "SdOnEc2 is UPDATE_IN_PROGRESS, by another command: waiting for its end." in said
+    assert len(deploys.calls) == 1
+
+
+def test_a_cdk_that_fails_while_the_stack_changes_says_that_a_deploy_goes_on(account: Account) -> None:
+    account.deploy()
+    (stack,) = get_backend("cloudformation")["123456789012"][REGION].stacks.values()
+
+    def fails(*_: object) -> None:
+        stack.status = "UPDATE_IN_PROGRESS"
+        raise CommandError("`cdk deploy` failed")
+
+    with pytest.raises(CommandError, match="failed\nSdOnEc2 is UPDATE_IN_PROGRESS: a deploy goes on in AWS"):
+        run(account, fails)

@@ -25,6 +25,7 @@ from scripts.command_line.deploying.reservation import cancel_leftovers, hold
 from scripts.command_line.deploying.wish import Wish, read_wish
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.interruption.signals import Interrupted, raise_interrupted
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
@@ -60,6 +61,7 @@ class Cdk:
             raise CommandError("`cdk deploy` failed; the lines above say why.")
         if not self._account.instance_id:
             self._account.deploy()
+        self._account.change(parameters)
 
 
 def climb(account: Account, cdk: Any, *types: str, **more: Any) -> str:
@@ -267,21 +269,18 @@ def test_spot_goes_by_the_price_of_each_zone(account: Account, capacity: Capacit
     ]
 
 
-@pytest.mark.parametrize("how", ["a failure", "SIGTERM", "SIGHUP", "Ctrl-C"])
+@pytest.mark.parametrize("how", ["a failure", "SIGTERM", "SIGHUP", "SIGINT"])
 def test_nothing_is_held_however_the_deploy_ends(account: Account, capacity: Capacity, how: str) -> None:
     def ends(*_: object) -> None:
         assert len(active(capacity)) == 1
         if how == "a failure":
             raise CommandError("`cdk deploy` failed")
-        if how == "Ctrl-C":
-            raise KeyboardInterrupt
-        os.kill(os.getpid(), getattr(signal, how))
+        signal.raise_signal(getattr(signal, how))
 
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises((CommandError, SystemExit, KeyboardInterrupt)):
+    raise_interrupted()
+    with pytest.raises((CommandError, Interrupted)):
         climb(account, ends, "g6.xlarge")
     assert active(capacity) == []
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
@@ -387,7 +386,7 @@ class Changes(Cdk):
             account.ec2.terminate_instances(InstanceIds=[account.instance_id])
             launch(account, parameters["InstanceType"], context["az"])
             account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
-            account.deploy(settings=json.dumps(context))
+            account.deploy(settings=json.dumps(context), **parameters)
         else:
             account.ec2.modify_instance_attribute(
                 InstanceId=account.instance_id, InstanceType={"Value": parameters["InstanceType"]}

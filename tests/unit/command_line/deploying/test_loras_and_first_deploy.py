@@ -27,8 +27,10 @@ from stacks.facts.settings import BUCKET_ALONE
 from tests.unit.command_line.conftest import REGION, Account
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 from tests.unit.command_line.deploying.test_way_out import Cdk, set_state
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import LONGEST_LORAS, MOST_LORAS
 from userdata.contract.run_name import run_name
+from userdata.job.job import Job
 
 KEY = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -50,6 +52,7 @@ class Deploys:
         elif not self._account.instance_id:
             self._account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
             self._account.deploy(**parameters)
+        self._account.change(parameters)
 
 
 def stack_with_bucket(account: Account) -> None:
@@ -71,7 +74,7 @@ def keys_of(account: Account) -> set[str]:
 def run(account: Account, cdk: Deploys, given: dict[str, str], context: tuple[str, ...] = ()) -> None:
     deploy(
         account.session, stack="SdOnEc2", given={"Model": "tiny", **given}, context=context, fetch_to=None,
-        console=Console(file=io.StringIO()), cdk=cdk,
+        console=Console(file=io.StringIO()), cdk=cdk, yes=True,
     )  # fmt: skip
 
 
@@ -138,9 +141,12 @@ def test_a_first_deploy_without_files_is_one_deploy(account: Account) -> None:
 
 
 def test_a_first_deploy_into_a_bucket_of_ones_own_uploads_there(account: Account, files: dict[str, str]) -> None:
+    deploys = Deploys(account)
+    with pytest.raises(CommandError, match="there is no bucket my-pictures"):
+        run(account, deploys, files, context=("output_bucket=my-pictures",))
+    assert deploys.calls == []
     account.bucket = "my-pictures"
     account.s3.create_bucket(Bucket=account.bucket)
-    deploys = Deploys(account)
     run(account, deploys, files, context=("output_bucket=my-pictures",))
     assert [(len(keys), BUCKET_ALONE in context) for _, context, keys in deploys.calls] == [(3, False)]
 
@@ -327,3 +333,15 @@ def test_as_many_files_as_may_be_listed_fit_whatever_they_are_called(tmp_path: P
     files = [save_lora(tmp_path / f"{letter * 200}.safetensors") for letter in "abcd"[:MOST_LORAS]]
     given, _ = find_model_files({"Lora": ",".join(f"{file}:-8.125" for file in files)})
     assert len(given["Lora"]) <= LONGEST_LORAS
+
+
+def test_a_vae_and_embeddings_of_this_machine_get_keys(tmp_path: Path) -> None:
+    vae, one, other = (tmp_path / name for name in ("my vae.pt", "one.pt", "two.safetensors"))
+    for file in (vae, one, other):
+        file.write_bytes(file.name.encode())
+    named, uploads = find_model_files({"Vae": str(vae), "Embeddings": f"{one},{other}, hf:o/n/c.bin"})
+    assert set(uploads.values()) == {vae, one, other}
+    by_file = {file: key for key, file in uploads.items()}
+    assert named == {"Vae": by_file[vae], "Embeddings": f"{by_file[one]},{by_file[other]},hf:o/n/c.bin"}
+    job = Job.model_validate(named)
+    assert [one.name for one in listed_embeddings(job.embeddings)] == ["one", "two", "c"]

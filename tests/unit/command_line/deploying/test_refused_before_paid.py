@@ -46,7 +46,9 @@ def test_an_input_that_the_worker_would_refuse_is_refused_before_any_change(
     account.deploy()
     Image.new("RGB", (4096, 64)).save(folder / "wide.png")
     Image.new("RGB", (64, 64)).save(folder / "small.png")
+    Image.new("RGB", (256, 256)).save(folder / "square.png")
     Image.new("RGB", (64, 64)).save(folder / "scan.png", format="TIFF")
+    (folder / "narrow.txt").write_text("a\nb --width 128\n")
     (folder / "many.txt").write_text("a\n" * 10_001)
     (folder / "few.txt").write_text("a --n_iter 1000 --batch_size 16\n" * 7)
     (folder / "options.md").write_text("a tree\na horse --stepz 7\n")
@@ -57,6 +59,11 @@ def test_an_input_that_the_worker_would_refuse_is_refused_before_any_change(
     cases: list[tuple[dict[str, str], tuple[str, ...], str]] = [
         ({"InitImage": "wide.png"}, (), "has 4096 × 64 pixels, .* Give their size"),
         ({"InitImage": "small.png", "Watermark": "on"}, (), "Watermark is on, but images of 64 x 64 pixels"),
+        (
+            {"InitImage": "square.png", "Watermark": "on", "PromptFile": "narrow.txt"},
+            (),
+            "Line 2: .* 128 x 256 pixels",
+        ),
         ({"InitImage": "scan.png"}, (), r"it is TIFF, or a camera's raw file\). Convert it"),
         ({"InitImage": "horse.png"}, (), "must be a file here or the key of an object"),
         ({"InitImage": "inputs/cat"}, (), "it is a web page"),

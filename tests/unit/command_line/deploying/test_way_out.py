@@ -42,7 +42,7 @@ class Cdk:
     def run(self, *context: str, **given: str) -> None:
         deploy(
             self.account.session, stack="SdOnEc2", given=given, context=context, fetch_to=None, console=self.console,
-            cdk=self.deploy, rollback=self.rollback,
+            cdk=self.deploy, rollback=self.rollback, yes=True,
         )  # fmt: skip
 
     @property
@@ -54,6 +54,7 @@ class Cdk:
         self.done.append(("deploy", dict(parameters)))
         if find_deployment(session, "SdOnEc2") is None or "Replaces" in parameters:
             self.account.replace_instance()
+        self.account.change(parameters)
 
     def rollback(self, session: boto3.Session, context: Mapping[str, str], *, force: bool) -> bool:
         assert "is UPDATE_" in self.told, "told before it is done"

@@ -9,7 +9,7 @@ import pytest
 from scripts.command_line.account.deployment import need_deployment
 from scripts.command_line.ending.hold import hold_instance, parse_length
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import Account, run_of
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.staying_up.idle import Holding
 
@@ -61,3 +61,16 @@ def test_there_is_nothing_to_hold_on_a_stopped_instance(account: Account) -> Non
     account.ec2.stop_instances(InstanceIds=[account.instance_id])
     with pytest.raises(CommandError, match="is stopped: there is nothing to hold. Start it: `sd start`"):
         hold(account, "2h")
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [("done", "Run .* is done, so only a deploy of another one starts it: `sd deploy`"), ("generating", "makes a new")],
+)
+def test_what_can_be_done_about_an_instance_that_is_gone_is_told(account: Account, phase: str, told: str) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase=phase)
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    with pytest.raises(CommandError, match=f"is terminated: there is nothing to hold.*{told}") as refusal:
+        hold(account, "1h")
+    assert "sd start" not in str(refusal.value)

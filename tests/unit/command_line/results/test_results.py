@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import botocore.handlers
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -13,9 +17,9 @@ from scripts.command_line.account.runs import choose_runs, list_runs
 from scripts.command_line.main import app
 from scripts.command_line.results.download import download, files_of
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import Account
+from tests.unit.command_line.conftest import Account, refusal
 from userdata.contract.layout import RunKeys
-from userdata.contract.status import Failure, Status
+from userdata.contract.status import Failure, Status, utc_text
 
 QUIET = Console(quiet=True)
 
@@ -78,7 +82,7 @@ def test_what_is_here_is_not_downloaded_again_and_what_was_cut_off_is(account: A
     image.write_bytes(whole[:-1] + b"x")
     assert download(account.s3, account.bucket, files, QUIET) == 1
     assert image.read_bytes() == whole
-    assert not list(tmp_path.rglob("*.part"))
+    assert not [file for file in tmp_path.rglob("*") if file.name.startswith(".")]
 
 
 @pytest.mark.parametrize("key", ["runs/a-horse/../../escaped.png", "runs/a-horse/x/../../../../escaped.png"])
@@ -137,3 +141,43 @@ def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:
 def test_nothing_deployed_is_a_sentence(account: Account) -> None:
     with pytest.raises(CommandError, match="There is no stack SdOnEc2 in us-east-1"):
         find_bucket(account.session, stack="SdOnEc2", bucket=None)
+
+
+def listed(account: Account, *words: str) -> dict[str, str]:
+    """The state of each run."""
+    _, lines = results("--list", *words)
+    return dict(re.findall(r"^([a-z-]+) .* (\w+) +\d+ of \d+$", "\n".join(lines), re.MULTILINE))
+
+
+def put_status(account: Account, run_id: str, instance_id: str, *, hours_ago: float = 0) -> None:
+    written = json.loads(Status(run_id, instance_id, "generating", 1, 4).to_json())
+    written["updated_at"] = utc_text(datetime.now(UTC) - timedelta(hours=hours_ago))
+    account.put(RunKeys(run_id).status, json.dumps(written).encode())
+
+
+def test_a_run_whose_machine_is_gone_or_works_on_another_is_interrupted(account: Account) -> None:
+    account.deploy()
+    put_status(account, "at-work", account.instance_id)
+    put_status(account, "replaced-by-another-run", account.instance_id, hours_ago=1)  # before the instance was started
+    put_status(account, "forgotten-by-ec-two", "i-0123456789abcdef0", hours_ago=2)
+    put_status(account, "in-another-region", "i-0123456789abcdef1")
+    put_status(account, "at-an-odd-machine", "no instance", hours_ago=2)
+    account.put_run("done", phase="done")
+    interrupted, going = "interrupted", "generating"
+    others = {"forgotten-by-ec-two": interrupted, "in-another-region": going, "at-an-odd-machine": interrupted}
+    others |= {"replaced-by-another-run": interrupted, "done": "done"}
+    assert listed(account) == {**others, "at-work": going}
+    # After a teardown in mid-run.
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    assert listed(account) == {**others, "at-work": interrupted}
+    assert "it goes on when it is deployed again" in "\n".join(results("--list")[1])
+
+
+def test_who_may_not_look_at_instances_sees_what_runs_say(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.deploy()
+    put_status(account, "a-horse", account.instance_id)
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    refused = ("before-call.ec2", refusal("UnauthorizedOperation", 403))
+    monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, refused])
+    assert listed(account, "--bucket", account.bucket) == {"a-horse": "generating"}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console
 
 from scripts.command_line.account.deployment import need_deployment
+from scripts.command_line.account.instance import InstanceState, instance_state
+from scripts.command_line.results import watch as watching
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, run_of
@@ -126,3 +129,42 @@ def test_what_does_not_come_back_is_told(account: Account, error: Exception, tol
     fail(account, error, looks=10_000)
     with pytest.raises(CommandError, match=told):
         watch(account, hours=0.005, out_of_reach_seconds=seconds)
+
+
+@pytest.mark.parametrize("state", ["stopped", "started again"])
+def test_an_instance_that_another_command_gave_another_run_is_told_with_that_run(
+    account: Account, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """And not with `sd start`, which would start the other run."""
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    first = instance_state(account.session, need_deployment(account.session, "SdOnEc2"))
+    assert first.launched_at
+    later = InstanceState("stopped" if state == "stopped" else "running", first.launched_at + timedelta(minutes=5))
+    looks = iter([first, later])
+
+    def deployed_meanwhile(*of: Any) -> InstanceState:
+        found = next(looks)
+        if found is later:
+            account.change({"Prompt": "a dog"})
+        return found
+
+    monkeypatch.setattr(watching, "instance_state", deployed_meanwhile)
+    with pytest.raises(CommandError) as told:
+        watch(account)
+    other = run_of(Prompt="a dog")
+    assert f"Another command has deployed run {other} into SdOnEc2, so run {run_of()} was interrupted" in str(
+        told.value
+    )
+    assert "sd start" not in str(told.value)
+
+
+def test_a_stack_that_another_command_deleted_is_told(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.deploy()
+    account.put_run(run_of(), phase="generating")
+    deployment = need_deployment(account.session, "SdOnEc2")
+    monkeypatch.setattr("tests.unit.command_line.results.test_watch.need_deployment", lambda *_: deployment)
+    account.ec2.terminate_instances(InstanceIds=[account.instance_id])
+    account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    with pytest.raises(CommandError, match="Another command has deleted the stack SdOnEc2, so run .* was interrupted"):
+        watch(account)

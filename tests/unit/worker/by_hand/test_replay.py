@@ -181,7 +181,7 @@ def test_a_missing_or_another_initial_image_is_refused_before_the_model_is_loade
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [10, 2**32 - 1, 2**32 - 5])
+@pytest.mark.parametrize("seed", [10, 2**63 - 1, 2**63 - 5, 2**53])
 def test_a_deploy_asks_for_the_same_batch_where_it_can(seed: int) -> None:
     record = _record_of(Job(seed=seed, n_iter=4, n_samples=3), index=4, batch=[3, 4, 5])
     parameters, position = parameters_for(record)

@@ -272,9 +272,10 @@ def test_from_an_image_the_original_draws_small_ones_too() -> None:
 
 
 def test_the_command_is_the_originals_spelling() -> None:
-    job = Job(engine="compvis", prompt="-a horse", sampler="plms", seed=5)
+    job = Job(engine="compvis", prompt="-a horse", sampler="plms", seed=-1)
     words = command(
         job,
+        seed=5,
         python=Path("/env/bin/python"),
         repository=Path("/original"),
         checkpoint=Path("/weights/model.ckpt"),

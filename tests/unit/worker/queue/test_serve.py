@@ -96,6 +96,7 @@ def test_a_stop_gives_the_message_back_at_once(work: Work, monkeypatch: pytest.M
 
     def asked_to_stop(queued: Queued) -> Outcome:
         assert read_message(note.read_text()) == queued.run_id
+        assert work.left(INTERACTIVE) == (0, 1), "deleted before its run is over"
         work.stop.set()
         return Outcome.STOPPED
 
@@ -130,37 +131,34 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
     assert work.left(INTERACTIVE) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("put", "said"),
-    [
-        pytest.param(lambda work: "a-horse-0123456789", "There is no runs/a-horse-0123456789/job.json", id="no job"),
-        pytest.param(lambda work: work.put_job("a-horse-0123456789"), "holds the job of the run", id="another's job"),
-        pytest.param(lambda work: put_text(work, "{}"), "no job of schema 1", id="no document"),
-        pytest.param(lambda work: put_text(work, '{"schema": 1, "H": "tall"}'), "Height is 'tall'", id="no height"),
-        pytest.param(
-            lambda work: work.put_job(engine="compvis", model="stable-diffusion-v1-5", sampler="plms", H=256, W=256),
-            "Engine is compvis, but the original scripts' environment is not on this machine",
-            id="no scripts",
-        ),
-    ],
-)
-def test_a_run_that_cannot_be_drawn_is_told_in_its_status(work: Work, put: Callable[[Work], str], said: str) -> None:
-    run_id = put(work)
-    work.send(INTERACTIVE, run_id)
+def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work: Work) -> None:
+    goes_on = "a-horse-0000000006"
+    work.put_job(goes_on)
+    work.bucket.put(RunKeys(goes_on).status, b'{"phase": "generating"}')
+    compvis: dict[str, Any] = {
+        "engine": "compvis",
+        "model": "stable-diffusion-v1-5",
+        "sampler": "plms",
+        "H": 256,
+        "W": 256,
+    }
+    said = {
+        "a-horse-0000000001": "There is no runs/a-horse-0000000001/job.json",
+        work.put_job("a-horse-0000000002"): "holds the job of the run",
+        work.put_text("a-horse-0000000003", "{}"): "no job of schema 1",
+        work.put_text("a-horse-0000000004", '{"schema": 1, "H": "tall"}'): "Height is 'tall'",
+        work.put_job(**compvis): "the original scripts' environment is not on this machine",
+    }
+    for run_id in (*said, goes_on):
+        work.send(INTERACTIVE, run_id)
     work.serve()
-    status = json.loads(work.bucket.get(RunKeys(run_id).status) or b"")
-    assert (status["phase"], status["run_id"]) == ("failed", run_id)
-    assert said in status["error"]["message"]
+    for run_id, why in said.items():
+        status = json.loads(work.bucket.get(RunKeys(run_id).status) or b"")
+        assert (status["phase"], status["run_id"]) == ("failed", run_id)
+        assert why in status["error"]["message"]
+    # The job of a run that has begun says by now what had been left open, which is no part of its name.
+    assert json.loads(work.bucket.get(RunKeys(goes_on).status) or b"")["phase"] == "done"
     assert (work.left(INTERACTIVE), work.dead(INTERACTIVE)) == (NOTHING, [])
-
-
-def test_a_job_that_the_worker_has_completed_may_have_another_name(work: Work) -> None:
-    """A run that goes on: its job says by now what had been left open."""
-    run_id = work.put_job("a-horse-0123456789")
-    work.bucket.put(RunKeys(run_id).status, b'{"phase": "generating"}')
-    work.send(INTERACTIVE, run_id)
-    work.serve()
-    assert json.loads(work.bucket.get(RunKeys(run_id).status) or b"")["phase"] == "done"
 
 
 def test_a_message_that_points_at_no_run_is_set_aside(work: Work) -> None:
@@ -201,17 +199,19 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
 
 
 def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    later = [work.put_job(prompt="second")]
+    waits: list[float] = []
 
-    def sends_another_soon(_queued: Queued) -> Outcome:
-        if later:
-            threading.Timer(0.7, work.send, (INTERACTIVE, later.pop())).start()
-        return Outcome.DONE
+    def wait_until_idle(done_waiting: threading.Event, _uses: Any, *, idle_seconds: float) -> None:
+        waits.append(idle_seconds)
+        if len(waits) < 3:
+            assert done_waiting.wait(30), "the message that is there was not taken"
 
-    did = fakes(work, monkeypatch, sends_another_soon)
-    threading.Timer(0.7, work.send, (INTERACTIVE, work.put_job(prompt="first"))).start()
-    work.serve(idle_seconds=1)
-    assert len(did) == 2
+    monkeypatch.setattr(serve, "wait_until_idle", wait_until_idle)
+    did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
+    for prompt in ("first", "second"):
+        work.send(INTERACTIVE, work.put_job(prompt=prompt))
+    work.serve(idle_seconds=2)
+    assert (len(did), waits) == (2, [2, 2, 2])
 
 
 def test_a_gpu_that_is_lost_to_this_process_ends_the_process(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,12 +235,6 @@ def fakes(work: Work, monkeypatch: pytest.MonkeyPatch, ends: Callable[[Queued], 
 
     monkeypatch.setattr(serve, "do_run", do_run)
     return did
-
-
-def put_text(work: Work, text: str) -> str:
-    run_id = "a-horse-0123456789"
-    work.bucket.put(RunKeys(run_id).job, text.encode())
-    return run_id
 
 
 def until(condition: Callable[[], bool]) -> bool:

@@ -103,9 +103,12 @@ def test_new_run_id_runs_again(bucket: Bucket, settings: Settings, parameters: D
 def test_only_what_is_missing_is_drawn(
     bucket: Bucket, settings: Settings, parameters: Deploy, tmp_path: Path, disk: str
 ) -> None:
-    deployed = parameters(Iterations="2", Samples="2")
+    deployed = parameters(Iterations="2", Samples="2", Seed="-1" if disk == "another disk" else "7")
     keys = RunKeys(run_name(deployed))
     do_run(settings, deployed, threading.Event())
+    job = _json(bucket, keys.job)
+    assert job.get("drawn_seed", 7) == _json(bucket, keys.image_metadata(0))["seed"]
+    assert job["seed"] == int(deployed["Seed"])
     whole = [_picture(bucket, keys.image(k)).tobytes() for k in range(4)]
     lost = [1, 2]
     _interrupt(bucket, settings, keys, lost)

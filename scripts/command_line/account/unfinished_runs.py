@@ -1,0 +1,104 @@
+"""Runs that are not done: whether a machine works on them. EC2 knows, because one that is gone writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
+from scripts.command_line.account.runs import Run, list_runs, read_status
+from userdata.contract.status import ENDED_EARLY, Status, read_utc
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+WORKS = ("pending", "running")
+ENDED = ("done", *ENDED_EARLY)
+# "After an instance is terminated, it remains visible for a short while (usually less than one hour)."
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html
+FORGOTTEN_AFTER = timedelta(hours=1)
+MOST_AT_ONCE = 200  # values of a filter of EC2
+
+
+def latest_status(status: Status | None, state: InstanceState) -> Status | None:
+    """`status`, but for an end from before the latest start of the instance: that belongs to an earlier attempt."""
+    if status and status.phase in ENDED_EARLY and state.launched_at and _time(status) < state.launched_at:
+        return None
+    return status
+
+
+def run_in_progress(session: boto3.Session, deployment: Deployment) -> Run | None:
+    """The run that the deployment's instance works on, or boots for; None where nothing is cut off by ending it.
+
+    Raises `CommandError`.
+    """
+    state = instance_state(session, deployment)
+    if state.name not in WORKS:
+        return None
+    s3 = session.client("s3", config=RETRIES)
+    run_id = known_run_id(deployment)
+    if run_id is None:  # its parameters cannot be told
+        runs = [run for run in list_runs(s3, deployment.bucket) if _works_on(deployment.instance_id, state, run.status)]
+        return runs[-1] if runs else None
+    status = latest_status(read_status(s3, deployment.bucket, run_id), state)
+    return None if status and status.phase in ENDED else Run(run_id, status)
+
+
+def _works_on(instance_id: str, state: InstanceState, status: Status | None) -> bool:
+    if status is None or status.instance_id != instance_id or status.phase in ENDED:
+        return False
+    return state.launched_at is None or _time(status) >= state.launched_at
+
+
+def with_interruptions(session: boto3.Session, runs: list[Run], *, deployed: str = "") -> list[Run]:
+    """The runs, with a mark on those that no machine works on though they are not done.
+
+    The run `deployed` is taken up again by an instance that was started since. Without the right to look at instances
+    nothing is marked.
+    """
+    unfinished = [run for run in runs if run.status and run.status.phase not in ENDED]
+    try:
+        states = _states(session, sorted({run.status.instance_id for run in unfinished if run.status}))
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return runs
+    return [
+        dataclasses.replace(run, is_interrupted=True)
+        if run in unfinished and _is_interrupted(run, states, deployed=deployed)
+        else run
+        for run in runs
+    ]
+
+
+def _is_interrupted(run: Run, states: Mapping[str, InstanceState], *, deployed: str) -> bool:
+    assert run.status
+    state = states.get(run.status.instance_id)
+    if state is None:  # it may also be in another region, and at work
+        return _time(run.status) < datetime.now(UTC) - FORGOTTEN_AFTER
+    if state.name in WORKS:
+        return run.run_id != deployed and not _works_on(run.status.instance_id, state, run.status)
+    return True
+
+
+def _states(session: boto3.Session, instance_ids: list[str]) -> dict[str, InstanceState]:
+    client: EC2Client = session.client("ec2", config=RETRIES)
+    found = {}
+    for first in range(0, len(instance_ids), MOST_AT_ONCE):
+        wanted = {"Name": "instance-id", "Values": instance_ids[first : first + MOST_AT_ONCE]}
+        for page in client.get_paginator("describe_instances").paginate(Filters=[wanted]):  # type: ignore[list-item]
+            for instance in (one for reservation in page["Reservations"] for one in reservation["Instances"]):
+                found[instance["InstanceId"]] = InstanceState(instance["State"]["Name"], instance["LaunchTime"])
+    return found
+
+
+def _time(status: Status) -> datetime:
+    """When the status was written; now for a time that nobody can read, which must not count as old."""
+    try:
+        return read_utc(status.updated_at)
+    except ValueError:
+        return datetime.now(UTC)

@@ -1,0 +1,78 @@
+"""Asks before a deploy takes something away: a run in progress, or an instance that stands."""
+
+from __future__ import annotations
+
+import boto3
+import typer
+from rich.console import Console
+
+from scripts.command_line.account.deployment import Deployment
+from scripts.command_line.account.instance import instance_state, known_run_id
+from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.runs import Run
+from scripts.command_line.account.unfinished_runs import run_in_progress
+from scripts.command_line.terminal.command_error import CommandError
+
+
+def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool) -> None:
+    """Says what the deploy of `plan` takes away, and asks, unless `yes`. Raises `CommandError` without a yes.
+
+    The run that the plan asks for is followed and not asked about, whoever deployed it.
+    """
+    deployment = plan.deployment
+    if deployment is None:
+        return
+    told = []
+    other = run_in_progress(session, deployment)
+    if other and other.run_id != plan.run_id:
+        told.append(f"{cut_off(other, deployment)} It goes on only when it is deployed again.")
+    if plan.moves and "Replaces" not in plan.changes and not instance_state(session, deployment).is_gone:
+        told.append(
+            f"A new instance takes the place of {deployment.instance_id}, whose disk goes. The images stay in the "
+            "bucket, and what it caches makes the new boot shorter."
+        )
+    if not told:
+        return
+    if yes:
+        console.print(" ".join(told), highlight=False, markup=False, soft_wrap=True)
+        return
+    try:
+        agreed = typer.confirm(f"{' '.join(told)} Go on?", err=True)
+    except (typer.Abort, OSError, RuntimeError) as error:  # Python's words for a standard input that is closed
+        raise CommandError(
+            "Nothing was deployed, because the question got no answer. To go on without a question: --yes.",
+            exit_status=2,
+        ) from error
+    if not agreed:
+        raise CommandError(f"Nothing was deployed: {deployment.stack} is as it was; see `sd status`.")
+
+
+def cut_off(run: Run, deployment: Deployment) -> str:
+    """Says which run ends before it is done, and how far it is."""
+    how_far = f"{run.status.phase}, {run.done} images" if run.status else "its instance boots"
+    return (
+        f"This cuts off run {run.run_id}, which is not done ({how_far}), on {deployment.instance_id}. What it has "
+        "saved stays in the bucket."
+    )
+
+
+def refuse_what_changed(found: Deployment | None, plan: Plan) -> None:
+    """Raises `CommandError` when another command has deployed another run since `plan` was made from the stack."""
+    other = known_run_id(found) if found and found.stands else None
+    before = known_run_id(plan.deployment) if plan.deployment else None
+    if found and other not in (None, before, plan.run_id):
+        raise CommandError(
+            f"Nothing was deployed, because another command has just deployed run {other} into {found.stack}. Look at "
+            "`sd status`, and deploy again when that run is done."
+        )
+
+
+def need_own_run(standing: Deployment, run_id: str) -> None:
+    """Raises `CommandError` when the stack holds another run than the one that was just deployed."""
+    other = known_run_id(standing)
+    if other not in (None, run_id):
+        raise CommandError(
+            f"{standing.stack} now holds run {other}, not {run_id}: another command has deployed it at the same time. "
+            f"Images of {run_id} that were made stay in the bucket. Deploy it again when {other} is done; see "
+            "`sd status`."
+        )

@@ -1,0 +1,50 @@
+"""A folder for a while. What a killed process has left of one, the next call removes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Locked for as long as its process lives; the system unlocks it, however the process ends.
+LOCK = ".in-use"
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A new folder of that prefix in `parent`, by default the system's for temporary files, and away at the end.
+
+    Folders of the same prefix whose process is gone are removed first. Rejected: the process's number in the name,
+    because another container may share the folder and not the numbers.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{prefix}*/{LOCK}"):
+        _remove_if_left(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        with _locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    # Locked before it has its name, so that nobody takes the folder for one that was left.
+    unfinished = folder / f"{LOCK}.new"
+    with unfinished.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        unfinished.rename(folder / LOCK)
+        yield
+
+
+def _remove_if_left(lock: Path) -> None:
+    with contextlib.suppress(OSError), lock.open("r+") as left:
+        fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(left.fileno()).st_uid == os.geteuid():
+            shutil.rmtree(lock.parent, ignore_errors=True)
