@@ -84,7 +84,7 @@ def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
     assert not [group for group in groups if "sd-on-ec2" in group["Description"]]
     assert len(person.cloud.client("ec2").describe_key_pairs()["KeyPairs"]) == 0
     found = person.sd("results", "--list").splitlines()
-    assert len([line for line in found if " done " in line]) == 3
+    assert len([line for line in found if " done " in line]) == 4
 
 
 def test_two_stacks_stand_side_by_side(person: Person) -> None:
