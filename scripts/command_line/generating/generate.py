@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
-from userdata.job.seeds import RANDOM, draw_seed, next_seed
+from userdata.job.seeds import next_seed
 
 POLL_SECONDS = 0.5
 # An instance may be about to stop when a message is sent. One that stops again and again has another reason.
@@ -41,19 +42,25 @@ def generate(
     `hold` is how long the instance stays up afterwards. A run that is there already is only downloaded. Raises
     `CommandError`; until the last check has passed, nothing has been uploaded, written or started.
     """
-    tell_identity(session, stack)
-    deployment, queue = need_queue(session, stack)
+    # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(tell_identity, session, stack)
+        deployment, queue = pool.submit(need_queue, session, stack).result()
+        told.result()
     request = make_request(session, deployment, given)
     stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
     for sentence in request.told:
         _say(console, sentence)
     s3 = session.client("s3", config=RETRIES)
-    before = read_status(s3, deployment.bucket, request.run_id)
+    with ThreadPoolExecutor() as pool:
+        looked = pool.submit(instance_state, session, deployment)
+        before = read_status(s3, deployment.bucket, request.run_id)
+        state = looked.result()
     if before and before.phase == "done" and _is_whole(session, deployment, before):
         _say(console, f"Run {request.run_id} is there already, so nothing is drawn. For other images: --run-id NAME.")
         status, last = before, "sd status"
     else:
-        if instance_state(session, deployment).is_gone:
+        if state.is_gone:
             raise CommandError(
                 f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
                 "sent. `sd deploy` makes a new one in its place."
@@ -69,7 +76,7 @@ def generate(
     if status.phase == "capped":
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
     _say(console, "What next:")
-    for command in (_for_other_images(request), "sd results --list", last):
+    for command in (_for_other_images(request, status), "sd results --list", last):
         _say(console, f"  {command}")
 
 
@@ -124,10 +131,9 @@ def _follow(
     )
 
 
-def _for_other_images(request: Request) -> str:
+def _for_other_images(request: Request, status: Status) -> str:
     """The same command with the seed behind those that were drawn, quoted for a shell."""
-    first = request.plan.job.seed
-    seed = draw_seed() if first == RANDOM else next_seed(first, request.plan.images_total)
+    seed = next_seed(request.plan.job.seed, status.images_total)
     typed = {**request.plan.typed, "Seed": str(seed)}
     options = [as_option(name, value) for name, value in typed.items() if name != "Prompt"]
     # After "--" because else a prompt that begins with a dash would be taken for an option.

@@ -24,9 +24,10 @@ from userdata.contract.catalogue import S3
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.lora_list import listed_loras
-from userdata.job.initial_image import read_image, size_from
+from userdata.job.initial_image import size_from
 from userdata.job.job import Job
 from userdata.job.parameter import is_models_own
+from userdata.job.seeds import RANDOM, draw_seed
 
 OF_THE_MODEL = ("Model", "Precision", "Prediction", "Vae", "Embeddings", "Engine")
 OF_EVERY_IMAGE = ("SafetyChecker", "Watermark")
@@ -61,13 +62,17 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
             "--prompt-file.",
             exit_status=2,
         )
+    drawn = draw_seed() if typed.get("Seed") == str(RANDOM) else None
+    if drawn is not None:  # here, so that the same command again is another run
+        typed = {**typed, "Seed": str(drawn)}
     given, uploads = find_model_files(typed)
     inputs = find_inputs(session, deployment.bucket, given)
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}
     plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)
-    check_inputs(inputs, plan)
-    told = tuple(rounded_in_words(plan.parameters))
+    told = (*check_inputs(inputs, plan), *rounded_in_words(plan.parameters))
+    if drawn is not None:
+        told = (f"Seed is {RANDOM}: {drawn} is drawn.", *told)
     if takes_size_of_image(plan.parameters):
         plan = _of_its_image(plan, inputs["InitImage"])
     _check_rights(deployment, plan.job)
@@ -86,7 +91,8 @@ def _not_given(deployment: Deployment, given: Mapping[str, str]) -> dict[str, st
 
 def _of_its_image(plan: Plan, found: Input) -> Plan:
     """The same plan with the edges of its initial image, which a job in the bucket has to say."""
-    width, height = size_from(read_image(found.content).image, found.given)
+    assert found.image
+    width, height = size_from(found.image.image, found.given)
     sized = {**plan.changes, "Height": str(height), "Width": str(width)}
     return dataclasses.replace(make_plan(plan.deployment, sized, {}), typed=plan.typed, uploads=plan.uploads)
 

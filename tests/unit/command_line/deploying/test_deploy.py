@@ -302,11 +302,18 @@ def test_an_instance_that_is_gone_is_replaced(account: Account, deploys: Deploys
 
 
 def test_nothing_is_replaced_where_nothing_is_to_be_done(account: Account, deploys: Deploys) -> None:
+    """A run that waits in the queue is to be done."""
+    sqs = account.session.client("sqs")
+    account.outputs["InteractiveQueue"] = sqs.create_queue(QueueName="sd-1-interactive")["QueueUrl"]
     account.deploy()
     account.put_run(run_of(), phase="done")
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     run(account, deploys, {"SshCidr": "203.0.113.7/32"})
     assert deploys.calls[0][0] == {"SshCidr": "203.0.113.7/32"}
+    sqs.send_message(QueueUrl=account.outputs["InteractiveQueue"], MessageBody="a run")
+    gone = account.instance_id
+    run(account, deploys)
+    assert deploys.calls[1][0] == {"Replaces": gone}
 
 
 def test_an_instance_that_is_there_is_not_replaced(account: Account, deploys: Deploys) -> None:

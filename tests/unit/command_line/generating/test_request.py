@@ -47,6 +47,17 @@ def test_the_images_have_the_size_of_a_file_of_this_machine_which_is_uploaded(pe
     assert job.init_img in person.objects()
 
 
+def test_a_drawn_seed_is_another_run_each_time(person: Person) -> None:
+    person.deploy()
+    person.generate(Prompt="a tree", Seed="-1")
+    seed = drawn(person).seed
+    assert seed >= 0
+    assert f"Seed is -1: {seed} is drawn." in person.said
+    assert f"--seed={seed + 6} " in person.said
+    person.generate(Prompt="a tree", Seed="-1")
+    assert len(set(person.sent())) == 2
+
+
 def test_a_file_of_prompts_needs_no_prompt(person: Person) -> None:
     person.deploy()
     Path("prompts.txt").write_text("a horse\na tree --seed 7\n")
