@@ -20,6 +20,7 @@ LORAS = tuple("abcd")  # as many as may be listed
 # Session Manager's agent is not in the tests' machine, and no message is sent to it: tests/local_cloud/test_rights.py
 # shows what the role may do with queues.
 NOT_ASKED_HERE = ("SessionManager", "AskForWork", "SetAsideWhatCannotBeDrawn")
+EMBEDDINGS = tuple("efgh")  # the same
 
 
 def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
@@ -38,12 +39,14 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
         granted, used = _rights(site, instance)
 
         loras = ",".join(f"s3://{checkpoints}/{name}.safetensors:0.5" for name in LORAS)
-        instance.update(Model=f"s3://{checkpoints}/model.safetensors", Lora=loras)
+        embeddings = ",".join(f"s3://{checkpoints}/{name}.bin" for name in EMBEDDINGS)
+        model, vae = (f"s3://{checkpoints}/{name}" for name in ("model.safetensors", "vae.pt"))
+        instance.update(Model=model, Lora=loras, Vae=vae, Embeddings=embeddings)
         instance.start()
         instance.wait_for_state("stopped")  # neither is a model, and the initial image is not there yet
         of_models = _rights(site, instance)
 
-        instance.update(Model="tiny", Lora="", HubToken="")
+        instance.update(Model="tiny", Lora="", Vae="", Embeddings="", HubToken="")
         instance.put("inputs/start.png", _picture())
         instance.start()
         assert_done(instance)
@@ -54,12 +57,13 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
 
 
 def _checkpoints(site: Site) -> str:
-    """A bucket with what somebody might name as a model and as LoRAs, and the hub's token in Parameter Store."""
+    """A bucket with what somebody might name as a model and its companions, and the hub's token in Parameter Store."""
     bucket = "somebodys-checkpoints"
     s3 = site.cloud.client("s3")
     s3.create_bucket(Bucket=bucket)
-    for name in ("model", *LORAS):
-        s3.put_object(Bucket=bucket, Key=f"{name}.safetensors", Body=name.encode())
+    weights = [f"{name}.safetensors" for name in ("model", *LORAS)]
+    for name in (*weights, "vae.pt", *(f"{name}.bin" for name in EMBEDDINGS)):
+        s3.put_object(Bucket=bucket, Key=name, Body=name.encode())
     site.cloud.client("ssm").put_parameter(Name=TOKEN, Value="hf_token", Type="SecureString")
     return bucket
 

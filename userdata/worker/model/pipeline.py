@@ -55,9 +55,8 @@ def load_pipeline(
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
     `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `prediction` is
     the job's, `vae` the file of a VAE that takes the place of the model's own, and `embeddings` are the files of
-    embeddings by the names that prompts have for them. `tensors` are those of that file, when they have been read
-    already. Raises `RunError` when there is no model, or when its file is broken or no
-    checkpoint.
+    embeddings by the names that prompts have for them. `tensors` are those of a checkpoint that has been read already.
+    Raises `RunError` when there is no model, or when a file is broken or not what it should be.
     """
     _quieten_libraries()
     checkpoint = None if (folder / INDEX).exists() else checkpoint_in(folder)
@@ -74,18 +73,8 @@ def load_pipeline(
             pipeline = load_folder(folder, device, precision, vae=vae)
     except RunError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise RunError(
-            f"The memory does not suffice to load the model in {folder}. Deploy again with an InstanceType that has "
-            "more, or with a smaller Model."
-        ) from error
-    except Exception as error:
-        if checkpoint and not isinstance(error, OSError):
-            raise RunError(does_not_load(checkpoint, error)) from error
-        raise RunError(
-            f"The model in {folder} cannot be loaded ({type(error).__name__}: {first_sentence(error)}). Complete that "
-            "model, or name another."
-        ) from error
+    except Exception as error:  # diffusers answers a file that does not fit with errors of many kinds
+        raise RunError(_why_not_loaded(folder, checkpoint, error)) from error
     if layout is None or vae:
         _check_numbers(pipeline, (checkpoint or folder).name)
     if embeddings:
@@ -105,6 +94,20 @@ def for_image_to_image(pipeline: DiffusionPipeline) -> DiffusionPipeline:
     other = AutoPipelineForImage2Image.from_pipe(pipeline)
     other.set_progress_bar_config(disable=True)
     return other
+
+
+def _why_not_loaded(folder: Path, checkpoint: Path | None, error: Exception) -> str:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return (
+            f"The memory does not suffice to load the model in {folder}. Deploy again with an InstanceType that has "
+            "more, or with a smaller Model."
+        )
+    if checkpoint and not isinstance(error, OSError):
+        return does_not_load(checkpoint, error)
+    return (
+        f"The model in {folder} cannot be loaded ({type(error).__name__}: {first_sentence(error)}). Complete that "
+        "model, or name another."
+    )
 
 
 def _load_checkpoint(

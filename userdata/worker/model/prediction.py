@@ -19,11 +19,7 @@ _VELOCITY = ("v", "v_prediction", "velocity")
 SETTINGS: Mapping[Prediction, Mapping[str, Any]] = {
     Prediction.epsilon: {"prediction_type": "epsilon", "rescale_betas_zero_snr": False},
     Prediction.v: {"prediction_type": "v_prediction", "rescale_betas_zero_snr": False},
-    Prediction.v_ztsnr: {
-        "prediction_type": "v_prediction",
-        "rescale_betas_zero_snr": True,
-        "timestep_spacing": "trailing",
-    },
+    Prediction.v_ztsnr: {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
 }
 _IN_WORDS = {
     Prediction.epsilon: "the noise (epsilon)",

@@ -28,12 +28,13 @@ def load_vae(file: Path, configuration: Path, *, device: torch.device, dtype: to
     """
     try:
         tensors = read_any_tensors(file, device=device, dtype=dtype)
-        check_vae_names(file.name, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        return _load(_vae_in(tensors), configuration, device, dtype)
-    except (RunError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(_refusal(file.name, first_sentence(error))) from error
+    check_vae_names(file.name, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    try:
+        return _load(_vae_in(tensors), configuration, device, dtype)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # diffusers answers a file that does not fit with errors of many kinds
         raise RunError(_refusal(file.name, f"it does not fit the model ({first_sentence(error)})")) from error
 
