@@ -66,8 +66,7 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}
     plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)
-    check_inputs(inputs, plan)
-    told = tuple(rounded_in_words(plan.parameters))
+    told = (*check_inputs(inputs, plan), *rounded_in_words(plan.parameters))
     if takes_size_of_image(plan.parameters):
         plan = _of_its_image(plan, inputs["InitImage"])
     _check_rights(deployment, plan.job)
