@@ -49,8 +49,10 @@ def test_the_images_have_the_size_of_a_file_of_this_machine_which_is_uploaded(pe
 
 def test_a_file_of_prompts_needs_no_prompt(person: Person) -> None:
     person.deploy()
-    Path("prompts.txt").write_text("a horse\na tree --seed 7\n")
-    person.generate(PromptFile="prompts.txt")
+    Path("prompts.txt").write_text("a horse\na [red] tree, {oak|elm} --seed 7\n")
+    person.generate(PromptFile="prompts.txt", Sampler="Euler a", Seed="-1")
+    assert "Prompt has {oak|elm}: other programs would compose, choose or replace" in person.said
+    assert (str(drawn(person).sampler), drawn(person).seed) == ("euler_a", -1)
     assert drawn(person).from_file in person.objects()
 
 

@@ -141,15 +141,15 @@ def test_an_initial_image_goes_to_the_other_script_in_the_jobs_size(
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (300, 200), (1, 2, 3)).save(file)
     bucket.put("inputs/horse.png", file.read_bytes())
-    size = {"Width": "64", "Height": "128"}
-    asked = deployed(
-        parameters, InitImage="inputs/horse.png", Steps="50", Seed="-1", **size, Iterations="1", Samples="1"
-    )
+    size = {"Width": "64", "Height": "128", "Seed": "-1"}
+    asked = deployed(parameters, InitImage="inputs/horse.png", Steps="50", **size, Iterations="1", Samples="1")
     assert do_run(machine, asked, threading.Event()) is Outcome.DONE
     keys = RunKeys(run_name(asked), from_image=True)
     image = machine.state_directory / keys.image(0)
     with Image.open(image) as drawn:
         assert drawn.size == (64, 128)
+        drawn_seed = json.loads(bucket.get(keys.job) or b"")["drawn_seed"]
+        assert drawn.getpixel((0, 0)) == (0, drawn_seed % 256, 7), "the script gets the seed that was drawn"
 
 
 def test_full_memory_is_told_and_what_was_drawn_before_is_kept(
