@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from userdata.job.job import Job
 from userdata.job.prompt_loras import split_loras
@@ -32,12 +32,13 @@ def prompt_notices(texts: Iterable[tuple[str, str]], *, weighed: bool) -> list[s
     return notices[:MOST_NOTICES] + ([f"{more} more texts have such words."] if more > 0 else [])
 
 
-def job_notices(job: Job) -> list[str]:
-    """The notices of the job's own texts; none with a prompt file, of whose lines the run's log tells."""
-    if job.from_file:
-        return []
-    prompt, _ = split_loras(job.prompt, job.negative_prompt, job.lora)
-    return prompt_notices([("Prompt", prompt), ("NegativePrompt", job.negative_prompt)], weighed=job.weighs_words)
+def job_notices(jobs: Sequence[Job]) -> list[str]:
+    """The notices of one job's texts, or of those of a prompt file's lines."""
+    texts: list[tuple[str, str]] = []
+    for job in jobs:
+        prompt, _ = split_loras(job.prompt, job.negative_prompt, job.lora)
+        texts += [("Prompt", prompt), ("NegativePrompt", job.negative_prompt)]
+    return prompt_notices(texts, weighed=all(job.weighs_words for job in jobs))
 
 
 def _notice(name: str, text: str, *, weighed: bool) -> str | None:

@@ -45,7 +45,6 @@ from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
-from userdata.job.prompt_notices import job_notices
 
 POLL_SECONDS = 1.0
 OTHER_SECONDS = 1800  # for another command that changes the stack
@@ -110,8 +109,6 @@ def deploy(
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
     for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
-        console.print(sentence, highlight=False)
-    for sentence in job_notices(plan.job):
         console.print(sentence, highlight=False, markup=False)
     gone = instance_to_replace(session, plan)
     if gone:

@@ -21,7 +21,8 @@ from userdata.contract.layout import INPUTS
 from userdata.job import initial_image, prompt_file
 from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
-from userdata.job.prompt_file import PromptFileError, read_prompt_file
+from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
+from userdata.job.prompt_notices import job_notices
 from userdata.job.run_error import RunError
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
         if takes_size_of_image(plan.parameters):
             job = _job_of_size(image.given, image.image, plan)
     if prompts := inputs.get("PromptFile"):
-        _count_prompts(prompts.given, prompts.content, job)
-    return told
+        jobs = [line.job for line in _read_prompts(prompts.given, prompts.content, job)]
+    else:
+        jobs = [job]
+    return told + job_notices(jobs)
 
 
 def _job_of_size(given: str, image: InitialImage, plan: Plan) -> Job:
@@ -123,13 +126,13 @@ def count_prompts(session: boto3.Session, bucket: str | None, given: str, job: J
 
     Raises `CommandError` when there is no such file, or when it cannot be used.
     """
-    return _count_prompts(given, _find(session, bucket, "PromptFile", given).content, job)
+    return len(_read_prompts(given, _find(session, bucket, "PromptFile", given).content, job))
 
 
-def _count_prompts(given: str, content: bytes, job: Job) -> int:
+def _read_prompts(given: str, content: bytes, job: Job) -> list[PromptLine]:
     """Raises `CommandError` that names each line that is wrong."""
     try:
-        return len(read_prompt_file(content, job))
+        return read_prompt_file(content, job)
     except PromptFileError as error:
         raise CommandError(f"The prompt file {given} cannot be used. {error}", exit_status=2) from error
 

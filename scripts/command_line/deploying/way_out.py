@@ -58,7 +58,7 @@ def find_freed(
     deleted that shall be kept. Raises `CommandError` when that fails.
     """
     found = find_deployment(session, stack)
-    if found is None or found.state not in (*ROLLED_BACK, *DELETED):
+    if found is None or not _is_stuck(found):
         return found
     context = context_of(found)
     console.print(found.trouble, highlight=False, soft_wrap=True)
@@ -90,10 +90,14 @@ def _roll_back(
         )
 
 
+def _is_stuck(found: Deployment) -> bool:
+    return found.state in (*ROLLED_BACK, *DELETED)
+
+
 def _is_free(session: boto3.Session, stack: str) -> bool:
     """Whether a rollback that calls itself done is: the CDK ended with 0 where the instance's old type was sold out."""
     found = find_deployment(session, stack)
-    return found is None or not is_stuck(found)
+    return found is None or not _is_stuck(found)
 
 
 def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> None:

@@ -229,7 +229,10 @@ def test_an_image_too_large_for_its_own_size_is_refused_unless_one_is_given(
 def test_a_prompt_file_of_this_machine_is_uploaded(account: Account, deploys: Deploys, tmp_path: Path) -> None:
     account.deploy()
     (tmp_path / "my prompts!.txt").write_text("a horse\na tree --seed 7\n")
-    run(account, deploys, {"PromptFile": str(tmp_path / "my prompts!.txt")})
+    said = io.StringIO()
+    prompts = {"PromptFile": str(tmp_path / "my prompts!.txt"), "Prompt": "not drawn: a AND b"}
+    run(account, deploys, prompts, console=Console(file=said, width=500))
+    assert "other programs" not in said.getvalue()
     key = deploys.calls[0][0]["PromptFile"]
     assert re.fullmatch(r"inputs/my-prompts-[0-9a-f]{8}\.txt", key)
     assert account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read() == b"a horse\na tree --seed 7\n"

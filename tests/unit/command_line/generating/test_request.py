@@ -60,8 +60,10 @@ def test_a_drawn_seed_is_another_run_each_time(person: Person) -> None:
 
 def test_a_file_of_prompts_needs_no_prompt(person: Person) -> None:
     person.deploy()
-    Path("prompts.txt").write_text("a horse\na tree --seed 7\n")
-    person.generate(PromptFile="prompts.txt")
+    Path("prompts.txt").write_text("a horse\na [red] tree, {oak|elm} --seed 7\n")
+    person.generate(PromptFile="prompts.txt", Sampler="Euler a")
+    assert "Prompt has {oak|elm}: other programs would compose, choose or replace" in person.said
+    assert str(drawn(person).sampler) == "euler_a"
     assert drawn(person).from_file in person.objects()
 
 

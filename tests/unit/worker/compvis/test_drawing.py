@@ -141,13 +141,15 @@ def test_an_initial_image_goes_to_the_other_script_in_the_jobs_size(
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (300, 200), (1, 2, 3)).save(file)
     bucket.put("inputs/horse.png", file.read_bytes())
-    size = {"Width": "64", "Height": "128"}
+    size = {"Width": "64", "Height": "128", "Seed": "-1"}
     asked = deployed(parameters, InitImage="inputs/horse.png", Steps="50", **size, Iterations="1", Samples="1")
     assert do_run(machine, asked, threading.Event()) is Outcome.DONE
     keys = RunKeys(run_name(asked), from_image=True)
     image = machine.state_directory / keys.image(0)
     with Image.open(image) as drawn:
         assert drawn.size == (64, 128)
+        drawn_seed = json.loads(bucket.get(keys.job) or b"")["drawn_seed"]
+        assert drawn.getpixel((0, 0)) == (0, drawn_seed % 256, 7), "the script gets the seed that was drawn"
 
 
 def test_full_memory_is_told_and_what_was_drawn_before_is_kept(
@@ -253,6 +255,7 @@ def test_the_scripts_get_a_checkpoint_of_nothing_but_tensors(tmp_path: Path) -> 
         ({"sampler": "dpm_solver", "ddim_steps": 1}, "Steps is 1, .* at least 2"),
         ({"negative_prompt": "blurry"}, "NegativePrompt is given"),
         ({"lora": "inputs/a.safetensors"}, "Lora is given"),
+        ({"seed": 2**32}, "Seed is 4294967296, but the original scripts take up to 4294967295"),
         ({"init_img": "inputs/a.png", "strength": 1.0}, "Strength is 1"),
         *(({"ddim_steps": steps}, f"Steps is {steps}") for steps in (3, 9, 27, 36, 37, 101, 111, 251, 333, 501, 1000)),
     ],
