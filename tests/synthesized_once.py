@@ -25,8 +25,8 @@ from pathlib import Path
 
 # Where what was synthesized is kept for one run of the tests.
 FOLDER = "SD_TESTS_SYNTHESIZED"
-# Where the CLI wants things, which changes nothing in them.
-PLACES = ("CDK_OUTDIR", "CDK_ERROR_FILE", "CDK_PERF_COUNTERS_FILE")
+# Where the CLI has or wants things, which changes nothing in them. Each local cloud has a home of its own.
+PLACES = ("CDK_OUTDIR", "CDK_ERROR_FILE", "CDK_PERF_COUNTERS_FILE", "CDK_HOME")
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def test_the_same_settings_are_synthesized_once_and_a_failure_each_time(tmp_path
         done = subprocess.run(
             [sys.executable, synthesized_once.__file__, APP.format(log=log, code=code)],
             cwd=tmp_path,
-            env={**environment, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": context},
+            env={**environment, "CDK_OUTDIR": str(folder), "CDK_HOME": out, "CDK_CONTEXT_JSON": context},
             capture_output=True,
             text=True,
         )
