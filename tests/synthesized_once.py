@@ -2,7 +2,8 @@
 
 A synthesis takes six seconds of a processor, most of them for checks whose answer stays the same, and tests ask for the
 same settings dozens of times. The template depends on the sources, which stay as they are while tests run, and on what
-the CDK CLI says in variables named CDK_*. Those and the command are the key. A synthesis that fails is not kept.
+the CDK CLI says in variables named CDK_*. Those are the key, with the command, the folder and its `app.py`, because
+tests write apps of their own. A synthesis that fails is not kept.
 
 A program of the standard library alone: `synthesized_once.py COMMAND` runs the shell's COMMAND in this folder, or gives
 what it left in CDK_OUTDIR and printed before. `synthesized_once.cjs` puts it before the app that the CDK CLI starts.
@@ -24,8 +25,8 @@ from pathlib import Path
 
 # Where what was synthesized is kept for one run of the tests.
 FOLDER = "SD_TESTS_SYNTHESIZED"
-# Where the CLI wants things, which changes nothing in them.
-PLACES = ("CDK_OUTDIR", "CDK_ERROR_FILE", "CDK_PERF_COUNTERS_FILE")
+# Where the CLI has or wants things, which changes nothing in them. Each local cloud has a home of its own.
+PLACES = ("CDK_OUTDIR", "CDK_ERROR_FILE", "CDK_PERF_COUNTERS_FILE", "CDK_HOME")
 
 
 @contextlib.contextmanager
@@ -52,8 +53,13 @@ def _set(undone: contextlib.ExitStack, environment: MutableMapping[str, str], na
 
 
 def main(command: str) -> int:
-    told = {name: value for name, value in os.environ.items() if name.startswith("CDK_") and name not in PLACES}
-    key = hashlib.sha256(json.dumps([command, told], sort_keys=True).encode()).hexdigest()
+    told: dict[str, object] = {
+        name: value for name, value in os.environ.items() if name.startswith("CDK_") and name not in PLACES
+    }
+    # The CLI writes them in the order in which they were given.
+    told["CDK_CONTEXT_JSON"] = json.loads(os.environ.get("CDK_CONTEXT_JSON", "null"))
+    app = Path("app.py").read_text("utf-8")
+    key = hashlib.sha256(json.dumps([command, told, os.getcwd(), app], sort_keys=True).encode()).hexdigest()
     kept, out = Path(os.environ[FOLDER]) / key, Path(os.environ["CDK_OUTDIR"])
     with Path(f"{kept}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -16,13 +16,15 @@ def test_the_same_settings_are_synthesized_once_and_a_failure_each_time(tmp_path
     log = tmp_path / "log"
     before = {name: value for name, value in os.environ.items() if name != synthesized_once.FOLDER}
     environment = dict(before)
+    (tmp_path / "app.py").touch()
 
     def run(out: str, context: str, code: int = 0) -> tuple[int, str, str, int]:
         folder = tmp_path / out
         folder.mkdir()
         done = subprocess.run(
             [sys.executable, synthesized_once.__file__, APP.format(log=log, code=code)],
-            env={**environment, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": context},
+            cwd=tmp_path,
+            env={**environment, "CDK_OUTDIR": str(folder), "CDK_HOME": out, "CDK_CONTEXT_JSON": context},
             capture_output=True,
             text=True,
         )
@@ -31,10 +33,12 @@ def test_the_same_settings_are_synthesized_once_and_a_failure_each_time(tmp_path
 
     with synthesized_once.synthesizing_once(environment):
         assert run("a", "{}") == (0, "{}\n", "app\n", 1)
-        assert run("b", "{}") == (0, "{}\n", "app\n", 1)
+        assert run("b", " {}") == (0, "{}\n", "app\n", 1)
         assert run("c", "[]") == (0, "[]\n", "app\n" * 2, 1)
         assert run("d", "{}", code=3)[0] == 3
         assert run("e", "{}", code=3) == (3, "{}\n", "app\n" * 4, 1)
+        (tmp_path / "app.py").write_text("other\n")
+        assert run("f", "{}") == (0, "{}\n", "app\n" * 5, 1)
         folder = Path(environment[synthesized_once.FOLDER])
     assert not folder.exists()
     assert environment == before
