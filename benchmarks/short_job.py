@@ -34,26 +34,10 @@ def do_short_job(job: Job, *, folder: Path, model: Path, cpu: bool) -> ShortJob:
     Compiled kernels are kept where this process's environment says. Raises `RuntimeError` with the end of the log when
     the worker fails.
     """
-    _write_parameters(folder, {**job.model_dump(by_alias=True), "IdleMinutes": 0})
+    write_parameters(folder, {**job.model_dump(by_alias=True), "IdleMinutes": 0})
     keys = RunKeys(job.name)
     with s3_stand_in() as objects:
-        environment = {
-            **os.environ,
-            "HOME": str(folder),
-            "AWS_ACCESS_KEY_ID": "benchmark",
-            "AWS_SECRET_ACCESS_KEY": "benchmark",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": objects.endpoint,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "SD_PREFIX": str(folder),
-            "SD_BUCKET": "results",
-            "SD_INSTANCE_ID": "i-00000000000000000",
-            "SD_INSTANCE_TYPE": "g5.xlarge",
-            "SD_MODEL_FOLDER": str(model),
-            "SD_BOOT_STARTED_AT": "2026-01-01T00:00:00.000Z",
-            "SD_DEVICE": "cpu" if cpu else "",
-            "STATE_DIRECTORY": str(folder / "state"),
-        }
+        environment = worker_environment(folder, model=model, cpu=cpu, endpoint=objects.endpoint)
         log = folder / "worker.log"
         began = time.monotonic()
         with log.open("wb") as stderr:
@@ -72,7 +56,29 @@ def do_short_job(job: Job, *, folder: Path, model: Path, cpu: bool) -> ShortJob:
         )
 
 
-def _write_parameters(folder: Path, parameters: dict[str, Any]) -> None:
+def worker_environment(folder: Path, *, model: Path, cpu: bool, endpoint: str) -> dict[str, str]:
+    """The environment of a worker whose machine is below `folder`, and whose AWS is at `endpoint`."""
+    return {
+        **os.environ,
+        "HOME": str(folder),
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SD_PREFIX": str(folder),
+        "SD_BUCKET": "results",
+        "SD_INSTANCE_ID": "i-00000000000000000",
+        "SD_INSTANCE_TYPE": "g5.xlarge",
+        "SD_MODEL_FOLDER": str(model),
+        "SD_BOOT_STARTED_AT": "2026-01-01T00:00:00.000Z",
+        "SD_DEVICE": "cpu" if cpu else "",
+        "STATE_DIRECTORY": str(folder / "state"),
+    }
+
+
+def write_parameters(folder: Path, parameters: dict[str, Any]) -> None:
+    """Writes the deployed parameters of the machine below the new folder `folder`."""
     file = Folders(str(folder)).parameters
     file.parent.mkdir(parents=True)
     (folder / "state").mkdir()

@@ -10,12 +10,12 @@ from __future__ import annotations
 def integer_pattern(low: int, high: int) -> str:
     """A pattern that matches the decimal numbers from `low` to `high`, both included, and nothing else.
 
-    Numbers have no sign and no leading zero. Raises `ValueError` unless 0 <= low <= high.
+    Numbers have no leading zero, and a sign only below 0. Raises `ValueError` unless low <= high and -9 <= low.
     """
-    if not 0 <= low <= high:
+    if not -9 <= low <= high:
         raise ValueError(f"no range of whole numbers: {low} to {high}")
-    alternatives = []
-    start = low
+    alternatives = [str(number) for number in range(low, min(0, high + 1))]
+    start = max(low, 0)
     while start <= high:
         end = _end_of_block(start, high)
         alternatives.append(_block_pattern(str(start), str(end)))

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from stacks.parameters import Parameters
 from userdata.contract.catalogue import S3
+from userdata.contract.companion_files import MOST_EMBEDDINGS
 from userdata.contract.lora_list import MOST_LORAS
 
 # A bucket's own ARN: no object has it, so that reading it allows nothing.
@@ -17,13 +18,13 @@ NO_OBJECT = "nothing"
 
 
 class ModelRights(Construct):
-    """One policy with a statement for each of Model, Lora and HubToken.
+    """One policy with a statement for each of Model, Vae, Embeddings, Lora and HubToken.
 
     The ARNs are made of the parameters by CloudFormation: `s3://bucket/key` without its beginning is the end of an
-    object's ARN. Lora is a list, which commas behind it make long enough for its longest. Where a parameter names no
-    object or no secret, its statement allows nothing. Rejected: a policy for
-    each that exists under a condition, on which the instance could not depend. Decrypting a SecureString with Parameter
-    Store's own key, which is the default, takes no right of its own; a key of one's own must let the role decrypt.
+    object's ARN. Lora and Embeddings are lists, which commas behind them make long enough for the longest. Where a
+    parameter names no object or no secret, its statement allows nothing. Rejected: a policy for each that exists under
+    a condition, on which the instance could not depend. Decrypting a SecureString with Parameter Store's own key, which
+    is the default, takes no right of its own; a key of one's own must let the role decrypt.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, parameters: Parameters, role: iam.Role) -> None:
@@ -35,6 +36,8 @@ class ModelRights(Construct):
             statements=[
                 _read_objects("FetchModel", [parameters.text("Model")]),
                 _read_objects("FetchLora", _listed(parameters.text("Lora"), MOST_LORAS)),
+                _read_objects("FetchVae", [parameters.text("Vae")]),
+                _read_objects("FetchEmbeddings", _listed(parameters.text("Embeddings"), MOST_EMBEDDINGS)),
                 _read_secret("ReadHubToken", parameters.text("HubToken")),
             ],
         )

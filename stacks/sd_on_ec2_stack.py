@@ -18,14 +18,16 @@ from stacks.model_fit import ModelFit
 from stacks.model_rights import ModelRights
 from stacks.network import Network
 from stacks.parameters import Parameters
+from stacks.queues import Queues
 from stacks.results import Results
 from stacks.worker_role import WorkerRole
 from userdata.contract.bundle import BUNDLE
+from userdata.contract.work import BATCH, INTERACTIVE
 from userdata.render import render_user_data
 
 
 class SdOnEc2Stack(Stack):
-    """From prompt parameters to images in a bucket: one network, one instance, one bucket.
+    """From prompt parameters to images in a bucket: one network, one instance, one bucket, and queues of work.
 
     With `bucket_alone` the stack has the bucket and nothing else, so that files can be uploaded which the instance of
     the whole stack will need. Rejected: uploading while the whole stack is created, which a first boot may outrun.
@@ -45,7 +47,10 @@ class SdOnEc2Stack(Stack):
         access = Access(self, "Access", vpc=network.vpc, ssh_cidr=parameters.text("SshCidr"))
         results = Results(self, "Results", settings=settings)
         bundle = self._build_bundle()
-        worker_role = WorkerRole(self, "Worker", results=results.bucket, key=settings.output_key, bundle=bundle)
+        queues = Queues(self, "Queues")
+        worker_role = WorkerRole(
+            self, "Worker", results=results.bucket, key=settings.output_key, bundle=bundle, queues=queues
+        )
         model_rights = ModelRights(self, "ModelRights", parameters=parameters, role=worker_role.role)
         ModelFit(self, "Fit", parameters=parameters)
         gpu = GpuInstance(
@@ -61,6 +66,7 @@ class SdOnEc2Stack(Stack):
                     **parameters.plain(),
                     "ResultsBucket": results.bucket.bucket_name,
                     "Region": Aws.REGION,
+                    "Queues": queues.prefix,
                 },
                 free_text=parameters.free_text(),
                 bundle_bucket=bundle.s3_bucket_name,
@@ -73,7 +79,7 @@ class SdOnEc2Stack(Stack):
         around_bucket = [part for part in results.bucket.node.children if part.node.id != "Resource"]
         gpu.instance.node.add_dependency(model_rights.policy, *around_bucket)
         # What may fail for nothing's cost comes before the instance. The alarm and its schedule cannot: they name it.
-        gpu.instance.node.add_dependency(network.endpoint)
+        gpu.instance.node.add_dependency(network.endpoint, queues)
         if settings.budget is not None and settings.budget_email is not None:
             budget = Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
             gpu.instance.node.add_dependency(budget)
@@ -81,6 +87,8 @@ class SdOnEc2Stack(Stack):
         self._tell(
             ResultsBucket=results.bucket.bucket_name,
             InstanceId=gpu.instance.ref,
+            InteractiveQueue=queues.work[INTERACTIVE].queue_url,
+            BatchQueue=queues.work[BATCH].queue_url,
             PrivateKey=(
                 f"aws ssm get-parameter --region {Aws.REGION} --name {access.key_pair.private_key.parameter_name} "
                 "--with-decryption --query Parameter.Value --output text > sd-on-ec2.pem && chmod 600 sd-on-ec2.pem"

@@ -1,4 +1,4 @@
-"""What the instance may do: read its bundle, use the results bucket, and be reached by Session Manager."""
+"""What the instance may do: read its bundle, use the bucket, ask for work, and be reached by Session Manager."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
+from stacks.queues import Queues
 from userdata.contract.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
 
 SESSION_MANAGER = (
@@ -26,7 +27,14 @@ class WorkerRole(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, results: s3.IBucket, key: str | None, bundle: s3_assets.Asset
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        results: s3.IBucket,
+        key: str | None,
+        bundle: s3_assets.Asset,
+        queues: Queues,
     ) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(
@@ -44,6 +52,7 @@ class WorkerRole(Construct):
                 *_results_statements(results),
                 *([_key_statement(key)] if key else []),
                 _bundle_statement(bundle),
+                *_queue_statements(queues),
                 iam.PolicyStatement(sid="SessionManager", actions=list(SESSION_MANAGER), resources=["*"]),
             ],
         )
@@ -85,6 +94,24 @@ def _results_statements(results: s3.IBucket) -> list[iam.PolicyStatement]:
             sid="SeeWhatIsThere",
             actions=["s3:ListBucket"],
             resources=[results.bucket_arn],
+        ),
+    ]
+
+
+def _queue_statements(queues: Queues) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="AskForWork",
+            actions=[
+                *("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
+                "sqs:DeleteMessage",
+            ],
+            resources=[queue.queue_arn for queue in queues.work.values()],
+        ),
+        iam.PolicyStatement(
+            sid="SetAsideWhatCannotBeDrawn",
+            actions=["sqs:GetQueueUrl", "sqs:SendMessage"],
+            resources=[queue.queue_arn for queue in queues.dead.values()],
         ),
     ]
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 import pytest
 from hypothesis import settings
+
+from tests.synthesized_once import synthesizing_once
 
 # CI draws the same examples each time, so that it is red because of the change and not because of the draw.
 settings.register_profile("sample", derandomize=True, deadline=None)
@@ -16,6 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("long") else "sample")
+    # Before xdist starts its processes, which get the same environment.
+    once = contextlib.ExitStack()
+    once.enter_context(synthesizing_once(os.environ))
+    config.add_cleanup(once.close)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -17,7 +17,8 @@ from scripts.command_line.account.runs import list_runs
 from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
-from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts, find_loras
+from scripts.command_line.deploying.inputs import EXAMPLES, count_prompts
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import (
     STACK,
@@ -110,7 +111,7 @@ def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
 
 def _plan(deployment: Deployment | None, parameters: dict[str, str], settings: dict[str, str]) -> Plan:
     """The plan, with the key of an example in place of an input, which may be a file that only a deploy uploads."""
-    loras, uploads = find_loras(parameters.get("Lora", ""))
-    given = {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in parameters.items()}
-    plan = make_plan(deployment, {**given, **({"Lora": loras} if uploads else {})}, settings)
+    named, uploads = find_model_files(parameters)
+    given = {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in named.items()}
+    plan = make_plan(deployment, given, settings)
     return dataclasses.replace(plan, uploads=uploads)

@@ -12,13 +12,14 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from scripts.command_line import account_commands, before_commands, replay_command, report_command
+from scripts.command_line import account_commands, before_commands, generate_command, replay_command, report_command
 from scripts.command_line.account.deployment import RETRIES, need_deployment
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
+from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
+app.command()(generate_command.generate)
 app.command()(replay_command.replay)
 app.command()(report_command.report)
 app.add_typer(account_commands.app, name="quota")
@@ -117,6 +119,8 @@ def status(
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     if deployment.trouble:
         typer.echo(deployment.trouble)
+    if waiting := runs_waiting(session, deployment):
+        typer.echo(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
@@ -138,7 +142,7 @@ def start(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Start the stopped instance, if its deployed job is not done yet.
+    """Start the stopped instance, if its deployed job is not done yet, or runs wait in the queue.
 
     Where AWS has no such instance to give, --types or --any let a new one take its place.
     """

@@ -30,6 +30,13 @@ def replay(
     lora_file: Annotated[
         list[Path], typer.Option(metavar="FILE", help="A LoRA that the image was made with; once for each.")
     ] = [],  # noqa: B006  # typer reads it and makes its own
+    vae_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The VAE that the image was made with, if it has one of its own."),
+    ] = None,
+    embedding_file: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="An embedding that the image was made with; once for each.")
+    ] = [],  # noqa: B006
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket that has the initial image.")] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="The file to write; default: a file beside the image.")
@@ -64,6 +71,14 @@ def replay(
     initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))
     target = to or image.with_name(f"{image.stem}-replay.png")
     if not replay_here(
-        image, record, model=model_folder, initial_image=initial_image, loras=lora_file, to=target, console=Console()
+        image,
+        record,
+        model=model_folder,
+        initial_image=initial_image,
+        loras=lora_file,
+        vae=vae_file,
+        embeddings=embedding_file,
+        to=target,
+        console=Console(),
     ):
         raise typer.Exit(1)

@@ -17,14 +17,14 @@ from userdata.job.job import Job
 # A terminal of 80 columns without colours, whatever the caller's is.
 TERMINAL = {"COLUMNS": "80", "NO_COLOR": "1", "FORCE_COLOR": "", "TERM": "dumb"}
 PARAMETERS = {*Job.model_fields, *MachineParameters.model_fields}
-# They have all options of `sd deploy` for the parameters, and are shown without them.
-SHORTENED = ("doctor", "cost")
+# They have the options of `sd deploy` for the parameters, or for those of the images, and are shown without them.
+SHORTENED = ("doctor", "cost", "generate")
 
 
 def help_texts() -> str:
     """The help of `sd` and of each command, under a heading each.
 
-    Of the commands that take all parameters, `sd deploy` alone is shown with these options.
+    Of the commands that take parameters, `sd deploy` alone is shown with these options.
     """
     group: Any = typer.main.get_command(app)
     return "\n\n".join(f"## {' '.join(words)}\n\n```\n{text}\n```" for words, text in _of(group, ["sd"]))

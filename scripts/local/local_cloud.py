@@ -18,6 +18,7 @@ from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
+from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
 from scripts.local.aws.service_quotas import ec2_quotas
@@ -127,6 +128,7 @@ class LocalCloud:
         self.account = Account(server.endpoint)
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
+        self._context.enter_context(queues_as_strict_as_sqs())
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(types_in_their_zones())

@@ -96,7 +96,9 @@ def _walk(walk: Walk, steps: list[Step], account: Account, terminal: Terminal, r
         report.write()
         sys.stdout.write(f"{report.masked(table_of(report.rows))}\n\n")
     other = sum(row.same == "no" for row in report.rows)
+    reached = {row.step for row in report.rows}
     untried = sum(row.seen.startswith(NOT_TRIED) for row in report.rows)
+    untried += sum(step.name not in reached for step in steps)  # interrupted before them, or in the midst of one
     terminal.tell(
         f"{other} of {len(report.rows)} rows are not as expected, {untried} of the steps were not tried; "
         f"{terminal.so_far()}. The report, for an issue, is in {report.folder}."

@@ -76,8 +76,8 @@ STEPS = (
         "deploys a prompt with a letter beyond ASCII",
         parameters={"Prompt": "ein Bär im Wald"},
         rows=(
-            Expected("as CloudFormation has it", stack_looks.described_prompt, "ein B?r im Wald"),
-            Expected("as the instance has it", run_looks.drawn_prompt, "ein Bär im Wald"),
+            Expected("in CloudFormation", stack_looks.described_prompt, "ein B?r im Wald"),
+            Expected("on the instance", run_looks.drawn_prompt, "ein Bär im Wald"),
             RUN,
         ),
     ),

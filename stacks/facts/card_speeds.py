@@ -1,7 +1,8 @@
 """How fast a card draws: one table for `sd cost` and for the documentation, measured where it could be.
 
 The unit is the article's image: Stable Diffusion v1, 512 x 640 pixels, 75 steps, guided, half precision. It takes
-159.4 TFLOP: 2.08 for a guided step and 3.15 to decode. None of these cards was measured in this project but the H100.
+159.4 TFLOP: 2.08 for a guided step and 3.15 to decode. Of these cards the H100 and the H200 were measured in this
+project, neither on AWS.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ CARD_SPEEDS: dict[str, CardSpeed] = {
     "A100 40 GB": CardSpeed(1.8, "projected", f"{DIFFUSERS_BENCHMARK}, 13.12 steps/s at 512 x 512"),
     "A100 80 GB": CardSpeed(1.8, "projected", "as the A100 40 GB, whose arithmetic it has"),
     "H100": CardSpeed(0.41, "measured", "H100 80GB, torch 2.11, this worker in a long run (docs/performance.md)"),
-    "H200": CardSpeed(0.41, "projected", "as the H100, whose arithmetic it has"),
+    # 0.389 and 0.390 in two runs of `python -m benchmarks.generator`, 20 images a batch, random weights, 2026-11-29.
+    "H200": CardSpeed(0.39, "measured", "H200 (700 W), torch 2.11, this worker in a long run, not on AWS"),
     "B200": CardSpeed(0.41, "projected", "as the H100: faster by its published rate, but never tried"),
 }
 

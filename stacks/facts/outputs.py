@@ -5,6 +5,8 @@ from __future__ import annotations
 OUTPUTS = {
     "ResultsBucket": "The bucket with the images.",
     "InstanceId": "The GPU instance.",
+    "InteractiveQueue": "The queue of the runs that somebody waits for.",
+    "BatchQueue": "The queue of the runs that can wait.",
     "PrivateKey": "Writes the key for SSH into sd-on-ec2.pem.",
     "Shell": "Opens a shell on the instance through Session Manager, without a key or an open port.",
     "Status": "Shows how far the run is.",

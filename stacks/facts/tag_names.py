@@ -4,3 +4,4 @@
 PROJECT_TAG, PROJECT = "project", "sd-on-ec2"
 # CloudFormation's own tag is missing on volumes, which have the instance's other tags.
 STACK_TAG = "sd-on-ec2:stack"
+HOLDER_TAG = "sd-on-ec2:held-by"

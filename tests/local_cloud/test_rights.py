@@ -69,6 +69,27 @@ def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
     assert role.may("s3", "put_object", **bucket, Key="runs/a/c.png", Body=b"")
     assert not role.may("s3", "put_object", **bucket, Key="inputs/a.png", Body=b"")
     assert not role.may("ssm", "get_parameter", Name=SECRET)
+    _asks_its_own_queues_alone(cloud, role, outputs)
+
+
+def _asks_its_own_queues_alone(cloud: LocalCloud, role: Role, outputs: dict[str, str]) -> None:
+    """A person fills them, and the machine only asks; what it cannot draw it sets aside."""
+    sqs, message = cloud.client("sqs"), {"MessageBody": "a"}
+    other = sqs.create_queue(QueueName="somebody-s")["QueueUrl"]
+    for queue in (outputs["InteractiveQueue"], outputs["BatchQueue"]):
+        sqs.send_message(QueueUrl=queue, **message)
+        (found,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+        received = {"QueueUrl": queue, "ReceiptHandle": found["ReceiptHandle"]}
+        assert role.may("sqs", "get_queue_url", QueueName=queue.rpartition("/")[2])
+        assert role.may("sqs", "receive_message", QueueUrl=queue, WaitTimeSeconds=0)
+        assert role.may("sqs", "change_message_visibility", **received, VisibilityTimeout=120)
+        assert role.may("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=["All"])
+        assert role.may("sqs", "delete_message", **received)
+        assert not role.may("sqs", "send_message", QueueUrl=queue, **message)
+        assert not role.may("sqs", "purge_queue", QueueUrl=queue)
+        assert role.may("sqs", "send_message", QueueUrl=f"{queue}-dead", **message)
+        assert not role.may("sqs", "receive_message", QueueUrl=f"{queue}-dead", WaitTimeSeconds=0)
+        assert not role.may("sqs", "receive_message", QueueUrl=other, WaitTimeSeconds=0)
 
 
 @pytest.mark.parametrize("key", ["photos/a.png", "input/a.png", "../inputs/a.png", "runs"])

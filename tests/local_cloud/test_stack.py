@@ -297,19 +297,6 @@ def test_an_unknown_instance_type_is_refused(stack: Stack) -> None:
     assert left_of(stack) == []
 
 
-def test_a_queue_has_its_policy(stack: Stack, cloud: LocalCloud) -> None:
-    policy = {"Queues": [{"Ref": "Queue"}], "PolicyDocument": TLS_ONLY}
-    resources = {
-        "Queue": {"Type": "AWS::SQS::Queue"},
-        "Policy": {"Type": "AWS::SQS::QueuePolicy", "Properties": policy},
-    }
-    stack.create({"Resources": resources})
-    url, sqs = stack.physical_id("Queue"), cloud.client("sqs")
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]
-    assert json.loads(attributes["Policy"]) == TLS_ONLY
-    stack.delete()
-
-
 def test_change_sets_of_one_name_belong_to_their_stacks(stack: Stack, cloud: LocalCloud) -> None:
     other = Stack(cloud)
     for one, key in ((stack, "A"), (other, "B")):

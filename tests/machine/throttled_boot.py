@@ -13,6 +13,7 @@ import importlib.metadata
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -40,6 +41,7 @@ ONE_CONNECTION = 60e6 / SHARE
 TOGETHER = 240e6 / SHARE
 LATENCY = 0.03  # seconds before each answer; the hub redirects, so a file takes two
 BOOT_SECONDS = 1800
+PARAMETER_READER = "userdata/contract/parameter_file.py"
 CONDA = f"""#!/bin/bash
 set -eu
 mkdir -p "$3/bin"
@@ -99,12 +101,16 @@ class ThrottledBoots:
 
 
 def userdata_of(commit: str, folder: Path) -> Path:
-    """The bundle's files as they were at `commit`, written below `folder`."""
+    """The bundle's files as they were at `commit`, written below `folder`.
+
+    Only what reads the parameters is today's, because the user data that writes them is today's.
+    """
     packed = subprocess.run(
         ["git", "-C", str(CHECKOUT), "archive", commit, "userdata"], check=True, capture_output=True
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
+    shutil.copy(CHECKOUT / PARAMETER_READER, folder / PARAMETER_READER)
     return folder / "userdata"
 
 

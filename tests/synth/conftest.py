@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+APP = [sys.executable, str(ROOT / "tests/synthesized_once.py"), f"{shlex.quote(sys.executable)} app.py"]
 Template = dict[str, Any]
 Synthesize = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,9 +27,7 @@ def synthesize(out: Path, **context: str) -> subprocess.CompletedProcess[str]:
         "CDK_CONTEXT_JSON": json.dumps(settings),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    return subprocess.run(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    return subprocess.run(APP, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 def read_template(out: Path) -> Template:

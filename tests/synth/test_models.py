@@ -22,7 +22,7 @@ def rights(template: Template, **parameters: str) -> dict[str, Any]:
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     no_resources: dict[str, Any] = {}
     resolver = Resolver(template, {**PSEUDO, **defaults, **parameters}, no_resources.__getitem__, list)
-    assert [statement["Action"] for statement in statements] == ["s3:GetObject", "s3:GetObject", "ssm:GetParameter"]
+    assert [statement["Action"] for statement in statements] == ["s3:GetObject"] * 4 + ["ssm:GetParameter"]
     return {statement["Sid"]: resolver.resolve(statement["Resource"]) for statement in statements}
 
 
@@ -30,6 +30,8 @@ def test_by_default_nothing_more_may_be_read(template: Template) -> None:
     assert rights(template) == {
         "FetchModel": "arn:aws:s3:::nothing",
         "FetchLora": ["arn:aws:s3:::nothing"] * 4,
+        "FetchVae": "arn:aws:s3:::nothing",
+        "FetchEmbeddings": ["arn:aws:s3:::nothing"] * 4,
         "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter",
     }
 
@@ -39,6 +41,8 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
         template,
         Model="s3://my-models/xl/mine.safetensors",
         Lora="hf:o/n/a.safetensors:0.5, s3://my-loras/style.safetensors:0.8,s3://others/deep/b.safetensors",
+        Vae="s3://my-models/vae.pt",
+        Embeddings="inputs/a.pt,s3://others/b.safetensors",
         HubToken="/sd-on-ec2/hugging-face",
     )
     assert allowed == {
@@ -49,6 +53,8 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
             "arn:aws:s3:::others/deep/b.safetensors",
             "arn:aws:s3:::nothing",
         ],
+        "FetchVae": "arn:aws:s3:::my-models/vae.pt",
+        "FetchEmbeddings": ["arn:aws:s3:::nothing", "arn:aws:s3:::others/b.safetensors", *["arn:aws:s3:::nothing"] * 2],
         "ReadHubToken": "arn:aws:ssm:eu-west-1:123456789012:parameter/sd-on-ec2/hugging-face",
     }
 

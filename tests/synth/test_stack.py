@@ -14,6 +14,7 @@ import pytest
 from scripts.local.cloudformation.template import dependencies
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from stacks.parameters import GROUPS, parameters_of
+from tests import synthesized_once
 from tests.synth.conftest import Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth
@@ -41,6 +42,8 @@ def test_it_has_what_it_needs_and_nothing_that_costs_while_idle(template: Templa
         "AWS::IAM::Role",
         "AWS::S3::Bucket",
         "AWS::S3::BucketPolicy",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule",
     ]
     assert len(resources(template, "AWS::EC2::Instance")) == 1
@@ -88,7 +91,15 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
 
     own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
     everywhere = json.dumps("*")
+    work, dead = queues_of(template)
+    asks = ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
     assert own == {
+        *((f"sqs:{verb}", json.dumps({"Fn::GetAtt": [queue, "Arn"]})) for verb in asks for queue in work),
+        *(
+            (f"sqs:{verb}", json.dumps({"Fn::GetAtt": [queue, "Arn"]}))
+            for verb in ("GetQueueUrl", "SendMessage")
+            for queue in dead
+        ),
         ("s3:PutObject", objects("/runs/*")),
         ("s3:PutObject", objects("/boots/*")),
         ("s3:GetObject", objects("/runs/*")),
@@ -108,6 +119,50 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     assert ".zip" in bundle
     assert "*" not in bundle
     assert "ManagedPolicyArns" not in of_the_worker(template, "AWS::IAM::Role")
+
+
+def queues_of(template: Template) -> tuple[set[str], set[str]]:
+    """The logical ids of the queues of work, and those of the dead-letter queues."""
+    queues = {name: r["Properties"] for name, r in template["Resources"].items() if r["Type"] == "AWS::SQS::Queue"}
+    work = {name for name, properties in queues.items() if "RedrivePolicy" in properties}
+    return work, queues.keys() - work
+
+
+def test_the_queues_are_encrypted_take_tls_alone_and_lose_no_message(template: Template) -> None:
+    work, dead = queues_of(template)
+    assert (len(work), len(dead)) == (2, 2)
+    secured = set()
+    for policy in resources(template, "AWS::SQS::QueuePolicy"):
+        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+        (queue,) = policy["Properties"]["Queues"]
+        assert (statement["Effect"], statement["Action"], statement["Principal"]) == ("Deny", "sqs:*", {"AWS": "*"})
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert statement["Resource"] == {"Fn::GetAtt": [queue["Ref"], "Arn"]}
+        secured.add(queue["Ref"])
+    assert secured == work | dead
+    taken = set()
+    for name in work | dead:
+        properties = template["Resources"][name]["Properties"]
+        assert properties["SqsManagedSseEnabled"] is True
+        assert (properties["VisibilityTimeout"], properties["ReceiveMessageWaitTimeSeconds"]) == (120, 20)
+        days = properties["MessageRetentionPeriod"] / 86_400
+        assert days == 14 if name in dead else 4 <= days <= 14
+        if name in work:
+            redrive = properties["RedrivePolicy"]
+            assert redrive["maxReceiveCount"] == 10
+            taken.add(redrive["deadLetterTargetArn"]["Fn::GetAtt"][0])
+    assert taken == dead
+
+
+def test_the_user_data_names_the_queues_by_the_beginning_of_their_names(template: Template) -> None:
+    uuid = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    line = json.dumps(["Queues:sd-", uuid]).strip("[]").replace('"Queues:', "Queues:")
+    assert line in json.dumps(user_data_of(template))
+    names = {
+        json.dumps(queue["Properties"]["QueueName"]["Fn::Join"][1]) for queue in resources(template, "AWS::SQS::Queue")
+    }
+    ends = ("-interactive", "-interactive-dead", "-batch", "-batch-dead")
+    assert names == {json.dumps(["sd-", uuid, end]) for end in ends}
 
 
 def of_the_worker(template: Template, kind: str) -> dict[str, Any]:
@@ -249,6 +304,7 @@ UNTAGGABLE = {
     "AWS::IAM::InstanceProfile",
     "AWS::IAM::Policy",
     "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
 }
 
@@ -342,16 +398,20 @@ def test_what_can_fail_without_the_instance_comes_before_it(tmp_path: Path) -> N
 def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     outputs = template["Outputs"]
     assert set(outputs) == {
-        "ResultsBucket", "InstanceId", "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings",
+        "ResultsBucket", "InstanceId", "InteractiveQueue", "BatchQueue",
+        "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings",
     }  # fmt: skip
     assert all(output["Description"] for output in outputs.values())
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])
 
 
-def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path) -> None:
-    assert synthesize(tmp_path).returncode == 0
+def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(synthesized_once.FOLDER, str(tmp_path))  # where the first one is not kept
+    out = tmp_path / "out"
+    out.mkdir()
+    assert synthesize(out).returncode == 0
     names = ["SdOnEc2.template.json", "SdOnEc2.assets.json"]
-    assert filecmp.cmpfiles(assembly, tmp_path, names, shallow=False)[0] == names
+    assert filecmp.cmpfiles(assembly, out, names, shallow=False)[0] == names
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:

@@ -121,6 +121,7 @@ def test_after_an_interrupt_nothing_is_left(cloud: LocalCloud, start: Start, tmp
     out, errors = interrupted.communicate(timeout=WALK_SECONDS)
     assert interrupted.returncode == 128 + signal.SIGINT, errors
     assert "Interrupted: everything is removed now" in errors
+    assert f"{len(STEPS)} of the steps were not tried" in errors
     assert "left by the audit" in out
     assert own_buckets(cloud) == []
     assert list(cloud.machines) == []

@@ -87,9 +87,11 @@ def attempt_receipt(
     disk_gb: float,
     requests: Requests,
     price: HourlyPrice | None = None,
+    starts_machine: bool = True,
 ) -> Receipt | None:
     """The receipt of one attempt, or None where no price is given and the table has none for the instance.
 
+    AWS's shortest time counts for an attempt that `starts_machine`, and not for one on a machine that was up already.
     Of disk and address only the time of the attempt is counted. `disk_gb` is the volume's size in GiB.
     """
     table = read_prices()
@@ -98,7 +100,7 @@ def attempt_receipt(
         return None
     rates = table.rates_of(region)
     seconds = max(0.0, (ended - began).total_seconds())
-    billed = max(seconds, SHORTEST_BILLED)
+    billed = max(seconds, SHORTEST_BILLED) if starts_machine else seconds
     lines = [
         _line("instance", billed / HOUR, "hour", price.usd),
         _line("disk", disk_gb * seconds / MONTH, "GB-month", rates.disk_gb_month),

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from enum import Enum
-from typing import Mapping
+from typing import Mapping, Optional
 
 from userdata.boot.fetch.bucket import PLAIN, Bucket
 from userdata.boot.fetch.cache import read_notes
@@ -21,8 +21,9 @@ from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.run_status import RunStatus
-from userdata.contract.layout import Folders
+from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
+from userdata.contract.work import read_message
 from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,12 @@ def _try_to_tell(folders: Folders, parameters: Mapping[str, str], variables: Map
 def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
     environment = WorkerEnvironment.read(variables)
     bucket = Bucket(environment.bucket)
-    found = bucket.get(RunStatus.key(parameters))
-    run = RunStatus.of(parameters, instance_id=environment.instance_id, found=found)
+    queued = _queued_run(folders)
+    found = bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters))
+    if queued:
+        run = RunStatus.of_queued(queued, instance_id=environment.instance_id, found=found)
+    else:
+        run = RunStatus.of(parameters, instance_id=environment.instance_id, found=found)
     status = run.status
     # By what this boot has started, and not by an earlier attempt at the same run.
     ended_now = status.phase in ENDED_EARLY and read_utc(status.updated_at) >= environment.boot_started_at
@@ -130,8 +135,18 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Ma
     document = run.fail(Failure(step=step, message=_explain(variables), log_tail=log_tail(log)))
     if document:
         bucket.put(run.keys.status, document)
-    if log:
+    if log and not queued:  # whose log.txt has its own lines alone
         bucket.put(run.keys.log, log, PLAIN)
+
+
+def _queued_run(folders: Folders) -> Optional[str]:
+    """The queued run that the worker was at when it ended, if any. It is told once."""
+    try:
+        run_id = read_message(folders.queued_run.read_text("utf-8"))
+        folders.queued_run.unlink()
+        return run_id
+    except (OSError, ValueError):
+        return None
 
 
 def _explain(variables: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from concurrent.futures import Future, as_completed
@@ -18,14 +19,14 @@ from userdata.boot.machine.power_off import power_off
 from userdata.boot.machine.side_by_side import begin
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.bytecode import compile_for_worker
-from userdata.boot.steps.companions import provide_loras, provide_safety_checker
 from userdata.boot.steps.compvis import Original, provide_compvis
-from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.driver import Driver
 from userdata.boot.steps.environment import find_interpreter, interpreter_key, provide_interpreter
+from userdata.boot.steps.job_files import provide_job_files
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
-from userdata.boot.steps.weights import are_made_here, provide_weights
+from userdata.boot.steps.room import check_room
+from userdata.boot.steps.weights import are_made_here
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.facts import Facts
@@ -34,7 +35,7 @@ from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.compvis import COMPVIS
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
-from userdata.contract.worker_environment import ModelEnvironment, Paths
+from userdata.contract.worker_environment import ModelEnvironment
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
@@ -47,15 +48,6 @@ class _Equipment:
     python: Path
     compiled: Optional[Path]
     original: Optional[Original]
-
-
-@dataclass(frozen=True)
-class _Files:
-    """What the worker draws with."""
-
-    model: Path
-    loras: Optional[Paths]
-    safety_checker: Optional[Path]
 
 
 def boot(folders: Folders) -> int:
@@ -73,6 +65,7 @@ def boot(folders: Folders) -> int:
             if found and driver.is_ready():
                 worker.start_ahead(machine, found, boot_started_at=phases.started_at)
             _find_run(phases, machine)
+            check_room(machine, found=found)
         equipment = begin(lambda: _equip(machine, phases, worker, driver, found))
         files = begin(lambda: _fetch(machine, phases, equipment))
         for one in as_completed((equipment, files)):
@@ -138,25 +131,18 @@ def _equip(machine: Machine, phases: Phases, worker: WorkerUnit, driver: Driver,
     return _Equipment(python, compiled, original)
 
 
-def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> _Files:
+def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> ModelEnvironment:
     """Fetches all weights while the environment is built, for which the network and the disk have room."""
     made_with = equipment.result().python if are_made_here(machine) else None
     with phases.phase("weights", machine.cache):
-        downloads = Downloads(machine)
-        return _Files(
-            model=provide_weights(machine, downloads, python=made_with),
-            loras=provide_loras(machine, downloads),
-            safety_checker=provide_safety_checker(machine, downloads),
-        )
+        return provide_job_files(machine, python=made_with)
 
 
-def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files: _Files) -> None:
+def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files: ModelEnvironment) -> None:
     phases.settle()
     worker.hand_over(
-        ModelEnvironment(
-            model_folder=files.model,
-            lora_files=files.loras,
-            safety_checker=files.safety_checker,
+        dataclasses.replace(
+            files,
             compiled=equipment.compiled,
             compvis_repository=equipment.original.repository if equipment.original else None,
             compvis_python=equipment.original.python if equipment.original else None,

@@ -21,9 +21,11 @@ LONGEST_NAME = 160
 _PART = r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*"
 ON_THE_HUB = rf"hf:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:/{_PART})+"
 IN_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_./+=@-]+"
-_CHECKPOINT = r"\.(?:safetensors|ckpt)"
-HUB_PATTERN = ON_THE_HUB + _CHECKPOINT
-S3_PATTERN = IN_S3 + _CHECKPOINT
+# How files of checkpoints are called. What a file is, its content tells.
+CHECKPOINT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+ANY_CHECKPOINT = r"\.(?:[sS][aA][fF][eE][tT][eE][nN][sS][oO][rR][sS]|[cC][kK][pP][tT]|[pP][tT][hH]?|[bB][iI][nN])"
+HUB_PATTERN = ON_THE_HUB + ANY_CHECKPOINT
+S3_PATTERN = IN_S3 + ANY_CHECKPOINT
 # How places begin.
 S3 = "s3://"
 HUB_PLACE = "hf:"

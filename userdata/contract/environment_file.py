@@ -30,6 +30,11 @@ def read_environment_file(path: Path) -> Dict[str, str]:
         text = path.read_text("utf-8")
     except OSError:
         return {}
+    return parse_environment(text)
+
+
+def parse_environment(text: str) -> Dict[str, str]:
+    """The variables that `environment_text` has written."""
     return {
         name: plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         for name, quoted, plain in (line.groups() for line in _LINE.finditer(text))

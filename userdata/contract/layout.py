@@ -15,6 +15,8 @@ BOOTS = "boots/"
 INPUTS = "inputs/"
 CACHE = "cache/"
 HOLDS = "holds/"
+# The keys of a run's images have five digits.
+MOST_IMAGES = 100_000
 
 
 class RunKeys:
@@ -85,6 +87,8 @@ class Folders:
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.state / "compiled"
         self.compiled = root / "var/lib/sd-worker/compiled"
+        # The message of the queued run that the worker does, as long as it does.
+        self.queued_run = root / "var/lib/sd-worker/queued-run.json"
         self.logs = root / "var/log/sd-on-ec2"
         self.boot_log = self.logs / "boot.log"
         self.worker_log = self.logs / "worker.log"

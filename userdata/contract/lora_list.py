@@ -14,12 +14,12 @@ MOST_LORAS = 4
 LONGEST_LORAS = 320
 LARGEST_WEIGHT = 9.0
 # A file of the results bucket, where a person's own inputs are.
-_AN_INPUT = rf"{INPUTS}[A-Za-z0-9_./+=@-]+"
+AN_INPUT = rf"{INPUTS}[A-Za-z0-9_./+=@-]+"
 # `:0.8` behind a file is its weight, as in the community's <lora:name:0.8>.
-_ONE = rf"(?:{ON_THE_HUB}|{IN_S3}|{_AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
+_ONE = rf"(?:{ON_THE_HUB}|{IN_S3}|{AN_INPUT})\.safetensors(?::-?(?:[0-8](?:\.[0-9]{{1,3}})?|9(?:\.0{{1,3}})?))?"
 LORAS_PATTERN = f"^$|^{_ONE}(?:, ?{_ONE}){{0,{MOST_LORAS - 1}}}$"
 # What an upload puts behind the name of a person's own file, so that each content has a key of its own.
-_UPLOADED = re.compile(r"-[0-9a-f]{8}$")
+UPLOADED = re.compile(r"-[0-9a-f]{8}$")
 
 
 class ListedLora(NamedTuple):
@@ -41,7 +41,7 @@ def listed_loras(loras: str) -> List[ListedLora]:
         if not (colon and place.endswith(".safetensors")):
             place, weight = one, "1"
         stem = PurePosixPath(place).name[: -len(".safetensors")]
-        name = _UPLOADED.sub("", stem) if place.startswith(INPUTS) else stem
+        name = UPLOADED.sub("", stem) if place.startswith(INPUTS) else stem
         if any(same_name(name, other.name) for other in listed):
             raise ValueError(f"Lora lists two files with the name {name}: rename one, so that a prompt can tell them")
         listed.append(ListedLora(name, place, float(weight)))
@@ -50,7 +50,7 @@ def listed_loras(loras: str) -> List[ListedLora]:
 
 def is_file_of(name: str, stem: str) -> bool:
     """Whether a file called `stem`, perhaps as an upload, is that of the LoRA `name`."""
-    return same_name(stem, name) or same_name(_UPLOADED.sub("", stem), name)
+    return same_name(stem, name) or same_name(UPLOADED.sub("", stem), name)
 
 
 def lora_text(place: str, weight: float) -> str:

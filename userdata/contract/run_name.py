@@ -36,6 +36,11 @@ WORDS = frozenset(
     }
 )
 
+# Words that came later, each with its usual value: with that, a run keeps the name that it had before.
+LATER_WORDS = {"Prediction": "auto", "Vae": "", "Embeddings": ""}
+# Whole numbers below are exact as fractions.
+EXACT = 2**53
+
 # A job's fields by the parameters' names, as far as a model has values of its own for them.
 MODELS_OWN = {"Height": "H", "Width": "W", "Steps": "ddim_steps", "GuidanceScale": "scale", "Sampler": "sampler"}
 
@@ -52,11 +57,20 @@ def run_name(parameters: Mapping[str, Union[str, int, float]]) -> str:
     for name in EDGES:
         edge = round_edge(whole[name], model=str(whole["Model"]))
         whole[name] = 0 if takes_size_of_image(parameters) else edge
-    canonical = {name: float(whole[name]) for name in NUMBERS}
-    request = json.dumps({**canonical, **{name: str(whole[name]) for name in WORDS}}, sort_keys=True)
+    canonical = {name: _number(whole[name]) for name in NUMBERS}
+    words = {name: str(whole[name]) for name in WORDS}
+    later = {name: str(whole.get(name, usual)) for name, usual in LATER_WORDS.items()}
+    words.update({name: word for name, word in later.items() if word != LATER_WORDS[name]})
+    request = json.dumps({**canonical, **words}, sort_keys=True)
     digest = hashlib.sha256(request.encode()).hexdigest()[:10]
     title = PurePosixPath(str(parameters["PromptFile"])).stem or str(parameters["Prompt"])
     return f"{_slug(title)}-{digest}"
+
+
+def _number(value: Union[str, int, float]) -> Union[int, float]:
+    """`value` as a number. A large seed stays whole: as a fraction it would lose digits, and be another's name."""
+    number = float(value)
+    return number if abs(number) < EXACT else int(value)
 
 
 def _with_the_models_own(parameters: Mapping[str, Union[str, int, float]]) -> Dict[str, Union[str, int, float]]:

@@ -126,12 +126,14 @@ class WorkerEnvironment(Variables):
 class ModelEnvironment(Variables):
     """`model.env`: the places of what the worker draws with. None is what the job does not ask for.
 
-    `lora_files` are those of the job's `Lora`, in its order. `compiled` is the folder of kernels that an earlier
-    machine has compiled.
+    `lora_files` are those of the job's `Lora`, in its order, and `embedding_files` those of its `Embeddings`.
+    `compiled` is the folder of kernels that an earlier machine has compiled.
     """
 
     model_folder: Annotated[Path, Variable("SD_MODEL_FOLDER", Path)]
     lora_files: Annotated[Optional[Paths], Variable("SD_LORA_FILES", Paths.read, None)] = None
+    vae_file: Annotated[Optional[Path], Variable("SD_VAE_FILE", Path, None)] = None
+    embedding_files: Annotated[Optional[Paths], Variable("SD_EMBEDDING_FILES", Paths.read, None)] = None
     safety_checker: Annotated[Optional[Path], Variable("SD_SAFETY_CHECKER", Path, None)] = None
     compiled: Annotated[Optional[Path], Variable("SD_COMPILED", Path, None)] = None
     compvis_repository: Annotated[Optional[Path], Variable("SD_COMPVIS_REPOSITORY", Path, None)] = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
+from userdata.job.sampler_names import NAMES
+
 Sampler = Enum(  # type: ignore[misc]  # mypy wants literal members; the names are the values
     "Sampler",
-    {name: name for name in ("ddim", "plms", "dpm_solver", "dpmpp_2m_karras", "euler", "euler_a", "unipc", "lcm")},
+    {name: name for name in NAMES},
     type=str,
 )
 
@@ -38,3 +40,15 @@ class Precision(StrEnum):
 
     autocast = "autocast"
     full = "full"
+
+
+class Prediction(StrEnum):
+    """What the model predicts: the noise (epsilon), or the velocity (v), and that one with zero terminal SNR or not.
+
+    One list, because zero terminal SNR without v is no model: the noise says nothing of the picture in pure noise.
+    """
+
+    auto = "auto"
+    epsilon = "epsilon"
+    v = "v"
+    v_ztsnr = "v_ztsnr"

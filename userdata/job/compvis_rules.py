@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from userdata.contract.catalogue import find_model
 from userdata.contract.compvis import LAYOUT
+from userdata.job.choices import Prediction
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
+from userdata.job.seeds import SEEDS_OF_32_BITS
 
 # The autoencoder halves an edge three times, and so does the UNet.
 EDGE_MULTIPLE = 64
@@ -18,6 +20,8 @@ def why_not_compvis(job: JobFields) -> str | None:
     model = find_model(job.model)
     if not model.is_own and (model.layout != LAYOUT or not model.files):
         return f"Model is {job.model}, but Engine=compvis draws with Stable Diffusion v1 only: stable-diffusion-v1-5"
+    if job.seed >= SEEDS_OF_32_BITS:
+        return f"Seed is {job.seed}, but the original scripts take up to {SEEDS_OF_32_BITS - 1}, for example 42"
     sampler = str(job.sampler)
     if sampler not in SAMPLERS or (job.from_image and sampler != "ddim"):
         known = "ddim" if job.from_image else ", ".join(SAMPLERS)
@@ -31,6 +35,9 @@ def why_not_compvis(job: JobFields) -> str | None:
         return "NegativePrompt is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
     if job.lora:
         return "Lora is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
+    if job.vae or job.embeddings or str(job.prediction) not in (Prediction.auto, Prediction.epsilon):
+        name = "Vae" if job.vae else "Embeddings" if job.embeddings else "Prediction"
+        return f"{name} is given, which the original scripts do not know: leave it out, or Engine=diffusers"
     if job.from_file:
         return "PromptFile is given, whose lines have options that the original scripts do not know: leave it empty"
     if sampler == "dpm_solver" and job.ddim_steps < DPM_SOLVER_ORDER:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from userdata.job.choices import Engine, Switch
 from userdata.job.job import Job
-from userdata.job.job_fields import SEEDS
 from userdata.job.prompt_file import PromptLine
 from userdata.job.prompt_loras import split_loras
+from userdata.job.seeds import RANDOM, Seed, next_seed, seed_of_line
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ImageRequest:
     """
 
     index: int
-    seed: int
+    seed: Seed
     prompt: str
     negative_prompt: str
     H: int
@@ -43,16 +43,23 @@ class ImageRequest:
         return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength, loras)
 
 
-def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequest]:
+def wants_drawn_seed(job: Job, lines: Sequence[PromptLine] = ()) -> bool:
+    """Whether the job or one of its lines leaves its seed to chance."""
+    return RANDOM in (job.seed, *(line.job.seed for line in lines))
+
+
+def image_requests(job: Job, lines: Sequence[PromptLine] = (), *, drawn_seed: int | None = None) -> list[ImageRequest]:
     """All images of `job`, in the order of their indices.
 
     Without a prompt file, there are n_iter times n_samples. `lines` are those of the prompt file: as in the original,
     it is read n_iter times, and every line makes one image each time, or as many as its own --batch_size says, in its
     own --n_iter of these passes. Image k has seed `seed + k`, as `next_seed` counts; the images of a line with a
-    seed of its own count on from that. With fixed_code, the counting begins anew after n_samples images.
+    seed of its own count on from that. With fixed_code, the counting begins anew after n_samples images. `drawn_seed`
+    takes the place of a seed that is left to chance; a line that leaves its own to chance gets another one.
     """
+    first = _resolved(job.seed, drawn_seed)
     if not lines:
-        return [_request(job, index, _seed(job, index)) for index in range(job.n_iter * job.n_samples)]
+        return [_request(job, index, _seed(job, first, index)) for index in range(job.n_iter * job.n_samples)]
     requests: list[ImageRequest] = []
     for iteration in range(max(line.job.n_iter for line in lines)):
         for line in lines:
@@ -61,20 +68,25 @@ def image_requests(job: Job, lines: Sequence[PromptLine] = ()) -> list[ImageRequ
             for sample in range(line.job.n_samples):
                 index = len(requests)
                 of_line = iteration * line.job.n_samples + sample
-                seed = _seed(line.job, of_line) if "seed" in line.given else _seed(job, index)
+                seed = _seed(job, first, index)
+                if "seed" in line.given:
+                    seed = _seed(line.job, _resolved(line.job.seed, drawn_seed, line.number), of_line)
                 requests.append(_request(line.job, index, seed, line.number))
     return requests
 
 
-def next_seed(seed: int, count: int) -> int:
-    """The seed that is `count` after `seed`. The seeds go round, so that each of them can be a job's Seed."""
-    return (seed + count) % SEEDS
+def _resolved(seed: int, drawn: int | None, line: int | None = None) -> int:
+    if seed != RANDOM:
+        return seed
+    if drawn is None:
+        raise ValueError("no seed was drawn")
+    return drawn if line is None else seed_of_line(drawn, line)
 
 
-def _seed(job: Job, count: int) -> int:
+def _seed(job: Job, first: int, count: int) -> int:
     if job.engine == Engine.compvis:
-        return job.seed  # the original scripts have one for the whole run
-    return next_seed(job.seed, count % job.n_samples if job.fixed_code == Switch.on else count)
+        return first  # the original scripts have one for the whole run
+    return next_seed(first, count % job.n_samples if job.fixed_code == Switch.on else count)
 
 
 def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageRequest:

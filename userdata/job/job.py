@@ -7,13 +7,24 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import is_whole, round_edge
 from userdata.contract.run_name import run_name
-from userdata.job.choices import Engine, SafetyChecker, Switch
+from userdata.job.choices import Engine, Prediction, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
+from userdata.job.prompt_syntax import check_weights
+from userdata.job.refusal import LONGEST_SHOWN
+from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
+from userdata.job.seeds import RANDOM
+
+# The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
+PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
+
+# Pipelines of models that predict one thing only, and read texts with encoders that no embedding is made for.
+WITHOUT_CHOICE = frozenset({"FluxPipeline"})
 
 
 class Job(JobFields):
@@ -54,11 +65,27 @@ class Job(JobFields):
                     rounded[key] = round_edge(rounded[key], model=str(_given(rounded, "model") or ""))
         return rounded
 
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_sampler(cls, given: Any) -> Any:
+        """Takes a sampler by any name that the community's programs give it. Refuses others with the nearest."""
+        if not isinstance(given, dict) or type(name := _given(given, "sampler")) is not str:
+            return given
+        if sampler_of(name) is None and (nearest := nearest_sampler(name)):
+            raise ValueError(
+                f"Sampler is {name[:LONGEST_SHOWN]!r}, which is not offered: the nearest is {nearest}. There are "
+                + ", ".join(NAMES)
+            )
+        key = "Sampler" if "Sampler" in given else "sampler"
+        return {**given, key: sampler_of(name) or name}
+
     @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
     @classmethod
     def _digits_only(cls, value: Any) -> Any:
         """Refuses `515.0`, `+515` and `5_15`, as CloudFormation does: pydantic and the rounding would take them."""
-        if isinstance(value, (bool, float)) or (isinstance(value, str) and not is_whole(value)):
+        if isinstance(value, (bool, float)) or (
+            isinstance(value, str) and value != str(RANDOM) and not is_whole(value)
+        ):
             raise ValueError("not a whole number")
         return value
 
@@ -93,7 +120,13 @@ class Job(JobFields):
                 f"Eta is {self.ddim_eta:g}, but must be 0 for Sampler {self.sampler!s}: only ddim has such noise. "
                 "Leave Eta out, or choose Sampler ddim"
             )
+        listed_embeddings(self.embeddings)
+        if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
+            given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
+            raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
         split_loras(self.prompt, self.negative_prompt, self.lora)
+        if self.weighs_words:
+            check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})
         reason = why_not_compvis(self) if self.engine == Engine.compvis else None
         if reason:
             raise ValueError(reason)
@@ -103,6 +136,11 @@ class Job(JobFields):
     def checked_for_safety(self) -> bool:
         """Whether the safety checker looks at the images."""
         return self.safety_checker != SafetyChecker.off and find_model(self.model).safety_checker
+
+    @property
+    def weighs_words(self) -> bool:
+        """Whether brackets in the texts are weights: the original scripts and models of other encoders read them."""
+        return self.engine == Engine.diffusers and find_model(self.model).pipeline not in PIPELINES_OF_OTHER_ENCODERS
 
     @property
     def name(self) -> str:

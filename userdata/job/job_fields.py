@@ -9,20 +9,27 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from userdata.contract.catalogue import HUB_PATTERN, LONGEST_NAME, S3_PATTERN, read_catalogue
+from userdata.contract.companion_files import (
+    EMBEDDINGS_PATTERN,
+    LONGEST_EMBEDDINGS,
+    LONGEST_VAE,
+    MOST_EMBEDDINGS,
+    VAE_PATTERN,
+)
 from userdata.contract.image_size import LONGEST_EDGE, SHORTEST_EDGE
 from userdata.contract.layout import INPUTS, RUNS
 from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
-from userdata.job.choices import Engine, Precision, SafetyChecker, Sampler, Switch
+from userdata.job.choices import Engine, Precision, Prediction, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
+from userdata.job.sampler_names import NAMES
+from userdata.job.seeds import RANDOM, SEEDS, Seed
 
 MODEL_NAMES = list(read_catalogue())
-# A key is part of EC2's user data, which must be short.
-LONGEST_KEY = 200
+# A key is part of EC2's user data, which must be short. Those of uploads and of images have about 100 characters.
+LONGEST_KEY = 128
 # What the worker may read of the results bucket, by the rights that the stack gives it.
 READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
-# As many as the community's tools know.
-SEEDS = 2**32
 # The library that makes the watermark refuses images of fewer pixels.
 WATERMARK_PIXELS = 256 * 256
 
@@ -36,7 +43,8 @@ class JobFields(BaseModel):
         "A horse standing under a tree",
         name="Prompt",
         description="What the images show.",
-        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"',
+        rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"; a '
+        "PromptFile may have longer ones",
         min_length=1,
         max_length=1000,
         pattern=r"^[\s\S]*\S[\s\S]*$",
@@ -45,7 +53,7 @@ class JobFields(BaseModel):
         "",
         name="NegativePrompt",
         description="What the images should not show.",
-        rule='a text of up to 1000 characters, for example "blurry, watermark"',
+        rule='a text of up to 1000 characters, for example "blurry, watermark"; a PromptFile may have longer ones',
         max_length=1000,
     )
     H: int = parameter(
@@ -98,12 +106,13 @@ class JobFields(BaseModel):
         le=50,
         allow_inf_nan=False,
     )
-    seed: int = parameter(
+    seed: Seed = parameter(
         42,
         name="Seed",
         description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
         "whole run.",
-        ge=0,
+        note="; -1 draws one",
+        ge=RANDOM,
         le=SEEDS - 1,
     )
     sampler: Sampler = parameter(
@@ -111,6 +120,7 @@ class JobFields(BaseModel):
         name="Sampler",
         models_own=True,
         description="The sampler (scheduler) of the denoising steps.",
+        rule=f"one of {', '.join(f'{ours} ({theirs!s})' for ours, theirs in NAMES.items())}",
     )
     ddim_eta: float = parameter(
         0.0,
@@ -139,19 +149,44 @@ class JobFields(BaseModel):
         description="The model: a name of the catalogue, or the place of a checkpoint of your own. The catalogue is "
         "userdata/models.json; the place is on the Hugging Face hub or in S3 (docs/models.md). An XL checkpoint of "
         "your own wants Height and Width 1024.",
-        rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors or .ckpt file as hf:owner/name/file or "
-        "s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
+        rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors, .ckpt, .pt, .pth or .bin file as "
+        "hf:owner/name/file or s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
         max_length=LONGEST_NAME,
         pattern=f"^(?:{'|'.join(MODEL_NAMES)}|{HUB_PATTERN}|{S3_PATTERN})$",
+    )
+    prediction: Prediction = parameter(
+        "auto",
+        name="Prediction",
+        description="What the model predicts: the noise (epsilon) or the velocity (v), v_ztsnr with zero terminal SNR. "
+        "auto: as the checkpoint says.",
+    )
+    vae: str = parameter(
+        "",
+        name="Vae",
+        description="A VAE that takes the place of the model's own (docs/models.md).",
+        rule="empty, or a .safetensors, .ckpt, .pt, .pth or .bin file as hf:owner/name/file, s3://bucket/key or "
+        f"inputs/key, for example inputs/vae.safetensors; {LONGEST_VAE} characters at most",
+        max_length=LONGEST_VAE,
+        pattern=VAE_PATTERN,
+    )
+    embeddings: str = parameter(
+        "",
+        name="Embeddings",
+        description="Embeddings (textual inversions), with commas between them. A prompt uses one by its file's name "
+        "(docs/models.md).",
+        rule=f"empty, or up to {MOST_EMBEDDINGS} .safetensors, .ckpt, .pt, .pth or .bin files as hf:owner/name/file, "
+        "s3://bucket/key or inputs/key with commas between them, for example inputs/style.pt; "
+        f"{LONGEST_EMBEDDINGS} characters at most",
+        max_length=LONGEST_EMBEDDINGS,
+        pattern=EMBEDDINGS_PATTERN,
     )
     init_img: str = parameter(
         "",
         name="InitImage",
         description="Key of an image in the results bucket to start from. Empty: text to image.",
-        rule="empty, or the key of a PNG, JPEG or WebP image below inputs/ or runs/ in the results bucket, for example "
-        "inputs/horse.png",
+        rule="empty, or the key of an image below inputs/ or runs/ in the results bucket, for example inputs/horse.png",
         max_length=LONGEST_KEY,
-        pattern=rf"^$|^{READABLE}\.([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])$",
+        pattern=rf"^$|^{READABLE}$",  # its content says which kind it is, not its name
     )
     from_file: str = parameter(
         "",

@@ -11,6 +11,7 @@ interface's script takes the whole line for a prompt, and draws it.
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,11 +19,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from userdata.contract.layout import MOST_IMAGES
 from userdata.job.job import Job
+from userdata.job.parameter import parameter
 from userdata.job.refusal import explain
-from userdata.job.sampler_names import sampler_of
 
 MOST_BYTES = 16 * 1024 * 1024
+# A prompt takes nearly a millisecond to check, and on the instance that is paid for.
+MOST_PROMPTS = 10_000
 MOST_TOLD = 5
 
 # The field of the job that each option gives. Dashes in an option are underscores here.
@@ -40,6 +44,7 @@ OPTIONS = {
     "W": "W",
     "sampler_name": "sampler",
     "sampler": "sampler",
+    "scheduler": "scheduler",
     "ddim_eta": "ddim_eta",
     "n_iter": "n_iter",
     "batch_size": "n_samples",
@@ -48,12 +53,44 @@ OPTIONS = {
 }
 FLAGS = {"plms": "plms", "dpm_solver": "dpm_solver"}
 TEXTS = frozenset({"prompt", "negative_prompt"})
-_FIRST_OPTION = re.compile(r"(?:^|(?<=\s))--(?=[A-Za-z])")
-_LINE_END = re.compile(r"\r\n|\n|\r")
+# About 33 chunks of a text encoder. No user data carries a file's texts, so they may be longer than a parameter.
+LONGEST_TEXT = 10_000
+_NAMES = "|".join(name.replace("_", "[_-]") for name in sorted([*OPTIONS, *FLAGS], key=len, reverse=True))
+# A word processor makes a long dash of two, and curly quotes of straight ones. A long dash before any other word is
+# text.
+_LONG_DASH = rf"(?<!\S)[–—―]{{1,2}}(?=(?:{_NAMES})(?!\S))"
+_FIRST_OPTION = re.compile(rf"(?<!\S)--(?=[A-Za-z])|{_LONG_DASH}")
+_QUOTED = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
+_DASH_OR_QUOTED = re.compile(rf"{_QUOTED}|[“„][^“”„]*[“”]|(?P<dash>{_LONG_DASH})")
+_CURLY_OR_QUOTED = re.compile(
+    rf"{_QUOTED}|(?P<option>(?<!\S)--\S+\s+)(?:[“”„](?P<double>[^“”„]*)[“”]|‘(?P<single>.*?)’)(?!\S)"
+    r"|(?P<open>(?<!\S)--\S+\s+[“”„‘])"
+)
 
 
 class PromptFileError(ValueError):
     """The file cannot be used. The message names each line that breaks a rule, and the rule."""
+
+
+class LineJob(Job):
+    """The job of a line, whose texts may be longer than the parameters."""
+
+    prompt: str = parameter(
+        Job.model_fields["prompt"].default,
+        name="Prompt",
+        description="What the images show.",
+        rule=f"a text of 1 to {LONGEST_TEXT} characters that is not blank, for example a horse",
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        pattern=r"\S",
+    )
+    negative_prompt: str = parameter(
+        "",
+        name="NegativePrompt",
+        description="What the images should not show.",
+        rule=f"a text of up to {LONGEST_TEXT} characters, for example blurry",
+        max_length=LONGEST_TEXT,
+    )
 
 
 @dataclass(frozen=True)
@@ -82,9 +119,7 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
         raise PromptFileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
     lines: list[PromptLine] = []
     refusals: list[str] = []
-    for number, line in enumerate(_LINE_END.split(text), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
+    for number, line in _prompts_in(text):
         try:
             given = parse_line(line)
             lines.append(PromptLine(number, given, _job_of(job, given, line)))
@@ -95,7 +130,27 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
         raise PromptFileError(" ".join(refusals[:MOST_TOLD]) + more)
     if not lines:
         raise PromptFileError("There is no prompt in it. Write one on each line.")
+    images = sum(line.job.images_total for line in lines)
+    if images > MOST_IMAGES:
+        raise PromptFileError(
+            f"It makes {images:,} images, but a run may have {MOST_IMAGES:,}. Lower Iterations, or make several files "
+            "of it."
+        )
     return lines
+
+
+def _prompts_in(text: str) -> list[tuple[int, str]]:
+    """The lines that are prompts, with their numbers, counted from 1. Raises `PromptFileError` for too many."""
+    found: list[tuple[int, str]] = []
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if len(found) == MOST_PROMPTS:
+            raise PromptFileError(
+                f"It has more than {MOST_PROMPTS:,} prompts. Make several files of it, each for a run of its own."
+            )
+        found.append((number, line.removesuffix("\n")))
+    return found
 
 
 def parse_line(line: str) -> dict[str, str]:
@@ -104,8 +159,9 @@ def parse_line(line: str) -> dict[str, str]:
     if not first:
         return {"prompt": line.strip()}
     leading = line[: first.start()].strip()
+    options = _as_typed(line[first.start() :])
     try:
-        words = shlex.split(line[first.start() :])
+        words = shlex.split(options)
     except ValueError as error:
         raise PromptFileError(f"a quote has no end ({str(error).lower()}). Close it, or take it out.") from error
     given = {"prompt": leading} if leading else {}
@@ -115,6 +171,20 @@ def parse_line(line: str) -> dict[str, str]:
     if "prompt" not in given:
         raise PromptFileError('it has no prompt. Write it first, or as --prompt "a horse".')
     return given
+
+
+def _as_typed(options: str) -> str:
+    """`options` with the dashes and quotes that a word processor has replaced."""
+
+    def straighten(match: re.Match[str]) -> str:
+        if match["open"]:
+            raise PromptFileError(f"the quote {match['open'][-1]} has no end. Close it, or take it out.")
+        if not match["option"]:
+            return match[0]
+        return match["option"] + shlex.quote(match["single"] if match["double"] is None else match["double"])
+
+    dashed = _DASH_OR_QUOTED.sub(lambda match: "--" if match["dash"] else match[0], options)
+    return _CURLY_OR_QUOTED.sub(straighten, dashed)
 
 
 def _take_option(words: list[str], position: int, given: dict[str, str]) -> int:
@@ -146,12 +216,12 @@ def _give(given: dict[str, str], field: str, value: str, option: str) -> None:
 
 def _job_of(job: Job, given: Mapping[str, str], line: str) -> Job:
     values = dict(given)
-    if "sampler" in values:
-        values["sampler"] = sampler_of(values["sampler"]) or values["sampler"]
+    if schedule := values.pop("scheduler", None):
+        values["sampler"] = f"{values.get('sampler', job.sampler)} {schedule}"
     try:
         # A line stands for one image of each pass unless it says otherwise, as in the original.
-        return Job.model_validate({**job.model_dump(), "n_samples": 1, **values})
+        return LineJob.model_validate({**job.model_dump(), "n_samples": 1, **values})
     except ValidationError as error:
         words = set(line.split())
         spelled = {field: f"--{option}" for option, field in OPTIONS.items() if f"--{option}" in words}
-        raise PromptFileError(" ".join(explain(error, Job, spelled))) from error
+        raise PromptFileError(" ".join(explain(error, LineJob, spelled))) from error

@@ -15,7 +15,8 @@ class DrawnWith(BaseModel):
     Rounding differs with the size of the batch, with the way in which the network's kernels are started, with the
     precision and with the device. `indices` are the images of the batch, in their order in it; `execution` is how the
     denoising network ran, `compvis` in the original scripts; `precision` is the torch name of its numbers' type;
-    `device` names the card, or is `cpu`; `tiled` says that the decoder worked in tiles, for want of memory.
+    `device` names the card, or is `cpu`; `tiled` says that the decoder worked in tiles, for want of memory. `emphasis`
+    says that brackets were weights, and that long texts were read in chunks: without it, brackets were mere text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,3 +26,4 @@ class DrawnWith(BaseModel):
     precision: str
     device: str
     tiled: bool = False
+    emphasis: bool = False

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, field_validator
 
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.compvis import COMMIT
 from userdata.contract.layout import INPUTS
 from userdata.contract.status import utc_now
@@ -24,6 +26,7 @@ from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.job.prompt_loras import weights_of
 from userdata.job.sampler_names import NAMES
+from userdata.job.seeds import Seed
 from userdata.record.drawn_with import DrawnWith
 
 # The names of the PNG's text chunks. The first is AUTOMATIC1111's.
@@ -55,7 +58,7 @@ class ImageRecord(BaseModel):
     run_id: str
     file: str
     index: int
-    seed: int
+    seed: Seed
     seconds: float
     created_at: str
     job: dict[str, Any]
@@ -135,7 +138,8 @@ def parameters_text(record: ImageRecord) -> str:
 
     The format is AUTOMATIC1111's. It has no quoting for prompts, so that a prompt with a line that looks like settings
     would mislead a reader: such a prompt is written in one line, and behind a space when it begins so. The words that
-    begin a negative prompt get a space before their colon within a prompt. The JSON is exact.
+    begin a negative prompt get a space before their colon within a prompt. "Emphasis: None" says that brackets were
+    text. The JSON is exact.
     """
     request = record.request
     job = Job.model_validate(record.job)
@@ -151,8 +155,11 @@ def parameters_text(record: ImageRecord) -> str:
         "Size": f"{request.W}x{request.H}",
         "Model hash": None if record.checkpoint else _model_hash(job.model),
         "Model": record.checkpoint or job.model,
+        "VAE": PurePosixPath(job.vae).name or None,
+        "TI": ", ".join(one.name for one in listed_embeddings(job.embeddings)) or None,
         "Denoising strength": f"{request.strength:g}" if job.from_image else None,
         "Eta": f"{request.ddim_eta:g}" if request.ddim_eta else None,
+        "Emphasis": None if _is_read(record) else "None",
         "Version": drawn_by,
     }
     loras = [f"<lora:{name}:{weight:g}>" for name, weight in weights_of(job.lora, request.loras).items()]
@@ -186,6 +193,13 @@ def record_in_png(content: bytes) -> ImageRecord:
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
+
+
+def _is_read(record: ImageRecord) -> bool:
+    """Whether the brackets in the image's texts, if there are any, were weights."""
+    texts = record.request.prompt + record.request.negative_prompt
+    weighed = record.drawn_with is not None and record.drawn_with.emphasis
+    return weighed or not any(bracket in texts for bracket in "([")
 
 
 def _for_readers(prompt: str) -> str:

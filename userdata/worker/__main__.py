@@ -1,4 +1,4 @@
-"""`python -m userdata.worker`: does the deployed run, waits for the idle time, and ends.
+"""`python -m userdata.worker`: does the deployed run, then what the queues hold, waits for the idle time, and ends.
 
 Ends with 0 when the run is done, or has ended at MaxSpend, and the idle time is over, with 1 when it failed, and with
 143 when it was asked to stop (SIGTERM), whether or not work is left: the unit counts that as stopped from outside,
@@ -20,14 +20,20 @@ from userdata.contract.parameter_file import read_parameters
 from userdata.job.run_error import RunError, Stopped
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.imports_ahead import start_imports
+from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.compiled_kernels import begin_with
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 from userdata.worker.process.settings import Settings, wait_for_settings
-from userdata.worker.run.run import Outcome, do_run
+from userdata.worker.queue.queues import Queues
+from userdata.worker.queue.serve import DeviceLostError, Serving
+from userdata.worker.run.run import do_run
 from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idle
 from userdata.worker.staying_up.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
+
+# The deployed parameter with the beginning of the queues' names, which stacks of earlier commits do not have.
+QUEUES = "Queues"
 
 ASKED_TO_STOP = 128 + signal.SIGTERM
 
@@ -50,7 +56,10 @@ def main() -> int:
         idle_seconds = _idle_seconds(parameters)
         settings = wait_for_settings(folders, os.environ, stop)
         begin_with(settings.compiled, settings.state_directory / "compiled")
-        outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds)
+        # Of a queued run that a power cut ended; its message comes again.
+        (settings.state_directory / folders.queued_run.name).unlink(missing_ok=True)
+        bucket, loaded = Bucket(settings.bucket), Loaded(stays=bool(parameters.get(QUEUES)))
+        outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds, bucket=bucket, loaded=loaded)
     except Stopped:
         return ASKED_TO_STOP
     except RunError as error:
@@ -59,20 +68,45 @@ def main() -> int:
     except Exception:
         logger.exception("The worker failed before or while telling so in the bucket")
         return 1
-    _stay_up(settings, stop, 0 if outcome is Outcome.FAILED else idle_seconds)
-    if outcome is Outcome.FAILED:
+    # After a failure there is no idle time, but what the queues hold is done, and a machine in use stays up.
+    idle_seconds = 0 if outcome.failed else idle_seconds
+    try:
+        if not stop.is_set():
+            _stay_up(settings, parameters, stop, idle_seconds, bucket=bucket, loaded=loaded)
+    except DeviceLostError:
+        return 1
+    if outcome.failed:
         return 1
     return ASKED_TO_STOP if stop.is_set() else 0
 
 
-def _stay_up(settings: Settings, stop: threading.Event, idle_seconds: float) -> None:
-    """Waits out the idle time. After a failure that time is 0, but a machine in use stays up for its user."""
-    if stop.is_set():
-        return
+def _stay_up(
+    settings: Settings,
+    parameters: Mapping[str, str],
+    stop: threading.Event,
+    idle_seconds: float,
+    *,
+    bucket: Bucket,
+    loaded: Loaded,
+) -> None:
+    """Does what the queues hold, if the stack has queues, and waits out the idle time."""
     if idle_seconds:
         logger.info("Idle for %g minutes", idle_seconds / 60)
-    uses = uses_of_this_machine(Bucket(settings.bucket), settings.instance_id)
-    wait_until_idle(stop, uses, idle_seconds=idle_seconds)
+    uses = uses_of_this_machine(bucket, settings.instance_id)
+    prefix = parameters.get(QUEUES)
+    if not prefix:
+        wait_until_idle(stop, uses, idle_seconds=idle_seconds)
+        return
+    Serving(
+        settings,
+        parameters,
+        stop,
+        queues=Queues(prefix),
+        bucket=bucket,
+        loaded=loaded,
+        uses=uses,
+        idle_seconds=idle_seconds,
+    ).serve()
 
 
 def _idle_seconds(parameters: Mapping[str, str]) -> float:

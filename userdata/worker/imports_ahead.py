@@ -8,7 +8,7 @@ import threading
 
 from userdata.worker.process.garbage_collection import collector_at_rest
 from userdata.worker.process.transformers_index import remember_index
-from userdata.worker.process.unused_libraries import leave_out_compiler, leave_out_distributed, leave_out_peft
+from userdata.worker.process.unused_libraries import leave_out_compiler, leave_out_distributed
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
 # the thread comes back from a file, from the network or from the GPU: some thousand times meanwhile.
@@ -21,7 +21,6 @@ def start_imports() -> None:
     A thread that imports one of them meanwhile waits for it: that is how Python imports. An import that fails here
     fails in that thread again, where the failure can be told. Parts that no run uses are left out, for this process.
     """
-    leave_out_peft()
     sys.setswitchinterval(TURN_SECONDS)
     threading.Thread(target=_import, name="imports", daemon=True).start()
 
@@ -31,7 +30,7 @@ def import_libraries() -> None:
     leave_out_distributed()
     leave_out_compiler()
     with remember_index():
-        import userdata.worker.run.make_drawing  # noqa: F401
+        import userdata.worker.loaded.make_drawing  # noqa: F401
 
 
 def _import() -> None:

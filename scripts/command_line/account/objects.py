@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from scripts.command_line.terminal.command_error import aws_errors_in_words
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def read(s3: S3Client, bucket: str, key: str) -> bytes | None:
-    """The content of an object, or None where the bucket has no such object. Raises `CommandError` for other errors."""
+def read(s3: S3Client, bucket: str, key: str, *, at_most: int | None = None) -> bytes | None:
+    """The content of an object, or None where the bucket has no such object.
+
+    Raises `CommandError` for other errors, and for an object of more than `at_most` bytes.
+    """
     with aws_errors_in_words(f"read {key} in {bucket}"):
         try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            found = s3.get_object(Bucket=bucket, Key=key)
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return None
             raise
+        if at_most is not None and found["ContentLength"] > at_most:
+            raise CommandError(f"{key} in {bucket} has {found['ContentLength']:,} bytes, but may have {at_most:,}.")
+        return found["Body"].read()

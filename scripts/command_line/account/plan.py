@@ -30,8 +30,8 @@ class Plan:
     `deployment` stands before the deploy, None for nothing. `changes` are the parameters to send and `context` the
     settings to send, both as text; `job`, `machine` and `settings` are what stands after the deploy. `prompts` is how
     many prompts the prompt file has, 1 without a file. `typed` are the parameters in a person's own words, in which a
-    file of this machine has no key. `uploads` are the LoRAs of this machine that the deploy uploads, by the keys in the
-    results bucket that they will have.
+    file of this machine has no key. `uploads` are the model's files of this machine that the deploy uploads,
+    by the keys in the results bucket that they will have.
     """
 
     job: Job
@@ -151,6 +151,8 @@ def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: 
     except SystemExit as refusal:
         raise CommandError(str(refusal.code).removeprefix("sd-on-ec2: "), exit_status=2) from refusal
     job, machine = check_parameters({**(deployment.parameters if deployment else {}), **given})
+    if given.get("Sampler"):
+        given = {**given, "Sampler": str(job.sampler)}  # CloudFormation knows our name of it alone
     return Plan(
         job=job, machine=machine, settings=settings, deployment=deployment, changes=dict(given), context=context
     )

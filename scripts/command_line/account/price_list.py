@@ -43,7 +43,7 @@ def find_prices(
     table = read_prices()
     found: dict[tuple[str, LifeCycle], HourlyPrice] = {}
     on_demand = _live_on_demand(session, region, instance_types) if session else {}
-    spot = _live_spot(session, region, instance_types, az) if session else {}
+    spot = _of_a_zone(spot_by_zone(session, region, instance_types), az) if session else {}
     for name in instance_types:
         regular = on_demand.get(name) or table.hourly(region, name, "on-demand")
         if regular:
@@ -90,25 +90,32 @@ def _hourly_prices(product: Mapping[str, Any]) -> list[float]:
     return [price for price in usd if price > 0]
 
 
-def _live_spot(
-    session: boto3.Session, region: str, instance_types: Sequence[str], az: str | None
-) -> dict[str, HourlyPrice]:
+def spot_by_zone(session: boto3.Session, region: str, instance_types: Sequence[str]) -> Mapping[tuple[str, str], float]:
+    """EC2's spot prices at this moment, in US dollars an hour, by type and zone; none if AWS does not state them."""
+    if not instance_types:
+        return {}
     client: EC2Client = session.client("ec2", region_name=region, config=HASTY)
+    pages = client.get_paginator("describe_spot_price_history").paginate(
+        InstanceTypes=list(instance_types),  # type: ignore[arg-type]  # names that are checked elsewhere
+        ProductDescriptions=["Linux/UNIX"],
+        StartTime=datetime.now(UTC),  # from now on: the price of each zone that holds at this moment
+    )
+    try:
+        history = [one for page in pages for one in page["SpotPriceHistory"]]
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        logger.info("AWS does not state its spot prices: %s", error)
+        return {}
+    # The latest comes first.
+    return {(one["InstanceType"], one["AvailabilityZone"]): float(one["SpotPrice"]) for one in reversed(history)}
 
-    def ask(instance_type: str) -> HourlyPrice | None:
-        # From now on: the price of each zone that holds at this moment.
-        answer = client.describe_spot_price_history(
-            InstanceTypes=[instance_type],  # type: ignore[list-item]  # a name that is checked elsewhere
-            ProductDescriptions=["Linux/UNIX"],
-            StartTime=datetime.now(UTC),
-        )
-        current = {one["AvailabilityZone"]: float(one["SpotPrice"]) for one in reversed(answer["SpotPriceHistory"])}
-        zone = az or min(current, default="")
-        if zone not in current:
-            return None
-        return HourlyPrice(usd=current[zone], source=f"EC2's spot price in {zone}, today")
 
-    return _ask_each(ask, instance_types)
+def _of_a_zone(prices: Mapping[tuple[str, str], float], az: str | None) -> dict[str, HourlyPrice]:
+    """Each type's price in the zone `az`, else in the first zone with the type."""
+    return {
+        name: HourlyPrice(usd=prices[name, zone], source=f"EC2's spot price in {zone}, today")
+        for name, zone in sorted(prices, reverse=True)
+        if az in (None, zone)
+    }
 
 
 def _ask_each(ask: Callable[[str], HourlyPrice | None], instance_types: Sequence[str]) -> dict[str, HourlyPrice]:

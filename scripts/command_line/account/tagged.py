@@ -18,7 +18,7 @@ def tagged(session: boto3.Session, services: Sequence[str]) -> dict[str, dict[st
     """The tags of each of the project's resources in the session's region and those services, by the resource's ARN.
 
     It may name resources that were deleted a while ago: the index is behind. Rejected: a question for the tags of
-    each alarm, log group and bucket of an account, which may have thousands.
+    each alarm, log group, queue and bucket of an account, which may have thousands.
     Source: https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
     """
     client: ResourceGroupsTaggingAPIClient = session.client("resourcegroupstaggingapi", config=RETRIES)

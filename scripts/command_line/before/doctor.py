@@ -28,7 +28,7 @@ from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.model_checks import check_weights
 from scripts.command_line.before.network_check import check_network
-from scripts.command_line.before.price_checks import check_price, check_spend
+from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell
 
@@ -50,6 +50,7 @@ CHECKS: dict[str, CheckFunction] = {
     "model": check_weights,
     "bucket": check_bucket,
     "price": check_price,
+    "spot price": check_max_price,
     "spending": check_spend,
 }
 # What a deploy needs, and would miss only after it has created things.

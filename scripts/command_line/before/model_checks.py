@@ -13,6 +13,12 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.before.check import Check
+from scripts.command_line.before.companion_checks import (
+    EMBEDDINGS,
+    VAE,
+    check_companion_beginning,
+    check_companion_file,
+)
 from scripts.command_line.before.lora_checks import (
     SOON,
     Beginning,
@@ -28,6 +34,7 @@ from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
 from userdata.boot.fetch.request import Pinned
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.catalogue import HUB_PLACE, S3, find_model, hub_parts
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.layout import INPUTS
 from userdata.contract.lora_list import listed_loras
 from userdata.job.job import Job
@@ -49,11 +56,11 @@ def check_model(
     uploads: Mapping[str, Path] | None = None,
     pin: Pin = pin_hub_file,
 ) -> None:
-    """Raises `CommandError` for a model or a LoRA that does not fit `machine`, is not there or may not be fetched.
+    """Raises `CommandError` for a model, or a file beside it, that does not fit, is not there or may not be fetched.
 
-    A LoRA that is not one of the model is refused too. `bucket` is the results bucket, if there is one yet, and
-    `uploads` are the files of this machine that a deploy will upload there, by their keys. What only the instance can
-    tell passes: the hub may not answer here, and the instance has a role of its own.
+    A model has to fit `machine`; a LoRA, a VAE and an embedding have to fit the model. `bucket` is the results bucket,
+    if there is one yet, and `uploads` are the files of this machine that a deploy will upload there, by their keys.
+    What only the instance can tell passes: the hub may not answer here, and the instance has a role of its own.
     """
     model = find_model(job.model)
     why_not = refusal(
@@ -81,6 +88,12 @@ def check_model(
             check_lora_file(uploads[lora.place], job)
         elif beginning := _look_into(session, _whole_place(lora.place, bucket), token, pin):
             check_lora_beginning(PurePosixPath(lora.place).name, job, beginning)
+    companions = [(EMBEDDINGS, one.place) for one in listed_embeddings(job.embeddings)]
+    for parameter, place in [(VAE, job.vae)] * bool(job.vae) + companions:
+        if uploads and place in uploads:
+            check_companion_file(parameter, uploads[place], job)
+        elif beginning := _look_into(session, _whole_place(place, bucket), token, pin):
+            check_companion_beginning(parameter, PurePosixPath(place).name, job, beginning)
 
 
 def _whole_place(place: str, bucket: str | None) -> str:
@@ -88,8 +101,8 @@ def _whole_place(place: str, bucket: str | None) -> str:
         return place
     if bucket is None:
         raise CommandError(
-            f"There is no {place}, because there is no results bucket yet. Give a file of this machine as Lora, which "
-            "the deploy uploads."
+            f"There is no {place}, because there is no results bucket yet. Give a file of this machine, which the "
+            "deploy uploads."
         )
     return f"{S3}{bucket}/{place}"
 

@@ -11,6 +11,9 @@ from scripts.command_line.cost.estimate import boot_usd
 from stacks.facts.budget_regions import INSTEAD, why_no_budget
 from userdata.bill.prices import HourlyPrice, read_prices
 
+# How the source of a price begins that EC2 states at this moment.
+SEEN_NOW = "EC2's spot price in "
+
 
 def check_price(session: boto3.Session, plan: Plan) -> Check:
     """What an hour costs, and whether the setting `max_price` is at most the on-demand price."""
@@ -27,6 +30,27 @@ def check_price(session: boto3.Session, plan: Plan) -> Check:
         found = f"max_price is {limit:g}, but on demand an hour costs ${on_demand.usd:g} ({on_demand.source})"
         return Check("price", "problem", found, f"-c max_price={on_demand.usd:g} or less, or leave it out", blocks=True)
     return Check("price", "ok", found)
+
+
+def check_max_price(session: boto3.Session, plan: Plan) -> Check:
+    """Whether a spot instance can be had for the setting `max_price`: EC2 launches none below the zone's spot price.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+    """
+    name, limit, instance_type = "spot price", plan.settings.max_price, plan.machine.instance_type
+    if limit is None:
+        return Check(name, "ok", "no max_price: at most the on-demand price" if plan.settings.spot else "on demand")
+    prices = find_prices(session, session.region_name or "", [instance_type], az=plan.settings.az)
+    price = prices.get((instance_type, "spot"))
+    if price is None or price.at_most:
+        return Check(name, "unknown", f"no spot price is known for {instance_type}", "sd cost")
+    found = f"max_price is {limit:g}, and an hour costs ${price.usd:g} ({price.source})"
+    if limit >= price.usd:
+        return Check(name, "ok", found)
+    mend = f"-c max_price={price.usd:g} or more, another -c az, or leave max_price out"
+    # A price of the table may have fallen since.
+    blocks = price.source.startswith(SEEN_NOW)
+    return Check(name, "problem", f"{found}: EC2 launches no instance below that", mend, blocks=blocks)
 
 
 def check_spend(session: boto3.Session, plan: Plan) -> Check:

@@ -57,6 +57,10 @@ OTHERWISE = {
         "the network of an earlier release cannot be changed in place. `sd doctor` says how to make a new one, and "
         "keeps the images"
     ),
+    r"QueueDeletedRecently|must wait 60 seconds after deleting a queue": (
+        "the change before went back and deleted its queues, and SQS gives their names again after a minute. Deploy "
+        "again then"
+    ),
     r"cannot select nonexistent value": (
         "this account has fewer zones in the region than the network asks for. Name zones that `sd zones` shows: "
         "-c az=NAME, -c zones=NAME,NAME"

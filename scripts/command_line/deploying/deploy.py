@@ -30,11 +30,12 @@ from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.consent import ask_first, need_own_run, refuse_what_changed
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, find_loras, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
-from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, free, is_stuck
+from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
@@ -44,6 +45,7 @@ from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
+from userdata.job.prompt_notices import job_notices
 
 POLL_SECONDS = 1.0
 OTHER_SECONDS = 1800  # for another command that changes the stack
@@ -77,22 +79,26 @@ def deploy(
     # Read what was typed.
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
-    typed, (loras, uploads) = given, find_loras(given.get("Lora", ""))
-    given = {**given, **({"Lora": loras} if uploads else {})}
+    typed, (given, uploads) = given, find_model_files(given)
     if not is_told:
         tell_identity(session, stack)
+    _wait_for_others(session, stack, console)
 
     # Look at what stands.
-    found = _settled(session, stack, console)
-    if found and is_stuck(found):
-        checked = {name: value for name, value in given.items() if name not in EXAMPLES}
-        free(session, found, make_plan(_standing(found), checked, settings).context, console, rollback)
-        found = find_deployment(session, stack)
+    others = {name: value for name, value in given.items() if name not in EXAMPLES}
+
+    def context_of(stuck: Deployment) -> Mapping[str, str]:
+        return make_plan(_standing(stuck), others, settings).context
+
+    found = find_freed(session, stack, context_of, console, rollback)
     deployment = _standing(found)
     bucket = bucket_of_deploy(deployment, settings)
-    inputs = find_inputs(session, bucket, given)
-    given = {**given, **{name: found.key for name, found in inputs.items()}}
-    has_files = bool(uploads) or any(found.is_file for found in inputs.values())
+    if bucket is None and found and found.is_bucket_alone:
+        bucket = found.bucket
+    standing_inputs = {name: deployment.parameters.get(name, "") if deployment else "" for name in EXAMPLES}
+    inputs = find_inputs(session, bucket, {**standing_inputs, **given})
+    given = {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}
+    has_files = bool(uploads) or any(one.is_file for one in inputs.values())
     if has_files and bucket is None and deployment:
         raise CommandError(
             f"{stack} gets a bucket of its own, which is not there yet, so no file of this machine can be uploaded. "
@@ -103,9 +109,10 @@ def deploy(
     # Plan.
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
-    check_inputs(inputs, plan)
-    for sentence in rounded_in_words(plan.parameters):
+    for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         console.print(sentence, highlight=False)
+    for sentence in job_notices(plan.job):
+        console.print(sentence, highlight=False, markup=False)
     gone = instance_to_replace(session, plan)
     if gone:
         console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
@@ -126,15 +133,21 @@ def deploy(
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
     act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
-    if wish:
-        standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
-    else:
-        standing, start = act(plan)
+    try:
+        if wish:
+            standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
+        else:
+            standing, start = act(plan)
+    except CommandError as error:
+        if not has_files or deployment:
+            raise
+        stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
+        raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
 
 
-def _settled(session: boto3.Session, stack: str, console: Console) -> Deployment | None:
-    """The stack once no other command changes it. Raises `CommandError` when that takes too long."""
+def _wait_for_others(session: boto3.Session, stack: str, console: Console) -> None:
+    """Waits until no other command changes the stack. Raises `CommandError` when that takes too long."""
     deadline = time.monotonic() + OTHER_SECONDS
     is_told = False
     while (found := find_deployment(session, stack)) and found.is_changing:
@@ -144,7 +157,6 @@ def _settled(session: boto3.Session, stack: str, console: Console) -> Deployment
             console.print(f"{stack} is {found.state}, by another command: waiting for its end.", highlight=False)
             is_told = True
         time.sleep(POLL_SECONDS)
-    return found
 
 
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
@@ -159,9 +171,7 @@ def _deploy_and_start(
     session: boto3.Session, stack: str, cdk: Cdk, rollback: Rollback, console: Console, run_id: str, plan: Plan
 ) -> tuple[Deployment, Start]:
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
-    found = find_deployment(session, stack)
-    if found and is_stuck(found):  # by an earlier attempt of the ladder
-        free(session, found, plan.context, console, rollback)
+    found = find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier rung of the ladder
     refuse_what_changed(found, plan)
     with when_interrupted(lambda: deploy_goes_on(session, stack, plan)):
         _deploy_or_explain(session, stack, plan, cdk)

@@ -1,9 +1,8 @@
-"""The inputs of a job, an initial image, a prompt file or LoRAs: finds, checks and uploads them."""
+"""The inputs of a job, an initial image and a prompt file: finds and checks them, and uploads what is a file."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,13 @@ import boto3
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.objects import read
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.deploying.local_files import content_of, file_here, key_for
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from userdata.contract.catalogue import HUB_PLACE, S3
+from scripts.command_line.terminal.parameter_options import check_parameters
 from userdata.contract.image_size import takes_size_of_image
 from userdata.contract.layout import INPUTS
-from userdata.contract.lora_list import key_stem
-from userdata.job.initial_image import read_image, size_from
+from userdata.job import initial_image, prompt_file
+from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
@@ -28,124 +28,94 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LONGEST_STEM = 80
-# Four of them must fit into the parameter Lora.
-LONGEST_LORA_STEM = 36
-# The parameters that name an input, each with an example of a key.
+# The parameters that name an input, each with an example of a key, and how many bytes it may have.
 EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
+MOST_BYTES = {"InitImage": initial_image.MOST_BYTES, "PromptFile": prompt_file.MOST_BYTES}
 
 
 @dataclass(frozen=True)
 class Input:
     """A file of this machine, or an object of the results bucket: what a person typed, and its content.
 
-    `key` is the object's; a file has the key that it will be uploaded to, and `is_file` is set.
+    `key` is the object's; a file has the key that it will be uploaded to, and `is_file` is set. `image` is the initial
+    image that the content is.
     """
 
     given: str
     content: bytes
     key: str
     is_file: bool
+    image: InitialImage | None = None
 
 
 def find_inputs(session: boto3.Session, bucket: str | None, given: Mapping[str, str]) -> dict[str, Input]:
-    """The inputs that `given` names, by the parameters that name them. Raises `CommandError` for a missing one.
+    """The inputs that `given` names, by the parameters that name them.
 
-    `bucket` is the results bucket, None where there is none yet.
+    `bucket` is the results bucket, None where there is none yet. Raises `CommandError` for a missing one, and for an
+    initial image that cannot be read.
     """
     return {name: _find(session, bucket, name, given[name]) for name in EXAMPLES if given.get(name)}
 
 
 def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str) -> Input:
     """A file of this machine goes before an object of the same name."""
-    if file := file_here(given):
-        content = _content(file)
-        return Input(given, content, _key_for(file, content, LONGEST_STEM), is_file=True)
+    file = file_here(given)
+    content = content_of(file, MOST_BYTES[parameter]) if file else _object(session, bucket, parameter, given)
+    image = _read_image(given, content) if parameter == "InitImage" else None
+    if file is None:
+        return Input(given, content, given, is_file=False, image=image)
+    suffixes = image.suffixes if image else (".txt",)
+    suffix = file.suffix if file.suffix.lower() in suffixes else suffixes[0]
+    key = key_for(file, hashlib.sha256(content).hexdigest(), LONGEST_STEM, suffix)
+    return Input(given, content, key, is_file=True, image=image)
+
+
+def _object(session: boto3.Session, bucket: str | None, parameter: str, given: str) -> bytes:
     if bucket is None:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a file here, because there is no results bucket yet: there is no "
             "such file here."
         )
-    found = read(session.client("s3", config=RETRIES), bucket, given)
+    found = read(session.client("s3", config=RETRIES), bucket, given, at_most=MOST_BYTES[parameter])
     if found is None:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a file here or the key of an object in {bucket}, for example "
             f"{EXAMPLES[parameter]}."
         )
-    return Input(given, found, given, is_file=False)
+    return found
 
 
-def find_loras(loras: str) -> tuple[str, dict[str, Path]]:
-    """The list `loras` with a key in the place of each file of this machine, and these files by their keys.
-
-    A file goes before an object of the same name. Raises `CommandError` for what is neither a file nor a place.
-    """
-    listed, uploads = [], {}
-    for one in [loras] if file_here(loras) else filter(None, (part.strip() for part in loras.split(","))):
-        place, colon, weight = one.rpartition(":")
-        place, weight = (one, "") if file_here(one) else (place, colon + weight)
-        if file := file_here(place):
-            key = _key_for(file, _content(file), LONGEST_LORA_STEM)
-            uploads[key] = file
-            one = key + weight
-        elif not one.startswith((HUB_PLACE, S3, INPUTS)):
-            raise CommandError(
-                f"Lora is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
-                "s3://bucket/key or inputs/key, with its weight behind a colon."
-            )
-        elif strange := re.search(r"[^A-Za-z0-9_./+=@:-]", one):
-            raise CommandError(
-                f"Lora is {one!r}, but the name of a file elsewhere cannot have {strange[0]!r}. Rename the file there, "
-                "or give a file of this machine, whose name may have any characters."
-            )
-        listed.append(one)
-    return ",".join(listed), uploads
-
-
-def file_here(given: str) -> Path | None:
-    """The file of this machine that `given` names; None for any other text."""
+def _read_image(given: str, content: bytes) -> InitialImage:
     try:
-        return Path(given) if given and Path(given).is_file() else None
-    except (OSError, ValueError):
-        return None  # longer than any path, or with a NUL
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}. Name another file, or mend that one.") from error
-
-
-def _key_for(file: Path, content: bytes, longest_stem: int) -> str:
-    """The key has a part of the content's SHA-256, so that another file of the same name is another run.
-
-    A run that was made from this file can then be made again.
-    """
-    stem = key_stem(file.stem)[:longest_stem] or "input"
-    return f"{INPUTS}{stem}-{hashlib.sha256(content).hexdigest()[:8]}{file.suffix}"
-
-
-def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> None:
-    """Raises `CommandError` for an initial image that cannot be read or is too large, and for a broken prompt file."""
-    if "InitImage" in inputs:
-        _check_initial_image(inputs["InitImage"], own_size=takes_size_of_image(plan.parameters))
-    if "PromptFile" in inputs:
-        _count_prompts(inputs["PromptFile"].given, inputs["PromptFile"].content, plan.job)
-
-
-def _check_initial_image(found: Input, *, own_size: bool) -> None:
-    try:
-        image = read_image(found.content)
+        return read_image(content)
     except ValueError as error:
         raise CommandError(
-            f"InitImage is {found.given!r}, but must be a PNG, JPEG or WebP image; this file cannot be read as one "
+            f"InitImage is {given!r}, but must be a {FORMATS_IN_WORDS} image; this file cannot be read as one "
             f"({error}). Convert it, for example to horse.png."
         ) from error
-    if own_size:
-        try:
-            size_from(image.image, found.given)
-        except RunError as error:
-            raise CommandError(str(error)) from error
+
+
+def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
+    """What is to be told of the inputs. Raises `CommandError` for those that the worker would refuse for this plan."""
+    job = plan.job
+    told: list[str] = []
+    if image := inputs.get("InitImage"):
+        assert image.image
+        told += image.image.told
+        if takes_size_of_image(plan.parameters):
+            job = _job_of_size(image.given, image.image, plan)
+    if prompts := inputs.get("PromptFile"):
+        _count_prompts(prompts.given, prompts.content, job)
+    return told
+
+
+def _job_of_size(given: str, image: InitialImage, plan: Plan) -> Job:
+    """The job, which has the size of its initial image: with another size, it may break a rule."""
+    try:
+        width, height = size_from(image.image, given)
+    except RunError as error:
+        raise CommandError(str(error)) from error
+    return check_parameters({**plan.parameters, "Height": str(height), "Width": str(width)})[0]
 
 
 def count_prompts(session: boto3.Session, bucket: str | None, given: str, job: Job) -> int:
@@ -164,14 +134,14 @@ def _count_prompts(given: str, content: bytes, job: Job) -> int:
         raise CommandError(f"The prompt file {given} cannot be used. {error}", exit_status=2) from error
 
 
-def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input], loras: Mapping[str, Path]) -> None:
-    """Uploads the inputs that are files of this machine, and `loras` by their keys. Raises `CommandError`."""
+def upload_inputs(session: boto3.Session, bucket: str, inputs: Mapping[str, Input], files: Mapping[str, Path]) -> None:
+    """Uploads the inputs that are files of this machine, and the model's by their keys. Raises `CommandError`."""
     s3: S3Client = session.client("s3", config=RETRIES)
     for found in inputs.values():
         if found.is_file:
             with aws_errors_in_words(f"upload {found.given} to {bucket}"):
                 s3.put_object(Bucket=bucket, Key=found.key, Body=found.content)
-    for key, file in loras.items():
+    for key, file in files.items():
         with aws_errors_in_words(f"upload {file} to {bucket}"):
             if not _is_there(s3, bucket, key, file.stat().st_size):
                 s3.upload_file(str(file), bucket, key)

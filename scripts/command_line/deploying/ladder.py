@@ -122,6 +122,7 @@ class Climb:
         try:
             self.yes = typer.confirm(question, err=True)
         except typer.Abort as error:
+            self._say("")
             raise CommandError(
                 "The question got no answer. To go on without a question: --yes.", exit_status=2
             ) from error

@@ -11,6 +11,9 @@ whether there is one, which is billed for a minute and holds nothing.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,17 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions
+import psutil
 from botocore.config import Config
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
+from stacks.facts.tag_names import HOLDER_TAG, PROJECT, PROJECT_TAG, STACK_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-# Longer than a first deploy takes until the instance is launched. AWS documents no shortest time.
+# Longer than a first deploy takes until the instance is launched: synthesis, uploads, and roles that take minutes. AWS
+# documents no shortest time; a shorter one would save little of the hour below, and a slow deploy would lose its place.
 HELD = timedelta(minutes=10)
 # "The Capacity Reservation is cancelled within an hour from the specified time."
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateCapacityReservation.html, EndDate
@@ -59,10 +64,11 @@ def hold(
     `ami` is an image of somebody's own, which may be billed as another platform than the usual one.
 
     Raises botocore's `ClientError` when EC2 does not give it. A kill that nothing can catch leaves the reservation: it
-    ends by itself, and the next call for this stack cancels it.
+    ends by itself, and the next call for this stack on this computer cancels it.
     """
     client: EC2Client = session.client("ec2", config=ONCE)
-    tags: Any = [{"Key": PROJECT_TAG, "Value": PROJECT}, {"Key": STACK_TAG, "Value": stack}]
+    tagged = {PROJECT_TAG: PROJECT, STACK_TAG: stack, HOLDER_TAG: f"{_computer()}:{os.getpid()}"}
+    tags: Any = [{"Key": name, "Value": value} for name, value in tagged.items()]
     ends_at = datetime.now(UTC) + HELD
     made = client.create_capacity_reservation(
         InstanceType=instance_type,
@@ -90,14 +96,37 @@ def _platform(client: EC2Client, ami: str | None) -> Any:
 
 
 def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> None:
-    """Cancels what an earlier call for this stack could not, and says so. Without the right to look, does nothing."""
+    """Cancels what an earlier call for this stack could not, and says so. Without the right to look, does nothing.
+
+    What another deploy holds at this moment is left to it, and told, because it counts in the quota.
+    """
     try:
         left = reservations(session.client("ec2", config=RETRIES), {PROJECT_TAG: PROJECT, STACK_TAG: stack})
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
         return
     for one in left:
-        if _cancel(session, one["CapacityReservationId"], console):
-            console.print(f"Cancelled {one['CapacityReservationId']}, which an earlier call held.", highlight=False)
+        name = one["CapacityReservationId"]
+        if not _is_left(one):
+            console.print(f"{name} is left alone: another deploy for {stack} holds it.", highlight=False)
+        elif _cancel(session, name, console):
+            console.print(f"Cancelled {name}, which an earlier call held.", highlight=False)
+
+
+def _is_left(reservation: Any) -> bool:
+    """Whether no deploy needs it: its time is over, or the process of this computer that made it has ended.
+
+    Another computer cannot be asked, so that what a deploy there has left goes ten minutes after it began.
+    """
+    if reservation["EndDate"] <= datetime.now(UTC):
+        return True
+    tags = {tag["Key"]: tag["Value"] for tag in reservation["Tags"]}
+    computer, _, process = tags.get(HOLDER_TAG, "").partition(":")
+    return computer == _computer() and process.isdecimal() and not psutil.pid_exists(int(process))
+
+
+def _computer() -> str:
+    """A name for this computer that tells nobody its own."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:16]
 
 
 def reservations(ec2: EC2Client, tags: dict[str, str]) -> list[Any]:

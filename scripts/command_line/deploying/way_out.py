@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import boto3
 import botocore.exceptions
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.results_bucket import holds_anything
 from scripts.command_line.deploying.cdk import cdk
@@ -45,27 +45,28 @@ def cdk_rollback(session: boto3.Session, context: Mapping[str, str], *, force: b
     return cdk(session, ["rollback", *(["--force"] if force else []), *words]) == 0
 
 
-def is_stuck(deployment: Deployment) -> bool:
-    """Whether a deploy would fail, whatever it asks for."""
-    return deployment.state in (*ROLLED_BACK, *DELETED)
-
-
-def free(
+def find_freed(
     session: boto3.Session,
-    stuck: Deployment,
-    context: Mapping[str, str],
+    stack: str,
+    context_of: Callable[[Deployment], Mapping[str, str]],
     console: Console,
     rollback: Rollback = cdk_rollback,
-) -> None:
-    """Leads a stack out of the state in which it is stuck, and tells so before. Nothing is deleted that shall be kept.
+) -> Deployment | None:
+    """The stack of that name, or None, led out of the state in which a deploy would fail, whatever it asks for.
 
-    `context` are the settings that the stack is deployed with. Raises `CommandError` when that fails.
+    `context_of` gives the settings that a stuck stack is deployed with. What is done is told before, and nothing is
+    deleted that shall be kept. Raises `CommandError` when that fails.
     """
-    console.print(stuck.trouble, highlight=False, soft_wrap=True)
-    if stuck.state in ROLLED_BACK:
-        _roll_back(session, stuck, context, console, rollback)
+    found = find_deployment(session, stack)
+    if found is None or found.state not in (*ROLLED_BACK, *DELETED):
+        return found
+    context = context_of(found)
+    console.print(found.trouble, highlight=False, soft_wrap=True)
+    if found.state in ROLLED_BACK:
+        _roll_back(session, found, context, console, rollback)
     else:
-        delete_the_rest(session, stuck.stack, console)
+        delete_the_rest(session, stack, console)
+    return find_deployment(session, stack)
 
 
 def _roll_back(

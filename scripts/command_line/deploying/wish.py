@@ -43,7 +43,7 @@ def read_wish(
 
     Raises `CommandError`, for misuse, with a sentence.
     """
-    names = tuple(dict.fromkeys(name.strip() for name in (types or "").split(",") if name.strip()))
+    names = tuple(dict.fromkeys(name.strip().lower() for name in (types or "").split(",") if name.strip()))
     unknown = [name for name in names if name not in INSTANCE_TYPES]
     if types is not None and every:
         refusal = "--types and --any: leave one out, because --any means every type that fits the model."
@@ -53,8 +53,8 @@ def read_wish(
         refusal = "--any and --instance-type: leave one out, because --any means every type that fits the model."
     elif types is not None and (unknown or not names):
         refusal = (
-            f"--types is {types!r}, but must be GPU types that the image supports, with commas between them, for "
-            "example g6.xlarge,g5.xlarge,g4dn.xlarge."
+            f"--types has {', '.join(unknown) or 'no name'}, but must be GPU types that the image supports, with "
+            "commas between them, for example g6.xlarge,g5.xlarge,g4dn.xlarge."
         )
     elif at_most is not None and types is None and not every:
         refusal = "--at-most is for --types and --any: add one of them."

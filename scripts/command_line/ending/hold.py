@@ -38,6 +38,19 @@ def parse_length(text: str) -> timedelta:
     return length
 
 
+def need_length(text: str, deployment: Deployment) -> timedelta:
+    """The length of a hold. Raises `CommandError`, for misuse, as `parse_length` does and for one beyond MaxHours."""
+    length = parse_length(text)
+    hours = float(deployment.parameters["MaxHours"])
+    if length > timedelta(hours=hours):
+        raise CommandError(
+            f"The hold is {text!r}, but must not be longer than MaxHours, which is {hours:g} here and ends the "
+            "instance, held or not. Hold for less, or deploy with a larger --max-hours.",
+            exit_status=2,
+        )
+    return length
+
+
 @when_interrupted(lambda: "Interrupted: `sd hold` shows whether the instance is held.")
 def hold_instance(session: boto3.Session, deployment: Deployment, text: str | None, *, now: datetime) -> str:
     """Sets a hold that ends `text` after `now`, ends the hold for `off`, or only looks for None; returns a sentence.
@@ -48,27 +61,19 @@ def hold_instance(session: boto3.Session, deployment: Deployment, text: str | No
     s3: S3Client = session.client("s3", config=RETRIES)
     key = hold_key(deployment.instance_id)
     if text is None:
-        return _tell(_hold_in(read(s3, deployment.bucket, key)), deployment.instance_id, now)
+        return _tell(read_hold(s3, deployment), deployment.instance_id, now)
     if text == OFF:
         with aws_errors_in_words(f"delete {key} in {deployment.bucket}"):
             s3.delete_object(Bucket=deployment.bucket, Key=key)
         return f"{deployment.instance_id} is not held: the instance ends once it has been idle for IdleMinutes."
-    length = parse_length(text)
-    hours = float(deployment.parameters["MaxHours"])
-    if length > timedelta(hours=hours):
-        raise CommandError(
-            f"The hold is {text!r}, but must not be longer than MaxHours, which is {hours:g} here and ends the "
-            "instance, held or not. Hold for less, or deploy with a larger --max-hours.",
-            exit_status=2,
-        )
+    length = need_length(text, deployment)
     state = instance_state(session, deployment)
     if state.name not in WORKS:
         raise CommandError(
             f"{deployment.instance_id} is {state.name}: there is nothing to hold. {_what_runs(s3, deployment, state)}"
         )
     hold = Hold(deployment.instance_id, now + length)
-    with aws_errors_in_words(f"write {key} into {deployment.bucket}"):
-        s3.put_object(Bucket=deployment.bucket, Key=key, Body=hold.to_json(), ContentType="application/json")
+    write_hold(s3, deployment, hold)
     return _tell(hold, deployment.instance_id, now)
 
 
@@ -83,11 +88,20 @@ def _what_runs(s3: S3Client, deployment: Deployment, state: InstanceState) -> st
     return "Start it: `sd start`."
 
 
-def _hold_in(content: bytes | None) -> Hold | None:
+def read_hold(s3: S3Client, deployment: Deployment) -> Hold | None:
+    """The hold on the instance, ended or not; None without one. Raises `CommandError` when the bucket does not say."""
+    content = read(s3, deployment.bucket, hold_key(deployment.instance_id))
     try:
         return Hold.from_json(content) if content else None
     except ValueError:
         return None
+
+
+def write_hold(s3: S3Client, deployment: Deployment, hold: Hold) -> None:
+    """Sets the hold on the instance, in the place of any other. Raises `CommandError`."""
+    key = hold_key(deployment.instance_id)
+    with aws_errors_in_words(f"write {key} into {deployment.bucket}"):
+        s3.put_object(Bucket=deployment.bucket, Key=key, Body=hold.to_json(), ContentType="application/json")
 
 
 def _tell(hold: Hold | None, instance_id: str, now: datetime) -> str:

@@ -14,7 +14,7 @@ from scripts.command_line.report.bucket import boots, run
 from scripts.command_line.report.case import Case, Told
 from scripts.command_line.report.instance import console_output, instance
 from scripts.command_line.report.scrub import Scrubber
-from scripts.command_line.report.stack import alarms, events, stack
+from scripts.command_line.report.stack import alarms, events, queues, stack
 from scripts.command_line.report.this_machine import account, versions
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
@@ -71,13 +71,14 @@ def _collect(case: Case, *, prompts: bool) -> list[Part]:
         "events": events,
         "instance": instance,
         "alarms": alarms,
+        "queues": queues,
         "boots": boots,
         "run": run,
         "console output": console_output,
     }
     first = [_attempt("versions", versions, case), _attempt("account", account, case)]
     silent = first[-1].missing
-    # Nobody waits for seven more answers that cannot come.
+    # Nobody waits for eight more answers that cannot come.
     return first + [
         _missing(title, f"It was not asked for, because AWS did not know who asks. {silent}")
         if silent

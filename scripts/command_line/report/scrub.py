@@ -37,8 +37,12 @@ PATTERNS = [
 ]
 # A run's name begins with the first words of its prompt.
 RUN_NAME = r"(?<![a-z0-9-])[a-z0-9][a-z0-9-]*-([0-9a-f]{10})(?![0-9a-z-])"
-# The worker quotes the end of a prompt that a model does not read to its end.
-CUT_OFF = r"(; cut off: ).*"
+# The worker quotes of a prompt the end that a model does not read, what it takes as words, and what weighs too much.
+QUOTED = [
+    (r"(; cut off: ).*", r"\1<prompt>"),
+    (r"(Prompt has ).*(: other programs)", r"\1<prompt>\2"),
+    (r"(Prompt gives ).*( the weight )", r"\1<prompt>\2"),
+]
 TERMINALS_OWN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 # Shorter texts stand everywhere.
 SHORTEST = 4
@@ -56,7 +60,7 @@ class Scrubber:
         words += [(text, "<left out>") for text in left_out]
         words += [(str(Path.home()), "~")]
         self._words = sorted((one for one in words if len(one[0]) >= SHORTEST), key=lambda one: -len(one[0]))
-        named = [(RUN_NAME, r"<prompt>-\1"), (CUT_OFF, r"\1<prompt>")] if prompts is not None else []
+        named = [(RUN_NAME, r"<prompt>-\1"), *QUOTED] if prompts is not None else []
         self._patterns = [(re.compile(pattern, re.DOTALL), by) for pattern, by in PATTERNS]
         self._patterns += [(re.compile(pattern), by) for pattern, by in named]
 

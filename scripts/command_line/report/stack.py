@@ -1,4 +1,4 @@
-"""The parts of a report about the stack: its state, its parameters, its events, its alarm."""
+"""The parts of a report about the stack: its state, its parameters, its events, its alarm, its queues."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from scripts.command_line.terminal.command_error import CommandError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_sqs import SQSClient
 
 # The person's own words, and the address of the person's network.
 OWN_WORDS = ("Prompt", "NegativePrompt")
 OWN_ADDRESS = ("SshCidr",)
 MOST_EVENTS = 200
+COUNTED = {"ApproximateNumberOfMessages": "waiting", "ApproximateNumberOfMessagesNotVisible": "with a worker"}
 
 
 def stack(case: Case, *, prompts: bool) -> Told:
@@ -99,3 +101,21 @@ def alarms(case: Case) -> Told:
         for one in found
     ]
     return Told(", ".join(one["StateValue"] for one in found), "\n".join(lines))
+
+
+def queues(case: Case) -> Told:
+    """How many messages wait in each queue, those that were set aside included. Bodies are left alone."""
+    if case.deployment is None:
+        raise CommandError(f"There are no queues, because there is no stack {case.stack}.")
+    resources: Any = case.cloudformation.describe_stack_resources(StackName=case.stack)["StackResources"]
+    urls = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::SQS::Queue"]
+    if not urls:
+        raise CommandError(f"The stack {case.stack} has no queue: it was deployed by an earlier version.")
+    sqs: SQSClient = case.session.client("sqs", config=QUICK)
+    lines, busy = [], []
+    for url in sorted(urls):
+        found: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(COUNTED))["Attributes"]  # type: ignore[arg-type]
+        told = ", ".join(f"{found[name]} {word}" for name, word in COUNTED.items())
+        lines.append(f"{url.rpartition('/')[2]}: {told}")
+        busy += [lines[-1]] if any(int(found[name]) for name in COUNTED) else []
+    return Told("; ".join(busy) or "nothing waits", "\n".join(lines))

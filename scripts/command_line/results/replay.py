@@ -18,10 +18,11 @@ from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
-from userdata.job.image_request import ImageRequest, next_seed
+from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.prompt_loras import weights_of
 from userdata.job.run_error import RunError
+from userdata.job.seeds import next_seed
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
 
@@ -77,6 +78,8 @@ def replay_here(
     loras: Sequence[Path],
     to: Path,
     console: Console,
+    vae: Path | None = None,
+    embeddings: Sequence[Path] = (),
 ) -> bool:
     """Draws the image of `file` again, saves it as `to`, and returns whether the pixels are the same.
 
@@ -89,7 +92,7 @@ def replay_here(
         before = _pixels(file)
         _check_target(to, file)
         found = find_local_model(model or ("" if record.checkpoint else str(record.job["model"])))
-        image, drawn_with = replay(record, found, initial_image, loras=loras)
+        image, drawn_with = replay(record, found, initial_image, loras=loras, vae=vae, embeddings=embeddings)
     except RunError as error:
         raise CommandError(str(error)) from error
     again = record.model_copy(update={"drawn_with": drawn_with})

@@ -15,7 +15,7 @@ from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.unfinished_runs import WORKS, latest_status
 from scripts.command_line.results.boot_records import find_boot_failure
 from scripts.command_line.terminal.command_error import CommandError
-from userdata.contract.status import Status
+from userdata.contract.status import ENDED_EARLY, Status
 from userdata.worker.bucket.passing_errors import passes
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ OUT_OF_REACH = "AWS cannot be reached: trying again"
 OUT_OF_REACH_SECONDS = 300
 
 
+class EndedEarlyError(CommandError):
+    """The instance no longer runs, and the run is not done. `state` is the instance's."""
+
+    def __init__(self, message: str, state: InstanceState) -> None:
+        super().__init__(message)
+        self.state = state
+
+
 def watch_run(
     session: boto3.Session,
     deployment: Deployment,
@@ -47,13 +55,19 @@ def watch_run(
     *,
     every_seconds: float,
     hours: float,
+    before: Status | None = None,
+    queued: bool = False,
+    waits: str = DOING["boot"],
     out_of_reach_seconds: float = OUT_OF_REACH_SECONDS,
 ) -> Status:
     """Waits until the run is done or has ended at MaxSpend, looking every so many seconds, and returns its last status.
 
-    Raises `CommandError` when the run fails, when the instance no longer runs or works on another run, or after
-    `hours`. A failure from before the latest start of the instance belongs to an earlier attempt. The run goes on
-    without the watcher, so a network that is away for less than `out_of_reach_seconds` ends nothing.
+    Raises `EndedEarlyError` when the instance no longer runs, and `CommandError` when the run fails, when the instance
+    works on another run, or after `hours`. An early end belongs to an earlier attempt if it is from before the latest
+    start of the instance, or is `before`, what the status was when the run was asked for again. A run that is
+    `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the instance runs
+    and the run has no status. The run goes on without the watcher, so a network that is away for less than
+    `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -69,7 +83,7 @@ def watch_run(
         reached_at, launched_at = time.monotonic(), None
         while time.monotonic() < deadline:
             try:
-                state, status = _look(session, s3, deployment, run_id)
+                state, status = _look(session, s3, deployment, run_id, before)
             except CommandError as error:
                 if not passes(error.__cause__) or time.monotonic() - reached_at > out_of_reach_seconds:
                     raise
@@ -77,28 +91,31 @@ def watch_run(
                 time.sleep(every_seconds)
                 continue
             reached_at = time.monotonic()
-            progress.update(task, description=DOING[status.phase if status else "boot"])
+            quiet = waits if state.name == "running" else DOING["boot"]
+            progress.update(task, description=DOING[status.phase] if status else quiet)
             if status:
                 progress.update(task, completed=status.images_done, total=status.images_total or None)
             if status and status.phase in ("done", "capped"):
                 return status
             was_started_again = launched_at not in (None, state.launched_at)
             launched_at = state.launched_at
-            if state.name not in WORKS or was_started_again:
+            if not queued and (state.name not in WORKS or was_started_again):
                 _refuse_another_run(session, deployment, run_id)
             if state.name not in WORKS:
-                raise CommandError(_ended_early(session, deployment, state, run_id))
+                raise EndedEarlyError(_ended_early(session, deployment, state, run_id), state)
             time.sleep(every_seconds)
     raise CommandError(f"Run {run_id} was not done after {hours:g} hours; see `sd status`.")
 
 
 def _look(
-    session: boto3.Session, s3: S3Client, deployment: Deployment, run_id: str
+    session: boto3.Session, s3: S3Client, deployment: Deployment, run_id: str, before: Status | None
 ) -> tuple[InstanceState, Status | None]:
     # The state is read before the status, because an instance stops only after its last status is written.
     state = instance_state(session, deployment)
     status = read_status(s3, deployment.bucket, run_id)
     status = latest_status(status, state)
+    if status and status == before and status.phase in ENDED_EARLY:
+        status = None
     _raise_failure(s3, deployment, run_id, status, state)
     return state, status
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -30,11 +31,22 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
     Each option has the CloudFormation parameter's name and the original scripts' spelling: `--steps`, `--ddim_steps`.
     The prompt is an argument. `parameters` maps CloudFormation names to text.
     """
-    options = [_option(name, field) for name, field in FIELDS.items()]
+    return _with_options(command, FIELDS)
+
+
+def with_image_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Does the same with the parameters of the images alone. The prompt is the person's: its default is not told."""
+    without_default = {**Job.model_fields, "prompt": copy(Job.model_fields["prompt"])}
+    without_default["prompt"].default = ""
+    return _with_options(command, without_default)
+
+
+def _with_options(command: Callable[..., None], fields: Mapping[str, FieldInfo]) -> Callable[..., None]:
+    options = [_option(name, field) for name, field in fields.items()]
     own = inspect.signature(command, eval_str=True)
 
     def wrapper(**values: Any) -> None:
-        typed = {str(field.alias): values.pop(name) for name, field in FIELDS.items()}
+        typed = {str(field.alias): values.pop(name) for name, field in fields.items()}
         given = {alias: value for alias, value in typed.items() if value is not None}
         switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
         command(parameters={**given, **switched}, **values)

@@ -1,11 +1,11 @@
-"""EC2's capacity: types that are sold out in a zone. With what moto lacks: capacity reservations, placement scores."""
+"""EC2's capacity: the account's quotas, and types that are sold out. With what moto lacks: reservations, scores."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,10 +78,12 @@ class Reservation:
 class Capacity:
     """What EC2 has to give: everything, but for the types and zones in `sold_out`.
 
-    A test or a capture adds to `sold_out`. `reservations` are all that were ever made.
+    A test or a capture adds to `sold_out`. `reservations` are all that were ever made. `quotas` are vCPUs by the code
+    of a quota, else those of the small account; a quota without a number has no end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quotas: Mapping[str, float] | None = None) -> None:
+        self._quotas = {code: limit for code, (_, limit) in LIMITS.items()} if quotas is None else quotas
         self.sold_out: set[tuple[str, str]] = set()
         self.reservations: list[Reservation] = []
 
@@ -110,8 +112,9 @@ class Capacity:
         def run_instances(backend: Any, *given: Any, **more: Any) -> Any:
             subnet = backend.get_subnet(more["subnet_id"]) if more.get("subnet_id") else None
             zone = subnet.availability_zone if subnet else more.get("placement") or f"{backend.region_name}a"
-            spot = more.get("instance_market_options") == "spot"  # moto passes on the MarketType alone
-            place = self._take(more["instance_type"], zone, spot=spot)
+            # moto passes on the MarketType alone, and the other for RequestSpotInstances.
+            spot = "spot" in (more.get("instance_market_options"), more.get("lifecycle"))
+            place = self._take(backend, more["instance_type"], zone, spot=spot)
             launched = original(backend, *given, **more)
             if place:
                 place.instances += launched.instances
@@ -125,22 +128,38 @@ class Capacity:
             for instance in backend.get_multi_instances_by_id(instance_ids):
                 if instance.state in ALIVE:
                     continue
-                place = self._take(instance.instance_type, instance.placement.zone, spot=False)
+                place = self._take(backend, instance.instance_type, instance.placement.zone, spot=False)
                 if place:
                     place.instances.append(instance)
             return original(backend, instance_ids)
 
         return start_instances
 
-    def _take(self, instance_type: str, zone: str, *, spot: bool) -> Reservation | None:
-        """The free reservation that the instance stands in. Raises EC2's error when there is no capacity for it."""
+    def _take(self, backend: Any, instance_type: str, zone: str, *, spot: bool) -> Reservation | None:
+        """The free reservation that the instance stands in. Raises EC2's error without quota or capacity for it.
+
+        An instance in a reservation takes nothing of the quota, because the reservation has.
+        """
         matching = (
             one for one in self.reservations if one.is_free and (one.instance_type, one.zone) == (instance_type, zone)
         )
         place = None if spot else next(matching, None)
+        if place is None and self._is_beyond_quota(backend, instance_type, spot=spot):
+            raise _no_quota(spot=spot)
         if place is None and (instance_type, zone) in self.sold_out:
             raise _no_capacity(instance_type, zone, spot=spot)
         return place
+
+    def _is_beyond_quota(self, backend: Any, instance_type: str, *, spot: bool) -> bool:
+        """Whether one more instance of the type takes more vCPUs than the account's quota of its kind has."""
+        kind = quota_kind(instance_type, spot=spot)
+        if kind is None or kind.code not in self._quotas or instance_type not in EVERY_TYPE:
+            return False
+        counted = [(one.instance_type, one.lifecycle == "spot") for one in _running(backend)]
+        counted += [(one.instance_type, False) for one in self.reservations if one.is_free]
+        types = [instance_type, *(name for name, is_spot in counted if kind.counts(name, spot=is_spot))]
+        taken: int = sum(EVERY_TYPE[name]["VCpuInfo"]["DefaultVCpus"] for name in types)
+        return taken > self._quotas[kind.code]
 
     # moto calls what follows as methods of its own class.
 
@@ -161,8 +180,11 @@ class Capacity:
             raise EC2ClientError(
                 "Unsupported", "The requested configuration is currently not supported. Please check the documentation."
             )
+        if self._is_beyond_quota(response.ec2_backend, instance_type, spot=False):
+            raise EC2ClientError(
+                "InstanceLimitExceeded", "Your requested instance count exceeds your On-Demand Instance limit."
+            )
         running = [one for one in _running(response.ec2_backend) if one.lifecycle != "spot"]
-        self._check_quota(instance_type, running)
         taken = {one.id for reservation in self.reservations for one in reservation.instances}
         absorbed = [one for one in running if (one.instance_type, one.placement.zone) == (instance_type, zone)]
         absorbed = [one for one in absorbed if one.id not in taken][:1]
@@ -173,18 +195,6 @@ class Capacity:
         made = Reservation(instance_type, zone, ends_at, tags, instances=absorbed)
         self.reservations.append(made)
         return ActionResult({"CapacityReservation": made.described()})
-
-    def _check_quota(self, instance_type: str, running: list[Any]) -> None:
-        kind = quota_kind(instance_type, spot=False)
-        counted = [
-            *(one.instance_type for one in running),
-            *(one.instance_type for one in self.reservations if one.is_free),
-        ]
-        types = [instance_type, *(name for name in counted if kind and kind.counts(name, spot=False))]
-        if kind and sum(EVERY_TYPE[name]["VCpuInfo"]["DefaultVCpus"] for name in types) > LIMITS[kind.code][1]:
-            raise EC2ClientError(
-                "InstanceLimitExceeded", "Your requested instance count exceeds your On-Demand Instance limit."
-            )
 
     def _describe(self, response: Any) -> ActionResult:
         found = [one.described() for one in self.reservations]
@@ -236,4 +246,15 @@ def _no_capacity(instance_type: str, zone: str, *, spot: bool) -> EC2ClientError
         code,
         f"We currently do not have sufficient {instance_type} capacity in the Availability Zone you requested "
         f"({zone}).",
+    )
+
+
+def _no_quota(*, spot: bool) -> EC2ClientError:
+    if spot:
+        return EC2ClientError("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+    return EC2ClientError(
+        "VcpuLimitExceeded",
+        "You have requested more vCPU capacity than your current vCPU limit allows for the instance bucket that the "
+        "specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an "
+        "adjustment to this limit.",
     )

@@ -11,6 +11,7 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
+from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from scripts.local.aws.replaced import replaced
@@ -39,14 +40,19 @@ def _get_permission(bucket: Any, action: str, resource: str) -> Any:
 def permissions_enforced() -> Iterator[None]:
     """Checks signatures and policies of every request while the context lasts.
 
-    AWS's own managed policies allow what they allow there. Resources are told apart
-    for S3, as moto does, and for Parameter Store; of every other service a policy must allow all.
+    AWS's own managed policies allow what they allow there. Resources are told apart for S3, as moto does, for Parameter
+    Store and for SQS; of every other service a policy must allow all.
     """
     before = settings.INITIAL_NO_AUTH_ACTION_COUNT
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     ActionAuthenticatorMixin.request_count = 0
     try:
-        with replaced({(SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn}):
+        with replaced(
+            {
+                (SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn,
+                (SQSResponse, "_determine_resource"): _queue_arn,
+            }
+        ):
             yield
     finally:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
@@ -58,3 +64,10 @@ def _parameter_arn(request: Any) -> str:
     if not name:
         return "*"
     return f"arn:{request.partition}:ssm:{request.region}:{request.current_account}:parameter/{name.lstrip('/')}"
+
+
+def _queue_arn(request: Any) -> str:
+    """The ARN of the queue that a request names, by its address or, as GetQueueUrl does, by its name."""
+    asked = json.loads(request.body or "{}")
+    name = asked.get("QueueName") or asked.get("QueueUrl", "").rpartition("/")[2]
+    return f"arn:{request.partition}:sqs:{request.region}:{request.current_account}:{name}" if name else "*"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY, MachineParameters
 from tests.deployed_parameters import parameter_lines
+from tests.prepared_aws import prepared_aws
 from tests.unit.boot.loopback import reply, serving
 from userdata.contract.layout import Folders
 from userdata.job.job import Job
@@ -81,8 +83,15 @@ def metadata_endpoint() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="session")
+def aws_command() -> Iterator[Path]:
+    # Not below pytest's folder: the name of a socket may have a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="sd-aws-") as folder, prepared_aws(Path(folder)) as commands:
+        yield commands
+
+
 @pytest.fixture
-def bucket_name(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket_name(s3_endpoint: str, aws_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty bucket of the emulated S3, which the process's environment leads to, for `aws` and boto3 alike."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -92,7 +101,7 @@ def bucket_name(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{aws_command}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     name = f"results-{os.getpid()}-{abs(hash(tmp_path)):x}"
     boto3.client("s3").create_bucket(Bucket=name)
     return name

@@ -1,3 +1,4 @@
+import json
 import re
 import threading
 
@@ -6,6 +7,9 @@ import pytest
 from tests.unit.boot.conftest import BUNDLE, Machine
 from userdata.boot import after_worker as module
 from userdata.boot.after_worker import Ending, after_worker, ending_of
+from userdata.contract.layout import RunKeys
+from userdata.contract.status import Status
+from userdata.contract.work import write_message
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,41 @@ def test_a_bucket_that_does_not_answer_does_not_keep_the_machine_running(
     ends = threading.Thread(target=after_worker, args=(machine.folders, variables), daemon=True)
     ends.start()
     ends.join(10)
+    assert machine.calls[-1:] == ["shutdown -P now"]
+
+
+def test_a_worker_that_is_killed_at_a_queued_run_is_told_in_that_runs_status(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects: dict[str, str] = {}
+
+    class Bucket:
+        def __init__(self, name: str) -> None:
+            assert name == machine.bucket_name
+
+        def get(self, key: str) -> str | None:
+            return objects.get(key)
+
+        def put(self, key: str, text: str, content_type: str = "") -> None:
+            objects[key] = text
+
+    monkeypatch.setattr(module, "Bucket", Bucket)
+    monkeypatch.setenv("PATH", machine.environment["PATH"])
+    machine.write_parameters()
+    keys = RunKeys("a-horse-0123456789")
+    objects[keys.status] = Status(keys.run_id, "i-1", phase="generating", images_done=1, images_total=3).to_json()
+    note = machine.folders.queued_run
+    note.parent.mkdir(parents=True)
+    note.write_text(write_message(keys.run_id))
+    machine.folders.worker_log.parent.mkdir(parents=True)
+    machine.folders.worker_log.write_text("of many runs\n")
+    variables = {"SERVICE_RESULT": "oom-kill", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL"}
+    after_worker(machine.folders, {**variables, **machine.worker_environment()})
+    assert list(objects) == [keys.status]
+    status = json.loads(objects[keys.status])
+    assert (status["phase"], status["images_done"], status["images_total"]) == ("failed", 1, 3)
+    assert "ran out of memory" in status["error"]["message"]
+    assert not note.exists()
     assert machine.calls[-1:] == ["shutdown -P now"]
 
 

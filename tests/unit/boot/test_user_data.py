@@ -31,7 +31,7 @@ BUNDLE_KEY = "f" * 64 + ".zip"
 TOOLS = Path(sys.executable).parent
 
 # What the stack adds to the parameters, at its longest.
-FROM_THE_STACK = {"ResultsBucket": "b" * 63, "Region": "ap-southeast-1"}
+FROM_THE_STACK = {"ResultsBucket": "b" * 63, "Region": "ap-southeast-1", "Queues": f"sd-{'0' * 36}"}
 # What a shell's single quotes, a line or cloud-init would not carry.
 PLAIN = re.compile(r"[ -&(-~]*")
 # CloudFormation does not say how long a number may be written; a double has no more to tell.

@@ -64,7 +64,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
     paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, no_prices, paid])
-    with mock_aws(), ec2_quotas(), Capacity().limited():
+    with mock_aws(), ec2_quotas(), Capacity(quotas={}).limited():
         core = botocore.session.get_session()
         core.register_component("data_loader", SERVICE_DESCRIPTIONS)
         made = boto3.Session(region_name=REGION, botocore_session=core)
@@ -110,6 +110,7 @@ class Account:
         self.ec2 = session.client("ec2")
         self.bucket = ""
         self.instance_id = ""
+        self.outputs: dict[str, str] = {}
 
     def deploy(self, settings: str = "{}", **parameters: str) -> None:
         """A small stack with the parameters and the outputs of the real one."""
@@ -134,6 +135,7 @@ class Account:
                 "ResultsBucket": {"Value": self.bucket},
                 "InstanceId": {"Value": self.instance_id},
                 "Settings": {"Value": settings},
+                **{name: {"Value": value} for name, value in self.outputs.items()},
             },
         }
         self.session.client("cloudformation").create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))

@@ -25,6 +25,8 @@ WORKER = WorkerEnvironment(
 MODEL = ModelEnvironment(
     model_folder=Path("/opt/models/a b"),
     lora_files=Paths([Path("/opt/models/a.safetensors"), Path("/opt/models/b.safetensors")]),
+    vae_file=Path("/opt/models/vae.pt"),
+    embedding_files=Paths([Path("/opt/models/a.pt")]),
     safety_checker=Path("/opt/models/checker"),
     compiled=Path("/var/lib/compiled"),
     compvis_repository=Path("/opt/compvis"),
@@ -60,6 +62,7 @@ def test_the_names_are_those_that_machines_and_people_know() -> None:
         "SD_COMPVIS_PYTHON",
         "SD_COMPVIS_REPOSITORY",
         "SD_DEVICE",
+        "SD_EMBEDDING_FILES",
         "SD_INSTANCE_ID",
         "SD_INSTANCE_TYPE",
         "SD_LIFE_CYCLE",
@@ -67,6 +70,7 @@ def test_the_names_are_those_that_machines_and_people_know() -> None:
         "SD_MODEL_FOLDER",
         "SD_PYTHON",
         "SD_SAFETY_CHECKER",
+        "SD_VAE_FILE",
         "STATE_DIRECTORY",
     }
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.parameters import parameters_of
 from userdata.contract.image_size import rounded_in_words
-from userdata.contract.run_name import NUMBERS, WORDS, run_name
+from userdata.contract.run_name import LATER_WORDS, NUMBERS, WORDS, run_name
 from userdata.job.job import Job
 from userdata.job.refusal import explain
 
@@ -42,8 +42,10 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Samples", "17"),
     (Job, "GuidanceScale", "-0.1"),
     (Job, "GuidanceScale", "50.1"),
-    (Job, "Seed", "4294967296"),
-    (Job, "Seed", "-1"),
+    (Job, "Seed", "9223372036854775808"),
+    (Job, "Seed", "-2"),
+    (Job, "Seed", "-0"),
+    (Job, "Seed", "--1"),
     (Job, "Sampler", "magic"),
     (Job, "Model", "unknown"),
     (Job, "Model", "hf:../../x.safetensors"),
@@ -60,7 +62,7 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "InitImage", "photos/horse.png"),
     (Job, "InitImage", "my-inputs/horse.png"),
     (Job, "InitImage", "cache/inputs/horse.png"),
-    (Job, "InitImage", "inputs/horse.gif"),
+    (Job, "InitImage", "inputs/"),
     (Job, "InitImage", "inputs/horse.png\n"),
     (Job, "Strength", "1.5"),
     (Job, "Strength", "0"),
@@ -148,6 +150,9 @@ def test_the_defaults_are_the_articles_run() -> None:
         ("Lora", "hf:owner/name@v1.0/style.safetensors:-9"),
         ("Lora", "inputs/style.safetensors:8.999"),
         ("Lora", "s3://bucket/style.safetensors:9.0"),
+        ("Seed", "-1"),
+        ("Seed", "156680208700286"),
+        ("Seed", "9223372036854775807"),
     ],
 )
 def test_a_place_is_accepted_by_both(name: str, text: str) -> None:
@@ -179,7 +184,7 @@ def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
             "Steps": st.integers(1, 1000),
             "GuidanceScale": st.floats(0, 50),
             "Strength": st.floats(0.01, 1),
-            "Seed": st.integers(0, 2**32 - 1),
+            "Seed": st.integers(-1, 2**63 - 1),
         }
     )
 )
@@ -192,7 +197,15 @@ def test_the_boot_and_the_worker_name_a_run_alike(given_values: dict[str, Any]) 
 
 
 def test_the_run_name_covers_every_field_of_the_job() -> None:
-    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS
+    assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS | set(LATER_WORDS)
+    assert {**Job().model_dump(by_alias=True), **LATER_WORDS} == Job().model_dump(by_alias=True)
+    assert Job(prediction="v").name != Job().name
+    assert Job(vae="inputs/vae.pt").name != Job().name
+
+
+def test_large_seeds_are_runs_of_their_own() -> None:
+    """As fractions these numbers would be one."""
+    assert len({Job(seed=seed).name for seed in range(2**60, 2**60 + 9)}) == 9
 
 
 def test_another_way_to_write_a_number_is_the_same_run() -> None:
@@ -248,7 +261,7 @@ def test_left_to_the_model_and_given_alike_are_one_run() -> None:
         "dall-e",
         "",
         "hf:name/model.safetensors",
-        "hf:owner/name/model.bin",
+        "hf:owner/name/model.gguf",
         "hf:owner/name/a b.safetensors",
         "https://example.org/model.safetensors",
         "s3://bucket",

@@ -33,7 +33,7 @@ def test_the_rule_says_what_the_constraints_check(field: str, rule: str) -> None
     ("model", "field", "rule"),
     [
         (Job, "W", "a whole number from 64 to 2048, for example 512; it is rounded down to a multiple of 8"),
-        (Job, "seed", "a whole number from 0 to 4294967295, for example 42"),
+        (Job, "seed", "a whole number from -1 to 9223372036854775807, for example 42; -1 draws one"),
         (Job, "strength", "a number from 0.01 to 1, for example 0.75"),
         (Job, "precision", "one of autocast, full"),
         (MachineParameters, "volume_size", "a whole number from 80 to 16384, for example 100"),

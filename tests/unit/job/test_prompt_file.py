@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from userdata.job.image_request import image_requests
+from userdata.job.image_request import image_requests, wants_drawn_seed
 from userdata.job.job import Job
 from userdata.job.prompt_file import MOST_BYTES, PromptFileError, parse_line, read_prompt_file
 
@@ -55,10 +55,13 @@ def test_options_are_spelled_as_the_community_and_the_original_spell_them(
         ('a horse --negative_prompt "x', "a quote has no end"),
         ("a horse --steps many", "--steps is 'many', but must be a whole number from 1 to 1000, for example 75"),
         ("a horse --W 63", "--W is '63', but must be a whole number from 64 to 2048"),
-        ("a horse --seed -1", "--seed is '-1', but must be a whole number from 0"),
-        ("a horse --sampler_name Heun", "--sampler_name is 'Heun', but must be one of ddim, "),
+        ("a horse --seed -2", "--seed is '-2', but must be a whole number from -1"),
+        (
+            "a horse --sampler_name Heun",
+            "Sampler is 'Heun', which is not offered: the nearest is euler. There are ddim, ",
+        ),
         ("a horse --ddim_eta 0.5 --plms", "Eta is 0.5, but must be 0 for Sampler plms"),
-        ("x" * 1001, "prompt is 'xxx"),
+        ("x" * 10_001, "Prompt is 'xxx"),
         ("a horse --sd_model other", "--sd_model is no option"),
     ],
 )
@@ -147,3 +150,75 @@ def test_fixed_code_gives_every_batch_the_same_noise() -> None:
     assert [r.seed for r in image_requests(job)] == [10, 11, 12, 10, 11, 12]
     one = job.model_copy(update={"n_samples": 1})
     assert {r.seed for r in image_requests(one, read_prompt_file(b"a\nb\nc", one))} == {10}
+
+
+def test_a_file_of_too_many_prompts_or_images_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted before the first is checked, because that takes its time on a machine that costs money."""
+    monkeypatch.setattr("userdata.job.prompt_file.parse_line", None)
+    with pytest.raises(PromptFileError, match=r"It has more than 10,000 prompts\. Make several files of it"):
+        read_prompt_file(b"a\n" * 8_000_000, Job())
+    monkeypatch.undo()
+    monkeypatch.setattr("userdata.job.prompt_file.MOST_IMAGES", 2000)
+    assert len(read_prompt_file(b"a\nb", Job(n_iter=1000))) == 2
+    with pytest.raises(PromptFileError, match=r"It makes 2,001 images, but a run may have 2,000\. Lower Iterations"):
+        read_prompt_file(b"a\nb\nc --n_iter 1", Job(n_iter=1000))
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("a castle —steps 20 –seed 7", {"prompt": "a castle", "ddim_steps": "20", "seed": "7"}),
+        ("a castle ——cfg-scale 5", {"prompt": "a castle", "scale": "5"}),
+        ("a castle —plms", {"prompt": "a castle", "sampler": "plms"}),
+        ("a house —old and — grey", {"prompt": "a house —old and — grey"}),
+        ("a house —old --steps 3", {"prompt": "a house —old", "ddim_steps": "3"}),
+        ("--prompt “a castle” --steps 3", {"prompt": "a castle", "ddim_steps": "3"}),
+        (
+            "--prompt ‘it’s a cat’ --negative_prompt „dark, —steps 3“",
+            {"prompt": "it’s a cat", "negative_prompt": "dark, —steps 3"},
+        ),
+        ('--prompt "a sign “hello” —seed 3" --steps 3', {"prompt": "a sign “hello” —seed 3", "ddim_steps": "3"}),
+        ("“a castle”", {"prompt": "“a castle”"}),
+    ],
+)
+def test_the_dashes_and_quotes_of_a_word_processor_are_understood(line: str, given: dict[str, str]) -> None:
+    assert parse_line(line) == given
+
+
+def test_a_curly_quote_without_its_end_is_refused_with_its_line() -> None:
+    with pytest.raises(PromptFileError, match=r"^Line 2: the quote “ has no end. Close it, or take it out.$"):
+        read_prompt_file("a\n--prompt “a castle --steps 3".encode(), Job())
+
+
+def test_texts_of_a_file_may_be_long_but_not_endless() -> None:
+    (line,) = read_prompt_file(f"--prompt {'a' * 10_000} --negative_prompt {'b' * 10_000}".encode(), Job())
+    assert (len(line.job.prompt), len(line.job.negative_prompt)) == (10_000, 10_000)
+    with pytest.raises(PromptFileError, match=r"Line 1: Prompt is .* but must be a text of 1 to 10000 characters"):
+        read_prompt_file(b"a" * 10_001, Job())
+
+
+def test_a_schedule_type_of_its_own_belongs_to_the_sampler() -> None:
+    lines = b"a --sampler_name 'DPM++ 2M' --scheduler Karras\nb --scheduler Automatic\nc --sampler euler_ancestral"
+    assert [str(line.job.sampler) for line in read_prompt_file(lines, Job())] == ["dpmpp_2m_karras", "ddim", "euler_a"]
+    with pytest.raises(PromptFileError, match=r"^Line 1: Sampler is 'ddim Karras', .* the nearest is ddim"):
+        read_prompt_file(b"a --scheduler Karras", Job())
+
+
+def test_a_seed_left_to_chance_is_drawn_once_for_the_run_and_for_each_line_that_asks() -> None:
+    job = Job(n_iter=1, n_samples=2, seed=-1)
+    assert [r.seed for r in image_requests(job, drawn_seed=7)] == [7, 8]
+    lines = read_prompt_file(b"a\nb --seed -1 --batch_size 2\nc --seed -1\nd --seed 3\ne", job)
+    seeds = [r.seed for r in image_requests(job, lines, drawn_seed=7)]
+    assert (seeds[0], seeds[4:]) == (7, [3, 12])
+    assert seeds[2] == seeds[1] + 1
+    assert len({*seeds}) == 6
+    assert seeds == [r.seed for r in image_requests(job, lines, drawn_seed=7)]
+    assert seeds[3] != image_requests(job, lines, drawn_seed=8)[3].seed
+    assert wants_drawn_seed(Job(), lines)
+    assert not wants_drawn_seed(Job(), lines[3:4])
+    with pytest.raises(ValueError, match="no seed was drawn"):
+        image_requests(job)
+
+
+def test_seeds_go_round_at_the_largest() -> None:
+    assert [r.seed for r in image_requests(Job(n_iter=1, n_samples=2, seed=2**63 - 1))] == [2**63 - 1, 0]

@@ -9,7 +9,7 @@ from scripts.proof.rows import WIDTH, Report, Row, table_of
 ROWS = [
     Row("first boot", "its run", "done, 1 of 1", "failed: " + "no space left on the device; " * 6, "no"),
     Row("first boot", "an hour of g4dn.xlarge", "$0.526", "$0.526", "yes"),
-    Row("umlaut", "as the instance has it", "ein Bär [bold]", "\x1b[31mein Bär [bold]", "no"),
+    Row("umlaut", "on the instance", "ein Bär [bold]", "\x1b[31mein Bär [bold]", "no"),
 ]
 
 

@@ -18,7 +18,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.proof import main, run_looks, walk
 from scripts.proof.account import Account, Look
 from scripts.proof.place import STACK, Place
-from scripts.proof.rows import Report
+from scripts.proof.rows import Report, Row
 from scripts.proof.seen import Seen
 from scripts.proof.step import Expected, Step
 from scripts.proof.steps import STEPS
@@ -199,6 +199,23 @@ def test_a_second_interrupt_says_what_is_there_and_how_to_remove_it(
         f"The stack {STACK} in us-east-1 may be there still, with its instance and its bucket. Remove it: "
         "./scripts/test --aws --remove\n"
     )
+
+
+def test_the_steps_that_an_interrupt_leaves_out_are_counted_as_not_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    terminal: Any = SimpleNamespace(tell=told.append, so_far=lambda: "soon")
+    report = Report(tmp_path, "", [])
+
+    def take(steps: list[Step]) -> None:
+        report.rows.append(Row(steps[0].name, "its run", "done", "done", "yes"))
+        raise Interrupted(2)
+
+    walking: Any = SimpleNamespace(take=take)
+    monkeypatch.setattr(main, "_remove_all", lambda *_: True)
+    assert main._walk(walking, list(STEPS), Still("gone"), terminal, report) == 130
+    assert f"{len(STEPS) - 1} of the steps were not tried" in told[-1]
 
 
 def test_an_instance_that_is_still_called_stopped_has_not_ended_its_run(

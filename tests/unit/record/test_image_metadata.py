@@ -26,6 +26,7 @@ from userdata.record.image_metadata import (
     png_with_record,
     record_in_png,
 )
+from userdata.worker.run.report import ImageTime
 
 VERSIONS = {"diffusers": "0.42.1"}
 # Nothing of a prompt but a surrogate, which is no character, is lost anywhere.
@@ -56,8 +57,13 @@ def test_settings_that_most_images_lack_are_told_where_they_are() -> None:
     image = parameters_text(_record(Job(init_img="inputs/horse.png", strength=0.4, ddim_eta=0.5)))
     assert "Denoising strength: 0.4, Eta: 0.5," in image
     assert "Sampler: DPM++ 2M, Schedule type: Karras," in parameters_text(_record(Job(sampler="dpmpp_2m_karras")))
+    weighed = _record(Job(negative_prompt="[dark]"))
+    assert "Emphasis" not in parameters_text(weighed)
+    assert weighed.drawn_with
+    literal = weighed.model_copy(update={"drawn_with": weighed.drawn_with.model_copy(update={"emphasis": False})})
+    assert ", Emphasis: None, Version" in parameters_text(literal)
     plain = parameters_text(_record(Job(strength=0.4)))
-    for absent in ("Denoising strength", "Eta", "Schedule type", "Negative prompt"):
+    for absent in ("Emphasis", "Denoising strength", "Eta", "Schedule type", "Negative prompt"):
         assert absent not in plain
 
 
@@ -82,6 +88,21 @@ def test_an_image_of_an_earlier_version_has_the_loras_of_its_job() -> None:
     document = json.loads(record.to_json())
     del document["batch"][0]["loras"]
     assert ImageRecord.from_json(json.dumps(document).encode()).request.loras is None
+
+
+@pytest.mark.parametrize(
+    ("seed", "written"), [(2**53, 2**53), (2**53 + 1, str(2**53 + 1)), (2**63 - 1, str(2**63 - 1))]
+)
+def test_a_seed_that_a_reader_of_numbers_would_round_is_text(seed: int, written: int | str) -> None:
+    record = _record(Job(seed=seed))
+    document = json.loads(record.to_json())
+    assert [document["seed"], document["job"]["seed"], document["batch"][0]["seed"]] == [written] * 3
+    again = ImageRecord.from_json(record.to_json())
+    assert (again.seed, again.request.seed, Job.model_validate(again.job).seed) == (seed, seed, seed)
+    assert f"Seed: {seed}," in parameters_text(record)
+    assert str(ImageTime(file="", seed=seed, seconds=0).model_dump(mode="json")["seed"]) == str(written)
+    document["seed"] = document["batch"][0]["seed"] = seed  # a number, as other versions wrote it
+    assert ImageRecord.from_json(json.dumps(document).encode()).request.seed == seed
 
 
 def test_a_value_with_a_colon_is_quoted() -> None:
@@ -182,7 +203,7 @@ def test_any_prompt_survives_in_the_png(prompt: str, negative: str) -> None:
 
 @given(prompt=PROMPTS)
 def test_any_prompt_survives_in_the_json(prompt: str) -> None:
-    job = Job(prompt=prompt, seed=2**32 - 1)
+    job = Job(prompt=prompt, seed=2**63 - 1)
     record = _record(job, 3)
     read = ImageRecord.from_json(record.to_json())
     assert read == record
@@ -240,7 +261,7 @@ def _record(job: Job, index: int = 0) -> ImageRecord:
 
 
 def _drawn_with(indices: list[int]) -> DrawnWith:
-    return DrawnWith(indices=indices, execution="eager", precision="float32", device="cpu")
+    return DrawnWith(indices=indices, execution="eager", precision="float32", device="cpu", emphasis=True)
 
 
 def _text_chunks(png: bytes) -> list[bytes]:

@@ -13,7 +13,7 @@ assert "torch" not in sys.modules
 start_imports()
 (thread,) = [one for one in threading.enumerate() if one.name == "imports"]
 thread.join()
-print("userdata.worker.run.make_drawing" in sys.modules)
+print("userdata.worker.loaded.make_drawing" in sys.modules)
 """
 
 

@@ -21,9 +21,13 @@ from tests.deployed_parameters import parameter_lines
 from userdata.contract.environment_file import environment_text
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
+from userdata.contract.work import INTERACTIVE, QUEUES, dead_letters_of, queue_name, write_message
+from userdata.job.job import Job
+from userdata.job.job_document import write_job
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 REPOSITORY = Path(__file__).parents[3]
 BUCKET = "results"
@@ -52,19 +56,26 @@ class Machine:
             "SD_DEVICE": "cpu",
             "STATE_DIRECTORY": str(folder / "state"),
         }
-        self.s3: S3Client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            region_name="us-east-1",
-        )
+        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+        self.s3: S3Client = session.client("s3", endpoint_url=endpoint)
+        self.sqs: SQSClient = session.client("sqs", endpoint_url=endpoint)
 
     def deploy(self, parameters: dict[str, str]) -> RunKeys:
         file = self.folder / "var/lib/sd-on-ec2/parameters"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(parameter_lines(parameters))
         return RunKeys(run_name(parameters))
+
+    def queue(self, job: Job) -> RunKeys:
+        """Sends a job as a client does."""
+        keys = RunKeys(job.name)
+        self.s3.put_object(Bucket=BUCKET, Key=keys.job, Body=write_job(job))
+        for kind in QUEUES:
+            for name in (queue_name("sd-a-stack", kind), dead_letters_of(queue_name("sd-a-stack", kind))):
+                self.sqs.create_queue(QueueName=name)
+        url = self.sqs.get_queue_url(QueueName=queue_name("sd-a-stack", INTERACTIVE))["QueueUrl"]
+        self.sqs.send_message(QueueUrl=url, MessageBody=write_message(job.name))
+        return keys
 
     def tell_model(self, **environment: str) -> None:
         file = self.folder / "var/lib/sd-on-ec2/model.env"
@@ -108,6 +119,7 @@ def machine(tmp_path: Path, tiny_model: Path) -> Iterator[Machine]:
     machine.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     yield machine
     machine.s3.close()
+    machine.sqs.close()
     server.stop()
 
 
@@ -168,12 +180,15 @@ def test_idle_time_ends_by_itself(machine: Machine, parameters: Deploy) -> None:
     assert machine.start().wait(timeout=30) == 0, machine.log()
 
 
-def test_a_worker_that_is_started_ahead_waits_for_its_model(machine: Machine, parameters: Deploy) -> None:
+def test_a_worker_that_is_started_ahead_waits_for_its_model_and_then_does_what_the_queues_hold(
+    machine: Machine, parameters: Deploy
+) -> None:
     model = machine.environment.pop("SD_MODEL_FOLDER")
-    keys = machine.deploy(parameters(Iterations="1", Samples="1", Steps="1"))
+    keys = machine.deploy(parameters(Iterations="1", Samples="1", Steps="1", Queues="sd-a-stack"))
+    queued = machine.queue(Job(model="tiny", H=64, W=64, ddim_steps=1, n_iter=1, n_samples=1, seed=7))
     worker = machine.start()
     _wait_until(lambda: "Waiting for the boot" in machine.log(), worker, machine)
-    assert machine.objects() == set()
+    assert machine.objects() == {queued.job}
     compiled = machine.folder / "kernels"
     compiled.mkdir()
     (compiled / "one.cubin").write_text("kernel")
@@ -181,6 +196,10 @@ def test_a_worker_that_is_started_ahead_waits_for_its_model(machine: Machine, pa
     assert worker.wait(timeout=60) == 0, machine.log()
     assert keys.image(0) in machine.objects()
     assert (machine.folder / "state/compiled/one.cubin").read_text() == "kernel"
+    assert queued.image(0) in machine.objects()
+    assert machine.json(queued.status)["phase"] == "done"
+    phases = {phase["phase"]: phase["seconds"] for phase in machine.json(queued.report)["phases"]}
+    assert phases["model"] < 0.5, "the model was loaded again"
 
 
 def test_sigterm_ends_a_worker_that_waits(machine: Machine, parameters: Deploy) -> None:

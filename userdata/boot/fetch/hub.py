@@ -51,7 +51,7 @@ def pin_hub_file(
     size = headers.get("X-Linked-Size", "" if "Location" in headers else headers.get("Content-Length", "")).strip()
     if not SHA256.fullmatch(sha256):
         raise StepError(
-            f"{url} is no large file of the hub, so it is no checkpoint. Name a .safetensors or .ckpt file as "
+            f"{url} is no large file of the hub, so it is no checkpoint. Name a checkpoint's file as "
             "hf:owner/name/file. If SD_WEIGHTS_URL names a mirror, the mirror must pass the hub's X-Linked-ETag on."
         )
     commit = headers.get("X-Repo-Commit", "")

@@ -1,4 +1,4 @@
-"""Provides the files that a job needs beside its model: its LoRAs, and the safety checker."""
+"""Provides the files that a job needs beside its model: its LoRAs, VAE and embeddings, and the safety checker."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.machine import Machine
 from userdata.contract.catalogue import S3, find_model, safety_checker
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.layout import INPUTS
 from userdata.contract.lora_list import listed_loras
 from userdata.contract.worker_environment import Paths
@@ -24,13 +25,28 @@ def provide_loras(machine: Machine, downloads: Downloads) -> Optional[Paths]:
         listed = listed_loras(machine.parameters.get("Lora", ""))
     except ValueError as error:
         raise StepError(f"{error}.") from error
-    return Paths(_provide_lora(machine, downloads, lora.place) for lora in listed) or None
+    return Paths(_provide(machine, downloads, lora.place, "lora") for lora in listed) or None
 
 
-def _provide_lora(machine: Machine, downloads: Downloads, place: str) -> Path:
+def provide_vae(machine: Machine, downloads: Downloads) -> Optional[Path]:
+    """The file of the job's own VAE, or None. Raises `StepError`."""
+    place = machine.parameters.get("Vae", "")
+    return _provide(machine, downloads, place, "vae") if place else None
+
+
+def provide_embeddings(machine: Machine, downloads: Downloads) -> Optional[Paths]:
+    """The files of the embeddings that the job lists, or None. Raises `StepError`."""
+    try:
+        listed = listed_embeddings(machine.parameters.get("Embeddings", ""))
+    except ValueError as error:
+        raise StepError(f"{error}.") from error
+    return Paths(_provide(machine, downloads, one.place, "embedding") for one in listed) or None
+
+
+def _provide(machine: Machine, downloads: Downloads, place: str, kind: str) -> Path:
     if place.startswith(INPUTS):
         place = f"{S3}{machine.parameters['ResultsBucket']}/{place}"
-    folder = machine.folders.models / ("lora-" + hashlib.sha256(place.encode()).hexdigest()[:16])
+    folder = machine.folders.models / (f"{kind}-" + hashlib.sha256(place.encode()).hexdigest()[:16])
     return downloads.own(place, folder)
 
 

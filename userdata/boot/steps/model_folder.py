@@ -33,7 +33,8 @@ def complete_model_folder(folder: Path, bundle: Bundle, layout: str) -> None:
                 header, _ = read_header(file)
             except ValueError as error:
                 raise StepError(
-                    f"{file} is no safetensors file ({error}). Delete it and start the instance again."
+                    f"{file} is no safetensors file ({error}), though it is the one that the catalogue lists. Choose "
+                    "another Model."
                 ) from error
             tensors = parts.setdefault(file.with_name(f"{match[1]}.safetensors.index.json"), {})
             tensors.update(dict.fromkeys(header, file.name))

@@ -37,6 +37,11 @@ class RunStatus:
         keys = RunKeys(run_id, from_image=bool(parameters["InitImage"]))
         return cls(_continued(fresh, found), keys)
 
+    @classmethod
+    def of_queued(cls, run_id: str, *, instance_id: str, found: Optional[str]) -> RunStatus:
+        """The state of the run that a message asks for; `found` as for `of`."""
+        return cls(_continued(Status(run_id=run_id, instance_id=instance_id), found), RunKeys(run_id))
+
     @staticmethod
     def key(parameters: Mapping[str, str]) -> str:
         """Where the status of the run that `parameters` ask for lies. Raises as `of` does."""
@@ -71,6 +76,7 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
             fresh,
             phase=document["phase"],
             images_done=int(document["images_done"]),
+            images_total=fresh.images_total or int(document.get("images_total", 0)),
             images_flagged=int(document.get("images_flagged", 0)),
             started_at=str(document["started_at"]),
             updated_at=str(document["updated_at"]),

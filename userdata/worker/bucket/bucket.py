@@ -40,12 +40,16 @@ class Bucket:
     `requests` counts the requests to S3 so far, from any thread; a repeated request counts once.
     """
 
-    def __init__(self, name: str, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, name: str, *, patience: Patience = PATIENCE, client: S3Client | None = None) -> None:
         self.name = name
         self._patience = patience
-        self._client: S3Client = boto3.client("s3", config=CONFIG)
+        self._client: S3Client = client or boto3.client("s3", config=CONFIG)
         self._lock = threading.Lock()
         self._requests = Requests()
+
+    def counted_anew(self) -> Bucket:
+        """The same bucket, over the same connections, with no request so far."""
+        return Bucket(self.name, patience=self._patience, client=self._client)
 
     @property
     def requests(self) -> Requests:

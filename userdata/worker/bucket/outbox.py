@@ -9,7 +9,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from userdata.job.run_error import RunError
+from userdata.job.run_error import PassingRunError
 from userdata.worker.bucket.bucket import Bucket
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ class Outbox:
     def send(self, *keys: str) -> None:
         """Hands over files, each to be uploaded after the one before it, beside those of other calls.
 
-        Raises `RunError` once an upload has failed.
+        Raises `PassingRunError` once an upload has failed.
         """
         self._raise_failure()
         self._threads.submit(self._upload, keys)
 
     def finish(self) -> None:
-        """Waits until everything is in the bucket. Raises `RunError` when something is not."""
+        """Waits until everything is in the bucket. Raises `PassingRunError` when something is not."""
         self._threads.shutdown(wait=True)
         self._raise_failure()
 
@@ -62,7 +62,7 @@ class Outbox:
     def _raise_failure(self) -> None:
         if self._failure:
             key, error = self._failure
-            raise RunError(
+            raise PassingRunError(
                 f"{key} could not be uploaded to the bucket {self._bucket.name} ({error}). The images made so far stay "
                 "on the instance's disk; correct the cause and start the instance, and they are uploaded."
             ) from error

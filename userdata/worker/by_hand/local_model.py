@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
 from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.run_error import RunError
-from userdata.worker.model.checkpoint import SUFFIXES
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 
@@ -37,10 +37,27 @@ class LocalModel:
     layout: str | None
     safety_checker: Path | None = None
 
-    def load(self, *, from_image: bool, precision: str) -> DiffusionPipeline:
-        """The loaded model, on the GPU if this machine has one. Raises `RunError`."""
+    def load(
+        self,
+        *,
+        from_image: bool,
+        precision: str,
+        prediction: str = "auto",
+        vae: Path | None = None,
+        embeddings: Mapping[str, Path] | None = None,
+    ) -> DiffusionPipeline:
+        """The loaded model, on the GPU if this machine has one; see `load_pipeline`. Raises `RunError`."""
         device = choose_device(None if torch.cuda.is_available() else "cpu")
-        return load_pipeline(self.place, layout=self.layout, device=device, from_image=from_image, precision=precision)
+        return load_pipeline(
+            self.place,
+            layout=self.layout,
+            device=device,
+            from_image=from_image,
+            precision=precision,
+            prediction=prediction,
+            vae=vae,
+            embeddings=embeddings,
+        )
 
 
 def find_local_model(given: str) -> LocalModel:
@@ -52,7 +69,7 @@ def find_local_model(given: str) -> LocalModel:
         return _of_this_instance()
     place = Path(given)
     try:
-        if place.is_dir() or (place.is_file() and place.suffix in SUFFIXES):
+        if place.exists():  # whatever it is, its content tells
             return LocalModel(place, None, None)
     except OSError as error:
         raise RunError(f"The model {given[:80]} cannot be looked for: {error.strerror}. Name another.") from error
@@ -60,8 +77,7 @@ def find_local_model(given: str) -> LocalModel:
         model = find_model(given)
     except KeyError:
         raise RunError(
-            f"There is no model {given}: it must be a folder, a {' or '.join(SUFFIXES)} file, or demo, the model "
-            "in the box."
+            f"There is no model {given}: it must be a folder, the file of a checkpoint, or demo, the model in the box."
         ) from None
     if model.bundled_sha256:
         return LocalModel(LAYOUTS / given, given, model.layout)

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from pydantic import ValidationError
 
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import LARGEST_WEIGHT, is_file_of, listed_loras
 from userdata.job.choices import SafetyChecker, Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
+from userdata.job.prompt_file import LineJob
 from userdata.job.prompt_loras import weights_of
 from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
+from userdata.job.seeds import SEEDS
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
 
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
     from userdata.worker.by_hand.local_model import LocalModel
 
 
-# The seeds that torch's generators take.
-TORCH_SEEDS = range(2**63)
 # The fields of a job that one image of a batch may have of its own. The other fields are the run's.
 _OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
 
@@ -56,10 +57,10 @@ def check_record(record: ImageRecord) -> Job:
 
 def _check_request(job: Job, request: ImageRequest) -> None:
     given = {name: getattr(request, name) for name in _OF_A_REQUEST}
-    whole = Job.model_validate({**job.model_dump(), **given})
+    whole = LineJob.model_validate({**job.model_dump(), **given})
     if (whole.H, whole.W) != (request.H, request.W):
         raise ValueError(f"the model draws no images of {request.W} × {request.H}")
-    if request.seed not in TORCH_SEEDS:
+    if not 0 <= request.seed < SEEDS:
         raise ValueError(f"{request.seed} is no seed")
     listed = [one.name for one in listed_loras(job.lora)]
     for name, weight in (request.loras or {}).items():
@@ -95,12 +96,18 @@ def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> Non
 
 
 def replay(
-    record: ImageRecord, model: LocalModel, initial_image: InitialImage | None, *, loras: Sequence[Path] = ()
+    record: ImageRecord,
+    model: LocalModel,
+    initial_image: InitialImage | None,
+    *,
+    loras: Sequence[Path] = (),
+    vae: Path | None = None,
+    embeddings: Sequence[Path] = (),
 ) -> tuple[Image.Image, DrawnWith]:
     """The image again, drawn together with the rest of its batch, and how it was computed this time.
 
-    `loras` are the files of the job's LoRAs that the image was drawn with, in any order. Raises `RunError`, also for
-    what `check_replay` refuses.
+    `loras` are the files of the job's LoRAs that the image was drawn with, in any order, `vae` and `embeddings` those
+    of its VAE and its embeddings. Raises `RunError`, also for what `check_replay` refuses.
     """
     check_replay(record, initial_image)
     assert record.drawn_with is not None
@@ -110,10 +117,20 @@ def replay(
 
     job = Job.model_validate(record.job)
     weights = weights_of(job.lora, record.request.loras)
-    files = _lora_files(job, weights, loras)
+    files = _files("LoRA", "--lora-file", job.lora, weights, loras)
+    learned = [one.name for one in listed_embeddings(job.embeddings)]
+    embedding_files = _files("embedding", "--embedding-file", job.embeddings, learned, embeddings)
+    if job.vae and vae is None:
+        raise RunError(f"The image was made with the VAE {job.vae}. Give that file: --vae-file FILE.")
     for file in files.values():
         check_lora(file)
-    pipeline = model.load(from_image=job.from_image, precision=str(job.precision))
+    pipeline = model.load(
+        from_image=job.from_image,
+        precision=str(job.precision),
+        prediction=str(job.prediction),
+        vae=vae if job.vae else None,
+        embeddings=embedding_files,
+    )
     if files:
         Loras(pipeline, files, restorable=False).apply(weights)
     prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
@@ -126,21 +143,22 @@ def replay(
         on_step=lambda _share: None,
         execution=execution,
         tiled=record.drawn_with.tiled,
+        emphasis=record.drawn_with.emphasis,
     )
     again = next(image for image in drawn if image.index == record.index)
     image = with_watermark(again.image) if job.watermark == Switch.on else again.image
     return image, again.drawn_with
 
 
-def _lora_files(job: Job, names: Collection[str], given: Sequence[Path]) -> dict[str, Path]:
+def _files(kind: str, option: str, listed: str, names: Collection[str], given: Sequence[Path]) -> dict[str, Path]:
     """The given file of each name. A single file may be called as it likes where there is a single name."""
     if len(names) == len(given) == 1:
         return dict(zip(names, given, strict=True))
     found = {name: file for name in names for file in given if is_file_of(name, file.stem)}
     if missing := [name for name in names if name not in found]:
         raise RunError(
-            f"The image was made with the LoRA {' and '.join(missing)} of {job.lora}. Give that file, and each further "
-            "one: --lora-file FILE."
+            f"The image was made with the {kind} {' and '.join(missing)} of {listed}. Give that file, and each further "
+            f"one: {option} FILE."
         )
     return found
 

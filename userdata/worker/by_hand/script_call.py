@@ -14,13 +14,15 @@ from PIL import Image
 
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words
 from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
-from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
 from userdata.job.run_error import RunError
+from userdata.job.seeds import draw_seed
 from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.by_hand.output_folder import OutputFolder
@@ -72,17 +74,25 @@ class _Call:
 
     def do(self) -> None:
         """Draws and saves all images. Raises `RunError`."""
-        from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
         from userdata.worker.drawing.drawing import Drawing
         from userdata.worker.drawing.drawing_hooks import DrawingHooks
         from userdata.worker.drawing.safety_classifier import SafetyClassifier
+        from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 
         asked = {"Height": str(self._options.H or ""), "Width": str(self._options.W or ""), "Model": self._job.model}
         for sentence in rounded_in_words(asked):
             logger.info("%s", sentence)
+        tell_of_syntax(self._job, self._requests)
         self._folder.check()
-        pipeline = self._model.load(from_image=self._job.from_image, precision=str(self._job.precision))
-        tell_of_cut_prompts(pipeline, self._requests)
+        names = [one.name for one in listed_embeddings(self._job.embeddings)]
+        pipeline = self._model.load(
+            from_image=self._job.from_image,
+            precision=str(self._job.precision),
+            prediction=str(self._job.prediction),
+            vae=Path(self._options.vae) if self._options.vae else None,
+            embeddings=dict(zip(names, map(Path, self._options.embedding), strict=True)),
+        )
+        tell_what_is_cut(pipeline, self._requests)
         flags_of = None
         if self._model.safety_checker:
             flags_of = SafetyClassifier(self._model.safety_checker, device=pipeline.device).flags
@@ -133,16 +143,20 @@ class _Call:
 
 def _read_initial_image(file: str) -> InitialImage:
     try:
-        return read_image(Path(file).read_bytes())
+        image = read_image(Path(file).read_bytes())
     except (OSError, ValueError) as error:
-        raise RunError(f"--init-img is {file!r}, but must be a PNG, JPEG or WebP image ({error}).") from error
+        raise RunError(f"--init-img is {file!r}, but must be a {FORMATS_IN_WORDS} image ({error}).") from error
+    for sentence in image.told:
+        logger.info("%s", sentence)
+    return image
 
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:
     if not options.from_file:
-        return image_requests(job)
+        return image_requests(job, drawn_seed=draw_seed())
     try:
-        return image_requests(job, read_prompt_file(Path(options.from_file).read_bytes(), job))
+        lines = read_prompt_file(Path(options.from_file).read_bytes(), job)
+        return image_requests(job, lines, drawn_seed=draw_seed())
     except OSError as error:
         raise RunError(f"--from-file is {options.from_file!r}, which cannot be read ({error}).") from error
     except PromptFileError as error:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from userdata.job.choices import Precision, Sampler
+from userdata.contract.catalogue import CHECKPOINT_SUFFIXES
+from userdata.contract.layout import INPUTS
+from userdata.contract.lora_list import key_stem
+from userdata.job.choices import Precision, Prediction
 from userdata.job.job import Job
 from userdata.job.refusal import explain
+from userdata.job.sampler_names import NAMES
 from userdata.record.image_metadata import IMAGE_OF_A_CALL
 
+LONGEST_STEM = 24
 Script = Literal["txt2img", "img2img"]
 
 # Options of the original that repeat what the checkpoint says. They are accepted with this one value, to no effect.
@@ -29,6 +35,7 @@ FIELDS = {
     "scale": "scale",
     "seed": "seed",
     "precision": "precision",
+    "prediction": "prediction",
     "strength": "strength",
     "H": "H",
     "W": "W",
@@ -53,7 +60,7 @@ def parser(script: Script) -> argparse.ArgumentParser:
     samplers = made.add_mutually_exclusive_group()
     samplers.add_argument("--plms", action="store_true", help="draw with PLMS instead of DDIM")
     samplers.add_argument("--dpm_solver", action="store_true", help="draw with DPM-Solver++ instead of DDIM")
-    samplers.add_argument("--sampler", choices=[s.value for s in Sampler], help="draw with any of these")
+    samplers.add_argument("--sampler", help=f"draw with any of these: {', '.join(NAMES)}")
     add("--fixed_code", action="store_true", help="begin every batch with the same noise")
     add("--ddim_eta", default=0.0, help="new noise in each step of DDIM, 0 to 1 (%(default)s)")
     add("--n_iter", default=1 if image else 2, help="batches, or passes through the file (%(default)s)")
@@ -68,6 +75,12 @@ def parser(script: Script) -> argparse.ArgumentParser:
     )
     add("--seed", default=42, help="seed of the first image; image k has seed + k (%(default)s)")
     add("--precision", choices=[p.value for p in Precision], default="autocast", help="full: single precision")
+    predictions = [p.value for p in Prediction]
+    add("--prediction", choices=predictions, default="auto", help="what the model predicts; auto: as it says (auto)")
+    add("--vae", default="", metavar="FILE", help="a VAE that takes the place of the model's own")
+    add(
+        "--embedding", action="append", default=[], metavar="FILE", help="an embedding, used by its name; once for each"
+    )
     if image:
         add("--init-img", dest="init_img", required=True, help="the image to start from")
         add("--strength", default=0.75, help="how much of it is replaced by noise, 0.01 to 1 (%(default)s)")
@@ -105,6 +118,11 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
     if size and "H" not in values and "W" not in values:
         values["W"], values["H"] = size
     sampler = "plms" if options.plms else "dpm_solver" if options.dpm_solver else options.sampler or "ddim"
+    for file in (*filter(None, [options.vae]), *options.embedding):
+        if not Path(file).is_file() or Path(file).suffix.lower() not in CHECKPOINT_SUFFIXES:
+            parser(script).error(f"{file} must be a file that is here, called {', '.join(CHECKPOINT_SUFFIXES)}")
+    values["vae"] = _key(options.vae) if options.vae else ""
+    values["embeddings"] = ",".join(map(_key, options.embedding))
     init_img = {"init_img": IMAGE_OF_A_CALL} if script == "img2img" else {}
     try:
         return Job.model_validate(
@@ -118,5 +136,10 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
             }
         )
     except ValidationError as error:
-        spelled = {field: f"--{option}" for option, field in FIELDS.items()}
+        spelled = {"sampler": "--sampler", **{field: f"--{option}" for option, field in FIELDS.items()}}
         parser(script).error(" ".join(explain(error, Job, spelled)))
+
+
+def _key(file: str) -> str:
+    """What stands in the job for a file of a call by hand, as a deploy would upload it, so that prompts have a name."""
+    return f"{INPUTS}{key_stem(Path(file).stem)[:LONGEST_STEM]}{Path(file).suffix}"

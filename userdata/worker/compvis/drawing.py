@@ -56,6 +56,7 @@ class CompvisDrawing:
     ) -> None:
         self._settings = settings
         self._job = job
+        self._seed = requests[0].seed
         self._wanted = {request.index for request in requests}
         self._initial_image = initial_image
         self._device = device
@@ -79,6 +80,7 @@ class CompvisDrawing:
             fit_image(self._initial_image, width=self._job.W, height=self._job.H).save(initial_image)
         words = command(
             self._job,
+            seed=self._seed,
             python=settings.compvis_python,
             repository=settings.compvis_repository,
             checkpoint=checkpoint,

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from safetensors.torch import load_file
 from transformers import CLIPConfig
 
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.compvis import LAYOUT
+from userdata.job.choices import Prediction
 from userdata.job.run_error import RunError
 from userdata.worker.drawing.safety_classifier import WRAPPED
-from userdata.worker.model.checkpoint import checkpoint_in, layout_of, open_pickle, shapes_of
+from userdata.worker.model.checkpoint import check_vae, checkpoint_in, layout_of, prediction_of, shapes_of
+from userdata.worker.model.checkpoint_tensors import read_tensors
 
 CLIP = "openai/clip-vit-large-patch14"
 CHECKER = "CompVis/stable-diffusion-safety-checker"
@@ -40,8 +41,15 @@ def prepare_folder(folder: Path, model_folder: Path) -> Path:
     `RunError` when the file is no checkpoint, or not one of Stable Diffusion v1.
     """
     source = checkpoint_in(model_folder)
-    if layout_of(source, shapes_of(source)) != LAYOUT:
+    shapes = shapes_of(source)
+    if layout_of(source, shapes) != LAYOUT:
         raise RunError(f"{source.name} is no checkpoint of Stable Diffusion v1, which Engine=compvis draws with alone.")
+    check_vae(source, shapes)
+    if prediction_of(source) in (Prediction.v, Prediction.v_ztsnr):
+        raise RunError(
+            f"{source.name} predicts the velocity (v), which the original scripts do not know. Deploy with "
+            "Engine=diffusers."
+        )
     checkpoint = folder / "model.ckpt"
     made_of = folder / "made-of.json"
     origin = json.dumps([str(source), source.stat().st_size, source.stat().st_mtime])
@@ -50,8 +58,10 @@ def prepare_folder(folder: Path, model_folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     logger.info("Preparing %s for the original scripts", source.name)
-    tensors = load_file(source) if source.suffix == ".safetensors" else open_pickle(source)
-    torch.save({"state_dict": dict(tensors)}, checkpoint)
+    read = read_tensors(source, device=torch.device("cpu"), dtype=torch.float32)
+    # torch.save would save the whole file for a part of it.
+    tensors = {name: tensor.clone() for name, tensor in read.items()}
+    torch.save({"state_dict": tensors}, checkpoint)
     _write_clip(folder / CLIP, tensors)
     _write_checker(folder / CHECKER)
     made_of.write_text(origin, "utf-8")

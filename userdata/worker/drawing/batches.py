@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from userdata.job.image_request import ImageRequest
 
 
-def kinds_of(requests: Iterable[ImageRequest]) -> list[list[ImageRequest]]:
-    """`requests` in groups that can be drawn together, in the order of each group's first image."""
+def kinds_of(
+    requests: Iterable[ImageRequest], length: Callable[[ImageRequest], int] = lambda _request: 1
+) -> list[list[ImageRequest]]:
+    """`requests` in groups that can be drawn together, in the order of each group's first image.
+
+    `length` is that of a request's texts as the network reads them, which must be one within a batch.
+    """
     kinds: dict[tuple[object, ...], list[ImageRequest]] = {}
     for request in requests:
-        kinds.setdefault(request.batch_key, []).append(request)
+        kinds.setdefault((*request.batch_key, length(request)), []).append(request)
     return list(kinds.values())
 
 

@@ -22,6 +22,8 @@ Grid = NDArray[numpy.int64]
 # With a first step below this share of the training steps, as 1 and 2 steps have, the model would take pure noise for
 # half a picture.
 NOISY_END = 0.75
+# A setting of diffusers: the last training step is pure noise (arXiv:2305.08891).
+ZERO_SNR = "rescale_betas_zero_snr"
 
 
 def original_grid(steps: int, training_steps: int) -> Grid | None:
@@ -54,7 +56,8 @@ class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no typ
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
         """Sets the timesteps, of which there may be more than `num_inference_steps`."""
         training_steps = self.config.num_train_timesteps
-        original = original_grid(num_inference_steps, training_steps)
+        # The original's grid begins below the last training step.
+        original = None if self.config[ZERO_SNR] else original_grid(num_inference_steps, training_steps)
         grid = even_grid(num_inference_steps, training_steps) if original is None else original
         if self.strength is not None:
             # The pipeline leaves out the first `steps - int(steps * strength)`; the original's timesteps stay.

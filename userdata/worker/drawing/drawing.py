@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -15,16 +16,15 @@ from PIL import Image
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.record.drawn_with import Execution
-from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.batches import kinds_of, next_batch
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.finishing import Finishing
 from userdata.worker.drawing.generate import begin_batch, out_of_memory, prepare_sampler
 from userdata.worker.drawing.pace import Pace
 from userdata.worker.drawing.pending_batch import PendingBatch
-from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.prepared import Prepared
+from userdata.worker.drawing.weighted_prompts import chunks_in
 from userdata.worker.kernels.compiled_here import remember_compiled
-from userdata.worker.kernels.execution import choose_execution, executing
 from userdata.worker.model.lora import Loras
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Drawing:
     """Draws `requests`, which are missing of the `total` images of `job`, with `pipeline` and `loras`.
 
     Other threads finish the images of a batch while the next batch is being drawn. Whatever ends the drawing, the
-    images that are drawn are finished first.
+    images that are drawn are finished first. `prepared` outlives the drawing; without one, nothing stays prepared.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Drawing:
         initial_image: Image.Image | None,
         hooks: DrawingHooks,
         loras: Loras | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._job = job
@@ -59,9 +60,12 @@ class Drawing:
         self._initial_image = initial_image
         self._hooks = hooks
         self._loras = loras
+        self._prepared = prepared or Prepared()
+        self._stays_prepared = prepared is not None
         self._own_scheduler = pipeline.scheduler.config
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
+        self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
         self._finished = 0
         self._finished_at = 0.0
 
@@ -69,13 +73,13 @@ class Drawing:
         """Draws all images. Raises `RunError` with a sentence for a person, and what the hooks raise."""
         from_image = self._initial_image is not None
         try:
-            for kind in kinds_of(self._requests):
+            for kind in kinds_of(self._requests, self._length):
                 one, left = kind[0], kind
-                if self._loras:
-                    # Before the kernels are prepared, because some keep what they compute from weights.
+                if self._loras and self._loras.would_change(one.loras or {}):
+                    self._prepared.release()
                     self._loras.apply(one.loras or {})
                 prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=from_image)
-                largest = largest_batch(self._pipeline.device, pixels=one.H * one.W, asked=self._job.n_samples)
+                largest = len(kind)
                 while left:
                     drawn, largest = self._draw_while_memory_suffices(left, largest)
                     left = left[drawn:]
@@ -83,22 +87,29 @@ class Drawing:
             with contextlib.suppress(Exception):  # the first failure is the one to tell
                 self._finishing.close()
             raise
+        finally:
+            if not self._stays_prepared:
+                self._prepared.release()
         self._finishing.close()
+
+    def _length(self, request: ImageRequest) -> int:
+        """In chunks. With texts of one length, the length of one image's text changes no other image."""
+        return max(self._chunks_in(request.prompt), self._chunks_in(request.negative_prompt))
 
     def _draw_while_memory_suffices(self, kind: list[ImageRequest], largest: int) -> tuple[int, int]:
         """Draws images of one kind, at most `largest` at once, until all are drawn or the memory is full.
 
         Returns how many are drawn, and the largest number to go on with.
         """
-        execution = choose_execution(self._pipeline, steps=kind[0].ddim_steps, images=len(kind))
+        execution, fits = self._prepared.prepare(self._pipeline, kind, asked=self._job.n_samples)
+        largest = min(largest, fits)
         drawn = 0
         batch = kind
         try:
-            with executing(self._pipeline, execution), prompts_remembered(self._pipeline):
-                while batch := next_batch(kind[drawn:], largest):
-                    self._hooks.begin_batch()
-                    self._finishing.hand_over(self._begin(batch, execution))
-                    drawn += len(batch)
+            while batch := next_batch(kind[drawn:], largest):
+                self._hooks.begin_batch()
+                self._finishing.hand_over(self._begin(batch, execution))
+                drawn += len(batch)
         except torch.OutOfMemoryError as error:
             largest = max(1, len(batch) // 2)
             if len(batch) > 1:
@@ -107,7 +118,7 @@ class Drawing:
                 logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
             else:
                 raise out_of_memory(batch) from error
-        torch.cuda.empty_cache()  # gives back the memory of the recorded graphs
+            self._prepared.release()
         return drawn, largest
 
     def _begin(self, batch: list[ImageRequest], execution: Execution) -> PendingBatch:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from userdata.record.drawn_with import DrawnWith, Execution
 from userdata.worker.drawing.pending_batch import DrawnImage, PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
+from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_weights
 from userdata.worker.kernels.execution import executing
 from userdata.worker.model.device import device_name
 
@@ -56,12 +58,14 @@ def begin_batch(
     on_step: Callable[[float], None],
     execution: Execution,
     flags_of: FlagsOf | None = None,
+    emphasis: bool = True,
 ) -> PendingBatch:
     """Draws the images of `batch`, which have one `batch_key`, at once; the last kernels may still run on return.
 
-    `pipeline` must have the sampler of `batch`, and run as `execution` says. `on_step` hears the finished share of the
-    batch, from 0 to 1, after every denoising step; what `on_step` raises ends the batch. `flags_of` gets the finished
-    colours on the device, so that its answer too comes in the background. Raises torch's `OutOfMemoryError`.
+    `pipeline` must have the sampler of `batch`, run as `execution` says, and read weights unless `emphasis` is False.
+    `on_step` hears the finished share of the batch, from 0 to 1, after every denoising step; what `on_step` raises ends
+    the batch. `flags_of` gets the finished colours on the device, so that its answer too comes in the background.
+    Raises torch's `OutOfMemoryError`.
     """
     one, steps = batch[0], StepsInFlight(pipeline.device)
     options = _options_for(pipeline, one, initial_image, count=len(batch))
@@ -89,6 +93,7 @@ def begin_batch(
         precision=str(pipeline.dtype).removeprefix("torch."),
         device=device_name(pipeline.device),
         tiled=bool(pipeline.vae.use_tiling),
+        emphasis=emphasis and reads_weights(pipeline),
     )
     flags = flags_of(colours) if flags_of else None
     return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)
@@ -103,17 +108,26 @@ def draw_batch(
     on_step: Callable[[float], None],
     execution: Execution = "eager",
     tiled: bool = False,
+    emphasis: bool = True,
 ) -> list[DrawnImage]:
     """Draws the images of `batch` as `begin_batch` does, and waits for them; `tiled` has them decoded in tiles.
+
+    Without `emphasis`, brackets are text, and long texts are cut, as earlier versions did.
 
     Raises `RunError` when the GPU's memory does not suffice or the model yields no numbers.
     """
     if tiled:
         pipeline.vae.enable_tiling()
     try:
-        with executing(pipeline, execution):
+        with executing(pipeline, execution), prompts_weighted(pipeline) if emphasis else nullcontext():
             return begin_batch(
-                pipeline, job, batch, initial_image=initial_image, on_step=on_step, execution=execution
+                pipeline,
+                job,
+                batch,
+                initial_image=initial_image,
+                on_step=on_step,
+                execution=execution,
+                emphasis=emphasis,
             ).images()
     except torch.OutOfMemoryError as error:
         raise out_of_memory(batch) from error

@@ -16,6 +16,7 @@ def prompts_remembered(pipeline: DiffusionPipeline) -> Iterator[None]:
     It gets the result of the last call instead, so that no image changes. Most runs have one prompt, and each time that
     the prompt is encoded the GPU waits for the processor.
     """
+    before = vars(pipeline).get("encode_prompt")
     encode = pipeline.encode_prompt
     last: tuple[Any, Any] | None = None
 
@@ -30,3 +31,5 @@ def prompts_remembered(pipeline: DiffusionPipeline) -> Iterator[None]:
         yield
     finally:
         del pipeline.encode_prompt
+        if before:
+            pipeline.encode_prompt = before

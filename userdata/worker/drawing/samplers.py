@@ -16,7 +16,13 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from userdata.worker.drawing.compvis_schedulers import OriginalDDIM, OriginalDPMSolver, OriginalPLMS, original_grid
+from userdata.worker.drawing.compvis_schedulers import (
+    ZERO_SNR,
+    OriginalDDIM,
+    OriginalDPMSolver,
+    OriginalPLMS,
+    original_grid,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +71,9 @@ def make_scheduler(sampler: str, configuration: Mapping[str, Any], steps: int, *
     rounds down and counts from the bottom: 1000 steps leave the range, and 3 or 251 or 501 never reach the noisy end,
     so that the model takes pure noise for half a picture. With such numbers, the steps are spread from the noisy end
     ("trailing"). Rejected: "trailing" always, which would change the pictures of the usual numbers of steps.
+
+    A model with zero terminal SNR (arXiv:2305.08891) was trained on pure noise, which only the last training step is:
+    all samplers begin there.
     """
     if FLOW in configuration:
         # A model that was trained on straight flows (arXiv:2209.03003) has no noise levels to choose from.
@@ -74,12 +83,24 @@ def make_scheduler(sampler: str, configuration: Mapping[str, Any], steps: int, *
         return _make(definition, configuration, original_inference_steps=max(_LCM_TEACHER_STEPS, steps))
     scheduler = _make(definition, configuration)
     training_steps = scheduler.config.num_train_timesteps
-    if sampler == "plms" and original_grid(steps, training_steps) is None:
-        logger.info("The original's PLMS cannot do %d steps: a multistep solver of any steps takes its place", steps)
+    zero_snr = bool(configuration.get(ZERO_SNR))
+    if sampler == "plms" and (zero_snr or original_grid(steps, training_steps) is None):
+        # The formula of PLMS divides by the share of the picture, which is zero in pure noise.
+        what = "pure noise" if zero_snr else f"{steps} steps"
+        logger.info("The original's PLMS cannot do %s: a multistep solver of any steps takes its place", what)
         return _make(_PLMS_OF_ANY_STEPS, configuration)
     if sampler in ("ddim", "plms"):
         scheduler.strength = strength
         return scheduler
+    if zero_snr and scheduler.config.get("use_karras_sigmas"):
+        # From endless noise, Karras's spacing (arXiv:2206.00364) takes step after step at one training step.
+        logger.info("A model with zero terminal SNR takes even steps, not Karras's")
+        definition, configuration = (
+            SamplerDefinition(definition.scheduler),
+            {**configuration, "use_karras_sigmas": False},
+        )
+    if zero_snr:
+        return _make(definition, configuration, timestep_spacing="trailing")
     if sampler == "dpm_solver" or scheduler.config.get("use_karras_sigmas") or _reaches_the_noise(scheduler, steps):
         return scheduler
     logger.info("%d steps do not divide the model's evenly: they are spread over all", steps)

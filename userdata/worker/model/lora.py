@@ -44,19 +44,31 @@ class Loras:
     """The LoRAs of a run for `pipeline`, by the names under which images ask for them.
 
     With `restorable`, the weights that they change are kept as they were, in the machine's memory, so that images of
-    one run may ask for different LoRAs. Raises `RunError` for a file that does not fit the model, that holds what is no
+    one run may ask for different LoRAs. With `restorable_if_room` so are they where that memory suffices, so that the
+    next run can have the model's own. Raises `RunError` for a file that does not fit the model, that holds what is no
     number, or that changes nothing, and when that memory does not suffice.
     """
 
-    def __init__(self, pipeline: DiffusionPipeline, files: Mapping[str, Path], *, restorable: bool) -> None:
+    def __init__(
+        self,
+        pipeline: DiffusionPipeline,
+        files: Mapping[str, Path],
+        *,
+        restorable: bool,
+        restorable_if_room: bool = False,
+    ) -> None:
         self._components = pipeline.components
         self._titles = {name: file.name for name, file in files.items()}
         self._layers = {name: read_lora(file, self._components) for name, file in files.items()}
-        self._restorable = restorable
+        self.restorable = restorable or (restorable_if_room and self._needed() <= self._room())
         self._applied: dict[str, float] = {}
         self._own: dict[Weights, list[Tensor]] = {}
         if restorable:
             self._check_memory()
+
+    def would_change(self, weights: Mapping[str, float]) -> bool:
+        """Whether `apply` would change anything."""
+        return self._wanted(weights) != self._applied
 
     @torch.no_grad()
     def apply(self, weights: Mapping[str, float]) -> None:
@@ -66,9 +78,9 @@ class Loras:
         remembered texts are, must be computed anew. Raises `RunError` when a weight becomes larger than the model's
         type can hold, and `ValueError` for a second set of LoRAs without `restorable`.
         """
-        wanted = {name: weight for name, weight in weights.items() if weight}
-        if wanted == self._applied:
+        if not self.would_change(weights):
             return
+        wanted = self._wanted(weights)
         self._restore()
         told = {name: _Told() for name in wanted}
         changes: defaultdict[Weights, list[tuple[float, Layer, _Told]]] = defaultdict(list)
@@ -83,7 +95,7 @@ class Loras:
 
     def _merge(self, place: Weights, changes: Sequence[tuple[float, Layer, _Told]]) -> None:
         parameters = parameters_of(self._components, *place)
-        if self._restorable and place not in self._own:
+        if self.restorable and place not in self._own:
             self._own[place] = [parameter.detach().to("cpu", copy=True) for parameter in parameters]
         own = [parameter.float() for parameter in parameters]
         sums = [one.clone() for one in own]
@@ -104,21 +116,30 @@ class Loras:
                 )
 
     def _restore(self) -> None:
-        if self._applied and not self._restorable:
+        if self._applied and not self.restorable:
             raise ValueError("these LoRAs can be applied once only")
         for place, own in self._own.items():
             for parameter, before in zip(parameters_of(self._components, *place), own, strict=True):
                 parameter.copy_(before)
 
-    def _check_memory(self) -> None:
+    def _wanted(self, weights: Mapping[str, float]) -> dict[str, float]:
+        return {name: weight for name, weight in weights.items() if weight}
+
+    def _needed(self) -> int:
+        """The bytes of the weights that are changed."""
         places = {layer.weights for layers in self._layers.values() for layer in layers}
-        needed = sum(one.nbytes for place in places for one in parameters_of(self._components, *place))
-        free = psutil.virtual_memory().available
-        if needed > free * OF_FREE_MEMORY:
+        return sum(one.nbytes for place in places for one in parameters_of(self._components, *place))
+
+    def _room(self) -> float:
+        return float(psutil.virtual_memory().available) * OF_FREE_MEMORY
+
+    def _check_memory(self) -> None:
+        needed, room = self._needed(), self._room()
+        if needed > room:
             raise RunError(
                 f"The run's images want different LoRAs, for which {needed / GIB:.1f} GiB of weights must be kept as "
-                f"they were, but {free / GIB:.1f} GiB of the machine's memory are free. Deploy again with an "
-                "InstanceType that has more, or with the same LoRAs for all images."
+                f"they were, but {room / OF_FREE_MEMORY / GIB:.1f} GiB of the machine's memory are free. Deploy again "
+                "with an InstanceType that has more, or with the same LoRAs for all images."
             )
 
 

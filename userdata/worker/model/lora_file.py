@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from userdata.job.run_error import RunError
-from userdata.worker.model.checkpoint import mistaken_for
 from userdata.worker.model.lora_formulas import Parts, change_of, changes_nothing
 from userdata.worker.model.lora_keys import Components, Place, layer_and_part, parameters_of, places_in
+from userdata.worker.model.mistaken import mistaken_for
 
 logger = logging.getLogger(__name__)
 # What kohya's trainer puts beside the layers: an embedding that was learned with them, by its name.

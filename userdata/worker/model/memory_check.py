@@ -11,8 +11,8 @@ from userdata.bill.units import GIB
 from userdata.contract.catalogue import FULL, Model, usual_model
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, shapes_of
-from userdata.worker.model.checkpoint_tensors import AVERAGE
 from userdata.worker.model.memory_need import memory_need_gib
+from userdata.worker.model.tensor_names import AVERAGE
 
 HALF_PRECISION_BYTES = 2
 SINGLE_PRECISION_BYTES = 4

@@ -7,7 +7,7 @@ pickle is opened with weights only: unpickling anything else runs whatever code 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import diffusers
@@ -16,11 +16,24 @@ import transformers
 from diffusers import DiffusionPipeline
 
 from userdata.contract.bundle import BUNDLE
+from userdata.job.choices import Prediction
 from userdata.job.run_error import RunError
-from userdata.worker.model.checkpoint import checkpoint_in, does_not_load, layout_of, shapes_of
+from userdata.worker.model.checkpoint import (
+    check_vae,
+    checkpoint_in,
+    does_not_load,
+    layout_of,
+    prediction_of,
+    shapes_of,
+)
 from userdata.worker.model.checkpoint_tensors import Tensors, read_tensors
 from userdata.worker.model.device import choose_dtype
+from userdata.worker.model.diffusers_folder import INDEX, load_folder
+from userdata.worker.model.embeddings import teach_embeddings
+from userdata.worker.model.pickle_file import first_sentence
+from userdata.worker.model.prediction import set_prediction
 from userdata.worker.model.single_file import load_single_file
+from userdata.worker.model.vae_file import load_vae
 
 LAYOUTS = BUNDLE.models
 
@@ -32,24 +45,33 @@ def load_pipeline(
     device: torch.device,
     from_image: bool,
     precision: str = "autocast",
+    prediction: Prediction | str = Prediction.auto,
+    vae: Path | None = None,
+    embeddings: Mapping[str, Path] | None = None,
     tensors: Tensors | None = None,
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`, with half precision on a GPU and single precision on the CPU.
 
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
-    `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `tensors` are
-    those of that file, when they have been read already. Raises `RunError` when there is no model, or when its file is
-    broken or no checkpoint.
+    `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `prediction` is
+    the job's, `vae` the file of a VAE that takes the place of the model's own, and `embeddings` are the files of
+    embeddings by the names that prompts have for them. `tensors` are those of that file, when they have been read
+    already. Raises `RunError` when there is no model, or when its file is broken or no
+    checkpoint.
     """
     _quieten_libraries()
-    index = folder / "model_index.json"
-    checkpoint = None if index.exists() else checkpoint_in(folder)
+    checkpoint = None if (folder / INDEX).exists() else checkpoint_in(folder)
+    marked = Prediction.auto
     try:
-        pipeline = (
-            _load_checkpoint(checkpoint, layout, device, precision, tensors)
-            if checkpoint
-            else _load_folder(folder, index, device, precision)
-        )
+        if checkpoint:
+            shapes = shapes_of(checkpoint)
+            found = layout_of(checkpoint, shapes)  # refuses what is no checkpoint, with a known layout too
+            if vae is None:
+                check_vae(checkpoint, shapes)
+            marked = prediction_of(checkpoint)
+            pipeline = _load_checkpoint(checkpoint, layout or found, device, precision, tensors, vae)
+        else:
+            pipeline = load_folder(folder, device, precision, vae=vae)
     except RunError:
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -59,50 +81,65 @@ def load_pipeline(
         ) from error
     except Exception as error:
         if checkpoint and not isinstance(error, OSError):
-            # Not "start the instance again": the same file, provided anew, would end the same way.
             raise RunError(does_not_load(checkpoint, error)) from error
         raise RunError(
-            f"The model in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that folder on the "
-            "machine and start the instance again, which provides the model anew."
+            f"The model in {folder} cannot be loaded ({type(error).__name__}: {first_sentence(error)}). Complete that "
+            "model, or name another."
         ) from error
-    if from_image:
-        # Imported here, because it imports every kind of pipeline of diffusers.
-        from diffusers import AutoPipelineForImage2Image
-
-        pipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
+    if layout is None or vae:
+        _check_numbers(pipeline, (checkpoint or folder).name)
+    if embeddings:
+        teach_embeddings(pipeline, embeddings)
+    set_prediction(pipeline, Prediction(prediction), marked)
     pipeline.set_progress_bar_config(disable=True)
     # One image at a time through the decoder, because decoding takes most memory and gains nothing from batching.
     pipeline.vae.enable_slicing()
-    return pipeline
+    return for_image_to_image(pipeline) if from_image else pipeline
+
+
+def for_image_to_image(pipeline: DiffusionPipeline) -> DiffusionPipeline:
+    """Another pipeline of the same networks, which starts from an image."""
+    # Imported here, because it imports every kind of pipeline of diffusers.
+    from diffusers import AutoPipelineForImage2Image
+
+    other = AutoPipelineForImage2Image.from_pipe(pipeline)
+    other.set_progress_bar_config(disable=True)
+    return other
 
 
 def _load_checkpoint(
-    checkpoint: Path, layout: str | None, device: torch.device, precision: str, tensors: Tensors | None
+    checkpoint: Path, layout: str, device: torch.device, precision: str, tensors: Tensors | None, vae: Path | None
 ) -> DiffusionPipeline:
-    found = layout_of(checkpoint, shapes_of(checkpoint))  # refuses what is no checkpoint, with a known layout too
     dtype = choose_dtype(device, precision)
     return load_single_file(
         tensors or read_tensors(checkpoint, device=device, dtype=dtype),
-        configuration=LAYOUTS / (layout or found),
+        configuration=LAYOUTS / layout,
         tokenizer=BUNDLE.tokenizer,
         dtype=dtype,
         device=device,
+        vae=load_vae(vae, LAYOUTS / layout, device=device, dtype=dtype) if vae else None,
     )
 
 
-def _load_folder(folder: Path, index: Path, device: torch.device, precision: str) -> DiffusionPipeline:
-    described = json.loads(index.read_text("utf-8"))
-    # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
-    without_checker = {"safety_checker": None, "requires_safety_checker": False}
-    return DiffusionPipeline.from_pretrained(
-        folder,
-        dtype=choose_dtype(device, precision, pipeline=described["_class_name"]),
-        # Straight to the device, because a large model's weights do not fit into the memory of the smallest machine.
-        device_map=device.type,
-        use_safetensors=True,
-        local_files_only=True,
-        **(without_checker if "safety_checker" in described else {}),
-    )
+@torch.no_grad()
+def _check_numbers(pipeline: DiffusionPipeline, name: str) -> None:
+    """Raises `RunError` when a weight is no number, as broken trainings and merges leave them.
+
+    Looked for here, because the images of such a model only tell that something was no number. The device is asked
+    once for a whole network.
+    """
+    for part, network in pipeline.components.items():
+        if not isinstance(network, torch.nn.Module):
+            continue
+        weights = dict(network.named_parameters())
+        finite = torch.stack([torch.isfinite(weight).all() for weight in weights.values()]).tolist()
+        broken = [weight for weight, whole in zip(weights, finite, strict=True) if not whole]
+        if broken:
+            raise RunError(
+                f"{name} is broken: {len(broken)} of the {len(weights)} weights of its {part} hold what is no number "
+                f"(NaN or infinity) in {str(pipeline.dtype).removeprefix('torch.')}, for example {broken[0]}. Choose "
+                "another Model, or Precision=full where half precision is too small for its numbers."
+            )
 
 
 def _quieten_libraries() -> None:

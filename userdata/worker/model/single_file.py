@@ -25,12 +25,12 @@ PADDING = {"tokenizer": "<|endoftext|>", "tokenizer_2": "!"}
 
 
 def load_single_file(
-    tensors: Tensors, *, configuration: Path, tokenizer: Path, dtype: torch.dtype, device: torch.device
+    tensors: Tensors, *, configuration: Path, tokenizer: Path, dtype: torch.dtype, device: torch.device, vae: Any = None
 ) -> DiffusionPipeline:
     """The model of `tensors`, those of a checkpoint on `device` and of `dtype`.
 
     `configuration` is a folder of `userdata/models/`, `tokenizer` the one of CLIP, whose words both text encoders of
-    XL use. Raises what diffusers raises for a file that does not fit.
+    XL use. `vae` takes the place of the checkpoint's own. Raises what diffusers raises for a file that does not fit.
     """
     index: dict[str, Any] = json.loads((configuration / "model_index.json").read_text("utf-8"))
     where = {"config": str(configuration), "dtype": dtype, "device": device, "local_files_only": True}
@@ -38,7 +38,9 @@ def load_single_file(
     for name, entry in index.items():
         if not isinstance(entry, list):
             continue
-        if name in ("unet", "vae"):
+        if name == "vae" and vae is not None:
+            components[name] = vae
+        elif name in ("unet", "vae"):
             kind = UNet2DConditionModel if name == "unet" else AutoencoderKL
             components[name] = kind.from_single_file(tensors, subfolder=name, **where)
         elif name.startswith("text_encoder"):

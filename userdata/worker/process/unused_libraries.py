@@ -1,11 +1,11 @@
 """Leaves out libraries that diffusers and transformers import with any model, and that no run uses.
 
 What is left out stays left out until the process ends. Nothing here changes what is computed. Rejected: an environment
-without these libraries, which would be a second one to build and to keep; and two of them are parts of torch.
+without these libraries, because they are parts of torch.
 
 Measured (docs/performance.md): without the compiler and distributed tensors, and with transformers' index
-(transformers_index.py), the imports of a short job took 1.6 s in place of 3.0 s on two cores; PEFT takes another 0.5 to
-1 s. This rests on the innards of torch, diffusers and transformers. At an upgrade of one of them run
+(transformers_index.py), the imports of a short job took 1.6 s in place of 3.0 s on two cores. This rests on the innards
+of torch, diffusers and transformers. At an upgrade of one of them run
 tests/unit/worker/process/test_unused_libraries.py: where a test fails and the mend is not plain, strike the function
 and its line in imports_ahead.py. The worker then starts later by these seconds, and everything else stays as it is.
 """
@@ -27,21 +27,6 @@ COMPILER = "torch._dynamo"
 PART_WITHOUT_THE_WHOLE = f"{COMPILER}._trace_wrapped_higher_order_op"
 
 
-def leave_out_peft() -> None:
-    """Makes diffusers and transformers take PEFT for not installed.
-
-    diffusers imports PEFT with any model and uses PEFT for nothing but LoRA, which the worker merges itself
-    (`userdata.worker.model.lora`). Once diffusers is imported this function does nothing, because diffusers then counts
-    on PEFT and would fail without it.
-
-    None in `sys.modules` is Python's own way to say that there is no such module (the language reference, "The module
-    cache"), which `importlib.util.find_spec`, what the two libraries ask, heeds.
-    """
-    if "diffusers" in sys.modules:
-        return
-    sys.modules["peft"] = None  # type: ignore[assignment]
-
-
 def leave_out_distributed() -> None:
     """Makes the libraries that are imported from now on take torch for a build for a single device.
 
@@ -58,7 +43,8 @@ def leave_out_compiler() -> None:
     diffusers and transformers import the compiler to mark their functions for it, with any model, and nothing of a run
     is compiled by it (docs/performance.md says why). Code that needs the compiler after all gets it, only later.
 
-    Rejected: None in `sys.modules`, as for PEFT: torch itself and transformers import it unguarded.
+    Rejected: None in `sys.modules`, Python's own way to say that there is no such module: torch itself and transformers
+    import it unguarded.
     """
     if COMPILER not in sys.modules:
         sys.modules[COMPILER] = _NoCompiler()

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 
-from userdata.contract.layout import Folders
-from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
+from userdata.job.job_document import write_job
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
-from userdata.worker.process.garbage_collection import collector_at_rest
+from userdata.worker.loaded.loaded import Loaded
+from userdata.worker.loaded.task import Task
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.gpu_samples import GpuSamples
 from userdata.worker.run.ledger import Ledger
 from userdata.worker.run.limits import Limits
-from userdata.worker.run.model_ahead import ModelAhead
 from userdata.worker.run.pictures import Pictures
 from userdata.worker.run.progress import Progress
-from userdata.worker.run.report import ImageTime, Report, read_boot_phases
+from userdata.worker.run.report import ImageTime, PhaseTime, Report
 from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_request import RunRequest
 from userdata.worker.run.stock import Stock, take_stock
@@ -30,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class Attempt:
-    """One attempt at the run that `request` asks for. Updates `progress`; the caller sets the final phase, `done`."""
+    """One attempt at the run that `request` asks for. Updates `progress`; the caller sets the final phase, `done`.
+
+    `loaded` draws. `phases_before` are those of the boot that the attempt waited for.
+    """
 
     def __init__(
         self,
@@ -40,6 +41,9 @@ class Attempt:
         progress: Progress,
         ledger: Ledger,
         limits: Limits,
+        loaded: Loaded,
+        *,
+        phases_before: Sequence[PhaseTime],
     ) -> None:
         self._settings = settings
         self._request = request
@@ -47,6 +51,8 @@ class Attempt:
         self._progress = progress
         self._ledger = ledger
         self._limits = limits
+        self._loaded = loaded
+        self._phases_before = phases_before
         self._stock = Stock()
         self._pictures = Pictures(files, request, progress)
         self._gpu = GpuSamples(files.on_disk(files.keys.gpu))
@@ -61,8 +67,7 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            document = {"schema": 1, **self._request.job.model_dump()}
-            self._files.bucket.put(keys.job, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+            self._files.bucket.put(keys.job, write_job(self._request.job, drawn_seed=self._request.drawn_seed))
             if self._stock.missing:
                 self._draw(self._stock.missing)
             self._progress.enter("uploading")
@@ -95,23 +100,21 @@ class Attempt:
         self._limits.before_model()
         self._gpu.start()
         self._progress.enter("model")
-        job = self._request.job
-        ahead = ModelAhead(self._settings, job, missing) if job.engine == Engine.diffusers else None
-        with collector_at_rest():
-            # Imported here, because it takes seconds: a run that is done, or refused, does without.
-            from userdata.worker.run.make_drawing import make_drawing
-
-            drawing = make_drawing(
-                self._settings,
-                self._request,
+        initial_image = self._request.initial_image
+        self._loaded.draw(
+            self._settings,
+            Task(
+                self._request.job,
                 missing,
-                ahead,
-                limits=self._limits,
+                total=len(self._request.images),
+                initial_image=initial_image.image if initial_image else None,
+                ready=lambda: self._progress.enter("generating"),
                 save=self._pictures.save,
+                begin_batch=self._limits.before_batch,
+                leave_if_asked=self._limits.leave_if_asked,
                 estimate=self._progress.estimate,
-            )
-        self._progress.enter("generating")
-        drawing.do()
+            ),
+        )
 
     def _report_early_end(self) -> None:
         """Writes a receipt: this attempt has cost money too, and the next one may run on another machine."""
@@ -131,7 +134,7 @@ class Attempt:
             instance_id=settings.instance_id,
             instance_type=settings.instance_type,
             resumed=self._stock.resumed,
-            phases=[*read_boot_phases(Folders().boot_timeline), *self._progress.phases()],
+            phases=[*self._phases_before, *self._progress.phases()],
             images=[
                 ImageTime(file=record.file, seed=record.seed, seconds=record.seconds, flagged=record.flagged)
                 for record in records

@@ -16,11 +16,21 @@ class Ledger:
     """The account of an attempt on the machine of `settings`; `bucket` counts the attempt's requests.
 
     Of the deployed `parameters`, VolumeSize is the disk's size in GiB, and UsdPerHour a price that takes the place of
-    the table's. Reads the report that an earlier attempt left. Raises botocore's error when the bucket cannot be read.
+    the table's. An attempt whose machine was up already counts from `began`, any other from its boot. Reads the report
+    that an earlier attempt left. Raises botocore's error when the bucket cannot be read.
     """
 
-    def __init__(self, settings: Settings, bucket: Bucket, keys: RunKeys, parameters: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        bucket: Bucket,
+        keys: RunKeys,
+        parameters: Mapping[str, str],
+        *,
+        began: datetime | None = None,
+    ) -> None:
         self._settings = settings
+        self._began = began
         self._bucket = bucket
         self._disk_gb = float(parameters.get("VolumeSize") or 0)
         usd = float(parameters.get("UsdPerHour") or 0)
@@ -41,10 +51,11 @@ class Ledger:
             instance_type=settings.instance_type,
             region=settings.region,
             life_cycle=settings.life_cycle,
-            began=settings.boot_started_at,
+            began=self._began or settings.boot_started_at,
             ended=datetime.now(UTC) + timedelta(seconds=in_seconds),
             disk_gb=self._disk_gb,
             requests=self._bucket.requests,
             price=self._price,
+            starts_machine=self._began is None,
         )
         return run_cost(self._earlier, receipt, images=images) if receipt else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from userdata.bill.cost import Cost
+from userdata.job.seeds import Seed
 from userdata.worker.run.gpu_samples import GpuSummary
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class ImageTime(BaseModel):
     """
 
     file: str
-    seed: int
+    seed: Seed
     seconds: float
     flagged: bool | None = None
 

@@ -1,4 +1,4 @@
-"""Does the deployed run, or what is left of it: from parameters to images, grid, report and status in the bucket."""
+"""Does a run, or what is left of it: from parameters to images, grid, report and status in the bucket."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import errno
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
+from typing import Any
 
-from userdata.contract.layout import RunKeys
+from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure
-from userdata.job.run_error import MaxSpendReached, RunError, Stopped
+from userdata.job.job import Job
+from userdata.job.run_error import GaveWay, MaxSpendReached, PassingRunError, RunError, Stopped
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.attempt import Attempt
 from userdata.worker.run.ledger import Ledger
 from userdata.worker.run.limits import Limits
 from userdata.worker.run.max_spend import read_spending
 from userdata.worker.run.progress import Progress, continued_status
+from userdata.worker.run.report import read_boot_phases
 from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_log import RunLog
 from userdata.worker.run.run_request import read_run_request
@@ -33,20 +39,51 @@ class Outcome(Enum):
     DONE = "done"
     CAPPED = "ended at MaxSpend"
     STOPPED = "stopped, to be resumed"
+    GAVE_WAY = "waits for another run, to be resumed"
     FAILED = "failed"
+    BROKE = "failed, perhaps for the machine's sake"
+    BROKE_AGAIN = "failed as BROKE says, and had failed before"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has failed, for whatever reason."""
+        return self in (Outcome.FAILED, Outcome.BROKE, Outcome.BROKE_AGAIN)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A run that a message asks for, on a machine that is up already.
+
+    `run_id` is its name, and it costs from `began` on. `provide` finds or fetches what its job is drawn with, and calls
+    its second argument when it has to fetch. `gives_way` tells, between two batches, whether another run goes first.
+    """
+
+    run_id: str
+    began: datetime
+    provide: Callable[[Job, Callable[[], None]], Settings]
+    gives_way: Callable[[], bool]
 
 
 def do_run(
-    settings: Settings, parameters: Mapping[str, str], stop: threading.Event, *, idle_seconds: float = 0
+    settings: Settings,
+    parameters: Mapping[str, str],
+    stop: threading.Event,
+    *,
+    idle_seconds: float = 0,
+    bucket: Bucket | None = None,
+    loaded: Loaded | None = None,
+    queued: Queued | None = None,
 ) -> Outcome:
     """Does the run that `parameters` ask for, or what is left of it. Leaves a run that is done as it is.
 
-    `parameters` are the deployed ones by their names, the machine's included. `stop`, once set, ends the work within
-    a denoising step. For `idle_seconds` the machine stays up afterwards, which counts for MaxSpend. The run's status
-    and log tell of a failure. Raises botocore's errors when the bucket cannot be read or the status cannot be written.
+    `parameters` are the job's and the machine's by their names. `stop`, once set, ends the work within a denoising
+    step. For `idle_seconds` the machine stays up afterwards, which counts for MaxSpend. The run's status and log tell
+    of a failure. `bucket` and `loaded` are those of a process that does several runs. Without `queued` it is the
+    deployed run. Raises botocore's errors when the bucket cannot be read or the status cannot be written.
     """
-    bucket = Bucket(settings.bucket)
-    keys = RunKeys(run_name(parameters), from_image=bool(parameters.get("InitImage")))
+    bucket = bucket.counted_anew() if bucket else Bucket(settings.bucket)
+    run_id = queued.run_id if queued else run_name(parameters)
+    keys = RunKeys(run_id, from_image=bool(parameters.get("InitImage")))
     found = bucket.get(keys.status)
     if _is_done(bucket, keys, found):
         logger.info("The run %s is done already: nothing is repeated", keys.run_id)
@@ -59,21 +96,29 @@ def do_run(
         return _refuse(error, settings, keys, bucket, found, log)
     progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
     try:
-        ledger = Ledger(settings, bucket, keys, parameters)
-        limits = Limits(stop, read_spending(parameters, ledger, idle_seconds=idle_seconds))
+        ledger = Ledger(settings, bucket, keys, parameters, began=queued.began if queued else None)
+        spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
+        limits = Limits(stop, spending, queued.gives_way) if queued else Limits(stop, spending)
+        if queued:
+            settings = queued.provide(request.job, lambda: progress.enter("weights"))
         files = RunFiles(keys, bucket, settings.state_directory)
-        Attempt(settings, request, files, progress, ledger, limits).do()
+        before = [] if queued else read_boot_phases(Folders().boot_timeline)
+        Attempt(settings, request, files, progress, ledger, limits, loaded or Loaded(), phases_before=before).do()
         outcome = Outcome.DONE
     except MaxSpendReached as error:
         logger.info("%s", error)
         outcome, reached = Outcome.CAPPED, error
+    except GaveWay:
+        logger.info("Another run goes first: this one goes on afterwards")
+        progress.pause()
+        outcome = Outcome.GAVE_WAY
     except Stopped:
         logger.info("Asked to stop: the saved images are uploaded, and the next start goes on")
         progress.pause()
         outcome = Outcome.STOPPED
     except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
         _tell_failure(error, progress.phase, progress, log)
-        outcome = Outcome.FAILED
+        outcome = _outcome_of(error, found)
     log.close_and_upload()
     if outcome is Outcome.DONE:
         progress.enter("done")  # the very last object to be written: when a reader sees it, all others exist
@@ -81,6 +126,13 @@ def do_run(
         progress.cap(str(reached), reached.max_usd)  # for the same reason
     progress.close()
     return outcome
+
+
+def refuse_run(settings: Settings, bucket: Bucket, run_id: str, error: RunError) -> Outcome:
+    """Tells in the run's status why a run that a message asks for cannot be drawn."""
+    keys = RunKeys(run_id)
+    log = RunLog(bucket, keys.log, settings.state_directory)
+    return _refuse(error, settings, keys, bucket, bucket.get(keys.status), log)
 
 
 def _refuse(
@@ -91,6 +143,13 @@ def _refuse(
     log.close_and_upload()
     progress.close()
     return Outcome.FAILED
+
+
+def _outcome_of(error: Exception, found: bytes | None) -> Outcome:
+    """How the run ended that `error` has ended; `found` is its status of before."""
+    if isinstance(error, RunError) and not isinstance(error, PassingRunError):
+        return Outcome.FAILED
+    return Outcome.BROKE_AGAIN if _told(found).get("phase") == "failed" else Outcome.BROKE
 
 
 def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None, *, images_total: int) -> Progress:
@@ -111,11 +170,18 @@ def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) 
     progress.fail(Failure(step=step, message=message, log_tail=log.tail()))
 
 
-def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
-    if status is None:
-        return False
+def _told(status: bytes | None) -> dict[str, Any]:
+    """What a status.json tells; nothing when it is none."""
     try:
-        told = json.loads(status)
+        document = json.loads(status) if status else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
+    told = _told(status)
+    try:
         phase, total = told["phase"], int(told["images_total"])
     except (KeyError, TypeError, ValueError):
         return False

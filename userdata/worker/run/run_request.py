@@ -11,26 +11,33 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
-from userdata.job.image_request import ImageRequest, image_requests
-from userdata.job.initial_image import InitialImage, read_image, size_from
+from userdata.contract.layout import RunKeys
+from userdata.contract.run_name import run_name
+from userdata.job.image_request import ImageRequest, image_requests, wants_drawn_seed
+from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
 from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
+from userdata.job.seeds import draw_seed, drawn_seed_in
 from userdata.worker.bucket.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
-INITIAL_IMAGE_RULE = "the key of a PNG, JPEG or WebP image in the results bucket, for example inputs/horse.png"
+INITIAL_IMAGE_RULE = f"the key of a {FORMATS_IN_WORDS} image in the results bucket, for example inputs/horse.png"
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run that can be drawn: its job with every default resolved, its images, and the image that they start from."""
+    """A run that can be drawn: its job with every default resolved, its images, and the image that they start from.
+
+    `drawn_seed` is the seed that was drawn, where the job or a line of its prompt file leaves that to chance.
+    """
 
     job: Job
     images: list[ImageRequest]
     initial_image: InitialImage | None
+    drawn_seed: int | None = None
 
 
 def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunRequest:
@@ -49,7 +56,17 @@ def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunReques
         )
         job = read_job({**job.model_dump(by_alias=True), "Height": height, "Width": width})
     lines = _fetch_prompt_file(bucket, job) if job.from_file else []
-    return RunRequest(job, image_requests(job, lines), initial_image)
+    drawn = _drawn_seed(bucket, parameters) if wants_drawn_seed(job, lines) else None
+    return RunRequest(job, image_requests(job, lines, drawn_seed=drawn), initial_image, drawn)
+
+
+def _drawn_seed(bucket: Bucket, parameters: Mapping[str, str]) -> int:
+    """The seed that an earlier attempt at the run has drawn, or else a new one."""
+    drawn = drawn_seed_in(bucket.get(RunKeys(run_name(parameters)).job))
+    if drawn is None:
+        drawn = draw_seed()
+        logger.info("Seed is -1: %d is drawn", drawn)
+    return drawn
 
 
 def read_job(parameters: Mapping[str, Any]) -> Job:
@@ -75,12 +92,15 @@ def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
             f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
         )
     try:
-        return read_image(content)
+        image = read_image(content)
     except ValueError as error:
         raise RunError(
             f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; this object of {len(content):,} bytes cannot be "
             f"read as one ({error})."
         ) from error
+    for sentence in image.told:
+        logger.info("%s", sentence)
+    return image
 
 
 def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:

@@ -29,6 +29,7 @@ from scripts.command_line.ending.audit.compute import (
     volumes,
 )
 from scripts.command_line.ending.audit.leftover import Leftover
+from scripts.command_line.ending.audit.queues import queues
 from scripts.command_line.ending.audit.rates import MonthlyRates
 from scripts.command_line.ending.audit.watching import alarms, log_groups
 from scripts.command_line.terminal.command_error import aws_errors_in_words
@@ -45,7 +46,7 @@ def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = Mapp
     with aws_errors_in_words("look for what is left"):
         ec2 = session.client("ec2", config=RETRIES)
         s3 = session.client("s3", config=RETRIES)
-        ours = tagged(session, ["cloudwatch", "logs", "s3"])
+        ours = tagged(session, ["cloudwatch", "logs", "s3", "sqs"])
         found = [
             *instances(ec2, rates),
             *spot_requests(ec2, rates),
@@ -61,6 +62,7 @@ def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = Mapp
             *launch_templates(ec2),
             *alarms(session.client("cloudwatch", config=RETRIES), rates, ours),
             *log_groups(session.client("logs", config=RETRIES), rates, ours),
+            *queues(session.client("sqs", config=RETRIES), ours),
             *buckets(s3, rates, ours),
             *(one for name, stack in own_buckets.items() for one in in_own_bucket(s3, rates, name, stack)),
         ]

@@ -19,7 +19,6 @@ NAMES = frozenset(
         "AWS::KMS::Key",
         "AWS::Lambda::Function",
         "AWS::Logs::LogGroup",
-        "AWS::SQS::Queue",
         "AWS::SSM::Parameter",
     }
 )

@@ -10,7 +10,7 @@ from scripts.local.cloudformation.resources import (
     launch_template,
     moto_types,
     network,
-    queue_policy,
+    queue,
     security_group,
     watching,
 )
@@ -32,7 +32,7 @@ OURS: dict[str, ResourceType] = {
     **instance.TYPES,
     **launch_template.TYPES,
     **network.TYPES,
-    **queue_policy.TYPES,
+    **queue.TYPES,
     **security_group.TYPES,
     **watching.TYPES,
     "AWS::CDK::Metadata": ResourceType(_name_only, _nothing, replaced_by=frozenset()),

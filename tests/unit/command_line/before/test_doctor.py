@@ -25,7 +25,7 @@ from scripts.command_line.before.account_checks import (
 from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
-from scripts.command_line.before.price_checks import check_price, check_spend
+from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
 from scripts.command_line.cost.estimate import boot_usd
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
@@ -272,6 +272,26 @@ def test_a_spot_price_above_on_demand_is_refused(
         assert check.mend == "-c max_price=0.8048 or less, or leave it out"
 
 
+def test_a_spot_price_that_cannot_be_had_is_refused_where_ec2_states_it(session: boto3.Session) -> None:
+    """A price of the table may have fallen since, so that it alone refuses nothing."""
+    for az, limit, expected in (
+        ("us-east-1a", "0.2", ("problem", True)),
+        ("us-east-1a", "0.8", ("ok", False)),
+        ("us-east-1c", "0.3", ("problem", True)),
+    ):
+        plan = make_plan(None, {}, {"spot": "true", "max_price": limit, "az": az})
+        with spot_prices_of_the_table():
+            check = check_max_price(session, plan)
+        assert state(check) == expected, az
+        assert (
+            expected[0] == "ok" or f"(EC2's spot price in {az}, today): EC2 launches no instance below" in check.found
+        )
+    session.events.register_first("before-call.ec2.DescribeSpotPriceHistory", refusal("UnauthorizedOperation", 403))
+    of_the_table = check_max_price(session, make_plan(None, {}, {"spot": "true", "max_price": "0.2"}))
+    assert state(of_the_table) == ("problem", False)
+    assert state(check_max_price(session, make_plan(None, {}, {}))) == ("ok", False)
+
+
 def test_a_spend_cap_below_the_price_of_one_boot_is_refused(session: boto3.Session) -> None:
     plan = make_plan(None, {}, {})
     table = read_prices()
@@ -296,9 +316,9 @@ def test_a_spend_cap_of_a_spot_instance_holds_when_its_price_rises(session: boto
 
 
 def test_a_spend_cap_without_any_price_is_refused(session: boto3.Session) -> None:
-    plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge"}, {})
+    plan = make_plan(None, {"MaxSpend": "5", "InstanceType": "p5e.48xlarge"}, {})
     assert state(check_spend(session, plan)) == ("problem", True)
-    told = make_plan(None, {"MaxSpend": "5", "InstanceType": "g7.2xlarge", "UsdPerHour": "1.5"}, {})
+    told = make_plan(None, {"MaxSpend": "5", "InstanceType": "p5e.48xlarge", "UsdPerHour": "1.5"}, {})
     assert state(check_spend(session, told)) == ("ok", False)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from scripts.command_line.before.model_checks import check_model
 from scripts.command_line.terminal.command_error import CommandError
@@ -116,3 +120,21 @@ def test_only_the_instance_s_role_knows_what_it_may_read(
     else:
         with pytest.raises(CommandError, match="Could not look for s3://other-bucket/own.safetensors"):
             check(session, hub, job)
+
+
+@pytest.mark.parametrize(
+    ("named", "tensors", "why"),
+    [
+        ("vae", {"decoder.conv_in.weight": 1, "encoder.conv_in.weight": 1}, ""),
+        ("vae", {"x.lora_down.weight": 1}, r"^a\.pt is no VAE that can be used: it is a LoRA, which is named as Lora"),
+        ("embeddings", {"emb_params": 768}, ""),
+        ("embeddings", {"emb_params": 1024}, r"^a\.pt is no embedding .* made for Stable Diffusion 2"),
+    ],
+)
+def test_a_file_that_is_uploaded_is_looked_into_before(
+    session: boto3.Session, hub: Hub, tmp_path: Path, named: str, tensors: dict[str, int], why: str
+) -> None:
+    save_file({name: torch.ones(2, width) for name, width in tensors.items()}, tmp_path / "a.pt")
+    job = Job.model_validate({named: "inputs/a.pt"})
+    with pytest.raises(CommandError, match=why) if why else nullcontext():
+        check_model(session, job, MachineParameters(), uploads={"inputs/a.pt": tmp_path / "a.pt"}, pin=hub)

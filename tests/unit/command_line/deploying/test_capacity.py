@@ -158,6 +158,7 @@ def test_the_named_command_takes_every_value_back(account: Account) -> None:
         ),
         ("The CIDR '10.0.0.0/16' conflicts with another subnet", "`sd doctor` says how to make a new one"),
         ("Template error: Fn::Select cannot select nonexistent value at index 2", "Name zones that `sd zones` shows"),
+        ("You must wait 60 seconds after deleting a queue before you can create another", "names again after a minute"),
     ],
 )
 def test_what_no_other_zone_mends_is_told_with_its_own_way_out(account: Account, reason: str, why: str) -> None:

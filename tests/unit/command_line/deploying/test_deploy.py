@@ -20,6 +20,7 @@ from scripts.command_line.deploying import deploy as deploying
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import REGION, Account, offer, run_of
+from tests.unit.job.image_files import encoded
 
 
 class Deploys:
@@ -75,6 +76,20 @@ def test_bad_input_is_refused_with_name_value_rule_and_example(
     assert f"{name} is {value!r}, but must be" in message
     assert "for example" in message or "one of" in message
     assert deploys.calls == []
+
+
+def test_a_sampler_has_our_name_in_the_stack_and_words_that_are_not_read_are_told(
+    account: Account, deploys: Deploys
+) -> None:
+    offer(account.session, "g6.xlarge")
+    account.deploy()
+    said = io.StringIO()
+    prompt = "a [cat|dog] AND (tree:1.2)"
+    given = {"Sampler": "Euler a", "Prompt": prompt}
+    run(account, deploys, given, console=Console(file=said, width=500))
+    ((parameters, _),) = deploys.calls
+    assert (parameters["Sampler"], parameters["Prompt"]) == ("euler_a", prompt)
+    assert "Prompt has [cat|dog], AND: other programs would compose, choose or replace" in said.getvalue()
 
 
 def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:
@@ -171,6 +186,7 @@ def test_context_of_the_cdk_is_passed_on(account: Account, deploys: Deploys) -> 
 
 def test_what_is_given_is_checked_together_with_what_is_deployed(account: Account, deploys: Deploys) -> None:
     account.deploy(InitImage="inputs/horse.png", Strength="0.01")
+    account.put("inputs/horse.png", encoded(Image.new("RGB", (64, 64)), "PNG"))
     with pytest.raises(CommandError, match="leave no step to do"):
         run(account, deploys, {"Steps": "50"})
     assert deploys.calls == []

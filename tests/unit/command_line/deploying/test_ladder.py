@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
+import platform
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import pytest
 import typer
 from rich.console import Console
@@ -25,6 +28,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.interruption.signals import Interrupted, raise_interrupted
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
+from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from stacks.facts.vcpu_quotas import QUOTAS
 from tests.unit.command_line.conftest import Account, answer, offer, refusal, user_data
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
@@ -139,8 +143,8 @@ def test_where_there_is_nothing_a_table_says_what_was_refused_where(account: Acc
         ({"types": "g6.xlarge", "every": True}, "--types and --any: leave one out"),
         ({"types": "g6.xlarge", "given": {"InstanceType": "g6.xlarge"}}, "--types and --instance-type both name"),
         ({"every": True, "at_most": 1.0, "given": {"InstanceType": "g6.xlarge"}}, "--any and --instance-type"),
-        ({"types": "g6.xlarge,g9.enormous"}, "but must be GPU types that the image supports"),
-        ({"types": " , "}, "but must be GPU types that the image supports"),
+        ({"types": "g6.xlarge,g9.enormous"}, "--types has g9.enormous, but must be GPU types that the image supports"),
+        ({"types": " , "}, "--types has no name, but must be GPU types that the image supports"),
         ({"at_most": 1.0}, "--at-most is for --types and --any"),
         ({"types": "g6.xlarge", "at_most": 0.0}, "--at-most is 0, but must be US dollars an hour above 0"),
         ({"every": True, "at_most": float("nan")}, "--at-most is nan, but must be"),
@@ -153,11 +157,16 @@ def test_a_wish_that_says_too_much_or_too_little_is_misuse(options: dict[str, An
     assert error.value.exit_status == 2
 
 
+def test_types_may_be_typed_twice_with_spaces_and_in_capitals() -> None:
+    read = read_wish(" g6.xlarge, G5.XLarge,,g6.xlarge ", False, None, yes=False, given={})
+    assert read == Wish(("g6.xlarge", "g5.xlarge"), None, yes=False)
+
+
 @pytest.mark.parametrize(
     ("types", "at_most", "given", "said"),
     [
         (("g6.xlarge", "g6e.xlarge"), 1.2, {}, r"an hour of g6e.xlarge costs \$1.861: leave one out"),
-        (("g6.xlarge", "g7.2xlarge"), 1.2, {}, "no price is known for g7.2xlarge here"),
+        (("g6.xlarge", "p5e.48xlarge"), 1.2, {}, "no price is known for p5e.48xlarge here"),
         (("g6.xlarge", "g4dn.xlarge"), None, {"Model": "sdxl-base", "Precision": "full"}, "whose T4 is too small"),
         ((), 0.1, {}, "no type costs as little here"),
         ((), 1.2, {"Model": "flux-schnell", "VolumeSize": "200"}, "too small"),
@@ -182,6 +191,7 @@ def test_every_type_up_to_a_price_is_tried_from_the_cheapest(account: Account, c
     order = dict.fromkeys(line.split()[0] for line in printed.splitlines() if "an hour" in line)
     assert next(iter(order)) == "g4dn.xlarge"
     assert "g6e.xlarge" not in printed
+    assert "Left out, because nobody states a price here: p5e.48xlarge." in printed
 
 
 def test_a_type_that_the_quota_does_not_cover_is_left_out_and_told(account: Account, capacity: Capacity) -> None:
@@ -245,6 +255,20 @@ def test_spot_is_not_reserved_and_the_scores_are_told(account: Account, capacity
     assert "placement score 9 of 10: deploying." in printed
 
 
+def test_spot_goes_by_the_price_of_each_zone(account: Account, capacity: Capacity) -> None:
+    """The emulated prices grow from zone to zone, so both types are tried in a zone before the next one."""
+    cdk = Cdk(account, capacity, refusals=99)
+    with spot_prices_of_the_table(), pytest.raises(CommandError, match="AWS has none of these") as error:
+        climb(account, cdk, "g5.xlarge", "g6.xlarge", context=("spot=true",), at_most=0.44)
+    printed: str = error.value.printed  # type: ignore[attr-defined]
+    tried = [line.split(" an hour")[0] for line in printed.splitlines() if " an hour, placement score" in line]
+    assert [tuple(one.split(" in us-east-1")) for one in tried] == [
+        (name, f"{zone}, ${usd}")
+        for zone, usd in (("a", 0.42), ("b", 0.43), ("c", 0.44))
+        for name in ("g5.xlarge", "g6.xlarge")
+    ]
+
+
 @pytest.mark.parametrize("how", ["a failure", "SIGTERM", "SIGHUP", "SIGINT"])
 def test_nothing_is_held_however_the_deploy_ends(account: Account, capacity: Capacity, how: str) -> None:
     def ends(*_: object) -> None:
@@ -260,7 +284,7 @@ def test_nothing_is_held_however_the_deploy_ends(account: Account, capacity: Cap
 
 
 def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
-    account: Account, capacity: Capacity
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(quiet=True)
     killed = [
@@ -270,7 +294,7 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     for one in killed:
         one.__enter__()
     ours, other = capacity.reservations
-    assert (ours.state, other.state) == ("active", "active")
+    monkeypatch.setattr(psutil, "pid_exists", lambda process: process != os.getpid())
     cancel_leftovers(account.session, "SdOnEc2", console)
     assert (ours.state, other.state) == ("cancelled", "active")
     for one in killed:
@@ -278,7 +302,28 @@ def test_what_a_killed_call_left_is_cancelled_by_the_next_and_others_are_not(
     assert active(capacity) == []
 
 
-def test_nobody_is_told_that_something_is_cancelled_which_is_not(account: Account, capacity: Capacity) -> None:
+@pytest.mark.parametrize("whose", ["this computer's", "another's"])
+def test_what_another_deploy_holds_is_its_own_until_its_time_is_over(
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    with hold(account.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1a", console=console):
+        if whose == "another's":
+            monkeypatch.setattr(platform, "node", lambda: "another")
+            monkeypatch.setattr(psutil, "pid_exists", lambda _: False)
+        (held,) = capacity.reservations
+        cancel_leftovers(account.session, "SdOnEc2", console)
+        assert held.state == "active"
+        assert f"{held.id} is left alone" in console.file.getvalue()  # type: ignore[attr-defined]
+        held.ends_at = datetime.now(UTC)
+        cancel_leftovers(account.session, "SdOnEc2", console)
+        assert held.state == "cancelled"
+
+
+def test_nobody_is_told_that_something_is_cancelled_which_is_not(
+    account: Account, capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: False)
     console = Console(file=io.StringIO(), width=300)
     with hold(account.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1a", console=console):
         account.session.events.register_first(

@@ -20,15 +20,17 @@ from typer.testing import CliRunner
 from scripts.command_line.account.deployment import find_standing
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.deploying.deploy import deploy
-from scripts.command_line.deploying.inputs import find_loras
+from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import BUCKET_ALONE
 from tests.unit.command_line.conftest import REGION, Account
 from tests.unit.command_line.deploying.test_capacity import BEGUN, NO_CAPACITY, event, tell
 from tests.unit.command_line.deploying.test_way_out import Cdk, set_state
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import LONGEST_LORAS, MOST_LORAS
 from userdata.contract.run_name import run_name
+from userdata.job.job import Job
 
 KEY = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -139,9 +141,12 @@ def test_a_first_deploy_without_files_is_one_deploy(account: Account) -> None:
 
 
 def test_a_first_deploy_into_a_bucket_of_ones_own_uploads_there(account: Account, files: dict[str, str]) -> None:
+    deploys = Deploys(account)
+    with pytest.raises(CommandError, match="there is no bucket my-pictures"):
+        run(account, deploys, files, context=("output_bucket=my-pictures",))
+    assert deploys.calls == []
     account.bucket = "my-pictures"
     account.s3.create_bucket(Bucket=account.bucket)
-    deploys = Deploys(account)
     run(account, deploys, files, context=("output_bucket=my-pictures",))
     assert [(len(keys), BUCKET_ALONE in context) for _, context, keys in deploys.calls] == [(3, False)]
 
@@ -150,10 +155,22 @@ def test_a_first_deploy_that_ended_after_the_bucket_goes_on(account: Account, fi
     stack_with_bucket(account)
     assert find_standing(account.session, "SdOnEc2") is None
     deploys = Deploys(account, fails=True)
-    with pytest.raises(CommandError, match="failed"):
+    with pytest.raises(CommandError, match="failed\nThe uploaded files stay in the bucket made-first: "):
         run(account, deploys, files)
-    assert deploys.calls[0][1] == {BUCKET_ALONE: "true"}
-    assert keys_of(account) == set()
+    [(_, context, keys)] = deploys.calls
+    assert (BUCKET_ALONE in context, len(keys)) == (False, 3), "the bucket is there already"
+    deploys = Deploys(account)
+    run(account, deploys, {"InitImage": next(key for key in keys if key.endswith(".png"))})
+    assert [context for _, context, _ in deploys.calls] == [{}], "a key is found in such a bucket too"
+
+
+def test_the_bucket_of_a_first_deploy_that_cannot_be_made_leaves_nothing(
+    account: Account, files: dict[str, str]
+) -> None:
+    deploys = Deploys(account, fails=True)
+    with pytest.raises(CommandError, match="^`cdk deploy` failed$"):
+        run(account, deploys, files)
+    assert [BUCKET_ALONE in context for _, context, _ in deploys.calls] == [True]
 
 
 def test_a_lora_that_lies_there_is_not_uploaded_again(account: Account, files: dict[str, str]) -> None:
@@ -291,7 +308,7 @@ def test_a_key_on_a_first_deploy_is_refused(account: Account) -> None:
 )
 def test_what_is_no_place_is_refused_by_what_is_wrong_with_it(lora: str, why: str) -> None:
     with pytest.raises(CommandError, match=why):
-        find_loras(lora)
+        find_model_files({"Lora": lora})
 
 
 @pytest.mark.parametrize("name", ["InitImage", "PromptFile"])
@@ -305,14 +322,26 @@ def test_files_and_places_may_be_mixed(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("a, b.safetensors", "c:1.safetensors", "d.safetensors"):
         save_lora(tmp_path / name)
     c, d = key_of(tmp_path / "c:1.safetensors", "c-1"), key_of(tmp_path / "d.safetensors", "d")
-    text, uploads = find_loras("c:1.safetensors, hf:o/n/x.safetensors:0.5 ,./d.safetensors:-1")
-    assert text == f"{c},hf:o/n/x.safetensors:0.5,{d}:-1"
+    given, uploads = find_model_files({"Lora": "c:1.safetensors, hf:o/n/x.safetensors:0.5 ,./d.safetensors:-1"})
+    assert given["Lora"] == f"{c},hf:o/n/x.safetensors:0.5,{d}:-1"
     assert {key: str(file) for key, file in uploads.items()} == {c: "c:1.safetensors", d: "d.safetensors"}
-    text, _ = find_loras("a, b.safetensors")
-    assert text == key_of(tmp_path / "a, b.safetensors", "a-b")
+    given, _ = find_model_files({"Lora": "a, b.safetensors"})
+    assert given["Lora"] == key_of(tmp_path / "a, b.safetensors", "a-b")
 
 
 def test_as_many_files_as_may_be_listed_fit_whatever_they_are_called(tmp_path: Path) -> None:
     files = [save_lora(tmp_path / f"{letter * 200}.safetensors") for letter in "abcd"[:MOST_LORAS]]
-    text, _ = find_loras(",".join(f"{file}:-8.125" for file in files))
-    assert len(text) <= LONGEST_LORAS
+    given, _ = find_model_files({"Lora": ",".join(f"{file}:-8.125" for file in files)})
+    assert len(given["Lora"]) <= LONGEST_LORAS
+
+
+def test_a_vae_and_embeddings_of_this_machine_get_keys(tmp_path: Path) -> None:
+    vae, one, other = (tmp_path / name for name in ("my vae.pt", "one.pt", "two.safetensors"))
+    for file in (vae, one, other):
+        file.write_bytes(file.name.encode())
+    named, uploads = find_model_files({"Vae": str(vae), "Embeddings": f"{one},{other}, hf:o/n/c.bin"})
+    assert set(uploads.values()) == {vae, one, other}
+    by_file = {file: key for key, file in uploads.items()}
+    assert named == {"Vae": by_file[vae], "Embeddings": f"{by_file[one]},{by_file[other]},hf:o/n/c.bin"}
+    job = Job.model_validate(named)
+    assert [one.name for one in listed_embeddings(job.embeddings)] == ["one", "two", "c"]

@@ -36,6 +36,25 @@ def test_a_job_that_is_done_starts_nothing(account: Account) -> None:
     assert message.startswith("Nothing to do: run a-horse-")
 
 
+@pytest.mark.parametrize("phase", ["done", "capped"])
+def test_runs_that_wait_in_the_queue_are_work_too(account: Account, phase: str) -> None:
+    """As after a refusal for lack of capacity, and after a stop in the middle of one."""
+    sqs = account.session.client("sqs")
+    account.outputs = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("InteractiveQueue", "BatchQueue")
+    }
+    account.deploy(Prompt="a horse", MaxSpend="2")
+    account.put_run(run_of(Prompt="a horse"), phase=phase)
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    assert not start(account)[0]
+    sqs.send_message(QueueUrl=account.outputs["BatchQueue"], MessageBody="one")
+    sqs.send_message(QueueUrl=account.outputs["InteractiveQueue"], MessageBody="another")
+    sqs.receive_message(QueueUrl=account.outputs["InteractiveQueue"])  # by a worker that was stopped since
+    started, message = start(account)
+    assert (started, account.state()) == (True, "running")
+    assert message == f"Started {account.instance_id} for 2 runs in the queue; see `sd status`."
+
+
 def test_a_job_that_failed_or_never_began_is_tried_again(account: Account) -> None:
     account.deploy()
     account.put_run(run_of(), phase="failed")

@@ -148,6 +148,12 @@ def log_group(field: Field, tags: list[dict[str, str]]) -> str:
     return "/left"
 
 
+def queue(field: Field, tags: list[dict[str, str]]) -> str:
+    sqs: Any = field.session.client("sqs")
+    sqs.create_queue(QueueName="left", tags={tag["Key"]: tag["Value"] for tag in tags})
+    return "left"
+
+
 def bucket(field: Field, tags: list[dict[str, str]]) -> str:
     s3: Any = field.account.s3
     s3.create_bucket(Bucket="left-bucket")
@@ -172,6 +178,7 @@ KINDS: dict[str, tuple[Plant, float]] = {
     "launch template": (launch_template, 0.0),
     "alarm": (alarm, 0.10),
     "log group": (log_group, 6 / 2**30 * 0.03),
+    "queue": (queue, 0.0),
     "bucket": (bucket, 3 * 2**20 / 2**30 * 0.023),
 }
 
@@ -262,6 +269,7 @@ def test_what_the_index_of_tags_still_names_and_is_gone_is_not_left_over(field: 
         "arn:aws:cloudwatch:us-east-1:1:alarm:gone",
         "arn:aws:logs:us-east-1:1:log-group:/gone",
         "arn:aws:s3:::gone",
+        "arn:aws:sqs:us-east-1:1:gone",
     ]
     named = [{"ResourceARN": arn, "Tags": TAGS} for arn in arns]
     event = "before-call.resourcegroupstaggingapi.GetResources"

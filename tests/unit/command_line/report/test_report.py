@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -120,11 +121,27 @@ def test_a_right_that_is_missing_costs_its_parts_and_no_others(failed: Account, 
     needs = {
         "ec2": {"instance", "console output"},
         "s3": {"boots", "run"},
-        "cloudformation": {"stack", "events", "alarms", "boots", "run", "instance", "console output"},
+        "cloudformation": {"stack", "events", "alarms", "queues", "boots", "run", "instance", "console output"},
         "cloudwatch": {"alarms"},
         "sts": set(),
     }
-    assert missing - {"alarms", "console output"} == needs[service] - {"alarms", "console output"}
+    none_here = {"alarms", "queues", "console output"}
+    assert missing - none_here == needs[service] - none_here
+
+
+def test_it_counts_what_waits_in_the_queues(failed: Account) -> None:
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "sd-1-batch"}}}}
+    stacks = failed.session.client("cloudformation")
+    stacks.delete_stack(StackName="SdOnEc2")
+    stacks.create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(template))
+    queue: Any = failed.session.client("sqs")
+    url = queue.get_queue_url(QueueName="sd-1-batch")["QueueUrl"]
+    for number in range(3):
+        queue.send_message(QueueUrl=url, MessageBody=f"{PROMPT} {number}")
+    queue.receive_message(QueueUrl=url)
+    text, summary = report_of(failed)
+    assert summary["queues"] == "sd-1-batch: 2 waiting, 1 with a worker"
+    assert PROMPT not in text
 
 
 def test_who_has_no_credentials_waits_for_one_answer_and_not_for_each(

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from scripts.command_line.report.scrub import Scrubber
+from userdata.job.job import Job
+from userdata.job.prompt_notices import prompt_notices
+from userdata.job.refusal import explain
 
 TOKEN = "hf_" + "aB3" * 11
 KEY = "AKIA" + "Z7" * 8
@@ -80,6 +84,14 @@ def test_a_prompt_goes_in_every_spelling_and_so_does_a_name_made_of_it(prompt: s
 def test_the_part_of_a_prompt_that_a_model_does_not_read_goes() -> None:
     line = "WARNING Prompt is longer than the model reads (77 tokens); cut off: of my own secret garden\nnext"
     assert scrub(line) == "WARNING Prompt is longer than the model reads (77 tokens); cut off: <prompt>\nnext"
+    (notice,) = prompt_notices([("NegativePrompt", "{my secret|garden} AND")], weighed=True)
+    assert "my secret" in notice
+    assert "secret" not in scrub(notice)
+    with pytest.raises(ValidationError) as refusal:
+        Job(prompt="(my secret: 12)")
+    (sentence,) = explain(refusal.value, Job)
+    assert "my secret" in sentence
+    assert "secret" not in scrub(sentence)
 
 
 def test_nothing_in_it_moves_a_terminal() -> None:

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from scripts.command_line.deploying.capacity import SPOT_QUOTA, VCPU_QUOTA, meaning_of
 from scripts.local.aws.capacity import ENDS_WITHIN, Capacity
 
 
@@ -72,6 +73,24 @@ def test_an_instance_that_runs_takes_the_place_at_once_and_it_counts_once_in_the
     assert reserve(ec2)["AvailableInstanceCount"] == 1
     with pytest.raises(ClientError, match="InstanceLimitExceeded"):
         reserve(ec2)
+
+
+def test_a_launch_and_a_start_beyond_the_quota_are_refused_in_ec2s_words(ec2: Any) -> None:
+    """What is stopped does not count, and on demand and spot are two quotas of 8 vCPUs."""
+    spot: Any = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    stopped = launch(ec2)
+    ec2.stop_instances(InstanceIds=[stopped])
+    for _ in range(2):
+        launch(ec2)
+        launch(ec2, **spot)
+    for what, action in (
+        (VCPU_QUOTA, lambda: launch(ec2)),
+        (VCPU_QUOTA, lambda: ec2.start_instances(InstanceIds=[stopped])),
+        (SPOT_QUOTA, lambda: launch(ec2, **spot)),
+    ):
+        with pytest.raises(ClientError) as refusal:
+            action()
+        assert meaning_of(str(refusal.value)) == what
 
 
 def test_a_reservation_ends_by_itself_at_the_latest_moment(ec2: Any, capacity: Capacity) -> None:

@@ -33,7 +33,7 @@ from userdata.worker.run.run import Outcome, do_run
 from userdata.worker.run.run_request import read_job
 
 Deploy = Callable[..., dict[str, str]]
-PROMPTS = b"a horse\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"
+PROMPTS = b"a (horse:1.3)\na tree --seed 7 --W 104 --steps 3\na house --sampler_name 'Euler a'\na castle\n"
 
 
 def _image_of_a_run(bucket: Bucket, settings: Settings, deployed: dict[str, str], index: int, folder: Path) -> Path:
@@ -181,7 +181,7 @@ def test_a_missing_or_another_initial_image_is_refused_before_the_model_is_loade
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [10, 2**32 - 1, 2**32 - 5])
+@pytest.mark.parametrize("seed", [10, 2**63 - 1, 2**63 - 5, 2**53])
 def test_a_deploy_asks_for_the_same_batch_where_it_can(seed: int) -> None:
     record = _record_of(Job(seed=seed, n_iter=4, n_samples=3), index=4, batch=[3, 4, 5])
     parameters, position = parameters_for(record)

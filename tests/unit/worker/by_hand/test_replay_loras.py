@@ -1,4 +1,4 @@
-"""Images with LoRAs: a whole run with a prompt file, what each image says, and each image made again."""
+"""Images with LoRAs, a VAE and an embedding: a whole run, what each image says, and each image made again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
 
 from scripts.command_line.results.replay import parameters_for, read_record, replay_here
 from scripts.command_line.terminal.command_error import CommandError
@@ -25,7 +27,7 @@ from userdata.worker.process.settings import Settings
 from userdata.worker.run.run import Outcome, do_run
 from userdata.worker.run.run_request import read_job
 
-PROMPTS = b"a horse\na tree <lora:first:-0.5>\na house <lora:first:0> <lora:second:0>\n"
+PROMPTS = b"a horse in style\na tree <lora:first:-0.5>\na house <lora:first:0> <lora:second:0>\n"
 LISTED = "inputs/first-0123abcd.safetensors:0.5,s3://somebodys/second.safetensors:0.25"
 
 
@@ -36,9 +38,22 @@ def run(bucket: Bucket, settings: Settings, parameters: Callable[..., dict[str, 
     files = [tmp_path / "first-0123abcd.safetensors", tmp_path / "second.safetensors"]
     for seed, file in enumerate(files):
         save_lora(pipeline, file, layers=linear_layers(pipeline), seed=seed)
+    vae = {name: tensor * 1.01 for name, tensor in pipeline.vae.state_dict().items()}
+    save_file(vae, tmp_path / "vae.safetensors")
+    width = pipeline.text_encoder.config.hidden_size
+    torch.save({"string_to_param": {"*": torch.linspace(-1, 1, 2 * width).reshape(2, width)}}, tmp_path / "style.pt")
     bucket.put("inputs/prompts.txt", PROMPTS)
-    deployed = parameters(Iterations="1", PromptFile="inputs/prompts.txt", Lora=LISTED)
-    assert do_run(replaced(settings, lora_files=Paths(files)), deployed, threading.Event()) is Outcome.DONE
+    deployed = parameters(
+        Iterations="1", PromptFile="inputs/prompts.txt", Lora=LISTED, Prediction="v",
+        Vae="inputs/vae.safetensors", Embeddings="inputs/style.pt",
+    )  # fmt: skip
+    here = replaced(
+        settings,
+        lora_files=Paths(files),
+        vae_file=tmp_path / "vae.safetensors",
+        embedding_files=Paths([tmp_path / "style.pt"]),
+    )
+    assert do_run(here, deployed, threading.Event()) is Outcome.DONE
     keys = RunKeys(run_name(deployed), from_image=False)
     images = [tmp_path / f"{index:05}.png" for index in range(3)]
     for index, image in enumerate(images):
@@ -46,9 +61,10 @@ def run(bucket: Bucket, settings: Settings, parameters: Callable[..., dict[str, 
     return images
 
 
-def replays(image: Path, settings: Settings, loras: list[Path]) -> bool:
+def replays(image: Path, settings: Settings, loras: list[Path], *, vae: bool = True, style: bool = True) -> bool:
     return replay_here(
         image, read_record(image), model=str(settings.model_folder), initial_image=None, loras=loras,
+        vae=image.with_name("vae.safetensors") if vae else None, embeddings=[image.with_name("style.pt")] * style,
         to=image.with_name("again.png"), console=Console(file=io.StringIO()),
     )  # fmt: skip
 
@@ -64,8 +80,18 @@ def test_each_image_says_its_loras_and_is_made_again_with_them(
     files = [tmp_path / "second.safetensors", tmp_path / "first-0123abcd.safetensors"]
     for image, given in zip(run, (files, files, []), strict=True):
         assert replays(image, settings, given), image
+    job = read_record(run[0]).job
+    assert (job["vae"], job["embeddings"], job["prediction"]) == ("inputs/vae.safetensors", "inputs/style.pt", "v")
+    text = Image.open(run[0]).text["parameters"]  # type: ignore[attr-defined]  # only a PNG has it
+    assert "VAE: vae.safetensors, TI: style, " in text
+    asked, _ = parameters_for(read_record(run[0]))
+    assert (asked["Vae"], asked["Embeddings"], asked["Prediction"]) == (job["vae"], job["embeddings"], "v")
     with pytest.raises(CommandError, match=r"was made with the LoRA first of inputs/first.*Give that file"):
         replays(run[0], settings, files[:1])
+    with pytest.raises(CommandError, match=r"with the VAE inputs/vae.safetensors\. Give that file: --vae-file FILE"):
+        replays(run[2], settings, [], vae=False)
+    with pytest.raises(CommandError, match=r"with the embedding style of inputs/style.pt\. .* --embedding-file FILE"):
+        replays(run[2], settings, [], style=False)
 
 
 def test_a_deploy_asks_for_the_same_weights(run: list[Path]) -> None:

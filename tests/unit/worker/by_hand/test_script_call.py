@@ -29,6 +29,12 @@ def test_defaults_are_the_originals() -> None:
     )  # fmt: skip
 
 
+def test_a_seed_left_to_chance_and_a_samplers_name_elsewhere_are_taken() -> None:
+    options = read_options("txt2img", ["--seed", "-1", "--sampler", "Euler a"])
+    job = job_of("txt2img", options, model="tiny", size=None)
+    assert (job.seed, str(job.sampler)) == (-1, "euler_a")
+
+
 def test_files_are_counted_on_and_never_overwritten(tiny_model: Path, tmp_path: Path) -> None:
     call = ["--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out"), "--n_iter", "2", *SMALL]
     assert main("txt2img", call) == 0
@@ -45,6 +51,7 @@ def test_files_are_counted_on_and_never_overwritten(tiny_model: Path, tmp_path: 
 def test_prompt_file_and_grid_only(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("a horse\na tree --W 128\na house\n")
     call = ["--from-file", str(tmp_path / "prompts.txt"), "--n_iter", "1", "--n_rows", "2", "--skip_save", *SMALL]
+    call += ["--seed", "-1"]
     assert main("txt2img", [*call, "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]) == 0
     assert _files(tmp_path / "out") == ["grid-0000.png"]
     assert Image.open(tmp_path / "out/grid-0000.png").size == (2 * 130 + 2, 2 * 66 + 2)
@@ -129,9 +136,18 @@ def test_a_folder_that_cannot_be_is_refused_before_the_model_is_loaded(
 def test_words_that_the_model_does_not_read_are_told(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = ["--prompt", "a horse " * 100, "--n_iter", "1", "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]
+    call = [
+        "--prompt",
+        "a AND {b|c}" + " horse" * 100,
+        "--n_iter",
+        "1",
+        "--ckpt",
+        str(tiny_model),
+        "--outdir",
+        str(tmp_path / "out"),
+    ]
     assert main("txt2img", [*call, *SMALL]) == 0
-    assert "Prompt is longer than the model reads (77 tokens); cut off: horse a horse" in caplog.text
+    assert "Prompt has AND, {b|c}: other programs would compose, choose or replace" in caplog.text
 
 
 def test_without_a_model_the_way_out_is_told(

@@ -68,11 +68,14 @@ for index in range(opt.n_iter * opt.n_samples):
 Deploy = Callable[..., dict[str, str]]
 
 
-def checkpoint(folder: Path) -> None:
+def checkpoint(folder: Path, *markers: str) -> None:
     folder.mkdir()
     tensors = {
         "model.diffusion_model.input_blocks.0.0.weight": torch.ones(2, 4, 3, 3),
         "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": torch.ones(3, 2),
+        "first_stage_model.decoder.conv_in.bias": torch.ones(1),
+        "first_stage_model.encoder.conv_in.bias": torch.ones(1),
+        **dict.fromkeys(markers, torch.ones(0)),
     }
     save_file(tensors, folder / "v1.safetensors")
 
@@ -207,11 +210,18 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     tensors = {
         "model.diffusion_model.input_blocks.0.0.weight": torch.ones(2, 4, 3, 3),
+        "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": torch.ones(2),
         "conditioner.embedders.1.model.ln_final.weight": torch.ones(2),
     }
     save_file(tensors, folder / "xl.safetensors")
     with pytest.raises(RunError, match=r"xl\.safetensors is no checkpoint of Stable Diffusion v1"):
         prepare_folder(tmp_path / "work", folder)
+
+
+def test_what_the_scripts_would_draw_as_noise_is_refused(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "v", "v_pred")
+    with pytest.raises(RunError, match=r"predicts the velocity .* Engine=diffusers"):
+        prepare_folder(tmp_path / "work", tmp_path / "v")
 
 
 def test_the_scripts_get_a_checkpoint_of_nothing_but_tensors(tmp_path: Path) -> None:
@@ -221,6 +231,8 @@ def test_the_scripts_get_a_checkpoint_of_nothing_but_tensors(tmp_path: Path) -> 
     assert sorted(state) == sorted(
         [
             "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
+            "first_stage_model.decoder.conv_in.bias",
+            "first_stage_model.encoder.conv_in.bias",
             "model.diffusion_model.input_blocks.0.0.weight",
         ]
     )
@@ -260,9 +272,10 @@ def test_from_an_image_the_original_draws_small_ones_too() -> None:
 
 
 def test_the_command_is_the_originals_spelling() -> None:
-    job = Job(engine="compvis", prompt="-a horse", sampler="plms", seed=5)
+    job = Job(engine="compvis", prompt="-a horse", sampler="plms", seed=-1)
     words = command(
         job,
+        seed=5,
         python=Path("/env/bin/python"),
         repository=Path("/original"),
         checkpoint=Path("/weights/model.ckpt"),

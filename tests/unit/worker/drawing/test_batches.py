@@ -28,6 +28,12 @@ def test_kinds_lose_and_repeat_nothing_and_keep_the_order(asked: list[ImageReque
         assert [request.index for request in kind] == sorted(request.index for request in kind)
 
 
+def test_texts_of_another_length_are_drawn_apart() -> None:
+    asked = [replace(ONE, index=index, prompt=prompt) for index, prompt in enumerate(["a", "b b", "c", "d d"])]
+    kinds = kinds_of(asked, lambda request: len(request.prompt.split()))
+    assert [[request.index for request in kind] for kind in kinds] == [[0, 2], [1, 3]]
+
+
 @pytest.mark.parametrize(
     ("count", "largest", "sizes"),
     [(6, 16, [6]), (20, 16, [10, 10]), (17, 16, [9, 8]), (7, 3, [3, 2, 2]), (3, 1, [1] * 3)],

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy
 import pytest
 import torch
 
-from userdata.job.image_request import image_requests
+from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError, Stopped
-from userdata.worker.drawing import drawing
+from userdata.worker.drawing import drawing, prepared
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pending_batch import DrawnImage
@@ -66,14 +67,32 @@ def test_image_that_fits_only_in_tiles_is_decoded_in_tiles(
     assert tiled[0].image.size == whole[0].image.size
 
 
+def test_a_long_prompt_is_drawn_whole_and_apart_and_changes_no_other_image(tiny_model: Path) -> None:
+    pipeline = _pipeline(tiny_model)
+    encode, encoded = pipeline.text_encoder.forward, []
+
+    def count(*args: Any, **options: Any) -> Any:
+        encoded.append(1)
+        return encode(*args, **options)
+
+    pipeline.text_encoder.forward = count
+    job = Job(**SMALL, n_iter=2, n_samples=2)
+    requests = [replace(one, prompt="a horse " * 40 if one.index % 2 else "a (horse)") for one in image_requests(job)]
+    drawn = _draw(pipeline, job, requests)
+    assert [image.drawn_with.indices for image in drawn] == [[0, 2], [1, 3]] * 2
+    assert len(encoded) == 2 * 2, "the prompt and the negative prompt of each kind are encoded once"
+    alone = _draw(pipeline, job, [one for one in requests if one.index in (0, 2)])
+    assert [_difference(one, other) for one, other in zip(drawn[::2], alone, strict=True)] == [0, 0]
+
+
 @pytest.mark.parametrize("execution", ["fused", "cuda_graph"])
 def test_compiled_kernels_are_remembered_from_the_first_batch_on(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, execution: str
 ) -> None:
     """A run that is stopped has compiled them too."""
     remembered: list[torch.device] = []
-    monkeypatch.setattr(drawing, "choose_execution", lambda *_, **__: execution)
-    monkeypatch.setattr(drawing, "executing", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
+    monkeypatch.setattr(prepared, "executing", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
     with pytest.raises(Stopped):
         _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), begin_batch=_once())
@@ -171,12 +190,19 @@ def _pipeline(model: Path) -> Any:
     return load_pipeline(model, layout="", device=torch.device("cpu"), from_image=False)
 
 
-def _draw(pipeline: Any, job: Job, *, saved: list[DrawnImage] | None = None, **hooks: Any) -> list[DrawnImage]:
+def _draw(
+    pipeline: Any,
+    job: Job,
+    requests: Sequence[ImageRequest] = (),
+    *,
+    saved: list[DrawnImage] | None = None,
+    **hooks: Any,
+) -> list[DrawnImage]:
     saved = [] if saved is None else saved
     Drawing(
         pipeline,
         job,
-        image_requests(job),
+        requests or image_requests(job),
         total=job.images_total,
         initial_image=None,
         hooks=DrawingHooks(saved.append, **hooks),

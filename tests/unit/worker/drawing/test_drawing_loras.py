@@ -15,7 +15,7 @@ from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.prompt_file import read_prompt_file
 from userdata.job.run_error import RunError
-from userdata.worker.drawing import drawing
+from userdata.worker.drawing import drawing, prepared
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pending_batch import DrawnImage
@@ -70,7 +70,7 @@ def draw(model: Path, requests: Sequence[ImageRequest], files: dict[str, Path]) 
 def test_each_image_is_as_in_a_run_of_its_own(
     tiny_model: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, execution: str
 ) -> None:
-    monkeypatch.setattr(drawing, "choose_execution", lambda *_, **__: execution)
+    monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
     monkeypatch.setattr(drawing, "remember_compiled", lambda _device: None)
     requests = image_requests(JOB, read_prompt_file(PROMPTS, JOB))
     together, (pipeline, loras) = draw(tiny_model, requests, files)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from PIL import Image
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
-from userdata.worker.drawing.cut_prompts import tell_what_is_cut
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
 from userdata.worker.drawing.samplers import SAMPLERS
 from userdata.worker.model.pipeline import load_pipeline
@@ -38,7 +36,7 @@ def test_seed_of_image_k_is_the_first_seed_plus_k(tiny_model: Path) -> None:
 
 
 def test_largest_seed_works(tiny_model: Path) -> None:
-    assert _draw(tiny_model, Job(**SMALL, seed=2**32 - 1), [1])
+    assert _draw(tiny_model, Job(**SMALL, seed=2**63 - 1), [0, 1])
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -104,16 +102,24 @@ def test_full_memory_of_the_gpu_is_told_with_the_way_out(tiny_model: Path, monke
         draw_batch(pipeline, job, _requests(job, [0, 1]), initial_image=None, on_step=lambda _: None)
 
 
-def test_long_prompt_is_cut_with_a_warning(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:
-    job = Job(**SMALL, prompt="a horse " * 60 + "under a tree")
-    pipeline = _pipeline(tiny_model, job)
-    with caplog.at_level(logging.WARNING):
-        tell_what_is_cut(pipeline, "Prompt", job.prompt)
-        tell_what_is_cut(pipeline, "NegativePrompt", "blurry")
-    assert caplog.messages == [caplog.messages[0]]
-    assert caplog.messages[0].startswith("Prompt is longer than the model reads (77 tokens); cut off: ")
-    assert caplog.messages[0].endswith("under a tree")
-    assert _draw(tiny_model, job, [0])
+def test_an_earlier_versions_image_is_drawn_with_brackets_as_text_and_its_prompt_cut(tiny_model: Path) -> None:
+    pipeline = _pipeline(tiny_model, Job(**SMALL))
+
+    def draw(prompt: str, *, emphasis: bool) -> Image.Image:
+        job = Job(**{**SMALL, "ddim_steps": 2}, prompt=prompt)
+        prepare_sampler(pipeline, _requests(job, [0])[0], pipeline.scheduler.config)
+        (drawn,) = draw_batch(
+            pipeline, job, _requests(job, [0]), initial_image=None, on_step=lambda _: None, emphasis=emphasis
+        )
+        assert drawn.drawn_with.emphasis == emphasis
+        return drawn.image
+
+    plain, weighed = draw("a horse", emphasis=False), draw("a (horse:1.9)", emphasis=True)
+    assert _difference(plain, draw("a horse", emphasis=True)) == 0
+    assert _difference(weighed, draw("a (horse:1.9)", emphasis=False)) > 5
+    long = "a horse " * 37 + "a "
+    assert _difference(draw(long, emphasis=False), draw(long + "tree", emphasis=False)) == 0
+    assert _difference(draw(long, emphasis=True), draw(long + "tree", emphasis=True)) > 5
 
 
 def _pipeline(model: Path, job: Job) -> Any:

@@ -9,12 +9,15 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
 from userdata.contract.bundle import BUNDLE
-from userdata.job.choices import Sampler
+from userdata.job.choices import Prediction, Sampler
 from userdata.worker.drawing import samplers
 from userdata.worker.drawing.compvis_schedulers import OriginalDDIM
+from userdata.worker.model.prediction import SETTINGS
 
 LAYOUT = BUNDLE.models / "stable-diffusion-v1"
 CONFIGURATION = json.loads((LAYOUT / "scheduler/scheduler_config.json").read_text())
+V_PREDICTION = {**CONFIGURATION, **SETTINGS[Prediction.v]}
+ZERO_SNR = {**CONFIGURATION, **SETTINGS[Prediction.v_ztsnr]}
 DEVIATION = 0.5
 NOISY = ("EulerAncestralDiscreteScheduler", "LCMScheduler")
 STEPS_THAT_CRASHED_THE_ORIGINAL = (1, 3, 9, 27, 36, 37, 101, 251, 333, 501, 999, 1000)
@@ -38,6 +41,22 @@ def test_any_number_of_steps_ends_where_the_model_leads(sampler: str, steps: int
         assert drawn.std() / start.std() == pytest.approx(DEVIATION, rel=0.06)
     if steps >= 100 and sampler != "euler_a":
         assert (drawn - DEVIATION * start).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("configuration", [V_PREDICTION, ZERO_SNR], ids=["v", "v_ztsnr"])
+@pytest.mark.parametrize("steps", [27, 100])
+@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+def test_a_model_that_predicts_the_velocity_leads_there_too(
+    sampler: str, steps: int, configuration: dict[str, Any]
+) -> None:
+    scheduler = samplers.make_scheduler(sampler, configuration, steps)
+    start, drawn = _sample(scheduler, steps)
+    assert torch.isfinite(drawn).all()
+    if sampler != "lcm":
+        assert drawn.std() / start.std() == pytest.approx(DEVIATION, rel=0.2 if steps < 100 else 0.06)
+    if configuration is ZERO_SNR:
+        assert scheduler.timesteps[0] == 999
+        assert _alpha(scheduler, scheduler.timesteps[0]) < 1e-7
 
 
 @pytest.mark.parametrize(("steps", "done"), [(20, 20), (50, 50), (75, 77), (400, 500)])
@@ -108,12 +127,15 @@ def _sample(scheduler: Any, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     for timestep in scheduler.timesteps:
         scaled = scheduler.scale_model_input(sample, timestep)
         alpha = _alpha(scheduler, timestep)
-        noise = (1 - alpha).sqrt() * scaled / (alpha * DEVIATION**2 + 1 - alpha)
-        sample = scheduler.step(noise, timestep, sample, **needs_generator).prev_sample
+        answer = (1 - alpha).sqrt() * scaled / (alpha * DEVIATION**2 + 1 - alpha)
+        if scheduler.config.prediction_type == "v_prediction":
+            picture = alpha.sqrt() * DEVIATION**2 * scaled / (alpha * DEVIATION**2 + 1 - alpha)
+            answer = alpha.sqrt() * answer - (1 - alpha).sqrt() * picture  # arXiv:2202.00512, appendix D
+        sample = scheduler.step(answer, timestep, sample, **needs_generator).prev_sample
     return start, sample
 
 
 def _alpha(scheduler: Any, timestep: torch.Tensor) -> torch.Tensor:
     """The cumulative alpha at `timestep`, between two training steps too, where DPM-Solver asks for it."""
-    logarithms = scheduler.alphas_cumprod.log().numpy()
+    logarithms = scheduler.alphas_cumprod.clamp(min=2**-24).log().numpy()
     return torch.tensor(numpy.interp(float(timestep), numpy.arange(len(logarithms)), logarithms)).exp()

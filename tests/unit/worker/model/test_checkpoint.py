@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save, save_file
 
 from userdata.job.run_error import RunError
-from userdata.worker.model.checkpoint import INPUT, layout_of, shapes_of
+from userdata.worker.model.checkpoint import layout_of, shapes_of
+from userdata.worker.model.tensor_names import INPUT
 
 GGUF = b"GGUF" + struct.pack("<IQQ", 3, 10, 10) + bytes(100)
 PAGE = b"\n<!DOCTYPE html><html>Log in</html>"
@@ -49,16 +50,32 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
         ("a.safetensors", GGUF, "it is a GGUF file"),
         ("a.ckpt", GGUF, "it is a GGUF file"),
         ("a.safetensors", POINTER, "it is Git LFS's pointer"),
-        ("a.safetensors", save(_tensors())[:-20], "not fully covered"),
-        ("a.safetensors", struct.pack("<Q", 2**62) + b"{}", "header too large"),
+        ("a.ckpt", b'{"error": "Access denied"}', 'it is JSON, as a server sends .* "Access denied"'),
+        ("a.safetensors", b"Invalid username or password.\n", "it is a text, as a server sends .* Invalid username"),
+        ("a.safetensors", b"<?xml version='1.0'?><Error/>", "it is XML, as a server sends"),
+        (
+            "a.safetensors",
+            _zip({"model/a.safetensors": save(_tensors())}),
+            r"it is a zip archive.*model/a\.safetensors",
+        ),
+        ("a.ckpt", b"7z\xbc\xaf\x27\x1c", "it is a packed archive"),
+        ("a.ckpt", b"\x89PNG\r\n\x1a\n", "it is a picture"),
+        ("a.ckpt", _torch_file(_tensors()) + bytes(70000), "70000 bytes follow the end of its archive"),
+        ("a.ckpt", pickle.dumps({"a": 1}, protocol=4), "instructions that torch's safe reader does not take"),
+        ("a.safetensors", save(_tensors())[:-20], "it is cut off: .* ends at byte"),
+        ("a.safetensors", struct.pack("<Q", 2**62) + b"{}", "the header is too long"),
         ("a.ckpt", _torch_file(_tensors())[:-200], "it is cut off"),
-        ("a.ckpt", _zip({"readme.txt": b"hello"}), "no file of torch.save"),
-        ("a.ckpt", _zip({"archive/data.pkl": bytes(1 << 24), "archive/version": b"3\n"}), "no file of torch.save"),
+        ("a.ckpt", _zip({"readme.txt": b"hello"}), "it is a zip archive, but no file of torch.save"),
+        (
+            "a.ckpt",
+            _zip({"archive/data.pkl": bytes(1 << 24), "archive/version": b"3\n"}),
+            "it is no file of torch.save, or damaged",
+        ),
         ("a.ckpt", b"\x80\x02" + b"(" * 9999 + b".", "damaged"),
         ("a.ckpt", b"\x80\x02h\x05.", "damaged"),
         ("a.ckpt", pickle.dumps(zipfile.is_zipfile, protocol=2), "nothing of it was run"),
         ("a.ckpt", _torch_file([1, 2]), "it holds no state_dict"),
-        ("a.ckpt", _torch_file({"state_dict": {1: torch.zeros(1)}}), "it is a LoRA, a part of a model"),
+        ("a.ckpt", _torch_file({"state_dict": {1: torch.zeros(1)}}), "it is a part of a model, or something else"),
     ],
 )
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, content: bytes, why: str) -> None:

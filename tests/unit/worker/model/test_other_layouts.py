@@ -23,8 +23,9 @@ from userdata.contract.catalogue import read_catalogue
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
-from userdata.worker.drawing.cut_prompts import tell_what_is_cut
-from userdata.worker.drawing.generate import begin_batch, prepare_sampler
+from userdata.worker.drawing.generate import draw_batch, prepare_sampler
+from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
+from userdata.worker.drawing.weighted_prompts import encode_text, prompts_weighted
 from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
@@ -152,6 +153,32 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
     assert pipeline.tokenizer_2("a").input_ids[0] == 49406
     assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
     draw(pipeline, Job(model="sdxl-base", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+    reads_weights_too(pipeline)
+
+
+def reads_weights_too(pipeline: Any) -> None:
+    """Both encoders weigh, each by itself, and the pooled state is that of the first chunk, without weights."""
+    with torch.no_grad():
+        plain, _, pooled, _ = pipeline.encode_prompt(["a horse"], device=CPU, do_classifier_free_guidance=False)
+        encoded = encode_text(pipeline, "a horse")
+        torch.testing.assert_close(encoded.states, plain)
+        torch.testing.assert_close(encoded.pooled, pooled)
+        with prompts_weighted(pipeline):
+            ours, negative, ours_pooled, negative_pooled = pipeline.encode_prompt(
+                prompt=["a (horse:1.5) BREAK a tree"],
+                device=CPU,
+                do_classifier_free_guidance=True,
+                negative_prompt=[""],
+            )
+    assert ours.shape == negative.shape == (1, 2 * 77, plain.shape[-1])
+    torch.testing.assert_close(ours_pooled, pooled)
+    assert negative_pooled.shape == pooled.shape
+    widths = [pipeline.text_encoder.config.hidden_size, pipeline.text_encoder_2.config.hidden_size]
+    weights = torch.ones(77, 1)
+    weights[2] = 1.5
+    for before, after in zip(plain[0].split(widths, 1), ours[0, :77].split(widths, 1), strict=True):
+        torch.testing.assert_close(after, before * weights * (before.mean() / (before * weights).mean()))
+    draw(pipeline, Job(model="sdxl-base", prompt="a (horse)", H=64, W=64, ddim_steps=1, n_iter=1, n_samples=1))
 
 
 def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +204,9 @@ def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, m
         draw(pipeline, job)
 
 
-def test_a_folder_of_flux_is_completed_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_flux_is_completed_loaded_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     layouts = narrowed(tmp_path, "flux-schnell")
     folder = tmp_path / "model"
     parts = {name: component(layouts, "flux-schnell", name) for name in NARROW["flux-schnell"]}
@@ -196,16 +225,17 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(tmp_path: Path, monkeypa
     for name, part in parts.items():
         loaded = getattr(pipeline, name).state_dict()
         assert all(torch.equal(loaded[key], tensor) for key, tensor in part.state_dict().items()), name
-    tell_what_is_cut(pipeline, "Prompt", "a horse")
-    draw(pipeline, Job(model="flux-schnell", H=64, W=64, n_iter=1, n_samples=1, prompt="a horse"))
+    job = Job(model="flux-schnell", H=64, W=64, n_iter=1, n_samples=1, prompt="a (horse:99)" + " a" * 300)
+    tell_what_is_cut(pipeline, image_requests(job))
+    (message,) = caplog.messages
+    assert message.startswith("Prompt is longer than the model reads (256 tokens); cut off: a a a")
+    draw(pipeline, job)
 
 
 def draw(pipeline: Any, job: Job) -> None:
     (request,) = image_requests(job)
     prepare_sampler(pipeline, request, pipeline.scheduler.config)
-    drawn = begin_batch(
-        pipeline, job, [request], initial_image=None, on_step=lambda _: None, execution="eager"
-    ).images()
+    drawn = draw_batch(pipeline, job, [request], initial_image=None, on_step=lambda _: None)
     assert [one.image.size for one in drawn] == [(64, 64)]
 
 

@@ -15,13 +15,17 @@ from userdata.contract.catalogue import Model, find_model, read_catalogue
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.model import memory_check, size_warning
-from userdata.worker.model.checkpoint import INPUT
 from userdata.worker.model.memory_check import check_memory
 from userdata.worker.model.pipeline import LAYOUTS
 from userdata.worker.model.size_warning import warn_of_small_size
+from userdata.worker.model.tensor_names import INPUT
 
 OWN = "s3://my-bucket/own.safetensors"
-SMALL_XL = {INPUT: (8, 4, 3, 3), "conditioner.embedders.1.model.x": (1,)}
+SMALL_XL = {
+    INPUT: (8, 4, 3, 3),
+    "conditioner.embedders.0.transformer.x": (1,),
+    "conditioner.embedders.1.model.x": (1,),
+}
 SMALL_V1 = {INPUT: (8, 4, 3, 3), "cond_stage_model.transformer.x": (1,)}
 
 

@@ -161,7 +161,7 @@ def test_what_is_drawn_before_the_limit_is_kept(
             raise MaxSpendReached(5, 1.0, next_usd=usd)
 
     monkeypatch.setattr(Spending, "check_before_batch", check)
-    monkeypatch.setattr("userdata.worker.drawing.drawing.largest_batch", lambda *words, **names: 1)
+    monkeypatch.setattr("userdata.worker.drawing.prepared.largest_batch", lambda *words, **names: 1)
     deployed = parameters(Iterations="3", Samples="1", MaxSpend="5", UsdPerHour="0.0001")
     assert do_run(settings, deployed, threading.Event()) is Outcome.CAPPED
     keys = RunKeys(run_name(deployed))

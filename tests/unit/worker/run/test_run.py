@@ -103,9 +103,12 @@ def test_new_run_id_runs_again(bucket: Bucket, settings: Settings, parameters: D
 def test_only_what_is_missing_is_drawn(
     bucket: Bucket, settings: Settings, parameters: Deploy, tmp_path: Path, disk: str
 ) -> None:
-    deployed = parameters(Iterations="2", Samples="2")
+    deployed = parameters(Iterations="2", Samples="2", Seed="-1" if disk == "another disk" else "7")
     keys = RunKeys(run_name(deployed))
     do_run(settings, deployed, threading.Event())
+    job = _json(bucket, keys.job)
+    assert job.get("drawn_seed", 7) == _json(bucket, keys.image_metadata(0))["seed"]
+    assert job["seed"] == int(deployed["Seed"])
     whole = [_picture(bucket, keys.image(k)).tobytes() for k in range(4)]
     lost = [1, 2]
     _interrupt(bucket, settings, keys, lost)
@@ -167,7 +170,7 @@ def test_bad_job_is_refused_in_a_sentence(bucket: Bucket, settings: Settings, pa
 
 
 def test_every_line_of_a_prompt_file_is_drawn(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:
-    bucket.put("inputs/prompts.txt", b"a horse\n# a comment\n\na tree --seed 7 --W 104 --H 80 --steps 2\na house\n")
+    bucket.put("inputs/prompts.txt", b"a horse\n# a comment\n\na tree --seed 7 --W 104 --H 80 --steps 2\na [house]\n")
     deployed = parameters(PromptFile="inputs/prompts.txt", Iterations="1", Samples="2", Seed="3", Rows="3")
     assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
     keys = RunKeys(run_name(deployed))
@@ -176,7 +179,7 @@ def test_every_line_of_a_prompt_file_is_drawn(bucket: Bucket, settings: Settings
     texts = [picture.text["parameters"] for picture in pictures]  # type: ignore[attr-defined]
     assert texts[0].startswith("a horse\nSteps: 4, Sampler: DDIM, CFG scale: 7.5, Seed: 3, ")
     assert texts[1].startswith("a tree\nSteps: 2, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 104x80,")
-    assert texts[2].startswith("a house\nSteps: 4, Sampler: DDIM, CFG scale: 7.5, Seed: 5, ")
+    assert texts[2].startswith("a [house]\nSteps: 4, Sampler: DDIM, CFG scale: 7.5, Seed: 5, ")
     # Lines of one size are drawn together, though another stands between them.
     assert _json(bucket, keys.image_metadata(0))["drawn_with"]["indices"] == [0, 2]
     grid = _picture(bucket, keys.grid(0))
@@ -265,7 +268,7 @@ def test_failing_upload_fails_the_run_and_keeps_the_files(
         put(self, key, content)
 
     monkeypatch.setattr(Bucket, "put", put_no_images)
-    assert do_run(settings, deployed, threading.Event()) is Outcome.FAILED
+    assert do_run(settings, deployed, threading.Event()) is Outcome.BROKE
     error = _json(bucket, keys.status)["error"]
     assert keys.image(0) in error["message"]
     assert "start the instance" in error["message"]
@@ -283,7 +286,9 @@ def test_report_carries_the_boot_and_the_cost(
     timeline.parent.mkdir(parents=True)
     phases = [{"phase": "driver", "started_at": "2026-01-01T00:00:01.000Z", "seconds": 2.5}]
     timeline.write_text(json.dumps({"schema": 1, "phases": phases}))
-    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr(
+        "userdata.worker.loaded.make_drawing.choose_device", lambda _: __import__("torch").device("cpu")
+    )
     deployed = parameters(Iterations="1", Samples="1", Steps="1", VolumeSize="100")
     do_run(dataclasses.replace(settings, device=None), deployed, threading.Event())
     report = _json(bucket, RunKeys(run_name(deployed)).report)
@@ -301,7 +306,9 @@ def test_every_attempt_is_on_the_receipt_and_one_boot_only_once(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two attempts in one boot, the second cut short as the first was; then another machine does the rest."""
-    monkeypatch.setattr("userdata.worker.run.make_drawing.choose_device", lambda _: __import__("torch").device("cpu"))
+    monkeypatch.setattr(
+        "userdata.worker.loaded.make_drawing.choose_device", lambda _: __import__("torch").device("cpu")
+    )
     deployed = parameters(Iterations="2", Samples="1", Steps="2", VolumeSize="100")
     keys = RunKeys(run_name(deployed))
     first = dataclasses.replace(settings, device=None)

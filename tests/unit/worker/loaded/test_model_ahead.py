@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
+from userdata.worker.loaded.model_ahead import ModelAhead
 from userdata.worker.process.settings import Settings
-from userdata.worker.run.model_ahead import ModelAhead
 
 JOB = Job()
 WEIGHT = torch.tensor([0.1, 0.2], dtype=torch.half)
@@ -76,7 +76,7 @@ def test_a_gpu_is_made_ready_for_what_it_will_draw(
         (tmp_path / "model_index.json").write_text("{}")
     for name, fake in {
         "model.device.choose_device": lambda _: torch.device("cuda"),
-        "run.warm_gpu.load_libraries": lambda _: called.append("libraries"),
+        "loaded.warm_gpu.load_libraries": lambda _: called.append("libraries"),
         "kernels.fusing_pays.fusing_pays": fusing_pays,
         "kernels.kernel_check.fused_kernels_work": lambda _: called.append("kernels"),
     }.items():

@@ -2,92 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from diffusers import DiffusionPipeline
-
 from userdata.contract.catalogue import find_model
+from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
-from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.compvis.drawing import CompvisDrawing
-from userdata.worker.drawing.cut_prompts import tell_of_cut_prompts
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks, ImageStep
-from userdata.worker.drawing.generate import FlagsOf
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
+from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is_cut
 from userdata.worker.drawing.withheld import withheld
+from userdata.worker.loaded.loaded_model import LoadedModel
+from userdata.worker.loaded.model_ahead import ModelAhead
+from userdata.worker.loaded.task import Task
 from userdata.worker.model.device import choose_device
-from userdata.worker.model.lora import Loras, check_lora, want_different_loras
+from userdata.worker.model.lora import check_lora
 from userdata.worker.model.memory_check import check_memory
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.model.size_warning import warn_of_small_size
 from userdata.worker.process.settings import Settings
-from userdata.worker.run.limits import Limits
-from userdata.worker.run.model_ahead import ModelAhead
-from userdata.worker.run.run_request import RunRequest
 
 
-def make_drawing(
-    settings: Settings,
-    request: RunRequest,
-    missing: Sequence[ImageRequest],
-    ahead: ModelAhead | None,
-    *,
-    limits: Limits,
-    save: Callable[[DrawnImage], None],
-    estimate: Callable[[float], None],
-) -> Drawing | CompvisDrawing:
-    """The drawing of `missing`, the images of `request` that are not there yet. Raises `RunError`.
+def make_drawing(settings: Settings, task: Task, loaded: LoadedModel | None) -> Drawing | CompvisDrawing:
+    """The drawing of `task` with the model `loaded`, None for the original scripts, which load it themselves.
 
-    `ahead` has begun to load the model; it is None for the original scripts, which load the model themselves. `save`
-    and `estimate` are two of the `DrawingHooks`.
+    Raises `RunError` when something is missing, broken or does not fit.
     """
-    job = request.job
+    job, missing = task.job, task.missing
     device = choose_device(settings.device)
+    checker = _checker_file(settings, job)
+    if loaded:
+        flags_of = loaded.checker(checker)
+    else:
+        flags_of = SafetyClassifier(checker, device=device).flags if checker else None
     hooks = DrawingHooks(
-        save,
+        task.save,
         image_steps=_image_steps(job),
-        begin_batch=limits.before_batch,
-        leave_if_asked=limits.leave_if_asked,
-        estimate=estimate,
-        flags_of=_flags_of(settings, job, device),
+        begin_batch=task.begin_batch,
+        leave_if_asked=task.leave_if_asked,
+        estimate=task.estimate,
+        flags_of=flags_of,
     )
-    initial_image = request.initial_image.image if request.initial_image else None
-    if ahead is None:
-        return CompvisDrawing(settings, job, missing, initial_image=initial_image, device=device, hooks=hooks)
-    files = _lora_files(settings, job)
-    pipeline = load_model(settings, job, device, ahead)
-    loras = Loras(pipeline, files, restorable=want_different_loras(missing)) if files else None
-    tell_of_cut_prompts(pipeline, missing)
+    tell_of_syntax(job, missing)
+    if loaded is None:
+        return CompvisDrawing(settings, job, missing, initial_image=task.initial_image, device=device, hooks=hooks)
+    pipeline = loaded.pipeline(from_image=task.initial_image is not None)
+    loras = loaded.loras(_lora_files(settings, job), missing)
+    warn_of_small_size(find_model(job.model), settings.model_folder, job)
+    tell_what_is_cut(pipeline, missing)
     return Drawing(
-        pipeline, job, missing, total=len(request.images), initial_image=initial_image, hooks=hooks, loras=loras
+        pipeline,
+        job,
+        missing,
+        total=task.total,
+        initial_image=task.initial_image,
+        hooks=hooks,
+        loras=loras,
+        prepared=loaded.prepared,
     )
 
 
-def load_model(settings: Settings, job: Job, device: torch.device, ahead: ModelAhead) -> DiffusionPipeline:
-    """The model of `job` on `device`. Raises `RunError` when one is missing, broken or does not fit.
+def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) -> LoadedModel:
+    """The model of `job`. Raises `RunError` when it is missing, broken or does not fit.
 
     Checks first what can be checked without loading the model. `ahead` has begun to load it.
     """
+    device = choose_device(settings.device)
+    _lora_files(settings, job)
+    _checker_file(settings, job)
     model = find_model(job.model)
     precision = str(job.precision)
     check_memory(model, settings.model_folder, device, instance_type=settings.instance_type, precision=precision)
-    warn_of_small_size(model, settings.model_folder, job)
-    return load_pipeline(
+    pipeline = load_pipeline(
         settings.model_folder,
         layout=model.layout,
         device=device,
-        from_image=job.from_image,
+        from_image=False,
         precision=precision,
+        prediction=str(job.prediction),
+        vae=_vae_file(settings, job),
+        embeddings=_embedding_files(settings, job),
         tensors=ahead.tensors(),
     )
+    return LoadedModel(pipeline, stays=stays)
 
 
 def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
@@ -100,7 +103,21 @@ def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:
     return {lora.name: file for lora, file in zip(listed, files, strict=True)}
 
 
-def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | None:
+def _vae_file(settings: Settings, job: Job) -> Path | None:
+    if job.vae and settings.vae_file is None:
+        raise RunError(f"The VAE {job.vae} was not fetched by the boot. Start the instance again.")
+    return settings.vae_file if job.vae else None
+
+
+def _embedding_files(settings: Settings, job: Job) -> dict[str, Path]:
+    """The files of the job's embeddings by their names. Raises `RunError` when one was not fetched."""
+    listed, files = listed_embeddings(job.embeddings), settings.embedding_files or ()
+    if len(listed) != len(files):
+        raise RunError(f"The embeddings {job.embeddings} were not all fetched by the boot. Start the instance again.")
+    return {one.name: file for one, file in zip(listed, files, strict=True)}
+
+
+def _checker_file(settings: Settings, job: Job) -> Path | None:
     if not job.checked_for_safety:
         return None
     if settings.safety_checker is None:
@@ -108,7 +125,7 @@ def _flags_of(settings: Settings, job: Job, device: torch.device) -> FlagsOf | N
             "The safety checker was not fetched by the boot. Start the instance again, or deploy with "
             "SafetyChecker=off."
         )
-    return SafetyClassifier(settings.safety_checker, device=device).flags
+    return settings.safety_checker
 
 
 def _image_steps(job: Job) -> Sequence[ImageStep]:

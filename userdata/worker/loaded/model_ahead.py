@@ -69,7 +69,7 @@ class ModelAhead:
         if device.type == "cuda":
             from userdata.worker.kernels.fusing_pays import fusing_pays
             from userdata.worker.kernels.kernel_check import fused_kernels_work
-            from userdata.worker.run.warm_gpu import load_libraries
+            from userdata.worker.loaded.warm_gpu import load_libraries
 
             load_libraries(device)
             # Only a U-Net has fused kernels, and only models with a U-Net come in one file.

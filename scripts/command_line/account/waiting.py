@@ -1,0 +1,39 @@
+"""The runs that wait in a deployment's queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.terminal.command_error import aws_errors_in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+OUTPUTS = ("InteractiveQueue", "BatchQueue")
+
+
+def runs_waiting(session: boto3.Session, deployment: Deployment) -> int:
+    """How many messages the queues of work hold, also those that a worker has; none without queues.
+
+    SQS counts approximately, and may not know yet of what was sent within the last minute. Raises `CommandError`.
+    """
+    urls = [deployment.outputs[name] for name in OUTPUTS if name in deployment.outputs]
+    if not urls:
+        return 0
+    sqs: SQSClient = session.client("sqs", config=RETRIES)
+    total = 0
+    for url in urls:
+        with aws_errors_in_words(f"look into the queue {url.rpartition('/')[2]}"):
+            told = sqs.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+            )["Attributes"]
+        total += sum(int(count) for count in told.values())
+    return total
+
+
+def waiting_in_words(count: int) -> str:
+    """`1 run in the queue`, `2 runs in the queue`."""
+    return f"{count} {'run' if count == 1 else 'runs'} in the queue"

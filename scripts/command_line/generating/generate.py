@@ -1,0 +1,139 @@
+"""`sd generate`: checks what was asked, hands it to the machine that stands, follows the run and downloads it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.identity import tell_identity
+from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
+from scripts.command_line.account.runs import Run, read_status
+from scripts.command_line.deploying.inputs import upload_inputs
+from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
+from scripts.command_line.generating.request import Request, make_request
+from scripts.command_line.generating.send import send
+from scripts.command_line.results.download import files_of
+from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.results.watch import EndedEarlyError, watch_run
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.parameter_options import as_option
+from scripts.command_line.terminal.plain_text import print_plain
+from userdata.contract.catalogue import find_model
+from userdata.contract.status import Status
+from userdata.job.seeds import RANDOM, draw_seed, next_seed
+
+POLL_SECONDS = 0.5
+# An instance may be about to stop when a message is sent. One that stops again and again has another reason.
+MOST_STARTS = 3
+
+
+def generate(
+    session: boto3.Session, *, stack: str, given: Mapping[str, str], hold: str, fetch_to: Path, console: Console
+) -> None:
+    """Draws what `given` asks for on the instance of `stack`, and downloads the images below `fetch_to`.
+
+    `hold` is how long the instance stays up afterwards. A run that is there already is only downloaded. Raises
+    `CommandError`; until the last check has passed, nothing has been uploaded, written or started.
+    """
+    tell_identity(session, stack)
+    deployment, queue = need_queue(session, stack)
+    request = make_request(session, deployment, given)
+    stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
+    for sentence in request.told:
+        _say(console, sentence)
+    s3 = session.client("s3", config=RETRIES)
+    before = read_status(s3, deployment.bucket, request.run_id)
+    if before and before.phase == "done" and _is_whole(session, deployment, before):
+        _say(console, f"Run {request.run_id} is there already, so nothing is drawn. For other images: --run-id NAME.")
+        status, last = before, "sd status"
+    else:
+        if instance_state(session, deployment).is_gone:
+            raise CommandError(
+                f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
+                "sent. `sd deploy` makes a new one in its place."
+            )
+        upload_inputs(session, deployment.bucket, request.inputs, request.loras)
+        send(session, deployment.bucket, queue, request.plan.job)
+        _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
+        status = _follow(session, deployment, request, stay, before, console)
+        last = "sd hold off" if stay.length else "sd stop"
+    if find_model(request.plan.job.model).is_noise:
+        _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
+    fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console)
+    if status.phase == "capped":
+        raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
+    _say(console, "What next:")
+    for command in (_for_other_images(request), "sd results --list", last):
+        _say(console, f"  {command}")
+
+
+def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
+    """Whether the images of a run that is done are still in the bucket."""
+    files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path())
+    images = [file for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
+    return len(images) >= status.images_total
+
+
+def _follow(
+    session: boto3.Session,
+    deployment: Deployment,
+    request: Request,
+    stay: Stay,
+    before: Status | None,
+    console: Console,
+) -> Status:
+    """The run's last status. An instance that stops between the message and its end is started again."""
+    for _ in range(MOST_STARTS):
+        try:
+            start = start_stopped(session, deployment, f"run {request.run_id}")
+        except NoCapacityError as refused:
+            raise CommandError(f"{refused} Run {request.run_id} waits in the queue until then.") from refused
+        if start.started:
+            _say(console, start.message)
+        stay.lengthen(session, now=datetime.now(UTC))
+        try:
+            status = watch_run(
+                session,
+                deployment,
+                request.run_id,
+                console,
+                every_seconds=POLL_SECONDS,
+                hours=request.plan.machine.max_hours,
+                before=before,
+                queued=True,
+                waits="Waits for the worker",
+            )
+        except EndedEarlyError as error:
+            if error.state.is_gone:
+                raise
+            _say(console, f"The instance is {error.state.name} before the run is done, and is started again.")
+            continue
+        told = stay.lengthen(session, now=datetime.now(UTC))
+        if told:
+            _say(console, told)
+        return status
+    raise CommandError(
+        f"The instance {deployment.instance_id} has stopped {MOST_STARTS} times before run {request.run_id} was done. "
+        "Why, `sd status --timeline` and `sd report` tell; the run waits in the queue for a week."
+    )
+
+
+def _for_other_images(request: Request) -> str:
+    """The same command with the seed behind those that were drawn, quoted for a shell."""
+    first = request.plan.job.seed
+    seed = draw_seed() if first == RANDOM else next_seed(first, request.plan.images_total)
+    typed = {**request.plan.typed, "Seed": str(seed)}
+    options = [as_option(name, value) for name, value in typed.items() if name != "Prompt"]
+    # After "--" because else a prompt that begins with a dash would be taken for an option.
+    prompt = ["--", typed["Prompt"]] if "Prompt" in typed else []
+    return shlex.join(["sd", "generate", *options, *prompt])
+
+
+def _say(console: Console, sentence: str) -> None:
+    print_plain(sentence, console, soft_wrap=True)

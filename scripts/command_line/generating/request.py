@@ -1,0 +1,117 @@
+"""What a person asks of the machine that stands: the options that were typed, and what the deployment says of the rest.
+
+An option that is not given has its default, as if nothing had been deployed but the model. What belongs to the model,
+and what is done with every image, stays as it was deployed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from scripts.command_line.account.deployment import Deployment
+from scripts.command_line.account.plan import Plan, make_plan
+from scripts.command_line.before.model_checks import check_model
+from scripts.command_line.deploying.inputs import Input, check_inputs, find_inputs
+from scripts.command_line.deploying.local_files import find_model_files
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.parameter_options import as_option
+from userdata.contract.catalogue import S3
+from userdata.contract.companion_files import listed_embeddings
+from userdata.contract.image_size import rounded_in_words, takes_size_of_image
+from userdata.contract.lora_list import listed_loras
+from userdata.job.initial_image import read_image, size_from
+from userdata.job.job import Job
+from userdata.job.parameter import is_models_own
+
+OF_THE_MODEL = ("Model", "Precision", "Prediction", "Vae", "Embeddings", "Engine")
+OF_EVERY_IMAGE = ("SafetyChecker", "Watermark")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that can be drawn: its plan, and the files of this machine that it needs in the bucket.
+
+    The plan's job is whole: its edges are given, also where they follow from an initial image.
+    """
+
+    plan: Plan
+    inputs: Mapping[str, Input]
+    loras: Mapping[str, Path]
+    told: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run, which is the job's own."""
+        return self.plan.job.name
+
+
+def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[str, str]) -> Request:
+    """The request, checked for everything that a deploy checks of a job. Reads inputs, and writes nothing.
+
+    Raises `CommandError`, for misuse where what was typed breaks a rule.
+    """
+    if not (typed.get("Prompt") or typed.get("PromptFile")):
+        raise CommandError(
+            'There is no prompt. Give one: `sd generate "A horse standing under a tree"`, or a file of them: '
+            "--prompt-file.",
+            exit_status=2,
+        )
+    given, uploads = find_model_files(typed)
+    inputs = find_inputs(session, deployment.bucket, given)
+    given |= {name: found.key for name, found in inputs.items()}
+    parameters = {**_not_given(deployment, given), **given}
+    plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)
+    check_inputs(inputs, plan)
+    told = tuple(rounded_in_words(plan.parameters))
+    if takes_size_of_image(plan.parameters):
+        plan = _of_its_image(plan, inputs["InitImage"])
+    _check_rights(deployment, plan.job)
+    check_model(session, plan.job, plan.machine, bucket=deployment.bucket, uploads=uploads)
+    return Request(plan, inputs, uploads, told)
+
+
+def _not_given(deployment: Deployment, given: Mapping[str, str]) -> dict[str, str]:
+    defaults = {
+        str(field.alias): "" if is_models_own(field) else str(field.default) for field in Job.model_fields.values()
+    }
+    other_model = given.get("Model", deployment.parameters["Model"]) != deployment.parameters["Model"]
+    kept = OF_EVERY_IMAGE if other_model else (*OF_THE_MODEL, *OF_EVERY_IMAGE)
+    return {**defaults, **{name: deployment.parameters[name] for name in kept if name in deployment.parameters}}
+
+
+def _of_its_image(plan: Plan, found: Input) -> Plan:
+    """The same plan with the edges of its initial image, which a job in the bucket has to say."""
+    width, height = size_from(read_image(found.content).image, found.given)
+    sized = {**plan.changes, "Height": str(height), "Width": str(width)}
+    return dataclasses.replace(make_plan(plan.deployment, sized, {}), typed=plan.typed, uploads=plan.uploads)
+
+
+def _check_rights(deployment: Deployment, job: Job) -> None:
+    """Raises `CommandError` for a file of S3 that the instance may not read.
+
+    The stack gives it the right to read exactly the objects that were deployed. Rejected: to let it read more, for a
+    prompt in the queue could then read whatever the account has.
+    """
+    may_read = {place for places in _places(deployment.parameters).values() for place in places}
+    for name, places in _places(job.model_dump(by_alias=True)).items():
+        for place in places:
+            if place.startswith(S3) and place not in may_read:
+                raise CommandError(
+                    f"{name} is {place}, but the instance may read only those files of S3 that were deployed. Deploy "
+                    f"with it: `sd deploy {as_option(name, place)}`."
+                )
+
+
+def _places(parameters: Mapping[str, str]) -> dict[str, list[str]]:
+    """The files that a model is made of, by the parameters that name them."""
+    return {
+        "Model": [parameters.get("Model", "")],
+        "Lora": [one.place for one in listed_loras(parameters.get("Lora", ""))],
+        "Vae": [parameters.get("Vae", "")],
+        "Embeddings": [one.place for one in listed_embeddings(parameters.get("Embeddings", ""))],
+    }

@@ -1,0 +1,75 @@
+"""A job for another model than the boot has provided."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from tests.unit.boot.loopback import reply, serving
+from tests.unit.worker.queue.conftest import SMALL, Work
+from userdata.contract.bundle import BUNDLE
+from userdata.contract.layout import Folders
+from userdata.job.job import Job
+from userdata.job.run_error import RunError, Stopped
+from userdata.worker.process.settings import Settings
+from userdata.worker.queue.provider import Provider
+
+
+class Asked:
+    """A provider, and how often it had to fetch."""
+
+    def __init__(self, work: Work, monkeypatch: pytest.MonkeyPatch, hub: str = "http://127.0.0.1:9") -> None:
+        settings = work.settings
+        for name, value in {
+            "SD_BUCKET": settings.bucket,
+            "SD_INSTANCE_ID": settings.instance_id,
+            "SD_INSTANCE_TYPE": settings.instance_type,
+            "SD_BOOT_STARTED_AT": "2026-01-01T00:00:00.000Z",
+            "SD_WEIGHTS_URL": hub,
+        }.items():
+            monkeypatch.setenv(name, value)
+        self._provider = Provider(settings, {**work.parameters, "Cache": "off"}, work.stop)
+        self.fetched = 0
+
+    def provide(self, **given: str) -> Settings:
+        return self._provider.provide(Job(**{**SMALL, **given}), self._fetches)
+
+    def _fetches(self) -> None:
+        self.fetched += 1
+
+
+def test_the_boots_own_code_provides_another_model_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Folders().bundle
+    bundle.parent.mkdir(parents=True)
+    bundle.symlink_to(BUNDLE.root.parent)
+    asked = Asked(work, monkeypatch)
+    assert asked.provide(prompt="a tree", sampler="euler") == work.settings
+    assert asked.fetched == 0
+    for prompt in ("a tree", "a horse"):
+        settings = asked.provide(model="demo", prompt=prompt)
+        assert settings.model_folder.resolve() == BUNDLE.models / "demo"
+        assert (settings.bucket, settings.compiled) == (work.settings.bucket, work.settings.compiled)
+    assert asked.fetched == 1
+    assert asked.provide() == work.settings
+
+
+def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_hub = threading.Event()
+
+    def gated_then_silent(handler: BaseHTTPRequestHandler) -> None:
+        if asked_hub.is_set():
+            work.stop.set()
+            work.stop.wait(60)
+        asked_hub.set()
+        reply(handler, 401)
+
+    with serving(gated_then_silent) as hub:
+        asked = Asked(work, monkeypatch, hub.url)
+        with pytest.raises(RunError, match=r"^What the run is drawn with cannot be had\. .*behind an agreement"):
+            asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
+        with pytest.raises(Stopped):
+            asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")

@@ -1,0 +1,250 @@
+"""What the queues hold is done, once each, by a machine that then goes; and nothing that is asked for is lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from tests.unit.worker.queue.conftest import Work
+from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.work import BATCH, INTERACTIVE, read_message, write_message
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.loaded import make_drawing
+from userdata.worker.loaded.loaded import Loaded
+from userdata.worker.model.pipeline import load_pipeline
+from userdata.worker.queue import receiver, serve
+from userdata.worker.queue.queues import Message, Queues
+from userdata.worker.queue.serve import DeviceLostError
+from userdata.worker.run import run
+from userdata.worker.run.attempt import Attempt
+from userdata.worker.run.run import Outcome, Queued
+
+NOTHING = (0, 0)
+Did = list[tuple[str, str]]
+
+
+def test_runs_are_drawn_with_one_loaded_model_and_each_tells_of_itself_alone(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Any] = []
+
+    def load(*words: Any, **options: Any) -> Any:
+        loaded.append(words)
+        return load_pipeline(*words, **options)
+
+    monkeypatch.setattr(make_drawing, "load_pipeline", load)
+    timeline = work.settings.state_directory.parent / "machine/var/lib/sd-on-ec2/boot.json"
+    timeline.parent.mkdir(parents=True)
+    timeline.write_text(json.dumps({"phases": [{"phase": "boot", "started_at": "2026", "seconds": 9}]}))
+    runs = [work.put_job(prompt="a horse"), work.put_job(prompt="a tree", sampler="euler")]
+    began = datetime.now(UTC)
+    for run_id in (*runs, runs[0]):
+        work.send(INTERACTIVE, run_id)
+    work.serve()
+
+    assert len(loaded) == 1
+    assert work.left(INTERACTIVE) == NOTHING
+    for run_id in runs:
+        keys = RunKeys(run_id)
+        assert json.loads(work.bucket.get(keys.status) or b"")["phase"] == "done"
+        assert versions(work.bucket, keys.image(0)) == 1, "drawn again for a second message"
+        report = json.loads(work.bucket.get(keys.report) or b"")
+        assert [phase["phase"] for phase in report["phases"]] == ["model", "generating", "uploading"]
+        (receipt,) = report["cost"]["attempts"]
+        assert datetime.fromisoformat(receipt["began"]) >= began
+        (instance,) = [line for line in receipt["lines"] if line["item"] == "instance"]
+        assert instance["quantity"] < 60 / 3600, "the shortest time of a machine that was up already"
+        log = (work.bucket.get(keys.log) or b"").decode()
+        assert [other for other in runs if other in log] == [run_id]
+        assert not (work.settings.state_directory / keys.prefix).exists()
+
+
+def test_a_batch_gives_way_to_who_waits_and_goes_on(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, urgent = work.put_job(n_iter=3, prompt="many"), work.put_job(prompt="one")
+    work.send(BATCH, batch)
+    did: Did = []
+
+    def told(*words: Any, queued: Queued, **options: Any) -> Outcome:
+        if not did:  # somebody asks while the batch's first image is drawn
+            work.send(INTERACTIVE, urgent)
+            seen = iter([False])
+            asks = queued.gives_way
+            object.__setattr__(queued, "gives_way", lambda: next(seen, None) is None and until(asks))
+        did.append((queued.run_id, "begins"))
+        outcome = run.do_run(*words, queued=queued, **options)
+        did.append((queued.run_id, outcome.name))
+        return outcome
+
+    monkeypatch.setattr(serve, "do_run", told)
+    work.serve()
+    gave_way, whole = [(batch, "begins"), (batch, "GAVE_WAY")], [(urgent, "begins"), (urgent, "DONE")]
+    assert did == [*gave_way, *whole, (batch, "begins"), (batch, "DONE")]
+    assert all(versions(work.bucket, RunKeys(batch).image(k)) == 1 for k in range(3))
+    assert (work.left(INTERACTIVE), work.left(BATCH)) == (NOTHING, NOTHING)
+
+
+def test_a_stop_gives_the_message_back_at_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = work.settings.state_directory / Folders().queued_run.name
+
+    def asked_to_stop(queued: Queued) -> Outcome:
+        assert read_message(note.read_text()) == queued.run_id
+        assert work.left(INTERACTIVE) == (0, 1), "deleted before its run is over"
+        work.stop.set()
+        return Outcome.STOPPED
+
+    fakes(work, monkeypatch, asked_to_stop)
+    work.send(INTERACTIVE, work.put_job())
+    work.serve(idle_seconds=60)
+    assert work.left(INTERACTIVE) == (1, 0)
+    assert not note.exists()
+
+
+def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_nobody(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison, other = work.put_job(prompt="poison"), work.put_job(prompt="another")
+    do = Attempt.do
+
+    def breaks(self: Attempt) -> None:
+        if self._request.job.prompt == "poison":
+            raise RuntimeError("the card sees ghosts")
+        do(self)
+
+    monkeypatch.setattr(Attempt, "do", breaks)
+    monkeypatch.setattr(serve, "REST_SECONDS", 0)
+    work.send(INTERACTIVE, poison)
+    work.send(INTERACTIVE, other)
+    work.serve(idle_seconds=1)
+    ((body, reason),) = work.dead(INTERACTIVE)
+    assert body == write_message(poison)
+    assert "the card sees ghosts" in reason
+    assert json.loads(work.bucket.get(RunKeys(poison).status) or b"")["phase"] == "failed"
+    assert json.loads(work.bucket.get(RunKeys(other).status) or b"")["phase"] == "done"
+    assert work.left(INTERACTIVE) == NOTHING
+
+
+def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work: Work) -> None:
+    goes_on = "a-horse-0000000006"
+    work.put_job(goes_on)
+    work.bucket.put(RunKeys(goes_on).status, b'{"phase": "generating"}')
+    compvis: dict[str, Any] = {
+        "engine": "compvis",
+        "model": "stable-diffusion-v1-5",
+        "sampler": "plms",
+        "H": 256,
+        "W": 256,
+    }
+    said = {
+        "a-horse-0000000001": "There is no runs/a-horse-0000000001/job.json",
+        work.put_job("a-horse-0000000002"): "holds the job of the run",
+        work.put_text("a-horse-0000000003", "{}"): "no job of schema 1",
+        work.put_text("a-horse-0000000004", '{"schema": 1, "H": "tall"}'): "Height is 'tall'",
+        work.put_job(**compvis): "the original scripts' environment is not on this machine",
+    }
+    for run_id in (*said, goes_on):
+        work.send(INTERACTIVE, run_id)
+    work.serve()
+    for run_id, why in said.items():
+        status = json.loads(work.bucket.get(RunKeys(run_id).status) or b"")
+        assert (status["phase"], status["run_id"]) == ("failed", run_id)
+        assert why in status["error"]["message"]
+    # The job of a run that has begun says by now what had been left open, which is no part of its name.
+    assert json.loads(work.bucket.get(RunKeys(goes_on).status) or b"")["phase"] == "done"
+    assert (work.left(INTERACTIVE), work.dead(INTERACTIVE)) == (NOTHING, [])
+
+
+def test_a_message_that_points_at_no_run_is_set_aside(work: Work) -> None:
+    work.send_body(BATCH, '{"schema": 1, "run_id": "../../etc"}')
+    work.serve()
+    ((body, reason),) = work.dead(BATCH)
+    assert "../../etc" in body
+    assert reason == "The message points at '../../etc', which is no name of a run."
+    assert work.left(BATCH) == NOTHING
+
+
+def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "AGAIN_SECONDS", 0.01)
+    did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
+    work.send(INTERACTIVE, work.put_job())
+    refused: list[str] = []
+    receive = Queues.receive
+
+    def away(self: Queues, kind: str, *, wait_seconds: int) -> Message | None:
+        if len(refused) < 6:
+            refused.append(kind)
+            raise EndpointConnectionError(endpoint_url="https://sqs")
+        return receive(self, kind, wait_seconds=wait_seconds)
+
+    monkeypatch.setattr(Queues, "receive", away)
+    work.serve(idle_seconds=0.5)
+    assert len(did) == 1
+
+    def gone(self: Queues, kind: str, *, wait_seconds: int) -> Message | None:
+        raise EndpointConnectionError(endpoint_url="https://sqs")
+
+    monkeypatch.setattr(Queues, "receive", gone)
+    began = time.monotonic()
+    work.serve(idle_seconds=0.3)
+    assert 0.3 <= time.monotonic() - began < 10
+
+
+def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def wait_until_idle(done_waiting: threading.Event, _uses: Any, *, idle_seconds: float) -> None:
+        waits.append(idle_seconds)
+        if len(waits) < 3:
+            assert done_waiting.wait(30), "the message that is there was not taken"
+
+    monkeypatch.setattr(serve, "wait_until_idle", wait_until_idle)
+    did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
+    for prompt in ("first", "second"):
+        work.send(INTERACTIVE, work.put_job(prompt=prompt))
+    work.serve(idle_seconds=2)
+    assert (len(did), waits) == (2, [2, 2, 2])
+
+
+def test_a_gpu_that_is_lost_to_this_process_ends_the_process(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes(work, monkeypatch, lambda queued: Outcome.BROKE)
+    loaded = Loaded(stays=True)
+    monkeypatch.setattr(loaded, "still_works", lambda: False)
+    work.send(INTERACTIVE, work.put_job())
+    with pytest.raises(DeviceLostError):
+        work.serve(loaded=loaded, idle_seconds=60)
+    assert work.left(INTERACTIVE) == (0, 1)  # it rests, and then comes again
+
+
+def fakes(work: Work, monkeypatch: pytest.MonkeyPatch, ends: Callable[[Queued], Outcome]) -> Did:
+    """Runs are not drawn, but end as `ends` says. What was done comes back."""
+    did: Did = []
+
+    def do_run(_settings: Any, parameters: Mapping[str, str], *_: Any, queued: Queued, **__: Any) -> Outcome:
+        outcome = ends(queued)
+        did.append((queued.run_id, outcome.name))
+        return outcome
+
+    monkeypatch.setattr(serve, "do_run", do_run)
+    return did
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return True
+
+
+def versions(bucket: Bucket, key: str) -> int:
+    found = boto3.client("s3").list_object_versions(Bucket=bucket.name, Prefix=key)
+    return len(found.get("Versions", []))

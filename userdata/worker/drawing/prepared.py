@@ -1,0 +1,58 @@
+"""Keeps a pipeline prepared for images of one shape: how its networks run, its recordings, the encoded texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import torch
+from diffusers import DiffusionPipeline
+
+from userdata.job.image_request import ImageRequest
+from userdata.record.drawn_with import Execution
+from userdata.worker.drawing.batch_size import largest_batch
+from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.weighted_prompts import prompts_weighted
+from userdata.worker.kernels.execution import choose_execution, executing
+
+
+class Prepared:
+    """What is prepared stays so until other images are wanted, in this run or in a later one, or until `release`.
+
+    Nothing here changes an image: a recording replays the same kernels, and how many images are drawn at once is
+    decided before anything is recorded, when the memory is as free as in a new process.
+    """
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._for: object = None
+        self._largest = 0
+
+    def prepare(
+        self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int
+    ) -> tuple[Execution, int]:
+        """Prepares `pipeline` for `kind`, images of one kind; `asked` is the job's n_samples.
+
+        Returns how the networks run, and the largest number of images to draw at once.
+        """
+        one = kind[0]
+        execution = choose_execution(pipeline, steps=one.ddim_steps, images=len(kind))
+        wanted = (id(pipeline), execution, one.H, one.W, len(kind), asked)
+        if wanted != self._for:
+            self.release()
+            self._largest = largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked)
+            self._open.enter_context(executing(pipeline, execution))
+            self._open.enter_context(prompts_weighted(pipeline))
+            self._open.enter_context(prompts_remembered(pipeline))
+            self._for = wanted
+        return execution, self._largest
+
+    def release(self) -> None:
+        """Leaves the pipeline as it was, and gives the memory of recordings back.
+
+        Must be called before weights change, because some kernels keep what they compute from weights, and encoded
+        texts follow from them too.
+        """
+        self._for = None
+        self._open.close()
+        torch.cuda.empty_cache()

@@ -1,0 +1,81 @@
+"""Asks one queue for a message in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from userdata.worker.queue.lease import Lease
+from userdata.worker.queue.queues import Queues
+
+logger = logging.getLogger(__name__)
+# After a failure. A queue that cannot be reached is no reason to end, and none to stay up longer.
+AGAIN_SECONDS = 5.0
+# Of a request that must not miss a message: one that does not wait asks only some of SQS's servers.
+LAST_LOOK_SECONDS = 1
+
+
+class Receiver:
+    """Has at most one request to the queue `kind` under way, and at most one message, leased since it came.
+
+    `woken` is set whenever a request ends.
+    """
+
+    def __init__(self, queues: Queues, kind: str, woken: threading.Event, *, wait_seconds: int) -> None:
+        self._queues = queues
+        self._kind = kind
+        self._woken = woken
+        self._wait_seconds = wait_seconds
+        self._lease: Lease | None = None
+        self._thread: threading.Thread | None = None
+        self._asking = False
+        self._failure = ""
+        self._hurries = threading.Event()
+
+    def ask(self) -> None:
+        """Begins to wait for a message, unless this waits already or has one."""
+        if self._lease or self._asking:
+            return
+        self._asking = True
+        self._thread = threading.Thread(target=self._receive, name=f"{self._kind} messages", daemon=True)
+        self._thread.start()
+
+    def has_one(self) -> bool:
+        """Whether a message has come."""
+        return self._lease is not None
+
+    def take(self) -> Lease | None:
+        """Hands out the message that has come, if any."""
+        lease, self._lease = self._lease, None
+        return lease
+
+    def look_again(self) -> None:
+        """Returns when a request that began after this call has ended, or when a message has come."""
+        self._hurries.set()
+        if self._thread:
+            self._thread.join()
+        if not self._lease:
+            self._receive(wait_seconds=LAST_LOOK_SECONDS)
+        self._hurries.clear()
+
+    def close(self) -> None:
+        """Gives back the message that has come."""
+        if lease := self.take():
+            lease.give_back()
+
+    def _receive(self, wait_seconds: int | None = None) -> None:
+        try:
+            message = self._queues.receive(
+                self._kind, wait_seconds=self._wait_seconds if wait_seconds is None else wait_seconds
+            )
+            self._lease = Lease(self._queues, message) if message else None
+            self._failure = ""
+        except (BotoCoreError, ClientError) as error:
+            if str(error) != self._failure:
+                self._failure = str(error)
+                logger.warning("The queue of %s runs cannot be asked, and is asked again: %s", self._kind, error)
+            self._hurries.wait(AGAIN_SECONDS)
+        self._asking = False
+        self._woken.set()
