@@ -77,6 +77,9 @@ def _is_there(name: str, versions: set[str], *, absent: bool) -> bool:
 
 if __name__ == "__main__":
     if sys.argv[1] == "install":
-        sys.exit(install(sys.argv[2:]))
+        try:
+            sys.exit(install(sys.argv[2:]))
+        except KeyboardInterrupt:
+            sys.exit(130)  # pip has told it
     if gone := missing(sys.argv[2:]):
         sys.exit(f"setup: not installed: {', '.join(gone)}")

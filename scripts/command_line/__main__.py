@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from scripts.interruption.signals import end_at_once
 
 
@@ -10,7 +13,14 @@ def main() -> None:
     end_at_once("sd: Interrupted; nothing was changed.")
     from scripts.command_line.main import main as command_line
 
-    command_line()
+    try:
+        command_line()
+    except SystemExit as leaving:
+        if isinstance(leaving.code, int) and leaving.code > 128:
+            # Interrupted: threads of a library that draws are not waited for.
+            sys.stdout.flush()
+            os._exit(leaving.code)
+        raise
 
 
 if __name__ == "__main__":

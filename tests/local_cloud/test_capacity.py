@@ -61,6 +61,7 @@ def test_a_deploy_climbs_and_a_start_without_capacity_moves_the_instance(deploye
     assert "`sd start --types g6.xlarge,g5.xlarge,g4dn.xlarge`" in errors
     status, _, errors = run_sd(cloud, "start", "--types", "g6.xlarge", "--yes")
     assert status == 0, errors
+    assert errors.count("Account ") == 1
     assert type_and_zone(cloud) == ("g6.xlarge", "us-east-1c")
     assert [one.state for one in cloud.capacity.reservations] == ["cancelled", "cancelled"]
 

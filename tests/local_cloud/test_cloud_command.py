@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
 from tests.local_cloud.conftest import is_alive, per_boot, until
 
@@ -165,6 +166,8 @@ def test_no_process_outlives_the_cloud(tmp_path: Path, number: signal.Signals) -
         # The command was not the cloud's to end.
         [command] = [pid for pid in everything if "time.sleep" in words_of(pid)]
         os.kill(command, signal.SIGKILL)
+        with scratch_folder("sd-local-", tmp_path):  # what a SIGKILL leaves goes with the next cloud
+            assert not scratch.exists()
     else:
         assert finish(cloud)[0] == 128 + number
         assert not scratch.exists()

@@ -9,14 +9,14 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, making folders as needed; flushed to the disk before it gets its name.
 
-    Raises `OSError`, and leaves nothing of it behind: on a full disk the log still has to find room.
+    Raises `OSError`, and leaves nothing of it behind, nor does Ctrl-C: on a full disk the log still has to find room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         unfinished.write_bytes(content)
         put_in_place(unfinished, path)
-    except OSError:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
 

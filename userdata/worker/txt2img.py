@@ -2,7 +2,10 @@
 
 import sys
 
-from userdata.worker.by_hand.script_call import main
+from userdata.worker.by_hand.interruption import ends_when_interrupted
 
 if __name__ == "__main__":
-    sys.exit(main("txt2img"))
+    with ends_when_interrupted("txt2img"):
+        from userdata.worker.by_hand.script_call import main  # takes a second, in which a person may think again
+
+        sys.exit(main("txt2img"))

@@ -43,11 +43,12 @@ def run_in_progress(session: boto3.Session, deployment: Deployment) -> Run | Non
         return None
     s3 = session.client("s3", config=RETRIES)
     run_id = known_run_id(deployment)
-    if run_id is None:  # its parameters cannot be told
-        runs = [run for run in list_runs(s3, deployment.bucket) if _works_on(deployment.instance_id, state, run.status)]
-        return runs[-1] if runs else None
-    status = latest_status(read_status(s3, deployment.bucket, run_id), state)
-    return None if status and status.phase in ENDED else Run(run_id, status)
+    status = latest_status(read_status(s3, deployment.bucket, run_id), state) if run_id else None
+    if run_id and not (status and status.phase in ENDED):
+        return Run(run_id, status)
+    # One that came by the queue; or the deployed one, where its parameters cannot be told.
+    runs = [run for run in list_runs(s3, deployment.bucket) if _works_on(deployment.instance_id, state, run.status)]
+    return runs[-1] if runs else None
 
 
 def _works_on(instance_id: str, state: InstanceState, status: Status | None) -> bool:

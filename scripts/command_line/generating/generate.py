@@ -12,6 +12,7 @@ import boto3
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
 from scripts.command_line.account.runs import Run, read_status
@@ -25,6 +26,7 @@ from scripts.command_line.results.watch import EndedEarlyError, watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
+from scripts.interruption.signals import when_interrupted
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
 from userdata.job.seeds import next_seed
@@ -65,10 +67,12 @@ def generate(
                 f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
                 "sent. `sd deploy` makes a new one in its place."
             )
-        upload_inputs(session, deployment.bucket, request.inputs, request.loras)
-        send(session, deployment.bucket, queue, request.plan.job)
-        _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
-        status = _follow(session, deployment, request, stay, before, console)
+        with when_interrupted(lambda: f"Interrupted before run {request.run_id} was sent: no instance was started."):
+            upload_inputs(session, deployment.bucket, request.inputs, request.loras)
+        with when_interrupted(lambda: run_goes_on(session, deployment, request.run_id)):
+            send(session, deployment.bucket, queue, request.plan.job)
+            _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
+            status = _follow(session, deployment, request, stay, before, console)
         last = "sd hold off" if stay.length else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")

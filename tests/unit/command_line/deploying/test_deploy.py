@@ -21,6 +21,8 @@ from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import REGION, Account, offer, run_of
 from tests.unit.job.image_files import encoded
+from userdata.contract.layout import RunKeys
+from userdata.contract.status import Status
 
 
 class Deploys:
@@ -354,6 +356,16 @@ def test_a_run_in_progress_is_not_cut_off_without_a_yes(
     run(account, deploys, {"Prompt": "a tree"}, console=console)
     assert f"This cuts off run {other}" in console.file.getvalue()  # type: ignore[attr-defined]
     assert len(asked) == len(deploys.calls) == 1
+
+
+def test_a_run_that_came_by_the_queue_is_not_cut_off_without_a_yes_either(account: Account, deploys: Deploys) -> None:
+    account.deploy(Prompt="a cow")
+    account.put_run(run_of(Prompt="a cow"), phase="done")
+    keys, queued = RunKeys("a-bee-0123456789"), Status("a-bee-0123456789", account.instance_id, "generating", 1, 3)
+    account.put(keys.status, queued.to_json().encode())
+    with pytest.raises(CommandError, match="got no answer"):
+        run(account, deploys, {"Prompt": "a tree"}, yes=False)
+    assert deploys.calls == []
 
 
 def test_a_question_that_nobody_can_answer_deploys_nothing(account: Account, deploys: Deploys) -> None:
