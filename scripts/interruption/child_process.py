@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO
 
 # Runs a command in a session that ends with whoever holds the other end of standard input, even after a SIGKILL.
-ENDS_WITH_US = 'exec 3<&0; "$@" </dev/null 3<&- & child=$!; { cat <&3; kill -TERM -$$; } >/dev/null & wait "$child"'
+# All of it is built into the shell, because PATH may be anything.
+ENDS_WITH_US = 'exec 3<&0; "$@" </dev/null 3<&- & child=$!; { read -r _ <&3; kill -TERM -$$; } & wait "$child"'
 Output = int | IO[bytes] | None
 TO_END = 5.0  # seconds for the command to end by itself
 

@@ -9,7 +9,7 @@ import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.instance import GONE
-from scripts.command_line.ending.audit.audit import find_leftovers
+from scripts.command_line.ending.audit.audit import look_through
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.proof.place import STACK
@@ -80,7 +80,7 @@ class Account:
 
     def audited(self) -> list[Leftover]:
         """What the audit of `sd teardown` finds of the proof: in the region, and buckets in every region."""
-        return [one for one in find_leftovers(self.session) if one.stack == STACK]
+        return [one for one in look_through(self.session).left if one.stack == STACK]
 
     def buckets(self) -> list[str]:
         """The proof's buckets in the region. They outlive the stack, and no audit lists those that are still empty."""

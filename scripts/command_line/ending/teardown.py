@@ -15,7 +15,7 @@ from scripts.command_line.account.unfinished_runs import run_in_progress
 from scripts.command_line.deploying.cdk import cdk_destroy
 from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
-from scripts.command_line.ending.audit.audit import find_leftovers, show_leftovers
+from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.interruption.signals import when_interrupted
@@ -38,7 +38,8 @@ def teardown(
     deployment = find_deployment(session, stack)
     failure = None if audit_only else _destroy(session, stack, deployment, destroy, console, yes=yes)
     own_bucket = deployed_settings(deployment).get("output_bucket")
-    left = find_leftovers(session, {own_bucket: stack} if own_bucket else {})
+    found = look_through(session, {own_bucket: stack} if own_bucket else {})
+    left = found.left
     show_leftovers(left, console)
     if failure:
         raise failure
@@ -47,6 +48,10 @@ def teardown(
         raise CommandError(_still_costs(costly, session.region_name))
     images = sum(one.usd_per_month or 0 for one in left)
     aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
+    if found.standing:
+        ways = "; ".join(f"{name}: `sd teardown --stack {name}`" for name in found.standing)
+        typer.echo(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
+        return
     typer.echo(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
 
 

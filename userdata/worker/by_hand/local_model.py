@@ -19,8 +19,6 @@ from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
 
-MADE_HERE = Path.home() / ".cache" / "sd-on-ec2" / "models"
-
 logger = logging.getLogger(__name__)
 
 
@@ -82,15 +80,27 @@ def find_local_model(given: str) -> LocalModel:
     if model.bundled_sha256:
         return LocalModel(LAYOUTS / given, given, model.layout)
     if model.is_noise:
-        from userdata.worker.model.tiny_model import make_tiny_model
-
-        make_tiny_model(MADE_HERE / given)
-        return LocalModel(MADE_HERE / given, given, model.layout)
+        return LocalModel(_made_here(given), given, model.layout)
     here = Folders().models / given
     if here.exists():
         boots = _boots_model()
         return LocalModel(here, given, model.layout, boots.safety_checker if boots else None)
     raise RunError(f"The model {given} is not on this machine. Name the folder or the file with its weights instead.")
+
+
+def _made_here(name: str) -> Path:
+    """A model of random weights, made at its first use. Raises `RunError` for a person without a home."""
+    from userdata.worker.model.tiny_model import make_tiny_model
+
+    try:
+        folder = Path.home() / ".cache" / "sd-on-ec2" / "models" / name
+        make_tiny_model(folder)
+    except (OSError, RuntimeError) as error:  # the second by Python, for a user without a name and without HOME
+        raise RunError(
+            f"The model {name} is made at its first use, but your home directory does not take it ({error}). Set HOME "
+            "to a folder of yours."
+        ) from error
+    return folder
 
 
 def _of_this_instance() -> LocalModel:

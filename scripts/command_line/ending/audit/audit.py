@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import boto3
@@ -36,8 +37,16 @@ from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell, print_plain
 
 
-def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = MappingProxyType({})) -> list[Leftover]:
-    """Everything of the project in the session's region; the dearest first.
+@dataclass(frozen=True)
+class Audit:
+    """What is left over, the dearest first, and the stacks that stand, to which the rest belongs."""
+
+    left: list[Leftover]
+    standing: list[str]
+
+
+def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = MappingProxyType({})) -> Audit:
+    """Everything of the project in the session's region.
 
     `own_buckets` are a person's own, which carry no tag, and the stack that wrote into each. What belongs to a stack
     that stands is not left over. Raises `CommandError` when AWS cannot be asked.
@@ -68,7 +77,7 @@ def find_leftovers(session: boto3.Session, own_buckets: Mapping[str, str] = Mapp
         ]
     standing = {name for name in {one.stack for one in found} if name and find_deployment(session, name)}
     left = [one for one in found if one.stack not in standing]
-    return sorted(left, key=_dearest_first)
+    return Audit(sorted(left, key=_dearest_first), sorted(standing))
 
 
 def show_leftovers(left: list[Leftover], console: Console) -> None:

@@ -15,7 +15,7 @@ from botocore import xform_name
 from rich.console import Console
 
 from scripts.command_line.deploying.reservation import hold
-from scripts.command_line.ending.audit.audit import find_leftovers
+from scripts.command_line.ending.audit.audit import look_through
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account, answer
@@ -185,7 +185,7 @@ KINDS: dict[str, tuple[Plant, float]] = {
 
 def test_each_kind_is_found_with_its_cost_and_the_command_that_removes_it(field: Field) -> None:
     planted = {kind: plant(field, TAGS) for kind, (plant, _) in KINDS.items()}
-    found = find_leftovers(field.session)
+    found = look_through(field.session).left
     assert {one.kind: one.id for one in found} == planted
     assert len(found) == len(KINDS)
     assert {one.kind: one.usd_per_month for one in found} == pytest.approx(
@@ -215,18 +215,18 @@ def test_what_a_killed_deploy_holds_is_found_with_what_it_costs_until_it_ends(fi
     console = Console(quiet=True)
     killed = hold(field.session, stack="SdOnEc2", instance_type="g6.xlarge", zone="us-east-1b", console=console)
     reservation = killed.__enter__()
-    (found,) = [one for one in find_leftovers(field.session) if one.kind == "capacity reservation"]
+    (found,) = [one for one in look_through(field.session).left if one.kind == "capacity reservation"]
     assert found.usd_per_month == pytest.approx(0.8048 * 70 / 60, rel=0.01)
     assert found.detail == f"g6.xlarge, ends by itself by {reservation.gone_by:%H:%M} UTC"
     _check_commands(field, [found.command])
     killed.__exit__(None, None, None)
-    assert [one for one in find_leftovers(field.session) if one.kind == "capacity reservation"] == []
+    assert [one for one in look_through(field.session).left if one.kind == "capacity reservation"] == []
 
 
 def test_what_carries_another_tag_is_nobody_s_business(field: Field) -> None:
     for plant, _ in KINDS.values():
         plant(field, STRANGE)
-    assert find_leftovers(field.session) == []
+    assert look_through(field.session).left == []
 
 
 def test_a_spot_request_without_tags_is_known_by_its_security_group(field: Field) -> None:
@@ -237,14 +237,14 @@ def test_a_spot_request_without_tags_is_known_by_its_security_group(field: Field
         )
         specification = {"ImageId": AMI, "InstanceType": "g5.xlarge", "SecurityGroups": [name]}
         field.ec2.request_spot_instances(SpotPrice="0.4", Type="persistent", LaunchSpecification=specification)
-    (found,) = [one for one in find_leftovers(field.session) if one.kind == "spot request"]
+    (found,) = [one for one in look_through(field.session).left if one.kind == "spot request"]
     assert found.stack == "Gone"
 
 
 def test_a_bucket_of_another_region_is_left_to_an_audit_there(field: Field) -> None:
     """There a stack may stand that this audit does not ask for, and its images would be called left over."""
     field.account.make_bucket("elsewhere", region="eu-west-1")
-    assert find_leftovers(field.session) == []
+    assert look_through(field.session).left == []
 
 
 def test_a_grown_account_is_asked_a_few_questions(field: Field) -> None:
@@ -259,7 +259,7 @@ def test_a_grown_account_is_asked_a_few_questions(field: Field) -> None:
     logs.create_log_group(logGroupName="/left/longer", tags={"project": "another"})
     asked: list[str] = []
     field.session.events.register_first("before-call", lambda model, **_: asked.append(model.name))
-    found = find_leftovers(field.session)
+    found = look_through(field.session).left
     assert Counter(one.kind for one in found) == {"alarm": 105, "log group": 1}
     assert len(asked) < 30, Counter(asked)
 
@@ -274,12 +274,12 @@ def test_what_the_index_of_tags_still_names_and_is_gone_is_not_left_over(field: 
     named = [{"ResourceARN": arn, "Tags": TAGS} for arn in arns]
     event = "before-call.resourcegroupstaggingapi.GetResources"
     field.session.events.register_first(event, answer({"ResourceTagMappingList": named}))
-    assert find_leftovers(field.session) == []
+    assert look_through(field.session).left == []
 
 
 def test_an_instance_that_is_stopped_costs_its_disk_only(field: Field) -> None:
     field.ec2.stop_instances(InstanceIds=[instance(field, TAGS)])
-    (found,) = [one for one in find_leftovers(field.session) if one.kind == "instance"]
+    (found,) = [one for one in look_through(field.session).left if one.kind == "instance"]
     assert (found.usd_per_month, found.detail) == (0.0, "g5.xlarge, stopped")
 
 
@@ -291,7 +291,7 @@ def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field, c
         MaxCount=1,
         TagSpecifications=field.specified("instance", TAGS),
     )
-    (found,) = [one for one in find_leftovers(field.session) if one.id == launched["Instances"][0]["InstanceId"]]
+    (found,) = [one for one in look_through(field.session).left if one.id == launched["Instances"][0]["InstanceId"]]
     assert found.usd_per_month is None
     with pytest.raises(CommandError, match=r"1 thing in us-east-1 would go on costing \$0.00 and what is not known"):
         run(field, cdk)
@@ -299,7 +299,7 @@ def test_an_instance_without_a_known_price_is_not_taken_for_free(field: Field, c
 
 def test_what_is_terminated_is_gone(field: Field) -> None:
     field.ec2.terminate_instances(InstanceIds=[instance(field, TAGS)])
-    assert [one for one in find_leftovers(field.session) if one.kind == "instance"] == []
+    assert [one for one in look_through(field.session).left if one.kind == "instance"] == []
 
 
 def test_what_belongs_to_a_stack_that_is_there_is_not_left_over(field: Field) -> None:
@@ -307,7 +307,20 @@ def test_what_belongs_to_a_stack_that_is_there_is_not_left_over(field: Field) ->
     field.session.client("cloudformation").create_stack(StackName="There", TemplateBody=template)
     volume(field, [TAGS[0], {"Key": "sd-on-ec2:stack", "Value": "There"}])
     left = volume(field, TAGS)
-    assert [one.id for one in find_leftovers(field.session)] == [left]
+    assert [one.id for one in look_through(field.session).left] == [left]
+
+
+def test_a_stack_that_stands_is_named_and_not_called_nothing(
+    field: Field, cdk: Cdk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a teardown of another stack, or of a name that is misspelt."""
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    field.session.client("cloudformation").create_stack(StackName="There", TemplateBody=template)
+    volume(field, [TAGS[0], {"Key": "sd-on-ec2:stack", "Value": "There"}])
+    run(field, cdk)
+    said = capsys.readouterr().out
+    assert "stand in us-east-1, and cost money: There: `sd teardown --stack There`" in said
+    assert "Nothing of this project" not in said
 
 
 class Cdk:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from userdata.job.run_error import RunError
 from userdata.record.image_metadata import record_in_png
-from userdata.worker.by_hand.local_model import LocalModel
+from userdata.worker.by_hand.local_model import LocalModel, find_local_model
 from userdata.worker.by_hand.output_folder import OutputFolder
 from userdata.worker.by_hand.script_call import main
 from userdata.worker.by_hand.script_options import Script, job_of, read_options
@@ -160,3 +161,18 @@ def test_without_a_model_the_way_out_is_told(
 
 def _files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+
+
+def test_a_person_without_a_home_is_told_so_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "file" / "below"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="your home directory does not take it .* Set HOME to a folder of yours"):
+        find_local_model("tiny")
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(RunError, match="Could not determine home directory"):
+        find_local_model("tiny")
+    assert find_local_model("demo").name == "demo"
+
+
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
