@@ -48,7 +48,7 @@ def reads_weights(pipeline: DiffusionPipeline) -> bool:
 
 def chunks_in(pipeline: DiffusionPipeline, text: str) -> int:
     """How many chunks `text` has; 1 where texts are not read in chunks."""
-    return len(_chunks(pipeline, pipeline.tokenizer, text)) if reads_weights(pipeline) else 1
+    return len(_chunks(pipeline.tokenizer, text)) if reads_weights(pipeline) else 1
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def encode_text(pipeline: DiffusionPipeline, text: str) -> Encoded:
     parts: list[torch.Tensor] = []
     pooled = None
     for tokenizer, encoder in encoders:
-        chunks = _chunks(pipeline, tokenizer, text)
+        chunks = _chunks(tokenizer, text)
         ids, weights = _tensors(tokenizer, chunks, pipeline.device)
         output = encoder(ids, output_hidden_states=True)
         # XL was trained with the last layer but one, and takes the pooled state of its second encoder.
@@ -113,12 +113,12 @@ def _encoders(pipeline: DiffusionPipeline) -> list[tuple[Any, Any]]:
     return [(tokenizer, encoder) for tokenizer, encoder in found if encoder is not None]
 
 
-def _chunks(pipeline: DiffusionPipeline, tokenizer: Any, text: str) -> list[Weighed]:
+def _chunks(tokenizer: Any, text: str) -> list[Weighed]:
     """The tokens of `text` with their weights, in chunks that fit between the encoder's start and end."""
     size = tokenizer.model_max_length - 2
     chunks: list[Weighed] = []
     for part in parse_prompt(text):
-        rest = _tokens(pipeline, tokenizer, part)
+        rest = _tokens(tokenizer, part)
         while len(rest) > size:
             end = _end_of_chunk([token for token, _ in rest[: size + 1]], tokenizer.convert_tokens_to_ids(",</w>"))
             chunks.append(rest[:end])
@@ -137,12 +137,10 @@ def _end_of_chunk(tokens: Sequence[int], comma: int) -> int:
     return size
 
 
-def _tokens(pipeline: DiffusionPipeline, tokenizer: Any, part: Part) -> Weighed:
+def _tokens(tokenizer: Any, part: Part) -> Weighed:
     tokens: Weighed = []
     for piece in part:
-        # The names of embeddings of several vectors stand for several tokens.
-        text = pipeline.maybe_convert_prompt(piece.text, tokenizer)
-        ids = tokenizer(text, add_special_tokens=False, truncation=False).input_ids
+        ids = tokenizer(piece.text, add_special_tokens=False, truncation=False).input_ids
         tokens += [(token, piece.weight) for token in ids]
     return tokens
 

@@ -15,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from userdata.contract.bundle import BUNDLE
 from userdata.job.run_error import RunError
+from userdata.worker.drawing.weighted_prompts import encode_text
 from userdata.worker.model.embeddings import teach_embeddings
 
 Write = Callable[[Path, torch.Tensor], None]
@@ -91,6 +92,19 @@ def test_other_words_are_read_as_before(prompt: str, fresh: Any, v1: Any, tmp_pa
     save_file({"emb_params": VECTORS}, tmp_path / "style.safetensors")
     teach_embeddings(v1, {"my-style": tmp_path / "style.safetensors"})
     assert torch.equal(read(v1, prompt).last_hidden_state, read(fresh, prompt).last_hidden_state)
+
+
+def test_a_name_can_be_weighed_like_any_word(v1: Any, tmp_path: Path) -> None:
+    save_file({"emb_params": VECTORS}, tmp_path / "style.safetensors")
+    teach_embeddings(v1, {"my-style": tmp_path / "style.safetensors"})
+    v1.device = torch.device("cpu")
+    v1.text_encoder.final_layer_norm.bias.data.fill_(-0.1)  # a trained encoder's states have a mean
+    with torch.no_grad():
+        (weighed,) = encode_text(v1, "a (my-style:1.5) horse").states
+    (plain,) = read(v1, "a my-style horse").last_hidden_state
+    weights = torch.ones(77, 1)
+    weights[2:5] = 1.5
+    torch.testing.assert_close(weighed, plain * weights * (plain.mean() / (plain * weights).mean()))
 
 
 def test_xls_two_encoders_get_their_own_vectors_and_find_the_end_of_the_text(fresh: Any, tmp_path: Path) -> None:
