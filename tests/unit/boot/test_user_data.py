@@ -346,7 +346,7 @@ def test_an_image_without_the_aws_command_is_told(first_boot: FirstBoot) -> None
 @pytest.mark.parametrize("hours", ["", "-1", "12 hours", "1; id", "$(id)", "99999"])
 def test_a_lifetime_that_is_no_number_powers_off_at_once(first_boot: FirstBoot, hours: str) -> None:
     done = first_boot.run(MaxHours=hours)
-    assert "MaxHours is not a number of hours" in done.stderr
+    assert "MaxHours is no number of hours" in done.stderr
     assert [call for call in first_boot.machine.calls if "shutdown" in call] == ["shutdown -P now"]
     assert not first_boot.machine.folders.parameters.exists()
 

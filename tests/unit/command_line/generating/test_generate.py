@@ -92,7 +92,12 @@ def test_an_earlier_end_is_not_taken_for_that_of_this_request(person: Person, ph
     """The instance has run since before both, so that its start does not tell them apart."""
     person.deploy()
     person.account.put_run(RUN, phase=phase)
+    looks = iter(range(10))
+    person.works = lambda run_id: person.account.session.events.register(
+        "after-call.ec2.DescribeInstances", lambda **_: person.draw(RUN) if next(looks) == 3 else None
+    )
     person.generate(Prompt=PROMPT)
+    assert next(looks) > 3, "the watcher has looked before the worker began"
     assert person.sent() == [RUN]
     assert list((person.folder / RUN).rglob("samples/*.png"))
 
