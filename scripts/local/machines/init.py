@@ -111,7 +111,7 @@ class Init:
         match [word for word in words if word != "--quiet"]:
             case ["systemctl", "is-active", name] if name in self._timers:
                 return Answer(INACTIVE if self._timers[name].done() else 0)
-            case ["systemctl", "--no-block", verb, *units] if verb in VERBS:
+            case ["systemctl", verb, "--no-block", *units] if verb in VERBS:
                 job = asyncio.create_task(self.services.obey(verb, units), name=f"{verb} {' '.join(units)}")
                 self._jobs.add(job)
                 job.add_done_callback(self._jobs.discard)
