@@ -102,10 +102,7 @@ def _queue_statements(queues: Queues) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             sid="AskForWork",
-            actions=[
-                *("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
-                "sqs:DeleteMessage",
-            ],
+            actions=["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"],
             resources=[queue.queue_arn for queue in queues.work.values()],
         ),
         iam.PolicyStatement(

@@ -83,7 +83,7 @@ def _asks_its_own_queues_alone(cloud: LocalCloud, role: Role, outputs: dict[str,
         assert role.may("sqs", "get_queue_url", QueueName=queue.rpartition("/")[2])
         assert role.may("sqs", "receive_message", QueueUrl=queue, WaitTimeSeconds=0)
         assert role.may("sqs", "change_message_visibility", **received, VisibilityTimeout=120)
-        assert role.may("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=["All"])
+        assert not role.may("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=["All"])
         assert role.may("sqs", "delete_message", **received)
         assert not role.may("sqs", "send_message", QueueUrl=queue, **message)
         assert not role.may("sqs", "purge_queue", QueueUrl=queue)

@@ -92,7 +92,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
     everywhere = json.dumps("*")
     work, dead = queues_of(template)
-    asks = ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
+    asks = ("GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
     assert own == {
         *((f"sqs:{verb}", json.dumps({"Fn::GetAtt": [queue, "Arn"]})) for verb in asks for queue in work),
         *(

@@ -43,6 +43,7 @@ class Init:
         self.services = ServiceManager(prefix, environment)
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._timers: dict[str, asyncio.Task[None]] = {}
+        self._jobs: set[asyncio.Task[Answer]] = set()  # that nobody waits for
 
     async def run(self) -> str:
         """Runs the machine until it ends, and says how: `power-off` or `abandoned`."""
@@ -54,7 +55,7 @@ class Init:
         if how != "abandoned":
             await self._stop_everything()
         server.close()
-        for task in (boot, button, *self._timers.values()):
+        for task in (boot, button, *self._timers.values(), *self._jobs):
             task.cancel()
         kill_below()
         return how
@@ -110,6 +111,11 @@ class Init:
         match [word for word in words if word != "--quiet"]:
             case ["systemctl", "is-active", name] if name in self._timers:
                 return Answer(INACTIVE if self._timers[name].done() else 0)
+            case ["systemctl", verb, "--no-block", *units] if verb in VERBS:
+                job = asyncio.create_task(self.services.obey(verb, units), name=f"{verb} {' '.join(units)}")
+                self._jobs.add(job)
+                job.add_done_callback(self._jobs.discard)
+                return Answer()
             case ["systemctl", verb, *units] if verb in VERBS:
                 return await self.services.obey(verb, units)
             case ["systemd-run", *arguments]:

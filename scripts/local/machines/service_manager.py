@@ -57,6 +57,8 @@ class ServiceManager:
         return Answer()
 
     async def _start(self, name: str) -> Answer:
+        if self._going_down:
+            return Answer(1, err=f"Failed to start {name}: the machine goes down.\n")
         service = self._services.setdefault(name, Service(name, self._prefix, self._environment))
         try:
             file = self._prefix / "etc/systemd/system" / name

@@ -108,13 +108,13 @@ def test_a_machine_that_stays_up_has_its_worker_again_for_the_queues(
     for ends in (partial(after_worker, machine.folders, ended), partial(after_cache, machine.folders)):
         before = len(machine.calls)
         ends()
-        assert machine.calls[before:][-1:] == ["systemctl --no-block start sd-worker"]
+        assert machine.calls[before:][-1:] == ["systemctl start --no-block sd-worker"]
         assert STAYS in read_environment_file(machine.folders.worker_environment)
     machine.parameters["Queues"] = ""
     machine.write_parameters()
     after_cache(machine.folders)
-    assert machine.calls[-1:] == ["systemctl --no-block start sd-worker"]
-    assert machine.calls.count("systemctl --no-block start sd-worker") == 2
+    assert machine.calls[-1:] == ["systemctl start --no-block sd-worker"]
+    assert machine.calls.count("systemctl start --no-block sd-worker") == 2
 
 
 def test_telling_ends_before_systemd_would_end_it() -> None:

@@ -29,7 +29,7 @@ def serve_on(folders: Folders) -> None:
     file = folders.worker_environment
     try:
         write_atomically(file, (file.read_text("utf-8") + f"{STAYS}=yes\n").encode())
-        answer_of(["systemctl", "--no-block", "start", UNIT], seconds=SYSTEMCTL_SECONDS)
+        answer_of(["systemctl", "start", "--no-block", UNIT], seconds=SYSTEMCTL_SECONDS)
     except (OSError, CommandError) as error:
         logger.warning("the worker was not started again for the queues: %s", error)
 
