@@ -30,6 +30,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def kept_loaded_ends_with_the_test() -> Iterator[None]:
+    """What a process keeps prepared has set how all of the process computes attention."""
+    import torch
+
+    before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    yield
+    torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+@pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty, versioned bucket of an emulated S3."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")

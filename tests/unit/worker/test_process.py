@@ -215,7 +215,7 @@ def test_sigterm_ends_a_worker_that_waits(machine: Machine, parameters: Deploy) 
 def test_failure_is_an_exit_code(machine: Machine, parameters: Deploy) -> None:
     keys = machine.deploy(parameters(Sampler="magic"))
     assert machine.start().wait(timeout=30) == 1
-    assert machine.json(keys.status)["error"]["message"].startswith("Sampler is 'magic', but must be one of ddim, ")
+    assert machine.json(keys.status)["error"]["message"].startswith("Sampler is 'magic', but must be one of ddim")
 
 
 def test_missing_environment_is_named(machine: Machine, parameters: Deploy) -> None:

@@ -80,7 +80,13 @@ class Machine:
 
 
 @pytest.fixture
-def machine(settings: Settings, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def machine(
+    settings: Settings,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kept_loaded_ends_with_the_test: None,
+) -> Iterator[Machine]:
     pipeline = load_pipeline(tiny_model, layout=None, device=choose_device("cpu"), from_image=False)
     loras = {name: tmp_path / f"{name}.safetensors" for name in ("first", "second")}
     for seed, file in enumerate(loras.values()):

@@ -87,6 +87,7 @@ def work(
     settings: Settings,
     parameters: Callable[..., dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
+    kept_loaded_ends_with_the_test: None,
 ) -> Work:
     monkeypatch.setattr(receiver, "LAST_LOOK_SECONDS", 0)
     return Work(bucket, settings, parameters(UsdPerHour="3.6", MaxSpend="1", Prompt="the deployed one"))

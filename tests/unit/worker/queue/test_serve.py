@@ -210,8 +210,8 @@ def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytes
     did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
     for prompt in ("first", "second"):
         work.send(INTERACTIVE, work.put_job(prompt=prompt))
-    work.serve(idle_seconds=2)
-    assert (len(did), waits) == (2, [2, 2, 2])
+    work.serve(idle_seconds=1)
+    assert (len(did), waits) == (2, [1, 1, 1])
 
 
 def test_a_gpu_that_is_lost_to_this_process_ends_the_process(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
