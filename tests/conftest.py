@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,12 @@ from tests.synthesized_once import synthesizing_once
 # The collector rests while the tests are imported, passes over what that has made, and then looks less often than at
 # each 700 new objects: it took a quarter of the time of tests with an emulated account.
 gc.disable()
+
+# A shell lets what it starts in the background pass over Ctrl-C, and `nohup` what outlives its terminal. Processes that
+# the tests start, and signal, would inherit that.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 # CI draws the same examples each time, so that it is red because of the change and not because of the draw.
 settings.register_profile("sample", derandomize=True, deadline=None)

@@ -185,7 +185,10 @@ def test_no_process_and_no_folder_outlives_the_command(tmp_path: Path, number: i
         pids = [int((tmp_path / name).read_text()) for name in ("app", "cli")]
         assert list(tmp_path.glob("sd-cdk-*"))
         command.send_signal(number)
-        _, errors = command.communicate(timeout=30)
+        try:
+            _, errors = command.communicate(timeout=30)
+        finally:
+            command.kill()  # else a command that passes over the signal would be waited for without end
     assert (command.returncode, errors) == (-9 if number == signal.SIGKILL else 128 + number, "")
     until(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids))
     with scratch_folder("sd-cdk-", tmp_path):  # what a SIGKILL leaves goes with the next call
