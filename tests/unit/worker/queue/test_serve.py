@@ -13,9 +13,11 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from tests.unit.worker.queue.conftest import Work
+from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.work import BATCH, INTERACTIVE, read_message, write_message
+from userdata.job.job import Job
+from userdata.job.job_document import write_job
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
@@ -119,10 +121,10 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
         do(self)
 
     monkeypatch.setattr(Attempt, "do", breaks)
-    monkeypatch.setattr(serve, "REST_SECONDS", 0)
+    monkeypatch.setattr(serve, "REST_SECONDS", 1)
     work.send(INTERACTIVE, poison)
     work.send(INTERACTIVE, other)
-    work.serve(idle_seconds=1)
+    work.serve()  # without an idle time: the run that rests keeps the machine up by itself
     ((body, reason),) = work.dead(INTERACTIVE)
     assert body == write_message(poison)
     assert "the card sees ghosts" in reason
@@ -133,7 +135,7 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
 
 def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work: Work) -> None:
     goes_on = "a-horse-0000000006"
-    work.put_job(goes_on)
+    work.bucket.put(RunKeys(goes_on).job, write_job(Job(**SMALL, seed=-1), drawn_seed=7))
     work.bucket.put(RunKeys(goes_on).status, b'{"phase": "generating"}')
     compvis: dict[str, Any] = {
         "engine": "compvis",
@@ -158,6 +160,7 @@ def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work
         assert why in status["error"]["message"]
     # The job of a run that has begun says by now what had been left open, which is no part of its name.
     assert json.loads(work.bucket.get(RunKeys(goes_on).status) or b"")["phase"] == "done"
+    assert json.loads(work.bucket.get(RunKeys(goes_on).job) or b"")["drawn_seed"] == 7, "its images have two seeds"
     assert (work.left(INTERACTIVE), work.dead(INTERACTIVE)) == (NOTHING, [])
 
 
@@ -212,6 +215,17 @@ def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytes
         work.send(INTERACTIVE, work.put_job(prompt=prompt))
     work.serve(idle_seconds=2)
     assert (len(did), waits) == (2, [2, 2, 2])
+
+
+def test_what_uses_the_machine_and_cannot_be_told_keeps_no_machine_up(work: Work) -> None:
+    def broken() -> str | None:
+        raise RuntimeError("no such process")
+
+    deadline = threading.Timer(20, work.stop.set)
+    deadline.start()
+    work.serve(idle_seconds=3600, uses=[broken])
+    deadline.cancel()
+    assert not work.stop.is_set(), "it waited for the deadline"
 
 
 def test_a_gpu_that_is_lost_to_this_process_ends_the_process(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
