@@ -221,9 +221,9 @@ def test_what_uses_the_machine_and_cannot_be_told_keeps_no_machine_up(work: Work
     def broken() -> str | None:
         raise RuntimeError("no such process")
 
-    deadline = threading.Timer(20, work.stop.set)
+    deadline = threading.Timer(10, work.stop.set)
     deadline.start()
-    work.serve(idle_seconds=3600, uses=[broken])
+    work.serve(idle_seconds=1, uses=[broken])
     deadline.cancel()
     assert not work.stop.is_set(), "it waited for the deadline"
 
