@@ -123,7 +123,6 @@ class Serving:
         while (outcome := self._noted_attempt(lease.message)) is Outcome.GAVE_WAY and not self._stop.is_set():
             if first := self._interactive.take():
                 self._do(first)
-        broke = outcome in (Outcome.BROKE, Outcome.BROKE_AGAIN)
         if outcome is Outcome.BROKE:
             lease.give_back(after_seconds=REST_SECONDS)
             self._rests_until = time.monotonic() + REST_SECONDS
@@ -131,7 +130,7 @@ class Serving:
             lease.give_back()
         else:
             self._finish(lease, outcome)
-        if broke and not self._loaded.still_works():
+        if outcome.broke and not self._loaded.still_works():
             raise DeviceLostError
 
     def _noted_attempt(self, message: Message) -> Outcome:

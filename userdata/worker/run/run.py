@@ -47,7 +47,12 @@ class Outcome(Enum):
     @property
     def failed(self) -> bool:
         """Whether the run has failed, for whatever reason."""
-        return self in (Outcome.FAILED, Outcome.BROKE, Outcome.BROKE_AGAIN)
+        return self is Outcome.FAILED or self.broke
+
+    @property
+    def broke(self) -> bool:
+        """Whether the cause may be the machine or the bucket."""
+        return self in (Outcome.BROKE, Outcome.BROKE_AGAIN)
 
 
 @dataclass(frozen=True)
