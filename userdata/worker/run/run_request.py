@@ -67,7 +67,7 @@ def _drawn_seed(bucket: Bucket, run_id: str) -> int:
     drawn = drawn_seed_in(bucket.get(RunKeys(run_id).job))
     if drawn is None:
         drawn = draw_seed()
-        logger.info("Seed is -1: %d is drawn", drawn)
+        logger.info("A Seed is -1: %d is drawn", drawn)
     return drawn
 
 

@@ -191,7 +191,7 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
     def away(self: Queues, kind: str, *, wait_seconds: int) -> Message | None:
         if len(refused) < 6:
             refused.append(kind)
-            raise EndpointConnectionError(endpoint_url="https://sqs")
+            raise EndpointConnectionError(endpoint_url="https://sqs") if len(refused) > 2 else OSError("too many files")
         return receive(self, kind, wait_seconds=wait_seconds)
 
     monkeypatch.setattr(Queues, "receive", away)
