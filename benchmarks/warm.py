@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scratch", help="folder for the model's 4.3 GB and the worker's files")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args(arguments)
+    if options.jobs < 2:
+        parser.error("--jobs must be at least 2, because the first message is timed apart from those behind it")
     tiny = options.model == "tiny"
     if not tiny and not torch.cuda.is_available():
         _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")

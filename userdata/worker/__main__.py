@@ -70,9 +70,14 @@ def main() -> int:
     # After a failure there is no idle time, but what the queues hold is done, and a machine in use stays up.
     idle_seconds = 0 if outcome.failed else idle_seconds
     try:
+        if outcome.broke and not loaded.still_works():
+            return 1  # what the queues hold would fail as well
         if not stop.is_set():
             _stay_up(settings, parameters, stop, idle_seconds, bucket=bucket, loaded=loaded)
     except DeviceLostError:
+        return 1
+    except Exception:
+        logger.exception("The worker failed while it stayed up")
         return 1
     if outcome.failed:
         return 1

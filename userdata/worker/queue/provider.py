@@ -21,7 +21,7 @@ from userdata.contract.log_lines import log_output
 from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.choices import Engine
 from userdata.job.job import Job
-from userdata.job.run_error import RunError, Stopped
+from userdata.job.run_error import PassingRunError, RunError, Stopped
 from userdata.worker.process.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ class Provider:
     def provide(self, job: Job, fetches: Callable[[], None]) -> Settings:
         """The settings to draw `job` with. `fetches` hears when something is fetched, or looked for.
 
-        Raises `RunError` with the one sentence that says why the files cannot be had, and `Stopped`.
+        Raises `RunError` with the one sentence that says why the files cannot be had, `PassingRunError` where the
+        fetching program broke off before it could say that, and `Stopped`.
         """
         if job.engine == Engine.compvis and self._settings.compvis_python is None:
             raise RunError(
@@ -101,8 +102,13 @@ class Provider:
             answer = process.stdout.read().decode()
         reader.join()
         if process.returncode:
-            last = answer.strip() or (said[-1] if said else f"the program ended with {process.returncode}")
-            raise RunError(f"What the run is drawn with cannot be had. {last}")
+            if reason := answer.strip():
+                raise RunError(f"What the run is drawn with cannot be had. {reason}")
+            last = said[-1] if said else f"it ended with {process.returncode}"
+            raise PassingRunError(
+                f"The program that fetches what the run is drawn with broke off ({last}). If that happens again, "
+                "choose an InstanceType with more memory."
+            )
         return ModelEnvironment.read(parse_environment(answer))
 
 

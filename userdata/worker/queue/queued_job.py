@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from userdata.contract.image_size import EDGES
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
 from userdata.job.job import Job
@@ -28,9 +29,10 @@ def parameters_of(bucket: Bucket, run_id: str, deployed: Mapping[str, str]) -> d
     except ValueError as error:
         raise RunError(f"{keys.job} cannot be drawn from. {error}") from error
     wanted = {name: str(value) for name, value in job.model_dump(mode="json", by_alias=True).items()}
-    # Once the run has begun, its job is as the worker wrote it, with what was left open, which is no part of its name.
-    if run_name(wanted) != run_id and bucket.get(keys.status) is None:
-        raise RunError(f"{keys.job} holds the job of the run {run_name(wanted)}. Ask for the images again.")
+    if run_id not in _names(wanted):
+        raise RunError(
+            f"{keys.job} holds the job of the run {run_name(wanted)}. Delete it, and ask for the images again."
+        )
     return {**{name: value for name, value in deployed.items() if name not in _OF_THE_JOB}, **wanted}
 
 
@@ -40,6 +42,17 @@ def failure_of(bucket: Bucket, run_id: str) -> str:
         return str(json.loads(bucket.get(RunKeys(run_id).status) or b"")["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return "The run failed twice; its log.txt may say why."
+
+
+def _names(wanted: Mapping[str, str]) -> Iterator[str]:
+    """The names that a run of this job can have.
+
+    Once a run has begun, its job has the edges of its initial image, which are no part of its name if they were left
+    open. Rejected: to take the job of any run that has begun, because a refusal leaves a status too.
+    """
+    yield run_name(wanted)
+    if wanted["InitImage"]:
+        yield run_name({**wanted, **dict.fromkeys(EDGES, "")})
 
 
 _OF_THE_JOB = {str(field.alias) for field in Job.model_fields.values()}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.worker.queue.lease import Lease
 from userdata.worker.queue.queues import Queues
 
@@ -72,7 +70,7 @@ class Receiver:
             )
             self._lease = Lease(self._queues, message) if message else None
             self._failure = ""
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is: who asks no more would wait for ever
             if str(error) != self._failure:
                 self._failure = str(error)
                 logger.warning("The queue of %s runs cannot be asked, and is asked again: %s", self._kind, error)

@@ -6,6 +6,7 @@ import logging
 import math
 import shutil
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -61,7 +62,8 @@ class Serving:
         self._queues = queues
         self._bucket = bucket
         self._loaded = loaded
-        self._uses = uses
+        self._uses = [self._rests, *uses]
+        self._rests_until = -math.inf
         self._idle_seconds = idle_seconds
         self._waits_seconds = math.inf if stays else idle_seconds
         self._provider = Provider(settings, parameters, stop)
@@ -85,7 +87,10 @@ class Serving:
         done_waiting, idle = threading.Event(), threading.Event()
 
         def watch() -> None:
-            wait_until_idle(done_waiting, self._uses, idle_seconds=self._waits_seconds)
+            try:
+                wait_until_idle(done_waiting, self._uses, idle_seconds=self._waits_seconds)
+            except Exception as error:  # noqa: BLE001  # without this thread the machine would never be idle
+                logger.error("What uses the machine cannot be told, so it counts as idle: %r", error)
             idle.set()
             self._woken.set()
 
@@ -118,14 +123,14 @@ class Serving:
         while (outcome := self._noted_attempt(lease.message)) is Outcome.GAVE_WAY and not self._stop.is_set():
             if first := self._interactive.take():
                 self._do(first)
-        broke = outcome in (Outcome.BROKE, Outcome.BROKE_AGAIN)
         if outcome is Outcome.BROKE:
             lease.give_back(after_seconds=REST_SECONDS)
+            self._rests_until = time.monotonic() + REST_SECONDS
         elif outcome in (Outcome.STOPPED, Outcome.GAVE_WAY):
             lease.give_back()
         else:
             self._finish(lease, outcome)
-        if broke and not self._loaded.still_works():
+        if outcome.broke and not self._loaded.still_works():
             raise DeviceLostError
 
     def _noted_attempt(self, message: Message) -> Outcome:
@@ -170,6 +175,10 @@ class Serving:
             # The bucket cannot be reached, or the disk takes not even a log: whatever it is, others may go better.
             logger.error("The run %s failed before or while telling so in the bucket: %s", run_id, error)
             return Outcome.BROKE
+
+    def _rests(self) -> str | None:
+        """A run that rests keeps the machine up: nobody would start the machine again for its message."""
+        return "a run that failed is tried again" if time.monotonic() < self._rests_until else None
 
     def _somebody_waits(self) -> bool:
         self._interactive.ask()

@@ -60,8 +60,8 @@ class Attempt:
     def do(self) -> None:
         """The whole run. Whatever ends the attempt, the images that are saved are uploaded first.
 
-        Raises `Stopped` when asked to stop, `MaxSpendReached` before that limit would be passed, and `RunError` with a
-        sentence for a person.
+        Raises `Stopped` when asked to stop, `MaxSpendReached` before that limit would be passed, `GaveWay` where
+        another run goes first, and `RunError` with a sentence for a person.
         """
         keys, images = self._files.keys, self._request.images
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)

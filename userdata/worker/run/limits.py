@@ -24,8 +24,10 @@ class Limits:
     def before_model(self) -> None:
         """Raises `MaxSpendReached` when the limit is reached already: loading the model must not add to the cost.
 
-        Raises `GaveWay` too, because another run may want another model.
+        Raises `Stopped` too, because loading cannot be interrupted, and `GaveWay`, because another run may want another
+        model.
         """
+        self.leave_if_asked()
         if self.gives_way():
             raise GaveWay
         if self.spending:

@@ -13,9 +13,9 @@ class Spending:
     """Watches what the run will have cost by the time its machine stops.
 
     `cost_in` tells what the run can have cost so many seconds from now, in US dollars: at most, because the price of a
-    spot instance is known only to AWS. For `idle_seconds` the machine
-    stays up after its work. The length of a batch is the time from one batch to the next. The longest batch so far
-    counts, so that only the first batch is begun without a measure.
+    spot instance is known only to AWS. For `idle_seconds` the machine stays up after its work. The length of a batch is
+    the time from one batch to the next. The longest batch so far counts, so that only the first batch is begun without
+    a measure.
     """
 
     def __init__(

@@ -47,7 +47,12 @@ class Outcome(Enum):
     @property
     def failed(self) -> bool:
         """Whether the run has failed, for whatever reason."""
-        return self in (Outcome.FAILED, Outcome.BROKE, Outcome.BROKE_AGAIN)
+        return self is Outcome.FAILED or self.broke
+
+    @property
+    def broke(self) -> bool:
+        """Whether the cause may be the machine or the bucket."""
+        return self in (Outcome.BROKE, Outcome.BROKE_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -88,51 +93,51 @@ def do_run(
     if _is_done(bucket, keys, found):
         logger.info("The run %s is done already: nothing is repeated", keys.run_id)
         return Outcome.DONE
-    log = RunLog(bucket, keys.log, settings.state_directory)
-    reached: MaxSpendReached | None = None
-    try:
-        request = read_run_request(bucket, parameters)
-    except RunError as error:
-        return _refuse(error, settings, keys, bucket, found, log)
-    progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
-    try:
-        ledger = Ledger(settings, bucket, keys, parameters, began=queued.began if queued else None)
-        spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
-        limits = Limits(stop, spending, queued.gives_way) if queued else Limits(stop, spending)
-        if queued:
-            settings = queued.provide(request.job, lambda: progress.enter("weights"))
-        files = RunFiles(keys, bucket, settings.state_directory)
-        before = [] if queued else read_boot_phases(Folders().boot_timeline)
-        Attempt(settings, request, files, progress, ledger, limits, loaded or Loaded(), phases_before=before).do()
-        outcome = Outcome.DONE
-    except MaxSpendReached as error:
-        logger.info("%s", error)
-        outcome, reached = Outcome.CAPPED, error
-    except GaveWay:
-        logger.info("Another run goes first: this one goes on afterwards")
-        progress.pause()
-        outcome = Outcome.GAVE_WAY
-    except Stopped:
-        logger.info("Asked to stop: the saved images are uploaded, and the next start goes on")
-        progress.pause()
-        outcome = Outcome.STOPPED
-    except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
-        _tell_failure(error, progress.phase, progress, log)
-        outcome = _outcome_of(error, found)
-    log.close_and_upload()
-    if outcome is Outcome.DONE:
-        progress.enter("done")  # the very last object to be written: when a reader sees it, all others exist
-    elif reached:
-        progress.cap(str(reached), reached.max_usd)  # for the same reason
-    progress.close()
-    return outcome
+    with RunLog(bucket, keys.log, settings.state_directory) as log:
+        reached: MaxSpendReached | None = None
+        try:
+            request = read_run_request(bucket, parameters, run_id=run_id)
+        except RunError as error:
+            return _refuse(error, settings, keys, bucket, found, log)
+        progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
+        try:
+            ledger = Ledger(settings, bucket, keys, parameters, began=queued.began if queued else None)
+            spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
+            limits = Limits(stop, spending, queued.gives_way) if queued else Limits(stop, spending)
+            if queued:
+                settings = queued.provide(request.job, lambda: progress.enter("weights"))
+            files = RunFiles(keys, bucket, settings.state_directory)
+            before = [] if queued else read_boot_phases(Folders().boot_timeline)
+            Attempt(settings, request, files, progress, ledger, limits, loaded or Loaded(), phases_before=before).do()
+            outcome = Outcome.DONE
+        except MaxSpendReached as error:
+            logger.info("%s", error)
+            outcome, reached = Outcome.CAPPED, error
+        except GaveWay:
+            logger.info("Another run goes first: this one goes on afterwards")
+            progress.pause()
+            outcome = Outcome.GAVE_WAY
+        except Stopped:
+            logger.info("Asked to stop: the saved images are uploaded, and the next start goes on")
+            progress.pause()
+            outcome = Outcome.STOPPED
+        except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
+            _tell_failure(error, progress.phase, progress, log)
+            outcome = _outcome_of(error, found)
+        log.close_and_upload()
+        if outcome is Outcome.DONE:
+            progress.enter("done")  # the very last object to be written: when a reader sees it, all others exist
+        elif reached:
+            progress.cap(str(reached), reached.max_usd)  # for the same reason
+        progress.close()
+        return outcome
 
 
 def refuse_run(settings: Settings, bucket: Bucket, run_id: str, error: RunError) -> Outcome:
     """Tells in the run's status why a run that a message asks for cannot be drawn."""
     keys = RunKeys(run_id)
-    log = RunLog(bucket, keys.log, settings.state_directory)
-    return _refuse(error, settings, keys, bucket, bucket.get(keys.status), log)
+    with RunLog(bucket, keys.log, settings.state_directory) as log:
+        return _refuse(error, settings, keys, bucket, bucket.get(keys.status), log)
 
 
 def _refuse(

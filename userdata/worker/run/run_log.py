@@ -18,7 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class RunLog(logging.FileHandler):
-    """Writes all that is logged until `close_and_upload`, behind what earlier attempts logged."""
+    """Writes all that is logged until `close_and_upload`, behind what earlier attempts logged.
+
+    Leaving it as a context ends the log too, whatever error ends the run: the next run of the process has a log of its
+    own.
+    """
 
     def __init__(self, bucket: Bucket, key: str, folder: Path) -> None:
         self.path = folder / key
@@ -27,6 +31,13 @@ class RunLog(logging.FileHandler):
         self.setFormatter(log_format())
         self._publisher = Publisher(bucket, key, self.path.read_bytes, interval=UPLOAD_SECONDS)
         logging.getLogger().addHandler(self)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self in logging.getLogger().handlers:
+            self.close_and_upload()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes `record`, and asks for an upload."""

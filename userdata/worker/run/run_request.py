@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.layout import RunKeys
-from userdata.contract.run_name import run_name
 from userdata.job.image_request import ImageRequest, image_requests, wants_drawn_seed
 from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
@@ -40,8 +39,8 @@ class RunRequest:
     drawn_seed: int | None = None
 
 
-def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunRequest:
-    """Reads the job in `parameters`, and its initial image and prompt file from `bucket`.
+def read_run_request(bucket: Bucket, parameters: Mapping[str, str], *, run_id: str) -> RunRequest:
+    """Reads the job of the run `run_id` in `parameters`, and its initial image and prompt file from `bucket`.
 
     Raises `RunError`, with a sentence for a person, for anything that breaks a rule.
     """
@@ -56,16 +55,19 @@ def read_run_request(bucket: Bucket, parameters: Mapping[str, str]) -> RunReques
         )
         job = read_job({**job.model_dump(by_alias=True), "Height": height, "Width": width})
     lines = _fetch_prompt_file(bucket, job) if job.from_file else []
-    drawn = _drawn_seed(bucket, parameters) if wants_drawn_seed(job, lines) else None
+    drawn = _drawn_seed(bucket, run_id) if wants_drawn_seed(job, lines) else None
     return RunRequest(job, image_requests(job, lines, drawn_seed=drawn), initial_image, drawn)
 
 
-def _drawn_seed(bucket: Bucket, parameters: Mapping[str, str]) -> int:
-    """The seed that an earlier attempt at the run has drawn, or else a new one."""
-    drawn = drawn_seed_in(bucket.get(RunKeys(run_name(parameters)).job))
+def _drawn_seed(bucket: Bucket, run_id: str) -> int:
+    """The seed that an earlier attempt at the run has drawn, or else a new one.
+
+    By the run's own name: that of its parameters is another once the edges of an initial image stand in them.
+    """
+    drawn = drawn_seed_in(bucket.get(RunKeys(run_id).job))
     if drawn is None:
         drawn = draw_seed()
-        logger.info("Seed is -1: %d is drawn", drawn)
+        logger.info("A Seed is -1: %d is drawn", drawn)
     return drawn
 
 

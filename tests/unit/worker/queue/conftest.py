@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3
@@ -18,6 +18,7 @@ from userdata.worker.process.settings import Settings
 from userdata.worker.queue import receiver
 from userdata.worker.queue.queues import Queues
 from userdata.worker.queue.serve import Serving
+from userdata.worker.staying_up.idle import Use
 
 PREFIX = "sd-a-stack"
 SMALL: dict[str, Any] = {"model": "tiny", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1}
@@ -56,7 +57,14 @@ class Work:
     def send_body(self, kind: str, body: str) -> None:
         self.sqs.send_message(QueueUrl=self.urls[queue_name(PREFIX, kind)], MessageBody=body)
 
-    def serve(self, *, idle_seconds: float = 0, queues: Queues | None = None, loaded: Loaded | None = None) -> None:
+    def serve(
+        self,
+        *,
+        idle_seconds: float = 0,
+        queues: Queues | None = None,
+        loaded: Loaded | None = None,
+        uses: Sequence[Use] = (),
+    ) -> None:
         Serving(
             self.settings,
             self.parameters,
@@ -64,7 +72,7 @@ class Work:
             queues=queues or self.queues,
             bucket=self.bucket,
             loaded=loaded or Loaded(stays=True),
-            uses=[],
+            uses=uses,
             idle_seconds=idle_seconds,
         ).serve()
 

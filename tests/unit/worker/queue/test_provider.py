@@ -12,8 +12,9 @@ from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.layout import Folders
 from userdata.job.job import Job
-from userdata.job.run_error import RunError, Stopped
+from userdata.job.run_error import PassingRunError, RunError, Stopped
 from userdata.worker.process.settings import Settings
+from userdata.worker.queue import provider
 from userdata.worker.queue.provider import Provider
 
 
@@ -73,3 +74,11 @@ def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
         with pytest.raises(Stopped):
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
+
+
+def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that the system ended for want of memory."""
+    monkeypatch.setattr(provider, "COMMAND", "no_such_module")
+    asked = Asked(work, monkeypatch)
+    with pytest.raises(PassingRunError, match=r"broke off \(.*No module named no_such_module\)"):
+        asked.provide(model="demo")

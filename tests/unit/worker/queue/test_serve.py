@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -12,10 +13,14 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from PIL import Image
 
-from tests.unit.worker.queue.conftest import Work
+from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.run_name import run_name
 from userdata.contract.work import BATCH, INTERACTIVE, read_message, write_message
+from userdata.job.job import Job
+from userdata.job.job_document import write_job
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
@@ -119,10 +124,10 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
         do(self)
 
     monkeypatch.setattr(Attempt, "do", breaks)
-    monkeypatch.setattr(serve, "REST_SECONDS", 0)
+    monkeypatch.setattr(serve, "REST_SECONDS", 1)
     work.send(INTERACTIVE, poison)
     work.send(INTERACTIVE, other)
-    work.serve(idle_seconds=1)
+    work.serve()  # without an idle time: the run that rests keeps the machine up by itself
     ((body, reason),) = work.dead(INTERACTIVE)
     assert body == write_message(poison)
     assert "the card sees ghosts" in reason
@@ -132,8 +137,12 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
 
 
 def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work: Work) -> None:
-    goes_on = "a-horse-0000000006"
-    work.put_job(goes_on)
+    work.bucket.put("inputs/start.png", picture())
+    begun = Job(**SMALL, seed=-1, init_img="inputs/start.png")
+    # Its edges were left to the image, and stand in its job since it has begun.
+    goes_on = run_name({**begun.model_dump(by_alias=True), "Height": "", "Width": ""})
+    assert goes_on != begun.name
+    work.bucket.put(RunKeys(goes_on).job, write_job(begun, drawn_seed=7))
     work.bucket.put(RunKeys(goes_on).status, b'{"phase": "generating"}')
     compvis: dict[str, Any] = {
         "engine": "compvis",
@@ -149,15 +158,15 @@ def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work
         work.put_text("a-horse-0000000004", '{"schema": 1, "H": "tall"}'): "Height is 'tall'",
         work.put_job(**compvis): "the original scripts' environment is not on this machine",
     }
-    for run_id in (*said, goes_on):
+    for run_id in (*said, "a-horse-0000000002", goes_on):  # one is asked for again
         work.send(INTERACTIVE, run_id)
     work.serve()
     for run_id, why in said.items():
         status = json.loads(work.bucket.get(RunKeys(run_id).status) or b"")
         assert (status["phase"], status["run_id"]) == ("failed", run_id)
         assert why in status["error"]["message"]
-    # The job of a run that has begun says by now what had been left open, which is no part of its name.
     assert json.loads(work.bucket.get(RunKeys(goes_on).status) or b"")["phase"] == "done"
+    assert json.loads(work.bucket.get(RunKeys(goes_on).job) or b"")["drawn_seed"] == 7, "its images have two seeds"
     assert (work.left(INTERACTIVE), work.dead(INTERACTIVE)) == (NOTHING, [])
 
 
@@ -182,7 +191,7 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
     def away(self: Queues, kind: str, *, wait_seconds: int) -> Message | None:
         if len(refused) < 6:
             refused.append(kind)
-            raise EndpointConnectionError(endpoint_url="https://sqs")
+            raise EndpointConnectionError(endpoint_url="https://sqs") if len(refused) > 2 else OSError("too many files")
         return receive(self, kind, wait_seconds=wait_seconds)
 
     monkeypatch.setattr(Queues, "receive", away)
@@ -214,6 +223,17 @@ def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytes
     assert (len(did), waits) == (2, [1, 1, 1])
 
 
+def test_what_uses_the_machine_and_cannot_be_told_keeps_no_machine_up(work: Work) -> None:
+    def broken() -> str | None:
+        raise RuntimeError("no such process")
+
+    deadline = threading.Timer(10, work.stop.set)
+    deadline.start()
+    work.serve(idle_seconds=1, uses=[broken])
+    deadline.cancel()
+    assert not work.stop.is_set(), "it waited for the deadline"
+
+
 def test_a_gpu_that_is_lost_to_this_process_ends_the_process(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     fakes(work, monkeypatch, lambda queued: Outcome.BROKE)
     loaded = Loaded(stays=True)
@@ -235,6 +255,12 @@ def fakes(work: Work, monkeypatch: pytest.MonkeyPatch, ends: Callable[[Queued], 
 
     monkeypatch.setattr(serve, "do_run", do_run)
     return did
+
+
+def picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG")
+    return file.getvalue()
 
 
 def until(condition: Callable[[], bool]) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import Any
 import boto3
 import numpy
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from PIL import Image
 
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
+from userdata.job.run_error import Stopped
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
 from userdata.worker.run import attempt
+from userdata.worker.run.limits import Limits
 from userdata.worker.run.run import Outcome, do_run
+from userdata.worker.run.run_log import RunLog
 
 Deploy = Callable[..., dict[str, str]]
 
@@ -156,6 +161,25 @@ def test_stopped_run_keeps_its_phase_and_goes_on(bucket: Bucket, settings: Setti
     resumed = _json(bucket, keys.status)
     assert resumed["started_at"] == status["started_at"]
     assert resumed["images_done"] == 3
+
+
+def test_no_log_goes_on_after_its_run(
+    bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    monkeypatch.setattr("userdata.worker.run.run.read_run_request", away)
+    with pytest.raises(EndpointConnectionError):
+        do_run(settings, parameters(), threading.Event())
+    assert [one for one in logging.getLogger().handlers if isinstance(one, RunLog)] == []
+
+
+def test_a_run_that_is_asked_to_stop_loads_no_model() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        Limits(stop, None).before_model()
 
 
 def test_bad_job_is_refused_in_a_sentence(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:

@@ -1,0 +1,59 @@
+"""What the worker makes of the end of its deployed run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from userdata.worker import __main__ as worker
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.loaded.loaded import Loaded
+from userdata.worker.process.settings import Settings
+from userdata.worker.run.run import Outcome
+
+
+def nothing(*_: Any, **__: Any) -> None: ...
+
+
+@pytest.fixture
+def ends(
+    bucket: Bucket, settings: Settings, parameters: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """The exit code of a worker whose deployed run ends as given, and which stays up as given."""
+    monkeypatch.setattr(worker, "LIBRARY_ENVIRONMENT", {})
+    monkeypatch.setattr(worker, "SpotNotice", lambda _stop: type("Notice", (), {"watch": nothing}))
+    monkeypatch.setattr(worker, "wait_for_settings", lambda *_: settings)
+    monkeypatch.setattr(worker, "read_parameters", lambda _: parameters(Queues="sd-a-stack"))
+    for name in ("start_imports", "begin_with", "signal.signal"):
+        monkeypatch.setattr(f"userdata.worker.__main__.{name}", nothing)
+
+    def end(outcome: Outcome, stay_up: Callable[..., None]) -> int:
+        monkeypatch.setattr(worker, "do_run", lambda *_, **__: outcome)
+        monkeypatch.setattr(worker, "_stay_up", stay_up)
+        return worker.main()
+
+    return end
+
+
+def test_a_worker_that_has_lost_its_gpu_takes_no_run_of_the_queues(
+    ends: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stayed: list[bool] = []
+    for works in (False, True):
+        monkeypatch.setattr(Loaded, "still_works", lambda _, works=works: works)
+        assert ends(Outcome.BROKE, lambda *_, works=works, **__: stayed.append(works)) == 1
+    assert stayed == [True]
+
+
+def test_what_fails_while_the_worker_stays_up_is_told_and_ends_it(
+    ends: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with caplog.at_level(logging.ERROR):
+        assert ends(Outcome.DONE, fail) == 1
+    assert "The worker failed while it stayed up" in caplog.messages
