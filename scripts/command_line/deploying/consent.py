@@ -25,7 +25,7 @@ def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool
     told = []
     other = run_in_progress(session, deployment)
     if other and other.run_id != plan.run_id:
-        told.append(f"{cut_off(other, deployment)} It goes on only when it is deployed again.")
+        told.append(f"{cut_off(other, deployment)} {_goes_on(other, deployment)}")
     if plan.moves and "Replaces" not in plan.changes and not instance_state(session, deployment).is_gone:
         told.append(
             f"A new instance takes the place of {deployment.instance_id}, whose disk goes. The images stay in the "
@@ -54,6 +54,13 @@ def cut_off(run: Run, deployment: Deployment) -> str:
         f"This cuts off run {run.run_id}, which is not done ({how_far}), on {deployment.instance_id}. What it has "
         "saved stays in the bucket."
     )
+
+
+def _goes_on(run: Run, deployment: Deployment) -> str:
+    """When a run that is cut off goes on: the worker gives the message of one that came by a queue back."""
+    if known_run_id(deployment) in (None, run.run_id):
+        return "It goes on only when it is deployed again."
+    return "Its message goes back into the queue, so that it goes on behind the new run."
 
 
 def refuse_what_changed(found: Deployment | None, plan: Plan) -> None:

@@ -65,7 +65,7 @@ def generate(
         if state.is_gone:
             raise CommandError(
                 f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
-                "sent. `sd deploy` makes a new one in its place."
+                "sent. `sd deploy` with the same options makes a new one in its place, and draws."
             )
         with when_interrupted(lambda: f"Interrupted before run {request.run_id} was sent: no instance was started."):
             upload_inputs(session, deployment.bucket, request.inputs, request.loras)

@@ -87,11 +87,13 @@ def test_a_job_that_is_there_stays_as_it_is_and_its_message_is_sent_again(person
     assert person.sent() == [RUN]
 
 
-@pytest.mark.parametrize("phase", ["failed", "capped"])
+@pytest.mark.parametrize("phase", ["failed", "capped", "done"])
 def test_an_earlier_end_is_not_taken_for_that_of_this_request(person: Person, phase: str) -> None:
     """The instance has run since before both, so that its start does not tell them apart."""
     person.deploy()
     person.account.put_run(RUN, phase=phase)
+    if phase == "done":
+        person.account.s3.delete_object(Bucket=person.account.bucket, Key=RunKeys(RUN).image(1))
     looks = iter(range(10))
     person.works = lambda run_id: person.account.session.events.register(
         "after-call.ec2.DescribeInstances", lambda **_: person.draw(RUN) if next(looks) == 3 else None
