@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
@@ -211,7 +213,7 @@ def _follow(
     console: Console,
 ) -> None:
     if fetch_to is None:
-        typer.echo(start.message)
+        typer.echo(repeat_typed(start.message, sys.argv[1:]))
         return
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from scripts.command_line.results.watch import EndedEarlyError, watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
@@ -73,7 +75,7 @@ def generate(
             send(session, deployment.bucket, queue, request.plan.job)
             _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
             status = _follow(session, deployment, request, stay, before, console)
-        last = "sd hold off" if stay.length else "sd stop"
+        last = "sd hold off" if stay.length else "sd stop --terminate" if request.plan.settings.spot else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
     fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console)
@@ -81,7 +83,7 @@ def generate(
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
     _say(console, "What next:")
     for command in (_for_other_images(request, status), "sd results --list", last):
-        _say(console, f"  {command}")
+        _say(console, f"  {with_typed(command, sys.argv[1:])}")
 
 
 def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
@@ -146,4 +148,4 @@ def _for_other_images(request: Request, status: Status) -> str:
 
 
 def _say(console: Console, sentence: str) -> None:
-    print_plain(sentence, console, soft_wrap=True)
+    print_plain(repeat_typed(sentence, sys.argv[1:]), console, soft_wrap=True)

@@ -65,9 +65,9 @@ def watch_run(
     Raises `EndedEarlyError` when the instance no longer runs, and `CommandError` when the run fails, when the instance
     works on another run, or after `hours`. An early end belongs to an earlier attempt if it is from before the latest
     start of the instance, and any end if it is `before`, what the status was when the run was asked for again. A run
-    that is `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the instance runs
-    and the run has no status. The run goes on without the watcher, so a network that is away for less than
-    `out_of_reach_seconds` ends nothing.
+    that is `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the
+    instance runs and the run has no status. The run goes on without the watcher, so a network that is away for less
+    than `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600

@@ -366,6 +366,9 @@ def test_a_run_that_came_by_the_queue_is_not_cut_off_without_a_yes_either(accoun
     with pytest.raises(CommandError, match="got no answer"):
         run(account, deploys, {"Prompt": "a tree"}, yes=False)
     assert deploys.calls == []
+    console = Console(file=io.StringIO(), width=1000)
+    run(account, deploys, {"Prompt": "a tree"}, console=console)
+    assert "Its message goes back into the queue" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_question_that_nobody_can_answer_deploys_nothing(account: Account, deploys: Deploys) -> None:

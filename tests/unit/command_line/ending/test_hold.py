@@ -68,7 +68,10 @@ def test_there_is_nothing_to_hold_on_a_stopped_instance(account: Account) -> Non
 
 @pytest.mark.parametrize(
     ("phase", "told"),
-    [("done", "Run .* is done. A deploy of another one makes a new instance: `sd deploy`"), ("generating", "makes a new")],
+    [
+        ("done", "Run .* is done. A deploy of another one makes a new instance: `sd deploy`"),
+        ("generating", "makes a new"),
+    ],
 )
 def test_what_can_be_done_about_an_instance_that_is_gone_is_told(account: Account, phase: str, told: str) -> None:
     account.deploy()

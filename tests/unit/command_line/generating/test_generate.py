@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,15 +49,17 @@ def test_a_prompt_becomes_a_job_a_message_and_images(person: Person) -> None:
     assert re.search(r"stays up until \d\d:\d\d UTC for your next prompt\. That costs about \$0\.13\.", person.said)
 
 
-def test_what_comes_next_is_printed_and_can_be_typed(person: Person) -> None:
+def test_what_comes_next_is_printed_and_can_be_typed(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.deploy()
+    monkeypatch.setattr(sys, "argv", ["sd", "generate", "--stack=Two"])
     person.generate(Prompt="-- it's", Samples="1", Iterations="3", SkipGrid="on")
     commands = person.said.partition("What next:\n")[2].splitlines()
     assert [shlex.split(line)[:2] for line in commands] == [["sd", "generate"], ["sd", "results"], ["sd", "hold"]]
     words = shlex.split(commands[0])
     context = get_command(app).commands["generate"].make_context("generate", words[2:])  # type: ignore[attr-defined]
     assert (context.params["prompt"], context.params["seed"], context.params["n_iter"]) == ("-- it's", "45", "3")
-    assert context.params["skip_grid"] is True
+    assert (context.params["skip_grid"], context.params["stack"]) == (True, "Two")
+    assert all("--stack Two" in command for command in commands)
 
 
 def test_a_run_that_is_there_is_downloaded_and_not_sent(person: Person) -> None:
