@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,9 @@ from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run, read_status
+from scripts.command_line.account.unfinished_runs import WORKS
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.request import Request, make_request
@@ -51,6 +54,9 @@ def generate(
         told = pool.submit(tell_identity, session, stack)
         deployment, queue = pool.submit(need_queue, session, stack).result()
         told.result()
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, queue = need_queue(session, stack)
     request = make_request(session, deployment, given)
     stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
     for sentence in request.told:
@@ -101,8 +107,14 @@ def _follow(
     before: Status | None,
     console: Console,
 ) -> Status:
-    """The run's last status. An instance that stops between the message and its end is started again."""
+    """The run's last status. An instance that stops between the message and its end is started again.
+
+    So is the one that another command's deploy has stopped or replaced, once that is over.
+    """
     for _ in range(MOST_STARTS):
+        if instance_state(session, deployment).name not in WORKS:
+            deployment = _after_others(session, deployment, console)
+            stay = dataclasses.replace(stay, deployment=deployment)
         try:
             start = start_stopped(session, deployment, f"run {request.run_id}")
         except NoCapacityError as refused:
@@ -123,7 +135,10 @@ def _follow(
                 waits="Waits for the worker",
             )
         except EndedEarlyError as error:
-            if error.state.is_gone:
+            if (
+                error.state.is_gone
+                and _after_others(session, deployment, console).instance_id == deployment.instance_id
+            ):
                 raise
             _say(console, f"The instance is {error.state.name} before the run is done, and is started again.")
             continue
@@ -135,6 +150,12 @@ def _follow(
         f"The instance {deployment.instance_id} has stopped {MOST_STARTS} times before run {request.run_id} was done. "
         "Why, `sd status --timeline` and `sd report` tell; the run waits in the queue for a week."
     )
+
+
+def _after_others(session: boto3.Session, deployment: Deployment, console: Console) -> Deployment:
+    """The deployment once no other command changes it: an instance started meanwhile would make the change fail."""
+    wait_for_others(session, deployment.stack, console)
+    return need_queue(session, deployment.stack)[0]
 
 
 def _for_other_images(request: Request, status: Status) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from moto.backends import get_backend
 from typer.main import get_command
 
 from scripts.command_line.account import instance
@@ -16,7 +18,7 @@ from scripts.command_line.account.instance import InstanceState, start_stopped
 from scripts.command_line.generating import generate
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import refusal
+from tests.unit.command_line.conftest import REGION, refusal
 from tests.unit.command_line.generating.conftest import Person
 from userdata.contract.hold import Hold
 from userdata.contract.layout import RunKeys, hold_key
@@ -149,6 +151,29 @@ def test_an_instance_that_stops_between_the_message_and_its_end_is_started_again
     person.generate(Prompt=PROMPT)
     assert started == [RUN]
     assert person.sent() == [RUN], "the message is still there for the next boot"
+
+
+def test_an_instance_that_another_command_s_deploy_stops_is_not_started_before_that_is_over(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.deploy()
+    (stack,) = get_backend("cloudformation")["123456789012"][REGION].stacks.values()
+
+    def deploy_another(run_id: str) -> None:
+        stack.status = "UPDATE_IN_PROGRESS"
+        person.account.ec2.stop_instances(InstanceIds=[person.account.instance_id])
+
+    def start(**_: object) -> None:
+        started.append(stack.status)
+        person.draw(RUN)
+
+    started: list[str] = []
+    person.works = deploy_another
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(stack, "status", "UPDATE_COMPLETE"))
+    person.account.session.events.register("after-call.ec2.StartInstances", start)
+    person.generate(Prompt=PROMPT)
+    assert started == ["UPDATE_COMPLETE"]
+    assert "SdOnEc2 is UPDATE_IN_PROGRESS, by another command: waiting for its end." in person.said
 
 
 def test_an_instance_that_stops_again_and_again_is_left_alone(person: Person) -> None:
