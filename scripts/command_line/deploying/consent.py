@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import boto3
-import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment
@@ -12,6 +11,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import run_in_progress
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.question import ask
 
 
 def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool) -> None:
@@ -36,14 +36,7 @@ def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool
     if yes:
         console.print(" ".join(told), highlight=False, markup=False, soft_wrap=True)
         return
-    try:
-        agreed = typer.confirm(f"{' '.join(told)} Go on?", err=True)
-    except (typer.Abort, OSError, RuntimeError) as error:  # Python's words for a standard input that is closed
-        raise CommandError(
-            "Nothing was deployed, because the question got no answer. To go on without a question: --yes.",
-            exit_status=2,
-        ) from error
-    if not agreed:
+    if not ask(f"{' '.join(told)} Go on?", otherwise="Nothing was deployed"):
         raise CommandError(f"Nothing was deployed: {deployment.stack} is as it was; see `sd status`.")
 
 

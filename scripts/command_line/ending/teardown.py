@@ -18,6 +18,7 @@ from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 
 
@@ -84,12 +85,12 @@ def _destroy(
     told = f"{cut_off(run, deployment)} " if run else ""
     if yes:
         console.print(told, highlight=False, markup=False, soft_wrap=True, end="\n" if told else "")
-    else:
-        typer.confirm(
-            f"{told}Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
-            "The bucket with your images stays, unless you deployed with keep_results=false.",
-            abort=True,
-        )
+    elif not ask(
+        f"{told}Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
+        "The bucket with your images stays, unless you deployed with keep_results=false.",
+        otherwise="Nothing was deleted",
+    ):
+        raise CommandError(f"Nothing was deleted: {stack} is as it was; see `sd status`.")
     with when_interrupted(lambda: deletion_goes_on(session, stack)):
         try:
             destroy(session, stack)
