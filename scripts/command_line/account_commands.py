@@ -15,6 +15,7 @@ from scripts.command_line.account.quota import ask_for, quota_limit, quota_reque
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
@@ -72,14 +73,9 @@ def request(
     question = (
         f"Ask AWS for {wanted} vCPUs of {kind.name} in {session.region_name} (now {limit:g})? A request costs nothing."
     )
-    try:
-        if not yes and not typer.confirm(question):
-            typer.echo("No request was filed.")
-            return
-    except typer.Abort as error:
-        raise CommandError(
-            "The question got no answer. To file the request without a question: --yes.", exit_status=2
-        ) from error
+    if not yes and not ask(question, otherwise="No request was filed"):
+        typer.echo("No request was filed.")
+        return
     with when_interrupted(lambda: "Interrupted: `sd quota status` shows whether the request was filed."):
         filed = ask_for(session, kind, wanted)
     typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")

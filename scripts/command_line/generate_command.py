@@ -33,8 +33,8 @@ def generate(
 ) -> None:
     """Draw on the instance that stands, without a deploy, and download the images. It is started if it is stopped.
 
-    An option that is not given has its default; but the model with its precision and engine, the safety checker and the
-    watermark are those of the deployment.
+    An option that is not given has its default; but the model with its precision, prediction, VAE, embeddings and
+    engine, the safety checker and the watermark are those of the deployment.
     """
     generate_images(
         open_session(region, profile),

@@ -157,7 +157,9 @@ def start(
             raise
         console = Console(stderr=True)
         print_plain(f"{deployment.instance_id} cannot be started: {refused.why}.", console, soft_wrap=True)
-        deploy_job(session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish, is_told=True)
+        deploy_job(
+            session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish, yes=yes, is_told=True
+        )
 
 
 @app.command()

@@ -11,7 +11,7 @@ OUTPUTS = {
     "Shell": "Opens a shell on the instance through Session Manager, without a key or an open port.",
     "Status": "Shows how far the run is.",
     "Images": "Lists the runs and downloads their images.",
-    "Start": "Starts the stopped instance, if its deployed job is not done yet.",
+    "Start": "Starts the stopped instance, if its deployed job is not done yet, or runs wait in the queues.",
     "Destroy": "Deletes everything but the images.",
     "Settings": "The settings (-c) of this deployment, which `sd deploy` keeps.",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import boto3
-import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment
@@ -12,6 +11,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import run_in_progress
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.question import ask
 
 
 def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool) -> None:
@@ -25,7 +25,7 @@ def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool
     told = []
     other = run_in_progress(session, deployment)
     if other and other.run_id != plan.run_id:
-        told.append(f"{cut_off(other, deployment)} It goes on only when it is deployed again.")
+        told.append(f"{cut_off(other, deployment)} {_goes_on(other, deployment)}")
     if plan.moves and "Replaces" not in plan.changes and not instance_state(session, deployment).is_gone:
         told.append(
             f"A new instance takes the place of {deployment.instance_id}, whose disk goes. The images stay in the "
@@ -36,14 +36,7 @@ def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool
     if yes:
         console.print(" ".join(told), highlight=False, markup=False, soft_wrap=True)
         return
-    try:
-        agreed = typer.confirm(f"{' '.join(told)} Go on?", err=True)
-    except (typer.Abort, OSError, RuntimeError) as error:  # Python's words for a standard input that is closed
-        raise CommandError(
-            "Nothing was deployed, because the question got no answer. To go on without a question: --yes.",
-            exit_status=2,
-        ) from error
-    if not agreed:
+    if not ask(f"{' '.join(told)} Go on?", otherwise="Nothing was deployed"):
         raise CommandError(f"Nothing was deployed: {deployment.stack} is as it was; see `sd status`.")
 
 
@@ -54,6 +47,13 @@ def cut_off(run: Run, deployment: Deployment) -> str:
         f"This cuts off run {run.run_id}, which is not done ({how_far}), on {deployment.instance_id}. What it has "
         "saved stays in the bucket."
     )
+
+
+def _goes_on(run: Run, deployment: Deployment) -> str:
+    """When a run that is cut off goes on: the worker gives the message of one that came by a queue back."""
+    if known_run_id(deployment) in (None, run.run_id):
+        return "It goes on only when it is deployed again."
+    return "Its message goes back into the queue, so that it goes on behind the new run."
 
 
 def refuse_what_changed(found: Deployment | None, plan: Plan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from scripts.command_line.account.deployment import (
 from scripts.command_line.account.goes_on import deploy_goes_on, run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, Start, instance_to_replace, start_for_job
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zone
@@ -40,6 +41,7 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.settings import BUCKET_ALONE
 from userdata.contract.catalogue import find_model
@@ -47,7 +49,6 @@ from userdata.contract.image_size import rounded_in_words
 from userdata.job.job import Job
 
 POLL_SECONDS = 1.0
-OTHER_SECONDS = 1800  # for another command that changes the stack
 BEFORE = "Interrupted before the deploy: no instance was started or changed. What was uploaded stays in the bucket."
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
 
@@ -81,7 +82,7 @@ def deploy(
     typed, (given, uploads) = given, find_model_files(given)
     if not is_told:
         tell_identity(session, stack)
-    _wait_for_others(session, stack, console)
+    wait_for_others(session, stack, console)
 
     # Look at what stands.
     others = {name: value for name, value in given.items() if name not in EXAMPLES}
@@ -143,19 +144,6 @@ def deploy(
     _follow(session, standing, start, plan.job, run_id, fetch_to, console)
 
 
-def _wait_for_others(session: boto3.Session, stack: str, console: Console) -> None:
-    """Waits until no other command changes the stack. Raises `CommandError` when that takes too long."""
-    deadline = time.monotonic() + OTHER_SECONDS
-    is_told = False
-    while (found := find_deployment(session, stack)) and found.is_changing:
-        if time.monotonic() > deadline:
-            raise CommandError(f"Nothing was deployed. {found.trouble}")
-        if not is_told:
-            console.print(f"{stack} is {found.state}, by another command: waiting for its end.", highlight=False)
-            is_told = True
-        time.sleep(POLL_SECONDS)
-
-
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
     """A first deploy goes where the type is offered, without a word where that is the region's first zone."""
     if plan.deployment or plan.settings.az:
@@ -211,7 +199,7 @@ def _follow(
     console: Console,
 ) -> None:
     if fetch_to is None:
-        typer.echo(start.message)
+        typer.echo(repeat_typed(start.message, sys.argv[1:]))
         return
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):

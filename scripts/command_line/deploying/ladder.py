@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import boto3
 import botocore.exceptions
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from scripts.command_line.deploying.reservation import Reservation, hold
 from scripts.command_line.deploying.rungs import Rung
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell
+from scripts.command_line.terminal.question import ask
 from stacks.facts.vcpu_quotas import quota_kind
 
 FORBIDDEN = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
@@ -119,13 +119,7 @@ class Climb:
             f"A new instance in {rung.zone} takes the place of the one that stands, whose disk goes. The images stay "
             "in the bucket, and what it caches makes the new boot shorter. Go on?"
         )
-        try:
-            self.yes = typer.confirm(question, err=True)
-        except typer.Abort as error:
-            self._say("")
-            raise CommandError(
-                "The question got no answer. To go on without a question: --yes.", exit_status=2
-            ) from error
+        self.yes = ask(question, otherwise="Nothing was replaced")
         if not self.yes:
             raise CommandError("Nothing was replaced: the instance is as it was.")
 

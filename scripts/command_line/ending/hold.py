@@ -82,7 +82,8 @@ def _what_runs(s3: S3Client, deployment: Deployment, state: InstanceState) -> st
     run_id = known_run_id(deployment)
     status = read_status(s3, deployment.bucket, run_id) if run_id else None
     if status and status.phase == "done":
-        return f"Run {run_id} is done, so only a deploy of another one starts it: `sd deploy`."
+        more = "makes a new instance" if state.is_gone else "starts it, and so does `sd generate`"
+        return f"Run {run_id} is done. A deploy of another one {more}: `sd deploy`."
     if state.is_gone:
         return "`sd deploy` makes a new instance in its place, which goes on with the run."
     return "Start it: `sd start`."

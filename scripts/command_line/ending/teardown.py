@@ -12,12 +12,14 @@ from rich.console import Console
 from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
 from scripts.command_line.account.goes_on import deletion_goes_on
 from scripts.command_line.account.unfinished_runs import run_in_progress
+from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.deploying.cdk import cdk_destroy
 from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 
 
@@ -78,18 +80,20 @@ def _destroy(
     if deployment is None:
         typer.echo(f"There is no stack {stack} in {session.region_name}.")
         return None
-    run = None
-    with suppress(CommandError):  # nothing to ask about where the bucket or the instance is gone
+    told = ""
+    with suppress(CommandError):  # nothing to ask about where the bucket, the instance or a queue is gone
         run = run_in_progress(session, deployment)
-    told = f"{cut_off(run, deployment)} " if run else ""
+        told = f"{cut_off(run, deployment)} " if run else ""
+        if waiting := runs_waiting(session, deployment):
+            told += f"{waiting_in_words(waiting)} will not be drawn to the end, because the queues are deleted. "
     if yes:
         console.print(told, highlight=False, markup=False, soft_wrap=True, end="\n" if told else "")
-    else:
-        typer.confirm(
-            f"{told}Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
-            "The bucket with your images stays, unless you deployed with keep_results=false.",
-            abort=True,
-        )
+    elif not ask(
+        f"{told}Delete the stack {stack} in {session.region_name}: its instance, its disk and its network? "
+        "The bucket with your images stays, unless you deployed with keep_results=false.",
+        otherwise="Nothing was deleted",
+    ):
+        raise CommandError(f"Nothing was deleted: {stack} is as it was; see `sd status`.")
     with when_interrupted(lambda: deletion_goes_on(session, stack)):
         try:
             destroy(session, stack)

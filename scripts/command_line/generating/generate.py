@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,7 +17,9 @@ from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run, read_status
+from scripts.command_line.account.unfinished_runs import WORKS
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.request import Request, make_request
@@ -26,6 +30,7 @@ from scripts.command_line.results.watch import EndedEarlyError, watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
@@ -49,6 +54,9 @@ def generate(
         told = pool.submit(tell_identity, session, stack)
         deployment, queue = pool.submit(need_queue, session, stack).result()
         told.result()
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, queue = need_queue(session, stack)
     request = make_request(session, deployment, given)
     stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
     for sentence in request.told:
@@ -65,7 +73,7 @@ def generate(
         if state.is_gone:
             raise CommandError(
                 f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
-                "sent. `sd deploy` makes a new one in its place."
+                "sent. `sd deploy` with the same options makes a new one in its place, and draws."
             )
         with when_interrupted(lambda: f"Interrupted before run {request.run_id} was sent: no instance was started."):
             upload_inputs(session, deployment.bucket, request.inputs, request.loras)
@@ -73,7 +81,7 @@ def generate(
             send(session, deployment.bucket, queue, request.plan.job)
             _say(console, f"Sent run {request.run_id}. {stay.price_in_words}")
             status = _follow(session, deployment, request, stay, before, console)
-        last = "sd hold off" if stay.length else "sd stop"
+        last = "sd hold off" if stay.length else "sd stop --terminate" if request.plan.settings.spot else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
     fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console)
@@ -81,7 +89,7 @@ def generate(
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
     _say(console, "What next:")
     for command in (_for_other_images(request, status), "sd results --list", last):
-        _say(console, f"  {command}")
+        _say(console, f"  {with_typed(command, sys.argv[1:])}")
 
 
 def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
@@ -99,8 +107,14 @@ def _follow(
     before: Status | None,
     console: Console,
 ) -> Status:
-    """The run's last status. An instance that stops between the message and its end is started again."""
+    """The run's last status. An instance that stops between the message and its end is started again.
+
+    So is the one that another command's deploy has stopped or replaced, once that is over.
+    """
     for _ in range(MOST_STARTS):
+        if instance_state(session, deployment).name not in WORKS:
+            deployment = _after_others(session, deployment, console)
+            stay = dataclasses.replace(stay, deployment=deployment)
         try:
             start = start_stopped(session, deployment, f"run {request.run_id}")
         except NoCapacityError as refused:
@@ -121,7 +135,10 @@ def _follow(
                 waits="Waits for the worker",
             )
         except EndedEarlyError as error:
-            if error.state.is_gone:
+            if (
+                error.state.is_gone
+                and _after_others(session, deployment, console).instance_id == deployment.instance_id
+            ):
                 raise
             _say(console, f"The instance is {error.state.name} before the run is done, and is started again.")
             continue
@@ -135,6 +152,12 @@ def _follow(
     )
 
 
+def _after_others(session: boto3.Session, deployment: Deployment, console: Console) -> Deployment:
+    """The deployment once no other command changes it: an instance started meanwhile would make the change fail."""
+    wait_for_others(session, deployment.stack, console)
+    return need_queue(session, deployment.stack)[0]
+
+
 def _for_other_images(request: Request, status: Status) -> str:
     """The same command with the seed behind those that were drawn, quoted for a shell."""
     seed = next_seed(request.plan.job.seed, status.images_total)
@@ -146,4 +169,4 @@ def _for_other_images(request: Request, status: Status) -> str:
 
 
 def _say(console: Console, sentence: str) -> None:
-    print_plain(sentence, console, soft_wrap=True)
+    print_plain(repeat_typed(sentence, sys.argv[1:]), console, soft_wrap=True)

@@ -30,7 +30,10 @@ def show_runs(runs: list[Run], console: Console) -> None:
         table.add_row(cell(run.run_id), cell(started), run.state, done)
     console.print(table)
     if any(run.is_interrupted for run in runs):
-        told = "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed again."
+        told = (
+            "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for "
+            "again, or when an instance starts while it waits in a queue."
+        )
         console.print(told, highlight=False, soft_wrap=True)
     for run in runs:
         if run.status and run.status.error:

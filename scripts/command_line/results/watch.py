@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import read_status
-from scripts.command_line.account.unfinished_runs import WORKS, latest_status
+from scripts.command_line.account.unfinished_runs import ENDED, WORKS, latest_status
 from scripts.command_line.results.boot_records import find_boot_failure
 from scripts.command_line.terminal.command_error import CommandError
-from userdata.contract.status import ENDED_EARLY, Status
+from userdata.contract.status import Status
 from userdata.worker.bucket.passing_errors import passes
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def watch_run(
 
     Raises `EndedEarlyError` when the instance no longer runs, and `CommandError` when the run fails, when the instance
     works on another run, or after `hours`. An early end belongs to an earlier attempt if it is from before the latest
-    start of the instance, or is `before`, what the status was when the run was asked for again. A run that is
-    `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the instance runs
-    and the run has no status. The run goes on without the watcher, so a network that is away for less than
-    `out_of_reach_seconds` ends nothing.
+    start of the instance, and any end if it is `before`, what the status was when the run was asked for again. A run
+    that is `queued` is not the deployed one, and waits where another command deploys. `waits` is shown while the
+    instance runs and the run has no status. The run goes on without the watcher, so a network that is away for less
+    than `out_of_reach_seconds` ends nothing.
     """
     s3: S3Client = session.client("s3", config=RETRIES)
     deadline = time.monotonic() + hours * 3600
@@ -114,7 +114,7 @@ def _look(
     state = instance_state(session, deployment)
     status = read_status(s3, deployment.bucket, run_id)
     status = latest_status(status, state)
-    if status and status == before and status.phase in ENDED_EARLY:
+    if status and status == before and status.phase in ENDED:
         status = None
     _raise_failure(s3, deployment, run_id, status, state)
     return state, status

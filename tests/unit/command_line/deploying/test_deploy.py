@@ -15,8 +15,8 @@ from moto.backends import get_backend
 from PIL import Image
 from rich.console import Console
 
+from scripts.command_line.account import others
 from scripts.command_line.account.zones import choose_zone
-from scripts.command_line.deploying import deploy as deploying
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import REGION, Account, offer, run_of
@@ -366,6 +366,9 @@ def test_a_run_that_came_by_the_queue_is_not_cut_off_without_a_yes_either(accoun
     with pytest.raises(CommandError, match="got no answer"):
         run(account, deploys, {"Prompt": "a tree"}, yes=False)
     assert deploys.calls == []
+    console = Console(file=io.StringIO(), width=1000)
+    run(account, deploys, {"Prompt": "a tree"}, console=console)
+    assert "Its message goes back into the queue" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_question_that_nobody_can_answer_deploys_nothing(account: Account, deploys: Deploys) -> None:
@@ -428,7 +431,7 @@ def test_a_stack_that_another_command_changes_is_waited_for(
     account.put_run(run_of(), phase="done")
     (stack,) = get_backend("cloudformation")["123456789012"][REGION].stacks.values()
     stack.status = "UPDATE_IN_PROGRESS"
-    monkeypatch.setattr(deploying, "POLL_SECONDS", 0)
+    monkeypatch.setattr(others, "POLL_SECONDS", 0)
     monkeypatch.setattr(time, "sleep", lambda _: setattr(stack, "status", "UPDATE_COMPLETE"))
     console = Console(file=io.StringIO(), width=1000)
     run(account, deploys, console=console)

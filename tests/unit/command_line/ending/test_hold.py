@@ -61,11 +61,17 @@ def test_there_is_nothing_to_hold_on_a_stopped_instance(account: Account) -> Non
     account.ec2.stop_instances(InstanceIds=[account.instance_id])
     with pytest.raises(CommandError, match="is stopped: there is nothing to hold. Start it: `sd start`"):
         hold(account, "2h")
+    account.put_run(run_of(), phase="done")
+    with pytest.raises(CommandError, match="is done. A deploy of another one starts it, and so does `sd generate`"):
+        hold(account, "2h")
 
 
 @pytest.mark.parametrize(
     ("phase", "told"),
-    [("done", "Run .* is done, so only a deploy of another one starts it: `sd deploy`"), ("generating", "makes a new")],
+    [
+        ("done", "Run .* is done. A deploy of another one makes a new instance: `sd deploy`"),
+        ("generating", "makes a new"),
+    ],
 )
 def test_what_can_be_done_about_an_instance_that_is_gone_is_told(account: Account, phase: str, told: str) -> None:
     account.deploy()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from moto.backends import get_backend
 from typer.main import get_command
 
 from scripts.command_line.account import instance
@@ -15,7 +18,7 @@ from scripts.command_line.account.instance import InstanceState, start_stopped
 from scripts.command_line.generating import generate
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.conftest import refusal
+from tests.unit.command_line.conftest import REGION, refusal
 from tests.unit.command_line.generating.conftest import Person
 from userdata.contract.hold import Hold
 from userdata.contract.layout import RunKeys, hold_key
@@ -48,15 +51,17 @@ def test_a_prompt_becomes_a_job_a_message_and_images(person: Person) -> None:
     assert re.search(r"stays up until \d\d:\d\d UTC for your next prompt\. That costs about \$0\.13\.", person.said)
 
 
-def test_what_comes_next_is_printed_and_can_be_typed(person: Person) -> None:
+def test_what_comes_next_is_printed_and_can_be_typed(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.deploy()
+    monkeypatch.setattr(sys, "argv", ["sd", "generate", "--stack=Two"])
     person.generate(Prompt="-- it's", Samples="1", Iterations="3", SkipGrid="on")
     commands = person.said.partition("What next:\n")[2].splitlines()
     assert [shlex.split(line)[:2] for line in commands] == [["sd", "generate"], ["sd", "results"], ["sd", "hold"]]
     words = shlex.split(commands[0])
     context = get_command(app).commands["generate"].make_context("generate", words[2:])  # type: ignore[attr-defined]
     assert (context.params["prompt"], context.params["seed"], context.params["n_iter"]) == ("-- it's", "45", "3")
-    assert context.params["skip_grid"] is True
+    assert (context.params["skip_grid"], context.params["stack"]) == (True, "Two")
+    assert all("--stack Two" in command for command in commands)
 
 
 def test_a_run_that_is_there_is_downloaded_and_not_sent(person: Person) -> None:
@@ -87,11 +92,13 @@ def test_a_job_that_is_there_stays_as_it_is_and_its_message_is_sent_again(person
     assert person.sent() == [RUN]
 
 
-@pytest.mark.parametrize("phase", ["failed", "capped"])
+@pytest.mark.parametrize("phase", ["failed", "capped", "done"])
 def test_an_earlier_end_is_not_taken_for_that_of_this_request(person: Person, phase: str) -> None:
     """The instance has run since before both, so that its start does not tell them apart."""
     person.deploy()
     person.account.put_run(RUN, phase=phase)
+    if phase == "done":
+        person.account.s3.delete_object(Bucket=person.account.bucket, Key=RunKeys(RUN).image(1))
     looks = iter(range(10))
     person.works = lambda run_id: person.account.session.events.register(
         "after-call.ec2.DescribeInstances", lambda **_: person.draw(RUN) if next(looks) == 3 else None
@@ -144,6 +151,29 @@ def test_an_instance_that_stops_between_the_message_and_its_end_is_started_again
     person.generate(Prompt=PROMPT)
     assert started == [RUN]
     assert person.sent() == [RUN], "the message is still there for the next boot"
+
+
+def test_an_instance_that_another_command_s_deploy_stops_is_not_started_before_that_is_over(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.deploy()
+    (stack,) = get_backend("cloudformation")["123456789012"][REGION].stacks.values()
+
+    def deploy_another(run_id: str) -> None:
+        stack.status = "UPDATE_IN_PROGRESS"
+        person.account.ec2.stop_instances(InstanceIds=[person.account.instance_id])
+
+    def start(**_: object) -> None:
+        started.append(stack.status)
+        person.draw(RUN)
+
+    started: list[str] = []
+    person.works = deploy_another
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(stack, "status", "UPDATE_COMPLETE"))
+    person.account.session.events.register("after-call.ec2.StartInstances", start)
+    person.generate(Prompt=PROMPT)
+    assert started == ["UPDATE_COMPLETE"]
+    assert "SdOnEc2 is UPDATE_IN_PROGRESS, by another command: waiting for its end." in person.said
 
 
 def test_an_instance_that_stops_again_and_again_is_left_alone(person: Person) -> None:

@@ -83,7 +83,11 @@ def test_without_a_stack_a_machine_or_a_queue_the_way_out_is_told(person: Person
     person.account.outputs["InteractiveQueue"] = queue
     person.account.replace_instance()
     person.account.ec2.terminate_instances(InstanceIds=[person.account.instance_id])
-    refused(person, r"nothing can be drawn on it\. Nothing was sent\. `sd deploy` makes a new one", Prompt="a")
+    refused(
+        person,
+        r"nothing can be drawn on it\. Nothing was sent\. `sd deploy` with the same options makes a new one",
+        Prompt="a",
+    )
 
 
 REFUSED: list[tuple[dict[str, str], str]] = [

@@ -171,7 +171,7 @@ def test_a_run_whose_machine_is_gone_or_works_on_another_is_interrupted(account:
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
     assert listed(account) == {**others, "at-work": interrupted}
-    assert "it goes on when it is deployed again" in "\n".join(results("--list")[1])
+    assert "it goes on when it is deployed or asked for again" in "\n".join(results("--list")[1])
 
 
 def test_who_may_not_look_at_instances_sees_what_runs_say(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
