@@ -51,7 +51,7 @@ def _split(command: str) -> tuple[str, list[str]]:
 
 def _typed(words: Sequence[str]) -> dict[str, str]:
     found = {}
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         name, equals, value = word.partition("=")
         if name in ("--stack", "--region", "--profile"):
             found[name] = value if equals else following

@@ -27,6 +27,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "cost": [[], ["--actual"]],
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "doctor": [[]],
+    "generate": [["a horse"]],
     "hold": [[], ["2h"], ["off"]],
     "quota request": [["--yes"]],
     "quota status": [[], ["--spot"]],
@@ -153,6 +154,7 @@ def test_a_refusal_of_every_call_is_a_sentence(
 def test_a_refusal_of_every_call_but_that_for_the_stack_is_a_sentence(
     person: Account, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    person.outputs["InteractiveQueue"] = "https://sqs.us-east-1.amazonaws.com/123456789012/sd-1-interactive"
     person.deploy(Prompt="ein Bär")
     monkeypatch.setenv("AWS_REGION", REGION)
     for name, handler in REFUSALS.items():

@@ -127,6 +127,7 @@ def test_a_file_is_uploaded_behind_the_last_check(account: Account, deploys: Dep
 
     def cdk(session: object, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
         calls.append("cdk")
+        deploys(session, parameters, context)
 
     console = Console(file=io.StringIO(), width=200)
     test_deploy.run(account, cdk, {"InitImage": "horse.png"}, console=console)

@@ -95,7 +95,10 @@ def test_a_checkpoint_that_was_read_ahead_is_not_read_again(
     save_file(checkpoint_of(narrow), file)
     (tmp_path / "layouts/narrow").rename(tmp_path / "layouts/stable-diffusion-v1")
     monkeypatch.setattr(pipeline_module, "read_tensors", fails)
-    job, here = Job(model="s3://bucket/v1.safetensors"), dataclasses.replace(settings, model_folder=file)
+    job, here = (
+        Job(model="s3://bucket/v1.safetensors", safety_checker="off"),
+        dataclasses.replace(settings, model_folder=file),
+    )
     pipeline = load_model(here, job, ModelAhead(here, job, image_requests(job)), stays=False).pipeline(from_image=False)
     assert torch.equal(pipeline.unet.conv_in.weight, narrow["unet"].conv_in.weight)
 
