@@ -67,6 +67,8 @@ class Serving:
         self._idle_seconds = idle_seconds
         self._waits_seconds = math.inf if stays else idle_seconds
         self._provider = Provider(settings, parameters, stop)
+        # The runs whose last attempt here broke off. A worker that takes this one's place counts anew; SQS ends it all.
+        self._broke: set[str] = set()
         self._woken = threading.Event()
         self._interactive, self._batch = (
             Receiver(queues, kind, self._woken, wait_seconds=math.ceil(min(WAIT_SECONDS, self._waits_seconds)))
@@ -156,13 +158,14 @@ class Serving:
             began=datetime.now(UTC),
             provide=self._provider.provide,
             gives_way=self._somebody_waits if batch else lambda: False,
+            broke_before=run_id in self._broke,
         )
         try:
             try:
                 parameters = parameters_of(self._bucket, run_id, self._parameters)
             except RunError as error:
                 return refuse_run(self._settings, self._bucket, run_id, error)
-            return do_run(
+            outcome = do_run(
                 self._settings,
                 parameters,
                 self._stop,
@@ -171,6 +174,8 @@ class Serving:
                 loaded=self._loaded,
                 queued=queued,
             )
+            (self._broke.add if outcome is Outcome.BROKE else self._broke.discard)(run_id)
+            return outcome
         except Exception as error:  # noqa: BLE001
             # The bucket cannot be reached, or the disk takes not even a log: whatever it is, others may go better.
             logger.error("The run %s failed before or while telling so in the bucket: %s", run_id, error)

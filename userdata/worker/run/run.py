@@ -61,12 +61,14 @@ class Queued:
 
     `run_id` is its name, and it costs from `began` on. `provide` finds or fetches what its job is drawn with, and calls
     its second argument when it has to fetch. `gives_way` tells, between two batches, whether another run goes first.
+    `broke_before` says that an earlier attempt broke off for a reason that may have been the machine's or the bucket's.
     """
 
     run_id: str
     began: datetime
     provide: Callable[[Job, Callable[[], None]], Settings]
     gives_way: Callable[[], bool]
+    broke_before: bool = False
 
 
 def do_run(
@@ -121,9 +123,14 @@ def do_run(
             logger.info("Asked to stop: the saved images are uploaded, and the next start goes on")
             progress.pause()
             outcome = Outcome.STOPPED
-        except Exception as error:  # noqa: BLE001  # whatever it is, the status must tell it
-            _tell_failure(error, progress.phase, progress, log)
-            outcome = _outcome_of(error, found)
+        except Exception as error:  # whatever it is, it must be told
+            outcome = _outcome_of(error, queued)
+            if queued and outcome is Outcome.BROKE:
+                # Not told as a failure, because whoever waits for the run would go, and it is tried again.
+                logger.error("This attempt broke off, and another one follows: %s", error, exc_info=error)
+                progress.pause()
+            else:
+                _tell_failure(error, progress.phase, progress, log)
         log.close_and_upload()
         if outcome is Outcome.DONE:
             progress.enter("done")  # the very last object to be written: when a reader sees it, all others exist
@@ -150,11 +157,11 @@ def _refuse(
     return Outcome.FAILED
 
 
-def _outcome_of(error: Exception, found: bytes | None) -> Outcome:
-    """How the run ended that `error` has ended; `found` is its status of before."""
+def _outcome_of(error: Exception, queued: Queued | None) -> Outcome:
+    """How the run ended that `error` has ended."""
     if isinstance(error, RunError) and not isinstance(error, PassingRunError):
         return Outcome.FAILED
-    return Outcome.BROKE_AGAIN if _told(found).get("phase") == "failed" else Outcome.BROKE
+    return Outcome.BROKE_AGAIN if queued and queued.broke_before else Outcome.BROKE
 
 
 def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None, *, images_total: int) -> Progress:

@@ -116,21 +116,25 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison, other = work.put_job(prompt="poison"), work.put_job(prompt="another")
-    do = Attempt.do
+    do, phases = Attempt.do, []
 
     def breaks(self: Attempt) -> None:
         if self._request.job.prompt == "poison":
+            phases.append(json.loads(work.bucket.get(RunKeys(poison).status) or b"{}").get("phase"))
             raise RuntimeError("the card sees ghosts")
         do(self)
 
     monkeypatch.setattr(Attempt, "do", breaks)
     monkeypatch.setattr(serve, "REST_SECONDS", 1)
+    work.bucket.put(RunKeys(poison).status, b'{"phase": "failed"}')  # of an earlier request, which does not count
     work.send(INTERACTIVE, poison)
     work.send(INTERACTIVE, other)
     work.serve()  # without an idle time: the run that rests keeps the machine up by itself
     ((body, reason),) = work.dead(INTERACTIVE)
     assert body == write_message(poison)
     assert "the card sees ghosts" in reason
+    assert (phases[0], len(phases)) == ("failed", 2)
+    assert phases[1] != "failed", "whoever waits would go before it is tried again"
     assert json.loads(work.bucket.get(RunKeys(poison).status) or b"")["phase"] == "failed"
     assert json.loads(work.bucket.get(RunKeys(other).status) or b"")["phase"] == "done"
     assert work.left(INTERACTIVE) == NOTHING
