@@ -5,13 +5,14 @@ A stand-in and not an emulation of S3, so that a benchmark needs nothing beyond 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from benchmarks.loopback import serving
 
 
 class Objects:
@@ -27,17 +28,8 @@ class Objects:
 def s3_stand_in() -> Iterator[Objects]:
     """Serves an empty bucket of any name while it is open."""
     objects = Objects()
-    handler = type("Handler", (_Handler,), {"objects": objects})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    objects.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(type("Handler", (_Handler,), {"objects": objects})) as objects.endpoint:
         yield objects
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

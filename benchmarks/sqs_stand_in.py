@@ -10,8 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from benchmarks.loopback import serving
 
 
 class Queue:
@@ -71,14 +73,5 @@ def sqs_stand_in(kind: str) -> Iterator[Queue]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    queue.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as queue.endpoint:
         yield queue
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

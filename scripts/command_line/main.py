@@ -66,7 +66,7 @@ def deploy(
     profile: Profile = None,
 ) -> None:
     """Check everything that can be checked, then `cdk deploy`. Parameters that are not given stay as they are."""
-    wish = read_wish(types, every, at_most, yes=yes, given=parameters)
+    wish = read_wish(types, every, at_most, given=parameters)
     deploy_job(
         open_session(region, profile),
         stack=stack,
@@ -146,7 +146,7 @@ def start(
 
     Where AWS has no such instance to give, --types or --any let a new one take its place.
     """
-    wish = read_wish(types, every, at_most, yes=yes, given={})
+    wish = read_wish(types, every, at_most, given={})
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)

@@ -133,7 +133,7 @@ def deploy(
     act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
     try:
         if wish:
-            standing, start = Climb(session, stack, console, yes=wish.yes).until_one_stands(rungs, act)
+            standing, start = Climb(session, stack, console, yes=yes).until_one_stands(rungs, act)
         else:
             standing, start = act(plan)
     except CommandError as error:

@@ -29,16 +29,13 @@ Yes = Annotated[
 
 @dataclass(frozen=True)
 class Wish:
-    """The types, none for every type; US dollars an hour at most, None for any price; whether to replace unasked."""
+    """The types, none for every type; US dollars an hour at most, None for any price."""
 
     types: tuple[str, ...]
     at_most: float | None
-    yes: bool
 
 
-def read_wish(
-    types: str | None, every: bool, at_most: float | None, *, yes: bool, given: Mapping[str, str]
-) -> Wish | None:
+def read_wish(types: str | None, every: bool, at_most: float | None, *, given: Mapping[str, str]) -> Wish | None:
     """The wish that the options say, None without one. `given` are the parameters that were typed.
 
     Raises `CommandError`, for misuse, with a sentence.
@@ -65,5 +62,5 @@ def read_wish(
             "--any needs --at-most, because the dearest type costs more than $100 an hour: for example --at-most 1.20."
         )
     else:
-        return Wish(names, at_most, yes) if names or every else None
+        return Wish(names, at_most) if names or every else None
     raise CommandError(refusal, exit_status=2)

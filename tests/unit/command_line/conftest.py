@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,6 @@ from moto import mock_aws
 from moto.ec2.models import amis
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
-from scripts.interruption.signals import NUMBERS
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
@@ -196,15 +194,6 @@ class Account:
     def state(self) -> str:
         described = self.ec2.describe_instances(InstanceIds=[self.instance_id])
         return described["Reservations"][0]["Instances"][0]["State"]["Name"]
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """`main()` asks for them, and does not give them back."""
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

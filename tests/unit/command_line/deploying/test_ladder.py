@@ -67,7 +67,7 @@ class Cdk:
 def climb(account: Account, cdk: Any, *types: str, **more: Any) -> str:
     """What was printed."""
     console = Console(file=io.StringIO(), width=300)
-    wish = Wish(types, more.pop("at_most", None), more.pop("yes", False))
+    wish = Wish(types, more.pop("at_most", None))
     given = {"stack": "SdOnEc2", "given": {}, "context": (), "fetch_to": None, **more}
     try:
         deploy(account.session, console=console, wish=wish, cdk=cdk, **given)
@@ -153,13 +153,13 @@ def test_where_there_is_nothing_a_table_says_what_was_refused_where(account: Acc
 )
 def test_a_wish_that_says_too_much_or_too_little_is_misuse(options: dict[str, Any], said: str) -> None:
     with pytest.raises(CommandError, match=said) as error:
-        read_wish(**{"types": None, "every": False, "at_most": None, "yes": False, "given": {}, **options})
+        read_wish(**{"types": None, "every": False, "at_most": None, "given": {}, **options})
     assert error.value.exit_status == 2
 
 
 def test_types_may_be_typed_twice_with_spaces_and_in_capitals() -> None:
-    read = read_wish(" g6.xlarge, G5.XLarge,,g6.xlarge ", False, None, yes=False, given={})
-    assert read == Wish(("g6.xlarge", "g5.xlarge"), None, yes=False)
+    read = read_wish(" g6.xlarge, G5.XLarge,,g6.xlarge ", False, None, given={})
+    assert read == Wish(("g6.xlarge", "g5.xlarge"), None)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_an_attempt_of_the_ladder_that_leaves_the_stack_stuck_is_put_right_befor
 
     deploy(
         account.session, stack="SdOnEc2", given={}, context=(), fetch_to=None, console=cdk.console,
-        wish=Wish(("g5.xlarge", "g4dn.xlarge"), None, yes=True), cdk=refused_once, rollback=cdk.rollback,
+        wish=Wish(("g5.xlarge", "g4dn.xlarge"), None), yes=True, cdk=refused_once, rollback=cdk.rollback,
     )  # fmt: skip
     assert [one for one, _ in cdk.done] == ["deploy", "rollback", "deploy"]
 
