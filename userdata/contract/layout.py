@@ -34,6 +34,12 @@ class RunKeys:
         self.report = self.prefix + "report.json"
         self.gpu = self.prefix + "gpu.csv"
         self.log = self.prefix + "log.txt"
+        self.batch = self.prefix + "batch.json"
+        self.control = self.prefix + "control.json"
+        self.units_done = self.prefix + "units/"
+        self.units_failed = self.prefix + "failed/"
+        self.machines = self.prefix + "machines/"
+        self.batch_ended = self.prefix + "done.json"
         self.samples_folder = self.prefix + ("img2img-samples/" if from_image else "txt2img-samples/")
 
     def image(self, index: int) -> str:
@@ -43,6 +49,22 @@ class RunKeys:
     def image_metadata(self, index: int) -> str:
         """The key of the JSON beside image `index`."""
         return f"{self.samples_folder}samples/{index:05}.json"
+
+    def units(self, part: int) -> str:
+        """The key of the units of a batch's part, counted from 0."""
+        return f"{self.prefix}units{f'-{part}' if part else ''}.jsonl"
+
+    def unit_done(self, part: int, unit: int) -> str:
+        """The key of what is told of a unit that is drawn."""
+        return f"{self.units_done}{part}-{unit:06}.json"
+
+    def unit_failed(self, part: int, unit: int) -> str:
+        """The key of what is told of a unit that failed."""
+        return f"{self.units_failed}{part}-{unit:06}.json"
+
+    def machine(self, instance_id: str) -> str:
+        """The key of what one machine has done of a batch."""
+        return f"{self.machines}{instance_id}.json"
 
     def grid(self, index: int) -> str:
         """The key of grid `index`; one run makes one grid, as one call of the original scripts does."""
