@@ -18,14 +18,14 @@ from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.passing_error import PassingError, code_passes
 from userdata.boot.fetch.request import Manner, Pinned, Redirects, refused, request_headers
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import PassingStepError, StepError
 from userdata.contract.catalogue import HUB
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_REDIRECTS = 5
 
 
-class UnreachableError(StepError):
+class UnreachableError(PassingStepError):
     """The hub did not answer, so that nothing is known."""
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from userdata.boot.fetch.passing_error import PassingError, asked_pause, code_passes
 from userdata.boot.machine.disk_space import amount
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import NoRoomError, PassingStepError, StepError
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def answer_to(pinned: Pinned, part: Path, manner: Manner, span: Optional[str]) -
             raise _judged(pinned, error) from error
     except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
-            raise StepError(f"{part.parent} is full. Deploy again with a larger VolumeSize.") from error
+            raise NoRoomError(f"{part.parent} is full. Deploy again with a larger VolumeSize.") from error
         reason = getattr(error, "reason", None) or error
         raise PassingError(f"{pinned.url}: {reason or type(error).__name__}") from error
 
@@ -98,7 +98,7 @@ def persist(
 ) -> None:
     """Repeats `attempt` until it ends well. Only attempts without `progress` count, so that every loop ends.
 
-    `kept` says how many bytes a later boot need not fetch. Raises `StepError` when patience ends.
+    `kept` says how many bytes a later boot need not fetch. Raises `PassingStepError` when patience ends.
     """
     pauses = manner.patience.pauses()
     furthest = progress()
@@ -111,7 +111,7 @@ def persist(
                 pauses = manner.patience.pauses()
             pause = next(pauses, None)
             if pause is None:
-                raise StepError(
+                raise PassingStepError(
                     f"{pinned.url} could not be fetched: {error}. Check the network and the address, then start the "
                     f"instance again: it goes on at {amount(kept())}."
                 ) from error
