@@ -11,7 +11,7 @@ from scripts.command_line.results.timeline import Phase, read_timelines
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.proof.seen import Seen
 from userdata.contract.layout import CACHE, RunKeys
-from userdata.contract.status import read_utc
+from userdata.contract.outside import read_utc
 
 
 def run(seen: Seen) -> str:
