@@ -97,9 +97,7 @@ def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple
         except (OSError, http.client.HTTPException) as error:
             raise PassingError(str(getattr(error, "reason", None) or error)) from error
         except ValueError as error:
-            raise StepError(
-                f"{url} leads to an address that is none ({error}). Check the repository's name."
-            ) from error
+            raise StepError(f"{url} leads to an address that is none ({error}). Check its name.") from error
     raise StepError(f"{url} leads round in circles. Check the name of the repository.")
 
 
