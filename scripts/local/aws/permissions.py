@@ -9,7 +9,7 @@ from typing import Any
 
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import IAMPolicy, IAMRequestBase, PermissionResult
 from moto.s3.models import FakeBucket
 from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
@@ -49,6 +49,7 @@ def permissions_enforced() -> Iterator[None]:
     try:
         with replaced(
             {
+                (IAMRequestBase, "check_action_permitted"): _check_action_permitted,
                 (SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn,
                 (SQSResponse, "_determine_resource"): _queue_arn,
             }
@@ -56,6 +57,19 @@ def permissions_enforced() -> Iterator[None]:
             yield
     finally:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
+
+
+_moto_checks = IAMRequestBase.check_action_permitted
+
+
+def _check_action_permitted(request: Any, resource: str) -> None:
+    """Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    if request._action.startswith("sqs:"):
+        request._action = request._action.removesuffix("Batch")
+    _moto_checks(request, resource)
 
 
 def _parameter_arn(request: Any) -> str:

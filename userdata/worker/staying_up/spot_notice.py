@@ -5,11 +5,11 @@ Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termin
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
+from userdata.contract.outside import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class SpotNotice:
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
-                notice = json.loads(self._service.get("spot/instance-action"))
+                notice = read_json(self._service.get("spot/instance-action"))
                 logger.warning("EC2 takes this spot instance back: %s at %s", notice["action"], notice["time"])
                 self._stop.set()
             except (NoAnswerError, ValueError, KeyError, TypeError) as error:
