@@ -29,6 +29,8 @@ from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
 from scripts.local.cloudformation.service import stacks_of
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines.machines import Machines, MakeMachine
+from scripts.local.scaling.group_api import auto_scaling
+from scripts.local.scaling.groups import Groups
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +143,9 @@ class LocalCloud:
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)
+        groups = Groups(self.account)
+        self._context.enter_context(auto_scaling(groups))
+        self._context.enter_context(groups.running())
         self.environment = command_environment(
             os.environ,
             endpoint=server.endpoint,
