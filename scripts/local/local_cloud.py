@@ -15,7 +15,6 @@ from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
-from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs
@@ -31,6 +30,7 @@ from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines.machines import Machines, MakeMachine
 from scripts.local.scaling.group_api import auto_scaling
 from scripts.local.scaling.groups import Groups
+from scripts.local.watching.alarm_clock import AlarmClock
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class LocalCloud:
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)
-        groups = Groups(self.account)
+        groups = Groups(self.account, self.clock)
         self._context.enter_context(auto_scaling(groups))
         self._context.enter_context(groups.running())
         self.environment = command_environment(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.machines.machine import SHIMS
 from stacks.facts.machine_image import DEEP_LEARNING_AMI
-from tests.local_cloud.conftest import Stack, per_boot, until
+from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, per_boot, until
 
 pytestmark = pytest.mark.local_cloud
 
@@ -229,3 +233,125 @@ def test_what_auto_scaling_refuses(group: Group, cloud: LocalCloud) -> None:
         group.client.suspend_processes(**group.named, ScalingProcesses=["Launch"])
     group.stack.delete()
     assert instance(cloud, only)["State"]["Name"] == "terminated"
+
+
+def backstop(group: Group, queue: str) -> dict[str, Any]:
+    """A policy that starts one machine, and its alarm: something is queued and nobody is in service."""
+
+    def metric(name: str, namespace: str, metric: str, **dimension: Any) -> dict[str, Any]:
+        (key,) = dimension
+        measured = {
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": [{"Name": key, "Value": dimension[key]}],
+        }
+        return {"Id": name, "MetricStat": {"Metric": measured, "Period": 60, "Stat": "Maximum"}, "ReturnData": False}
+
+    policy = {
+        "AutoScalingGroupName": {"Ref": "Group"},
+        "PolicyType": "StepScaling",
+        "AdjustmentType": "ChangeInCapacity",
+        "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+    }
+    alarm = {
+        "Metrics": [
+            {"Id": "wanted", "Expression": "IF(visible > 0 AND FILL(inservice, 0) == 0, 1, 0)"},
+            metric("visible", "AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=queue),
+            metric("inservice", "AWS/AutoScaling", "GroupInServiceInstances", AutoScalingGroupName={"Ref": "Group"}),
+        ],
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Threshold": 1,
+        "EvaluationPeriods": 2,
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [{"Ref": "Policy"}],
+    }
+    template = group.template(MetricsCollection=[{"Granularity": "1Minute"}])
+    template["Resources"] |= {
+        "Policy": {"Type": "AWS::AutoScaling::ScalingPolicy", "Properties": policy},
+        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
+    }
+    return template
+
+
+def test_what_acts_while_nobody_is_there(group: Group, cloud: LocalCloud) -> None:
+    queue = cloud.client("sqs").create_queue(QueueName=f"{group.name}-batch")["QueueUrl"]
+    group.stack.update(backstop(group, queue.rpartition("/")[2]))
+    cloud.clock.pass_time(minutes=5)
+    cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="a unit")
+    cloud.clock.pass_time(minutes=15)  # SQS wakes
+    assert group.describe()["DesiredCapacity"] == 0
+    cloud.clock.pass_time(minutes=4)
+    (first,) = group.in_service(1)
+    assert "a monitor alarm" in group.activities()[0]["Cause"]
+    cloud.clock.pass_time(minutes=10)
+    assert group.in_service(1) == [first], "it is in service, so that the alarm is over"
+
+    start = datetime.now(UTC) + timedelta(minutes=30)
+    action = {**group.named, "ScheduledActionName": "end", "MaxSize": 0}
+    with pytest.raises(ClientError, match="Given start time is in the past"):
+        group.client.put_scheduled_update_group_action(**action, StartTime=datetime.now(UTC) - timedelta(minutes=1))
+    group.client.put_scheduled_update_group_action(**action, StartTime=start)
+    cloud.clock.pass_time(minutes=29)
+    assert group.in_service(1) == [first]
+    cloud.clock.pass_time(minutes=2)
+    assert group.in_service(0) == []
+    assert group.client.describe_scheduled_actions(**group.named)["ScheduledUpdateGroupActions"] == []
+    cloud.clock.pass_time(minutes=10)
+    assert group.describe()["DesiredCapacity"] == 0, "no policy leaves the group's sizes"
+
+
+SCHEDULER_MAY_ASSUME = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def test_a_schedule_for_one_moment_acts_once_with_the_rights_of_its_role(stack: Stack, cloud: LocalCloud) -> None:
+    sqs, scheduler = cloud.client("sqs"), cloud.client("scheduler")
+    queue = sqs.create_queue(QueueName=f"{stack.name}-batch")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
+    inline = {"PolicyName": "send", "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]}}
+    properties = {"AssumeRolePolicyDocument": SCHEDULER_MAY_ASSUME, "Policies": [inline]}
+    nobody = {"AssumeRolePolicyDocument": EC2_MAY_ASSUME}
+    stack.create(
+        {
+            "Resources": {
+                "Role": {"Type": "AWS::IAM::Role", "Properties": properties},
+                "Nobody": {"Type": "AWS::IAM::Role", "Properties": nobody},
+            }
+        }
+    )
+    roles = [f"arn:aws:iam::{cloud.account.id}:role/{stack.physical_id(name)}" for name in ("Role", "Nobody")]
+
+    def schedule(name: str, minutes: int, target: str, given: str, role: str = roles[0]) -> None:
+        local = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(minutes=minutes)
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression=f"at({local:%Y-%m-%dT%H:%M:%S})",
+            ScheduleExpressionTimezone="Europe/Berlin",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={"Arn": target, "RoleArn": role, "Input": given},
+        )
+
+    def received() -> list[str]:
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", [])
+        return sorted(one["Body"] for one in found)
+
+    with pytest.raises(ClientError, match="must allow AWS EventBridge Scheduler to assume the role"):
+        schedule("no", 10, arn, "{}", roles[1])
+    with pytest.raises(ClientError, match="in the past"):
+        schedule("no", -1, arn, "{}")
+    universal = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
+    schedule("by-target", 10, arn, "one")
+    schedule("by-api", 10, universal, json.dumps({"QueueUrl": queue, "MessageBody": "two"}))
+    schedule("forbidden", 10, "arn:aws:scheduler:::aws-sdk:sqs:purgeQueue", json.dumps({"QueueUrl": queue}))
+    cloud.clock.pass_time(minutes=9)
+    assert received() == []
+    with permissions_enforced():
+        cloud.clock.pass_time(minutes=2)
+    assert received() == ["one", "two"]
+    assert scheduler.list_schedules(NamePrefix="by-")["Schedules"] == []
+    cloud.clock.pass_time(minutes=20)
+    assert received() == []

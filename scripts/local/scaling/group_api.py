@@ -19,6 +19,13 @@ from scripts.local.aws.replaced import replaced
 from scripts.local.scaling.activity import at
 from scripts.local.scaling.groups import Groups
 from scripts.local.scaling.launch import template_data
+from scripts.local.scaling.planned import (
+    delete_scheduled,
+    put_scheduled,
+    run_due_actions,
+    scale_by_policy,
+)
+from scripts.local.watching.metrics import DESIRED, IN_SERVICE
 
 SIZES = frozenset({"AutoScalingGroupName", "DesiredCapacity", "MaxSize", "MinSize"})
 SETTINGS = frozenset(
@@ -34,12 +41,13 @@ SETTINGS = frozenset(
 LEFT_TO_MOTO = {
     "create_or_update_tags": frozenset({"Tags"}),
     "delete_policy": frozenset({"AutoScalingGroupName", "PolicyName"}),
+    "delete_scheduled_action": frozenset({"AutoScalingGroupName", "ScheduledActionName"}),
     "delete_tags": frozenset({"Tags"}),
     "describe_auto_scaling_groups": frozenset({"AutoScalingGroupNames", "Filters", "MaxRecords", "NextToken"}),
     "describe_auto_scaling_instances": frozenset({"InstanceIds"}),
+    "describe_scheduled_actions": frozenset({"AutoScalingGroupName", "ScheduledActionNames"}),
     "describe_tags": frozenset({"Filters"}),
     "describe_policies": frozenset({"AutoScalingGroupName", "PolicyNames"}),
-    "enable_metrics_collection": frozenset({"AutoScalingGroupName", "Granularity", "Metrics"}),
 }
 ADJUSTMENTS = ("ChangeInCapacity", "ExactCapacity")
 MOTO_S_PUT_POLICY = AutoScalingResponse.put_scaling_policy
@@ -55,12 +63,15 @@ def auto_scaling(groups: Groups) -> Iterator[None]:
         if callable(value) and not name.startswith("_") and name != "call_action"
     }
     kept = {name: _checked(AutoScalingResponse.__dict__[name], taken) for name, taken in LEFT_TO_MOTO.items()}
+    groups.clock.dated.append(functools.partial(run_due_actions, groups))
+    groups.clock.scale = functools.partial(scale_by_policy, groups)
     ours = {name: _answer(groups, answer, taken) for name, (answer, taken) in ACTIONS.items()}
     with replaced(
         {
             **{(AutoScalingResponse, name): action for name, action in {**refused, **kept, **ours}.items()},
             # moto launches and ends instances in these two.
             (FakeAutoScalingGroup, "set_desired_capacity"): _only_set,
+            (AutoScalingBackend, "delete_scheduled_action"): delete_scheduled,
             (AutoScalingBackend, "notify_terminate_instances"): lambda backend, instance_ids: None,
         }
     ):
@@ -98,15 +109,6 @@ def _answer(groups: Groups, answer: Answer, taken: frozenset[str]) -> Callable[.
     return _checked(action, taken)
 
 
-def _check_sizes(least: int, most: int, desired: int) -> None:
-    if least > most:
-        raise ValidationError(f"Max bound, {most}, must be greater than or equal to min bound, {least}")
-    if not least <= desired <= most:
-        raise ValidationError(
-            f"Desired capacity:{desired} must be between the specified min size:{least} and max size:{most}"
-        )
-
-
 def _check_policy(groups: Groups, policy: dict[str, Any]) -> None:
     template = policy["LaunchTemplate"]
     extra = {name for one in template["Overrides"] for name in one} - {"InstanceType"}
@@ -119,22 +121,20 @@ def _check_policy(groups: Groups, policy: dict[str, Any]) -> None:
 
 
 def _create(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
-    name, least, most = asked["AutoScalingGroupName"], asked["MinSize"], asked["MaxSize"]
+    name = asked["AutoScalingGroupName"]
     if name in groups.backend.autoscaling_groups:
         raise AutoscalingClientError(
             "AlreadyExists",
             f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
         )
-    desired = asked.get("DesiredCapacity", least)
-    _check_sizes(least, most, desired)
     policy = {"InstancesDistribution": {}, **asked["MixedInstancesPolicy"]}
     _check_policy(groups, policy)
     group = groups.backend.create_auto_scaling_group(
         name=name,
         availability_zones=[],
-        desired_capacity=desired,
-        max_size=most,
-        min_size=least,
+        desired_capacity=0,
+        max_size=0,
+        min_size=0,
         launch_config_name="",
         launch_template={},
         vpc_zone_identifier=asked["VPCZoneIdentifier"],
@@ -150,17 +150,17 @@ def _create(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]
         mixed_instances_policy=policy,
     )
     group.health_check_grace_period = asked.get("HealthCheckGracePeriod", 0)  # moto's default is the console's
-    group.resized = f"At {at()} a user request created an AutoScalingGroup changing the desired capacity from 0 to "
-    group.resized += f"{desired}.  "
-    groups.wake(group)
+    group.resized = ""
+    try:
+        groups.limit(group, _sizes(asked), "a user request created an AutoScalingGroup with")
+    except ValidationError:
+        del groups.backend.autoscaling_groups[name]
+        raise
     return EmptyResult()
 
 
 def _update(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
     group = groups.find(asked["AutoScalingGroupName"])
-    least, most = asked.get("MinSize", group.min_size), asked.get("MaxSize", group.max_size)
-    desired = asked.get("DesiredCapacity", max(least, min(most, group.desired_capacity)))
-    _check_sizes(least, most, desired)
     if "MixedInstancesPolicy" in asked:
         policy = _merged(group.mixed_instances_policy, asked["MixedInstancesPolicy"])
         _check_policy(groups, policy)
@@ -176,10 +176,12 @@ def _update(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]
     ):
         if setting in asked:
             setattr(group, attribute, asked[setting])
-    group.min_size, group.max_size = least, most
-    constraints = f"a user request update of AutoScalingGroup constraints to min: {least}, max: {most}"
-    groups.resize(group, desired, f"{constraints}, desired: {desired}")
+    groups.limit(group, _sizes(asked), "a user request update of")
     return EmptyResult()
+
+
+def _sizes(asked: dict[str, Any]) -> dict[str, int | None]:
+    return {name: asked.get(name) for name in ("MinSize", "MaxSize", "DesiredCapacity")}
 
 
 def _merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +267,19 @@ def _put_policy(groups: Groups, response: AutoScalingResponse, asked: dict[str, 
         raise ValidationError(
             f"Of scaling policies, the local cloud emulates StepScaling by {' or '.join(ADJUSTMENTS)}"
         )
-    return MOTO_S_PUT_POLICY(response)
+    MOTO_S_PUT_POLICY(response)
+    return ActionResult({"PolicyARN": groups.backend.policies[asked["PolicyName"]].arn})
+
+
+def _collect_metrics(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
+    group = groups.find(asked["AutoScalingGroupName"])
+    group.metrics = asked.get("Metrics") or [IN_SERVICE, DESIRED]  # all of them, as far as they are emulated
+    return EmptyResult()
+
+
+def _put_scheduled(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
+    put_scheduled(groups, asked)
+    return EmptyResult()
 
 
 def _activities(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
@@ -285,6 +299,10 @@ ACTIONS: dict[str, tuple[Answer, frozenset[str]]] = {
     "create_auto_scaling_group": (_create, SIZES | SETTINGS | {"Tags"}),
     "delete_auto_scaling_group": (_delete, frozenset({"AutoScalingGroupName", "ForceDelete"})),
     "describe_scaling_activities": (_activities, frozenset({"AutoScalingGroupName", "MaxRecords", "NextToken"})),
+    "enable_metrics_collection": (
+        _collect_metrics,
+        frozenset({"AutoScalingGroupName", "Granularity", "Metrics"}),
+    ),
     "put_scaling_policy": (
         _put_policy,
         frozenset(
@@ -299,6 +317,7 @@ ACTIONS: dict[str, tuple[Answer, frozenset[str]]] = {
             }
         ),
     ),
+    "put_scheduled_update_group_action": (_put_scheduled, SIZES | {"ScheduledActionName", "StartTime"}),
     "set_desired_capacity": (_set_desired, frozenset({"AutoScalingGroupName", "DesiredCapacity"})),
     "set_instance_health": (_set_health, frozenset({"HealthStatus", "InstanceId", "ShouldRespectGracePeriod"})),
     "suspend_processes": (_suspend, frozenset({"AutoScalingGroupName", "ScalingProcesses"})),

@@ -16,6 +16,7 @@ from moto.ec2.models import ec2_backends
 from scripts.local.aws.account import Account
 from scripts.local.scaling.activity import Activity, at
 from scripts.local.scaling.launch import LaunchError, launch, on_demand_in, spot_share
+from scripts.local.watching.alarm_clock import AlarmClock
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,13 @@ CAPACITY = "in response to a difference between desired and actual capacity"
 class Groups:
     """The groups of one account. A thread looks after them; `tend` does it once.
 
-    `activities` are all that ever were, the latest last. Who reads or changes a group holds the `lock`.
+    `activities` are all that ever were, the latest last. Who reads or changes a group holds the `lock`. The thread
+    looks at the `clock`, too, whose dates are reached by themselves.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, clock: AlarmClock) -> None:
         self.account = account
+        self.clock = clock
         self.lock = threading.RLock()
         self.activities: list[Activity] = []
         self._changed = threading.Event()
@@ -68,6 +71,21 @@ class Groups:
                 if member.instance.id == instance_id:
                     return group, member
         raise ValidationError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
+
+    def limit(self, group: Any, sizes: dict[str, int | None], cause: str) -> None:
+        """Gives a group the sizes that are not None, under the API's names. Raises the service's error for bad ones."""
+        given = {name: size for name, size in sizes.items() if size is not None}
+        least, most = given.get("MinSize", group.min_size), given.get("MaxSize", group.max_size)
+        if least > most:
+            raise ValidationError(f"Max bound, {most}, must be greater than or equal to min bound, {least}")
+        desired = given.get("DesiredCapacity", max(least, min(most, group.desired_capacity)))
+        if not least <= desired <= most:
+            raise ValidationError(
+                f"Desired capacity:{desired} must be between the specified min size:{least} and max size:{most}"
+            )
+        group.min_size, group.max_size = least, most
+        bounds = f"AutoScalingGroup constraints to min: {least}, max: {most}, desired: {desired}"
+        self.resize(group, desired, f"{cause} {bounds}")
 
     def resize(self, group: Any, capacity: int, cause: str) -> None:
         """Gives a group another desired capacity, which the thread brings about. `cause` says who wants it."""
@@ -118,6 +136,7 @@ class Groups:
             self._changed.clear()
             try:
                 if not self._closed:
+                    self.clock.look()
                     self.tend()
             except Exception:
                 log.exception("Auto Scaling failed.")
