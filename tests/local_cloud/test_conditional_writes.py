@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import uuid
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import S3Backend
 
 from scripts.local.local_cloud import LocalCloud
 
@@ -29,14 +32,22 @@ def answer(call: Any, **given: Any) -> int:
         return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
-def test_of_writers_at_a_time_the_first_alone_writes_a_key(cloud: LocalCloud, key: dict[str, str]) -> None:
-    put = cloud.client("s3").put_object
+def test_of_two_writers_at_a_time_the_first_alone_writes_a_key(
+    cloud: LocalCloud, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, both_have_looked = S3Backend.get_object, threading.Barrier(2)
 
-    def write(number: int) -> int:
-        return answer(put, **key, Body=str(number).encode() * 100_000, IfNoneMatch="*")
+    def look_and_wait(backend: Any, *given: Any, **more: Any) -> Any:
+        found = look(backend, *given, **more)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(0.5)
+        return found
 
-    with ThreadPoolExecutor(8) as pool:
-        assert Counter(pool.map(write, range(16))) == {200: 1, 412: 15}
+    monkeypatch.setattr(S3Backend, "get_object", look_and_wait)
+    put = partial(cloud.client("s3").put_object, **key, IfNoneMatch="*")
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(answer, put, Body=body) for body in (b"1", b"2")]
+        assert sorted(one.result() for one in answers) == [200, 412]
 
 
 def test_a_key_that_changed_or_is_gone_is_not_written_by_its_etag(cloud: LocalCloud, key: dict[str, str]) -> None:

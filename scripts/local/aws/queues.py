@@ -1,7 +1,8 @@
 """What SQS refuses, and moto does not; and a queue's policy, which stays when something else is set.
 
-Messages are measured in bytes, and one that SQS does not take fails alone where it was sent with others. A name is given
-again only a minute after its queue was deleted, and only the latest receipt of a message deletes it or extends it.
+Messages are measured in bytes, and one that SQS does not take fails alone where it was sent with others. A name is
+given again only a minute after its queue was deleted, and only the latest receipt of a message deletes it or extends
+it.
 Sources: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html,
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html,
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html and
