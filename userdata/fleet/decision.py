@@ -79,6 +79,7 @@ class Way:
     machines: int
     seconds: float | None
     usd: float | None
+    ends_in_time: bool = True
     chosen: bool = False
 
     @property
@@ -102,10 +103,9 @@ def way_of(offer: Offer, work: Work, machines: int) -> Way:
     # The machine with the most units, all of them full but for the last one of the batch.
     longest = min(math.ceil(work.units / machines) * work.unit_images, work.images) * offer.image_seconds
     seconds = offer.boot_seconds + longest
-    if offer.usd_per_hour is None:
-        return Way(offer, machines, seconds, None)
     paid = machines * (offer.boot_seconds + work.idle_seconds) + drawing
-    return Way(offer, machines, seconds, paid / 3600 * offer.usd_per_hour)
+    usd = None if offer.usd_per_hour is None else paid / 3600 * offer.usd_per_hour
+    return Way(offer, machines, seconds, usd, ends_in_time=seconds <= work.end_within)
 
 
 def machines_that_pay(offer: Offer, work: Work) -> int:
@@ -138,9 +138,8 @@ def find_best(offers: Sequence[Offer], work: Work) -> list[Way]:
 
     def order(way: Way) -> tuple[bool, bool, float, float]:
         seconds = math.inf if way.seconds is None else way.seconds
-        late = seconds > work.end_within
         usd = math.inf if way.usd is None else way.usd
-        return way.usd is None, late, (seconds if late else usd), seconds
+        return way.usd is None, not way.ends_in_time, (usd if way.ends_in_time else seconds), seconds
 
     ways.sort(key=order)
     return [dataclasses.replace(way, chosen=index == 0) for index, way in enumerate(ways)]
