@@ -85,6 +85,8 @@ def delete_releases(session: boto3.Session, deployment: Deployment) -> int:
 
     Returns how many there were.
     """
+    if "BatchQueue" not in deployment.outputs:
+        return 0
     scheduler = _scheduler(session)
     with aws_errors_in_words("look for schedules"):
         pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=f"{_prefix(deployment)}-")
