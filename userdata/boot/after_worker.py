@@ -26,13 +26,14 @@ from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.contract.work import read_message
 from userdata.contract.worker_environment import WorkerEnvironment
+from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
 # systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not
-# use that time up.
+# use that time up, of which leaving a fleet may take 20 seconds.
 GOING_DOWN_SECONDS = 20
-TELLING_SECONDS = 60.0
+TELLING_SECONDS = 45.0
 
 
 class Ending(Enum):
@@ -84,7 +85,8 @@ def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
         if ending is Ending.FINISHED and parameters.get(QUEUES) and not going_down:
             serve_on(folders)
         return
-    power_off(f"the worker has {ending.value}")
+    failure = None if ending is Ending.FINISHED else _explain(variables)
+    power_off(f"the worker has {ending.value}", parameters, failure=failure)
 
 
 def _saves_cache(folders: Folders) -> bool:
@@ -119,6 +121,8 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Ma
     environment = WorkerEnvironment.read(variables)
     bucket = Bucket(environment.bucket)
     queued = _queued_run(folders)
+    if queued is None and Market.read(parameters) is not None:
+        return  # a machine of a fleet does not do the deployed run
     found = bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters))
     if queued:
         run = RunStatus.of_queued(queued, instance_id=environment.instance_id, found=found)
