@@ -11,6 +11,7 @@ from constructs import Construct
 from stacks.acknowledge import acknowledge
 from stacks.queues import Queues
 from userdata.contract.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
+from userdata.contract.work import BATCH
 
 SESSION_MANAGER = (
     "ssm:UpdateInstanceInformation",
@@ -104,6 +105,9 @@ def _queue_statements(queues: Queues) -> list[iam.PolicyStatement]:
             sid="AskForWork",
             actions=["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"],
             resources=[queue.queue_arn for queue in queues.work.values()],
+        ),
+        iam.PolicyStatement(
+            sid="ReleaseUnitsOfBatches", actions=["sqs:SendMessage"], resources=[queues.work[BATCH].queue_arn]
         ),
         iam.PolicyStatement(
             sid="SetAsideWhatCannotBeDrawn",

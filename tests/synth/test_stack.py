@@ -92,6 +92,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
     everywhere = json.dumps("*")
     work, dead = queues_of(template)
+    (batch,) = (queue for queue in work if "Batch" in queue)
     asks = ("GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
     assert own == {
         *((f"sqs:{verb}", json.dumps({"Fn::GetAtt": [queue, "Arn"]})) for verb in asks for queue in work),
@@ -100,6 +101,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
             for verb in ("GetQueueUrl", "SendMessage")
             for queue in dead
         ),
+        ("sqs:SendMessage", json.dumps({"Fn::GetAtt": [batch, "Arn"]})),
         ("s3:PutObject", objects("/runs/*")),
         ("s3:PutObject", objects("/boots/*")),
         ("s3:GetObject", objects("/runs/*")),
