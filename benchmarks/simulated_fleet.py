@@ -1,8 +1,9 @@
 """A fleet that draws a batch, by discrete events: what happens to machines and units, and what that costs.
 
-How many machines are wanted, and of which market, comes from `userdata.fleet.decision`, as it does for the commands.
-All else is a model: boots and units of a random length around the expected one, machines that EC2 takes back one by one
-or all at once, boots that fail, idle minutes. EC2 always has a machine to give.
+How many machines are wanted comes from `userdata.fleet.decision`, as it does for the commands, and when the fleet stops
+itself or changes its market from `userdata.fleet.breakers`, as it does for the machines. All else is a model: boots and
+units of a random length around the expected one, machines that EC2 takes back one by one or all at once, boots that
+fail, idle minutes. EC2 always has a machine to give.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import heapq
 import itertools
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from userdata.contract.work import VISIBILITY_SECONDS
-from userdata.fleet.decision import Market, Way, Work, market_now, wanted_now
+from userdata.fleet import breakers
+from userdata.fleet.decision import Market, Way, Work, wanted_now
 
-# So many boots that fail in a row close the fleet.
-FAILED_BOOTS = 3
 # Of 30 machines in one pool, one reclamation took 29 (facts of others' fleets, not ours).
 LOST_OF_A_POOL = 29 / 30
 
@@ -82,8 +83,8 @@ class Batch:
         self._order = itertools.count()
         self._events: list[tuple[float, int, str, int]] = []
         self._machines: dict[int, Machine] = {}
-        self._losses: list[float] = []
-        self._failed_in_a_row = 0
+        self._told: dict[str, datetime] = {}
+        self._market: Market = self.way.offer.market
         self._undone = self._waiting = self.work.units
         self._desired = wanted_now(self.way, self._undone, 0)
 
@@ -103,6 +104,13 @@ class Batch:
     def _at(self, seconds: float, what: str, number: int = -1) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._order), what, number))
 
+    def _clock(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
+
+    def _tell(self, key: str) -> None:
+        """What a machine writes into the bucket, by which the breakers decide."""
+        self._told[key] = self._clock()
+
     def _about(self, seconds: float) -> float:
         """A random length of which `seconds` is the mean, with a spread of a tenth, and never below a half."""
         return max(seconds / 2, self._random.gauss(seconds, seconds / 10))
@@ -111,18 +119,17 @@ class Batch:
         """Launches machines until there are as many as the group was told to have."""
         while len(self._machines) < self._desired:
             number = next(self._order)
-            market = market_now("spot", self._losses, self.now, fallback=self.weather.fallback)
-            self._machines[number] = Machine(market, self.now, since=self.now)
+            self._machines[number] = Machine(self._market, self.now, since=self.now)
             fails = self._random.random() < self.weather.failing_boots
             self._at(self._about(self.way.offer.boot_seconds), "boot failed" if fails else "up", number)
-            if market == "spot" and self.weather.single_losses:
+            if self._market == "spot" and self.weather.single_losses:
                 self._at(self._random.expovariate(self.weather.single_losses / 3600), "lost", number)
             self.outcome.launches += 1
         self.outcome.most = max(self.outcome.most, len(self._machines))
 
     def _up(self, number: int) -> None:
         if number in self._machines:
-            self._failed_in_a_row = 0
+            self._tell(breakers.BOOTED)
             self._next(number)
 
     def _next(self, number: int) -> None:
@@ -164,8 +171,17 @@ class Batch:
         if self._machines[number].doing == "draws":
             self._at(VISIBILITY_SECONDS, "returns")
         self.outcome.losses += 1
-        self._losses.append(self.now)
         self._end(number)
+        self._tell(f"{breakers.LOST}{number}")
+        if self.weather.fallback and breakers.spot_is_lost(self._told):
+            self._tell(breakers.ON_DEMAND)
+            self._market = "on-demand"
+            self._at(breakers.ON_DEMAND_FOR.total_seconds(), "look at market")
+
+    def _look_at_market(self, _: int) -> None:
+        if breakers.goes_back_to_spot(self._told, self._clock()):
+            self._tell(breakers.SPOT)
+            self._market = self.way.offer.market
 
     def _pool_lost(self, _: int) -> None:
         for number in [one for one, machine in self._machines.items() if machine.market == "spot"]:
@@ -182,9 +198,9 @@ class Batch:
     def _boot_failed(self, number: int) -> None:
         if number not in self._machines:
             return
-        self._failed_in_a_row += 1
         self._end(number)
-        if self._failed_in_a_row >= FAILED_BOOTS:
+        self._tell(f"{breakers.FAILED}{number}")
+        if breakers.boots_fail(self._told):
             self._guard(-1)
 
     def _guard(self, _: int) -> None:

@@ -18,9 +18,8 @@ from scripts.command_line.terminal.command_error import CommandError, aws_errors
 from scripts.command_line.terminal.plain_text import print_plain, printable
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
+from userdata.fleet.breakers import CLOSED
 from userdata.fleet.decision import Way, wanted_now
-
-CLOSED = "fleet/closed.json"
 
 
 def start_machines(

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from userdata.fleet.decision import (
-    AWAY_FROM_SPOT_SECONDS,
     DEARER_BY,
     Offer,
     Way,
@@ -17,7 +16,6 @@ from userdata.fleet.decision import (
     find_best,
     images_of_unit,
     machines_that_pay,
-    market_now,
     wanted_now,
     way_of,
 )
@@ -112,19 +110,6 @@ def test_without_a_figure_for_the_card_one_machine_is_taken_and_such_a_way_comes
 
 def test_a_unit_is_worth_about_a_minute_on_the_slowest_card() -> None:
     assert [images_of_unit(seconds) for seconds in (7.0, 0.1, 400.0, None)] == [9, 64, 1, 1]
-
-
-def test_two_losses_within_a_quarter_of_an_hour_lead_away_from_spot_for_half_an_hour() -> None:
-    def market(losses: list[float], now: float, *, fallback: bool = True) -> str:
-        return market_now("spot", losses, now, fallback=fallback)
-
-    assert market([0, 900], 900) == "on-demand"
-    assert market([0, 900], 900, fallback=False) == "spot"
-    assert market([0, 901], 901) == "spot"
-    assert market([0], 1) == "spot"
-    assert market([0, 10], 10 + AWAY_FROM_SPOT_SECONDS) == "spot"
-    assert market([5000, 4990, 0], 6000) == "on-demand", "in whatever order they are told"
-    assert market([20, 30], 10) == "spot", "a clock that is ahead"
 
 
 @given(st.integers(1, 500), st.integers(0, 10_000), st.integers(0, 500))

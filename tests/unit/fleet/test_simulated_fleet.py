@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.scaling import simulate
-from benchmarks.simulated_fleet import CALM, FAILED_BOOTS, Batch, Outcome, Weather
+from benchmarks.simulated_fleet import CALM, Batch, Outcome, Weather
+from userdata.fleet.breakers import FAILURES
 from userdata.fleet.decision import Offer, Work, way_of
 
 OFFER = Offer("g6.xlarge", "spot", 0.4, 7.0, 260.0, most=500, of_fleet=True)
@@ -49,7 +50,7 @@ def test_whatever_happens_each_unit_is_drawn_or_left_and_no_machine_too_many(
 
 def test_boots_that_all_fail_close_the_fleet_and_the_guard_ends_it() -> None:
     failing = outcome(1, Weather("none boots", failing_boots=1.0))
-    assert (failing.launches, failing.units_left) == (FAILED_BOOTS, 50)
+    assert (failing.launches, failing.units_left) == (FAILURES, 50)
     cut = outcome(1, hours=0.5)
     assert cut.units_left > 0
     assert cut.usd == pytest.approx(0.5 * 0.4)

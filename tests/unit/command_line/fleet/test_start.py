@@ -15,11 +15,12 @@ from rich.console import Console
 
 from scripts.command_line.fleet.at import cancel_release, delete_releases, planned_for, release_at
 from scripts.command_line.fleet.guard import merged
-from scripts.command_line.fleet.start import CLOSED, start_machines
+from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import refusal
 from tests.unit.command_line.fleet.conftest import PREFIX, Fleet
 from userdata.contract.work import Release
+from userdata.fleet.breakers import CLOSED
 from userdata.fleet.decision import Offer, Way
 
 RUN = "a-tree-0123456789"
