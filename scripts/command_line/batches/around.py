@@ -16,6 +16,7 @@ from scripts.command_line.account.unfinished_runs import states_of
 from scripts.command_line.account.waiting import messages_in
 from scripts.command_line.batches.look import Looker, States
 from scripts.command_line.batches.progress import BatchRun, Progress
+from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.batch.documents import MOST_BYTES
 
@@ -48,7 +49,8 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
     queue = deployment.outputs.get(QUEUE)
     queued = messages_in(session, queue) if queue else None
     closed = closed_because(session.client("s3", config=RETRIES), deployment.bucket)
-    return dataclasses.replace(progress, queued=queued, trouble=closed, is_closed=closed is not None)
+    told = closed or trouble(session, deployment)
+    return dataclasses.replace(progress, queued=queued, trouble=told, is_closed=closed is not None)
 
 
 def closed_because(s3: S3Client, bucket: str) -> str | None:
@@ -61,7 +63,7 @@ def closed_because(s3: S3Client, bucket: str) -> str | None:
         return None
     try:
         told = json.loads(body)
-        reason = told["why"] if isinstance(told["why"], str) else ""
+        reason = str(told["reason"])
     except (KeyError, TypeError, ValueError, RecursionError):
         reason = ""
     return f"The fleet has closed itself: {reason or 'its reason cannot be read'}".rstrip(". ") + "."

@@ -38,8 +38,7 @@ def need_can_change(progress: Progress, verb: str) -> None:
         raise CommandError(f"{run} is done, so there is nothing to {verb}: {step}.")
     if progress.state == "cancelled":
         raise CommandError(
-            f"{run} is cancelled, so there is nothing to {verb}. `sd results {run}` fetches what is drawn; `sd resume "
-            f"{run}` takes the rest up again."
+            f"{run} is cancelled for good, so there is nothing to {verb}. `sd results {run}` fetches what is drawn."
         )
 
 

@@ -165,3 +165,14 @@ class BatchRun(Run):
     def done(self) -> str:
         """How many images of how many there are."""
         return f"{self.progress.images_done} of {self.progress.batch.images}" if self.progress else "-"
+
+    @property
+    def told(self) -> str:
+        """By whom it was asked for, its units, and its dollars so far."""
+        if self.progress is None:
+            return ""
+        counts, batch = self.progress.counts, self.progress.batch
+        failed = f", {counts.failed:,} failed" if counts.failed else ""
+        return (
+            f"{counts.done:,} of {batch.units:,} units{failed}; {self.progress.usd_in_words}; asked for by {batch.by}."
+        )

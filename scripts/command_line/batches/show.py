@@ -83,7 +83,9 @@ def _machines(progress: Progress) -> Table:
         share = machine.share
         price = "-" if share.usd_per_hour is None else f"{share.usd_per_hour:.4g}"
         name, kind, market = (cell(text) for text in (share.instance_id, share.instance_type, share.life_cycle))
-        table.add_row(name, kind, market, price, f"{share.units:,}", f"{share.images:,}", cell(_last(machine, progress)))
+        table.add_row(
+            name, kind, market, price, f"{share.units:,}", f"{share.images:,}", cell(_last(machine, progress))
+        )
     return table
 
 
