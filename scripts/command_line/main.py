@@ -12,7 +12,14 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from scripts.command_line import account_commands, before_commands, generate_command, replay_command, report_command
+from scripts.command_line import (
+    account_commands,
+    batch_command,
+    before_commands,
+    generate_command,
+    replay_command,
+    report_command,
+)
 from scripts.command_line.account.deployment import RETRIES, need_deployment
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
@@ -43,6 +50,7 @@ app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
 app.command()(generate_command.generate)
+app.command()(batch_command.batch)
 app.command()(replay_command.replay)
 app.command()(report_command.report)
 app.add_typer(account_commands.app, name="quota")

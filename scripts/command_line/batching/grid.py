@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from enum import Enum
+from enum import EnumType
 
 from scripts.command_line.batching.columns import field_of
 from scripts.command_line.batching.refusals import RowError
@@ -21,7 +21,7 @@ GRIDDED = tuple(
     name
     for name, field in Job.model_fields.items()
     if name not in (*NOT_GRIDDED, "n_rows", "skip_grid")
-    and (name in ("model", "vae") or field.annotation in (int, float) or issubclass(field.annotation or str, Enum))
+    and (name in ("model", "vae") or field.annotation in (int, float) or isinstance(field.annotation, EnumType))
 )
 _RANGE = re.compile(r"(\d{1,20})\.\.(\d{1,20})")
 

@@ -50,6 +50,9 @@ class Jobs:
         self._request = functools.lru_cache(maxsize=256)(self._make_request)
         self._without_texts = functools.lru_cache(maxsize=1024)(self._make_without_texts)
         self.plan: Plan = self._request(()).plan
+        self.seed = (
+            Job.model_validate({"Seed": typed["Seed"]}).seed if "Seed" in typed else Job.model_fields["seed"].default
+        )
 
     @property
     def told(self) -> list[str]:
@@ -63,9 +66,9 @@ class Jobs:
         Raises `RowError`, with a sentence for each value that breaks a rule.
         """
         values: dict[str, Value] = {**row.given, **cell}
-        if "prompt" not in values and not (prompt := self._typed.get("Prompt")):
+        prompt = values.pop("prompt", self._typed.get("Prompt"))
+        if prompt is None:
             raise RowError("it has no prompt.")
-        prompt = values.pop("prompt", None) or self._typed["Prompt"]
         seed_given = values.pop("seed", seed)
         if isinstance(seed_given, str) and is_whole(seed_given):
             seed_given = int(seed_given)
@@ -95,7 +98,7 @@ class Jobs:
     def _make_request(self, values: tuple[tuple[str, str], ...]) -> Request:
         """The request of the command's options with these values over them, looked up and checked."""
         own = {_ALIAS[name]: value for name, value in values}
-        typed = {**self._typed, **own, "Prompt": _STANDS_FOR_A_PROMPT, "Seed": "0"}
+        typed = {**self._typed, **own, "Prompt": _STANDS_FOR_A_PROMPT}
         request = plan_request(self._session, self._deployment, typed)
         job = request.plan.job
         if job.engine == Engine.compvis:

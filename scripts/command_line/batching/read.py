@@ -19,12 +19,16 @@ _PNG = re.compile(r"\.png$", re.IGNORECASE)
 
 
 class Images:
-    """Fills `spool` with the images of rows. `told` is what a person should know of the seeds."""
+    """Fills `spool` with the images of rows. `told` is what a person should know of the seeds.
+
+    `seed` is that of the first image, -1 for a drawn one. `first_prompt` is that of the first row.
+    """
 
     def __init__(self, jobs: Jobs, spool: Spool, cells: Sequence[Mapping[str, str]], seed: int) -> None:
         self._jobs, self._spool, self._cells = jobs, spool, cells
         self._drawn: int | None = None
         self.told: list[str] = []
+        self.first_prompt = ""
         self._seed = self._draw() if seed == RANDOM else seed
         # A grid shows what its values change, so the images of its cells share their seeds, which count on by rows.
         self._counted = spool.first
@@ -59,6 +63,7 @@ class Images:
             drawn += [(job, request) for request in image_requests(job)]
             if len(drawn) > MOST_IMAGES:
                 break
+        self.first_prompt = self.first_prompt or drawn[0][0].prompt
         self._counted += len(drawn) // len(self._cells)
         name = None if row.name is None else _PNG.sub("", row.name)
         for number, (job, request) in enumerate(drawn, 1):

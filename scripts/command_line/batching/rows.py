@@ -1,4 +1,4 @@
-"""Reads a file of rows, one after the other, so that memory does not grow with the file: lines of prompts, CSV, JSONL."""
+"""Reads a file of rows, lines of prompts, CSV or JSONL: one after the other, so that memory stays flat."""
 
 from __future__ import annotations
 

@@ -18,7 +18,18 @@ from userdata.job.prompt_file import LineJob
 
 # What of a job each image of a batch has for itself, and what has no meaning in a batch: no unit shares these.
 NOT_SHARED = frozenset(
-    {"prompt", "negative_prompt", "seed", "n_iter", "n_samples", "n_rows", "skip_grid", "fixed_code", "from_file", "run_id"}
+    {
+        "prompt",
+        "negative_prompt",
+        "seed",
+        "n_iter",
+        "n_samples",
+        "n_rows",
+        "skip_grid",
+        "fixed_code",
+        "from_file",
+        "run_id",
+    }
 )
 # What Windows takes for a device, whatever ending follows.
 DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
@@ -65,7 +76,7 @@ class Spool:
         return self._digest.hexdigest()
 
     def take_name(self, name: str, line: int | None) -> None:
-        """Reserves the file name, without its ending. Raises `RowError` for one that is taken, and for one that is none.
+        """Reserves a file name, without its ending. Raises `RowError` for one that is taken, and for what is none.
 
         Large and small letters are the same, because they are on the disks of macOS and Windows.
         """
@@ -129,8 +140,9 @@ class Spool:
                 unit += 1
 
     def _images_of(self, group: Group) -> Iterator[UnitImage]:
-        columns = "number, given, name, line"
-        found = self._file.execute(f"SELECT {columns} FROM images WHERE of_group = ? ORDER BY number", (group.number,))
+        found = self._file.execute(
+            "SELECT number, given, name, line FROM images WHERE of_group = ? ORDER BY number", (group.number,)
+        )
         for number, given, name, line in found:
             yield UnitImage(index=number, given=json.loads(given), name=name, line=line)
 

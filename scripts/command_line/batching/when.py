@@ -22,17 +22,19 @@ def read_time(text: str, now: datetime) -> datetime:
         found = _here(wall, now)
         return found if found > now else _here(wall + timedelta(days=1), now)
     try:
+        if ":" not in text:  # a date alone would be read as its midnight
+            raise ValueError
         found = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or "T" not in text.upper().replace(" ", "T"):
         raise CommandError(
             f"--at is {text[:40]!r}, but must be a time, for example 02:00 or 2026-12-01T02:00+01:00.", exit_status=2
-        )
+        ) from None
     found = found if found.tzinfo else _here(found, now)
     if not now < found <= now + MOST_AHEAD:
         why = "past" if found <= now else f"more than {MOST_AHEAD.days} days ahead"
-        raise CommandError(f"--at is {time_in_words(found)}, which is {why}. Give one within {MOST_AHEAD.days} days.", exit_status=2)
+        raise CommandError(
+            f"--at is {time_in_words(found)}, which is {why}. Give one within {MOST_AHEAD.days} days.", exit_status=2
+        )
     return found
 
 
