@@ -27,6 +27,7 @@ class Person:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.said = ""
+        self.folder = Path("results")
         self.sqs: Any = account.session.client("sqs")
         for output, kind in (("InteractiveQueue", "interactive"), ("BatchQueue", "batch")):
             account.outputs[output] = self.sqs.create_queue(QueueName=f"sd-1-{kind}")["QueueUrl"]
@@ -45,7 +46,7 @@ class Person:
             "at": None,
             "yes": True,
         }
-        wish = read_wish(file, given=given, fetch_to=Path("results"), now=NOW, **{**usual, **options})
+        wish = read_wish(file, given=given, fetch_to=self.folder, now=NOW, **{**usual, **options})
         console = Console(file=io.StringIO(), width=300)
         try:
             batching.batch(self.account.session, stack="SdOnEc2", wish=wish, given=given, console=console)
