@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -69,8 +70,8 @@ class _Command:
 
     def tell_next(self, run_id: str) -> None:
         self.say("What next:")
-        for words in (f"watch {run_id}", f"pause {run_id}", f"results {run_id} --zip"):
-            self.say(f"  {with_typed(f'sd {words}', sys.argv[1:])}")
+        for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
+            self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
 
     def draw(self, planned: Planned) -> None:
         """Shows what it costs, asks, hands the batch in, and lets machines draw it."""

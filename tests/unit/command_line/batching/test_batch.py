@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from scripts.command_line.batching import batch as batching
+from scripts.command_line.batching import spool
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batching.conftest import Person, as_jsonl
 from tests.unit.command_line.conftest import refusal
@@ -105,14 +106,6 @@ def test_a_unit_of_the_longest_prompts_fits_into_its_line(person: Person) -> Non
     assert len(person.images(run_id)) == 20
 
 
-def test_a_lora_of_a_prompt_makes_a_unit_of_its_own(person: Person) -> None:
-    person.account.deploy(Model="tiny")
-    person.account.put("inputs/style.safetensors", b"")
-    with pytest.raises(CommandError, match=r"Line 2: Prompt asks for the LoRA styl, but Lora lists none"):
-        person.batch("a.txt", "a\nb <lora:styl:0.5>\n")
-    assert person.sent() == []
-
-
 def test_the_same_file_is_the_same_batch_and_what_is_missing_is_released_again(person: Person) -> None:
     person.account.deploy(Model="tiny")
     run_id = person.batch("a.txt", "a\nb\n")
@@ -165,15 +158,13 @@ def test_units_that_another_command_has_written_stay(person: Person) -> None:
     assert person.read(RunKeys(run_id).units(0)) == b"others"
 
 
-@pytest.mark.parametrize(
-    ("state", "says"), [("paused", "sd resume"), ("capped", "sd resume"), ("cancelled", "another")]
-)
-def test_a_batch_that_was_stopped_is_not_released(person: Person, state: str, says: str) -> None:
+def test_a_batch_that_was_stopped_is_not_released(person: Person) -> None:
     person.account.deploy()
     run_id = person.batch("a.txt", "a\n")
-    person.control(run_id, state)
-    with pytest.raises(CommandError, match=says):
-        person.batch("a.txt")
+    for state, says in (("paused", "sd resume"), ("capped", "sd resume"), ("cancelled", "For another one")):
+        person.control(run_id, state)
+        with pytest.raises(CommandError, match=says):
+            person.batch("a.txt")
     assert len(person.sent()) == 1
 
 
@@ -251,65 +242,59 @@ def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
 
 
-@pytest.mark.parametrize(
-    ("content", "options", "says"),
-    [
-        ("a\nb --steps 0\nc --sampler_name Eulr\n", {}, r"Line 2: --steps is '0', but must be .* Line 3: Sampler is"),
-        ("a --scale 5\n", {"grid": ["scale=5,6"]}, "Line 1: it gives --scale, and so does --grid"),
-        ("a\n", {"grid": ["scale=5,99"]}, "Line 1: GuidanceScale is '99', but must be a number from 0 to 50"),
-        ("\n# nothing\n", {}, "There is no row in it"),
-        ("a\n", {"given": {"Engine": "compvis"}}, "Engine is compvis"),
-        ("a\n", {"given": {"Steps": "x"}}, "Steps is 'x', but must be"),
-        ("a\n", {"max_usd": 0.0001}, "pay for no way"),
-        ("a --n_iter 1000 --n_samples 16\n" * 7, {}, "It makes more than 100,000 images"),
-        ("x\n", {"given": {"Lora": "s3://other/x.safetensors"}}, "may read only those files"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(
-    person: Person, content: str, options: dict[str, Any], says: str
-) -> None:
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("a\nb --steps 0\nc --sampler_name Eulr\n", {}, r"Line 2: --steps is '0', but must be .* Line 3: Sampler is"),
+    ("a --scale 5\n", {"grid": ["scale=5,6"]}, "Line 1: it gives --scale, and so does --grid"),
+    ("a\n", {"grid": ["scale=5,99"]}, "Line 1: GuidanceScale is '99', but must be a number from 0 to 50"),
+    ("\n# nothing\n", {}, "There is no row in it"),
+    ("a\n", {"given": {"Engine": "compvis"}}, "Engine is compvis"),
+    ("a\n", {"given": {"Steps": "x"}}, "Steps is 'x', but must be"),
+    ("a\n", {"max_usd": 0.0001}, "pay for no way"),
+    ("x\n", {"given": {"Lora": "s3://other/x.safetensors"}}, "may read only those files"),
+    ("x <lora:styl:0.5>\n", {}, "Line 1: Prompt asks for the LoRA styl, but Lora lists none"),
+]
+ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"name": "../x"}, r"name is '\.\./x', but must be a file name"),
+    ({"name": "con.txt"}, "name is 'con.txt', but must be a file name"),
+    ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
+    ({"prompt": None}, "it has no prompt"),
+    ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
+    ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
+    ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),
+    ({"prompt": "(a:99)"}, "Prompt"),
+    ({"model": "sd-1"}, "Model is 'sd-1', but must be one of"),
+    ({"seed": 2**63}, "seed is 9223372036854775808, but must be"),
+]
+
+
+def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(person: Person) -> None:
     person.account.deploy()
-    with pytest.raises(CommandError, match=says):
-        person.batch("a.txt", content, **options)
+    for content, options, says in REFUSED:
+        with pytest.raises(CommandError, match=says):
+            person.batch("a.txt", content, **options)
+    for row, says in ROWS_REFUSED:
+        with pytest.raises(CommandError, match=f"Line 2: {says}"):
+            person.batch("a.jsonl", as_jsonl([{"prompt": "a", "name": "first"}, {"prompt": "a", **row}]))
+    with pytest.raises(CommandError, match=r"b\.txt cannot be read: No such file"):
+        person.batch("b.txt")
     assert (person.sent(), person.objects()) == ([], set())
 
 
-@pytest.mark.parametrize(
-    ("rows", "says"),
-    [
-        (
-            [{"prompt": "a", "name": "One"}, {"prompt": "b", "name": "oNE.PNG"}],
-            "Line 2: name is 'oNE', but line 1 has it",
-        ),
-        ([{"prompt": "a", "name": "../x"}], r"Line 1: name is '\.\./x', but must be a file name"),
-        ([{"prompt": "a", "name": "con.txt"}], "Line 1: name is 'con.txt', but must be a file name"),
-        ([{"seed": 1}], "Line 1: it has no prompt"),
-        ([{"prompt": " "}], "Line 1: prompt is ' ', but must be a text of 1 to 10000"),
-        ([{"prompt": "a", "steps": 20.5}], "Line 1: steps is 20.5, but must be a whole number"),
-        ([{"prompt": "a", "init_img": "missing.png"}], "Line 1: InitImage is 'missing.png', but must be a file here"),
-        ([{"prompt": "(a:99)"}], "Line 1: Prompt"),
-        ([{"prompt": "a", "model": "sd-1"}], "Line 1: Model is 'sd-1', but must be one of"),
-        ([{"prompt": "a", "seed": 2**63}], "Line 1: seed is 9223372036854775808, but must be"),
-    ],
-)
-def test_a_row_that_breaks_a_rule_is_refused(person: Person, rows: list[dict[str, Any]], says: str) -> None:
+def test_more_images_than_a_batch_may_have_are_refused(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.account.deploy()
-    with pytest.raises(CommandError, match=says):
-        person.batch("a.jsonl", as_jsonl(rows))
-    assert person.sent() == []
+    monkeypatch.setattr(spool, "MOST_IMAGES", 10)
+    assert len(person.images(person.batch("a.txt", "a --n_iter 5\n" * 2))) == 10
+    with pytest.raises(CommandError, match="It makes more than 100,000 images"):
+        person.batch("b.txt", "a --n_iter 11\n")
+    with pytest.raises(CommandError, match="It makes more than 100,000 images"):
+        person.batch("b.txt", "a\n" * 11)
 
 
-def test_a_stack_without_a_queue_and_a_missing_file_are_refused(person: Person) -> None:
+def test_a_stack_without_a_queue_is_refused(person: Person) -> None:
     person.account.outputs.clear()
     person.account.deploy()
     with pytest.raises(CommandError, match="has no queue"):
         person.batch("a.txt", "a\n")
-
-
-def test_a_missing_file_is_refused(person: Person) -> None:
-    person.account.deploy()
-    with pytest.raises(CommandError, match=r"b\.txt cannot be read: No such file"):
-        person.batch("b.txt")
 
 
 def test_words_that_other_programs_read_are_told_once_and_drawn(person: Person) -> None:
