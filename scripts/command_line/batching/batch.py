@@ -15,8 +15,10 @@ from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.identity import find_caller, tell_identity
 from scripts.command_line.account.instance import NoCapacityError
 from scripts.command_line.account.runs import Run
+from scripts.command_line.batches.control import raise_limit
+from scripts.command_line.batches.look import Looker
 from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
-from scripts.command_line.batching.plan import Planned, images_left, plan_batch
+from scripts.command_line.batching.plan import Planned, plan_batch
 from scripts.command_line.batching.sample import follow_sample, spread
 from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.when import time_in_words
@@ -78,8 +80,7 @@ class _Command:
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
         if standing:
-            images = images_left(self.bucket, standing)
-            self._tell_standing(standing, images)
+            images = self._tell_standing(standing)
             if not images:
                 return
         _refuse_stopped(planned)
@@ -96,8 +97,11 @@ class _Command:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)
 
-    def _tell_standing(self, standing: Standing, images: int) -> None:
+    def _tell_standing(self, standing: Standing) -> int:
+        """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
         batch = standing.batch
+        progress = Looker(self.bucket.s3, self.bucket.name, batch.run_id).look()
+        images = batch.images - progress.images_done
         if images:
             self.say(
                 f"Batch {batch.run_id} is there already, since {batch.asked_at:%Y-%m-%d %H:%M} UTC, by {batch.by}. "
@@ -105,6 +109,7 @@ class _Command:
             )
         else:
             self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
+        return images
 
     def _ask(self, run_id: str, images: int) -> None:
         first = f", {self.wish.sample:,} of them first" if self.wish.sample is not None else ""
@@ -118,9 +123,8 @@ class _Command:
     def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
         if standing:
-            limit = self.wish.max_usd
-            if limit not in (None, standing.batch.max_usd):
-                self.bucket.put_batch(standing.batch.model_copy(update={"max_usd": limit}), standing.etag)
+            if self.wish.max_usd is not None:
+                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
             return list(range(len(standing.batch.parts)))
         kinds = {way.offer.instance_type for way in ways} & INSTANCE_TYPES.keys()
 
@@ -154,8 +158,14 @@ class _Command:
         standing = self.bucket.find(run_id)
         assert standing
         self._release(run_id, [0], way)
-        follow_sample(self.bucket, standing.batch, self.console)
-        fetch_runs(self.bucket.s3, self.bucket.name, [Run(run_id, None)], self.wish.fetch_to, self.console)
+        follow_sample(self.session, self.deployment, self.bucket, standing.batch, self.console)
+        fetch_runs(
+            self.bucket.s3,
+            self.bucket.name,
+            [Run(run_id, None, batch=standing.batch)],
+            self.wish.fetch_to,
+            self.console,
+        )
         others = sum(part.images for part in standing.batch.parts[1:])
         later = f"The rest of {run_id} was not released"
         if not self.wish.yes and not ask(f"Go on with the other {others:,} images?", otherwise=later):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import botocore.exceptions
 
+from scripts.command_line.account.runs import read_batch
+from scripts.command_line.batches.look import read_control
 from scripts.command_line.generating.send import IS_THERE
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from userdata.batch.documents import MOST_BYTES, MOST_PARTS, Batch, Control, Part
+from userdata.batch.documents import MOST_PARTS, Batch, Control, Part
 from userdata.batch.unit import Unit
 from userdata.contract.layout import RunKeys
 from userdata.contract.work import Release
@@ -67,26 +69,9 @@ class Bucket:
         self.s3, self.name = s3, name
 
     def find(self, run_id: str) -> Standing | None:
-        """The batch of that name. Raises `CommandError` for a document that is none."""
-        keys = RunKeys(run_id)
-        found = self._read(keys.batch)
-        if found is None:
-            return None
-        control = self._read(keys.control)
-        try:
-            return Standing(
-                Batch.from_json(found[0]), found[1], Control.from_json(control[0]) if control is not None else None
-            )
-        except ValueError as error:
-            raise CommandError(f"{keys.batch} in {self.name} cannot be used. {error} Delete or mend it.") from error
-
-    def _read(self, key: str) -> tuple[bytes, str] | None:
-        with aws_errors_in_words(f"read {key} in {self.name}"):
-            try:
-                found = self.s3.get_object(Bucket=self.name, Key=key)
-            except self.s3.exceptions.NoSuchKey:
-                return None
-            return found["Body"].read(MOST_BYTES + 1), found["ETag"]
+        """The batch of that name, None also for a document that cannot be read."""
+        found = read_batch(self.s3, self.name, run_id)
+        return Standing(*found, read_control(self.s3, self.name, run_id)) if found else None
 
     def put_units(self, run_id: str, number: int, written: Written) -> None:
         """Writes the units of part `number` unless they are there. Raises `CommandError` where others are."""
@@ -167,5 +152,6 @@ def release(sqs: SQSClient, queue: str, run_id: str, part: int) -> None:
 
 def _changed(run_id: str) -> CommandError:
     return CommandError(
-        f"Another command has changed batch {run_id} at the same time. Nothing was queued. Give the same command again."
+        f"Another command has written batch {run_id} at the same time, or its batch.json cannot be read. Nothing was "
+        "queued. Give the same command again."
     )

@@ -25,7 +25,6 @@ from scripts.command_line.batching.wish import Wish
 from scripts.command_line.cost.estimate import image_seconds
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.instance_types import INSTANCE_TYPES
-from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import slug
 
 
@@ -117,10 +116,3 @@ def _weigh(spool: Spool, plan: Plan) -> tuple[Plan, int]:
             heaviest, most, seconds_of_heaviest = group.job, work, seconds
     weight = math.ceil(total / seconds_of_heaviest) if seconds_of_heaviest else images
     return dataclasses.replace(plan, job=heaviest), weight
-
-
-def images_left(bucket: Bucket, standing: Standing) -> int:
-    """How many images of a batch are about to be drawn, by the units that are not done; 0 once it has ended."""
-    batch = standing.batch
-    done = bucket.count(RunKeys(batch.run_id).units_done)
-    return math.ceil(batch.images * max(0, batch.units - done) / batch.units)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 
+import boto3
 from rich.console import Console
 
+from scripts.command_line.account.deployment import Deployment
+from scripts.command_line.batches.around import look_around, looker_of
+from scripts.command_line.batches.progress import AT_REST
+from scripts.command_line.batches.show import why
 from scripts.command_line.batching.hand_in import Bucket
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.batch.documents import Batch
@@ -19,25 +24,27 @@ def spread(images: int, wanted: int) -> frozenset[int]:
     return frozenset(place * images // min(wanted, images) for place in range(min(wanted, images)))
 
 
-def follow_sample(bucket: Bucket, batch: Batch, console: Console) -> None:
-    """Waits until every unit of part 0 is drawn or has failed. Raises `CommandError` when machines may not draw it."""
-    keys = RunKeys(batch.run_id)
-    units = batch.parts[0].units
+def follow_sample(
+    session: boto3.Session, deployment: Deployment, bucket: Bucket, batch: Batch, console: Console
+) -> None:
+    """Waits until every unit of part 0 is drawn or has failed. Raises `CommandError` where one failed or none comes."""
+    keys, units = RunKeys(batch.run_id), batch.parts[0].units
+    looker = looker_of(session, bucket.name, batch.run_id)
     with console.status("Waits for the sample") as status:
         while True:
             done, failed = (bucket.count(f"{prefix}0-") for prefix in (keys.units_done, keys.units_failed))
-            if done + failed >= units:
-                break
-            standing = bucket.find(batch.run_id)
-            if standing and standing.control and standing.control.state != "go":
+            if failed:
                 raise CommandError(
-                    f"Batch {batch.run_id} is {standing.control.state}. {standing.control.why} Its sample is not "
-                    f"complete; `sd watch {batch.run_id}` shows it."
+                    f"{failed} of {units} units of the sample failed, so the rest is not released. "
+                    f"`sd watch {batch.run_id}` says why."
                 )
-            status.update(f"Waits for the sample: {done} of {units} units")
+            if done >= units:
+                return
+            progress = look_around(session, deployment, looker.look())
+            if progress.state in (*AT_REST, "paused"):
+                raise CommandError(
+                    f"The sample is not complete, and {batch.run_id} is {progress.state}. {why(progress) or ''} "
+                    f"`sd watch {batch.run_id}` shows it."
+                )
+            status.update(f"Waits for the sample: {done} of {units} units. {progress.trouble or ''}")
             time.sleep(POLL_SECONDS)
-    if failed:
-        raise CommandError(
-            f"{failed} of {units} units of the sample failed, so the rest is not released. `sd watch {batch.run_id}` "
-            "says why."
-        )

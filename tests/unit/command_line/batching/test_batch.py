@@ -40,7 +40,7 @@ def test_a_file_of_rows_becomes_units_a_document_and_one_message(person: Person)
 
 def test_a_row_makes_as_many_images_as_it_says_and_the_seeds_count_on(person: Person) -> None:
     person.account.deploy()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": "a", "n_iter": 2, "name": "two.png"},
         {"prompt": "b"},
         {"prompt": "c", "seed": 5, "n_samples": 2},

@@ -100,8 +100,16 @@ def test_the_time_zone_is_said() -> None:
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], says: str) -> None:
-    usual = {"form": None, "grid": [], "given": {}, "add": None, "sample": None, "max_usd": None, "at": None}
-    asked: dict[str, Any] = {"file": "a.txt", "yes": True, "fetch_to": Path(), "now": NOON, **usual, **options}
+    usual: dict[str, Any] = {
+        "form": None,
+        "grid": [],
+        "given": {},
+        "add": None,
+        "sample": None,
+        "max_usd": None,
+        "at": None,
+    }
+    asked = {"file": "a.txt", "yes": True, "fetch_to": Path(), "now": NOON, **usual, **options}
     with pytest.raises(CommandError, match=says) as refused:
         read_wish(asked.pop("file"), **asked)
     assert refused.value.exit_status == 2
