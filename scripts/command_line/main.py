@@ -14,6 +14,7 @@ from rich.console import Console
 
 from scripts.command_line import (
     account_commands,
+    batch_command,
     batch_control_commands,
     before_commands,
     generate_command,
@@ -53,6 +54,7 @@ app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
 app.command()(generate_command.generate)
+app.command()(batch_command.batch)
 app.command()(watch_command.watch)
 app.command()(batch_control_commands.pause)
 app.command()(batch_control_commands.resume)
