@@ -15,8 +15,8 @@ from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
-from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.capacity import Capacity
+from scripts.local.aws.conditional_writes import conditional_writes
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
@@ -29,6 +29,9 @@ from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
 from scripts.local.cloudformation.service import stacks_of
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines.machines import Machines, MakeMachine
+from scripts.local.scaling.group_api import auto_scaling
+from scripts.local.scaling.groups import Groups
+from scripts.local.watching.alarm_clock import AlarmClock
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +131,7 @@ class LocalCloud:
         self.account = Account(server.endpoint)
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
+        self._context.enter_context(conditional_writes())
         self._context.enter_context(queues_as_strict_as_sqs())
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
@@ -141,6 +145,9 @@ class LocalCloud:
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)
+        groups = Groups(self.account, self.clock)
+        self._context.enter_context(auto_scaling(groups))
+        self._context.enter_context(groups.running())
         self.environment = command_environment(
             os.environ,
             endpoint=server.endpoint,

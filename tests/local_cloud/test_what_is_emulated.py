@@ -17,6 +17,7 @@ from scripts.local.cloudformation.resources.resource import Wanted
 from scripts.local.cloudformation.template import parse_template
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines import init, service_manager, unit_file
+from stacks.facts.settings import Settings
 from tests.synth.conftest import read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
@@ -35,6 +36,16 @@ CONTEXTS: tuple[dict[str, str], ...] = (
         "aws:cdk:version-reporting": "true",
     },
 )
+FLEET = {
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::AutoScaling::ScalingPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+}
+if "fleet" in Settings.model_fields:
+    CONTEXTS = (*CONTEXTS, {"fleet": "2", "notify_email": "me@example.com"})
+    FLEET = set()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +71,7 @@ def functions_in(part: Any) -> Iterator[str]:
 
 def test_types(templates: list[dict[str, Any]]) -> None:
     used = {resource["Type"] for template in templates for resource in template["Resources"].values()}
-    assert used == types.NAMES
+    assert used | FLEET == types.NAMES
 
 
 def test_properties(templates: list[dict[str, Any]]) -> None:
@@ -70,7 +81,8 @@ def test_properties(templates: list[dict[str, Any]]) -> None:
             properties = resource.get("Properties", {})
             used.setdefault(resource["Type"], {"Tags"}).update(properties)
             used.setdefault("AWS::EC2::Instance", {"Tags"}).update(properties.get("LaunchTemplateData", {}))
-    emulated = {name: {*one.properties, "Tags"} for name, one in types.OURS.items() if one.properties is not None}
+    ours = {name: one for name, one in types.OURS.items() if name not in FLEET}
+    emulated = {name: {*one.properties, "Tags"} for name, one in ours.items() if one.properties is not None}
     used["AWS::IAM::Role"].remove("PermissionsBoundary")  # bootstrap's, if asked for; it is refused then
     assert {name: used[name] for name in emulated} == emulated
 
