@@ -151,7 +151,7 @@ def test_a_group_launches_what_its_template_says_and_ends_what_is_too_much(group
     (left,) = group.in_service(1)
     assert "shrinking the capacity from 2 to 1" in group.activities()[0]["Cause"]
     # A template that does not name the desired capacity leaves it, as far as the sizes let it.
-    group.stack.update(group.template(Cooldown="60"))
+    group.stack.update(group.template(CapacityRebalance=True))
     assert (group.describe()["DesiredCapacity"], group.in_service(1)) == (1, [left])
     group.stack.update(group.template(MaxSize="0"))
     assert (group.describe()["DesiredCapacity"], group.in_service(0)) == (0, [])

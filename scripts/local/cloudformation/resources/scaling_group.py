@@ -11,11 +11,8 @@ from scripts.local.cloudformation.resources.resource import Resource, ResourceTy
 
 DEADLINE = 180.0  # seconds for a group's instances to go
 POLL = 0.1
-# The template's own name of what the API calls DefaultCooldown.
-COOLDOWN = "Cooldown"
 PASSED_ON = (
     "CapacityRebalance",
-    "HealthCheckGracePeriod",
     "HealthCheckType",
     "MaxSize",
     "MinSize",
@@ -62,8 +59,6 @@ def _delete_group(account: Account, resource: Resource) -> None:
 def _asked(wanted: Wanted, name: str) -> dict[str, Any]:
     properties = wanted.properties
     asked = {key: properties[key] for key in PASSED_ON if key in properties}
-    if COOLDOWN in properties:
-        asked["DefaultCooldown"] = properties[COOLDOWN]
     asked["VPCZoneIdentifier"] = ",".join(properties["VPCZoneIdentifier"])
     return {**asked, "AutoScalingGroupName": name}
 
@@ -113,7 +108,7 @@ TYPES = {
         _delete_group,
         _update_group,
         replaced_by=frozenset({"AutoScalingGroupName"}),
-        properties=frozenset({*PASSED_ON, COOLDOWN, "AutoScalingGroupName", "MetricsCollection", "VPCZoneIdentifier"}),
+        properties=frozenset({*PASSED_ON, "AutoScalingGroupName", "MetricsCollection", "VPCZoneIdentifier"}),
     ),
     "AWS::AutoScaling::ScalingPolicy": ResourceType(
         _create_policy, _delete_policy, _put_policy, replaced_by=frozenset({"AutoScalingGroupName"})
