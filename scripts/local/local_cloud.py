@@ -21,7 +21,7 @@ from scripts.local.aws.permissions import conditions_passed_over, permissions_en
 from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
-from scripts.local.aws.service_quotas import ec2_quotas
+from scripts.local.aws.service_quotas import LIMITS, ec2_quotas
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from scripts.local.aws.spot_requests import spot_instances_cannot_be_stopped
 from scripts.local.aws.zones import types_in_their_zones
@@ -48,7 +48,8 @@ class LocalCloud:
 
     One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
     (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow;
-    `free_plan` makes the account one of AWS's Free Plan; `make` makes the machines, as `Machines` says.
+    `free_plan` makes the account one of AWS's Free Plan; `quotas` are vCPUs by the code of a quota, in place of the
+    small account's; `make` makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
     `account`, `clock` for its alarms and schedules, `capacity` that EC2 has to give, `scratch`, `log_file`.
@@ -67,6 +68,7 @@ class LocalCloud:
         keep: bool = False,
         enforce_iam: bool = False,
         free_plan: bool = False,
+        quotas: dict[str, float] | None = None,
         make: MakeMachine | None = None,
     ) -> None:
         self._verbose = verbose
@@ -74,6 +76,7 @@ class LocalCloud:
         self._keep = keep
         self._enforce_iam = enforce_iam
         self._free_plan = free_plan
+        self._quotas = quotas or {}
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> LocalCloud:
@@ -136,8 +139,8 @@ class LocalCloud:
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(types_in_their_zones())
-        self._context.enter_context(ec2_quotas())
-        self.capacity = Capacity()
+        self._context.enter_context(ec2_quotas(self._quotas))
+        self.capacity = Capacity({**{code: limit for code, (_, limit) in LIMITS.items()}, **self._quotas})
         self._context.enter_context(self.capacity.limited())
         self._context.enter_context(spot_prices_of_the_table())
         self.clock = AlarmClock(self.account)

@@ -21,6 +21,7 @@ from scripts.local.local_cloud import LocalCloud
 from scripts.local.machines.machine import SHIMS
 from stacks.facts.machine_image import DEEP_LEARNING_AMI
 from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, per_boot, until
+from tests.local_cloud.test_rights import Role
 
 pytestmark = pytest.mark.local_cloud
 
@@ -151,7 +152,7 @@ def test_a_group_launches_what_its_template_says_and_ends_what_is_too_much(group
     (left,) = group.in_service(1)
     assert "shrinking the capacity from 2 to 1" in group.activities()[0]["Cause"]
     # A template that does not name the desired capacity leaves it, as far as the sizes let it.
-    group.stack.update(group.template(CapacityRebalance=True))
+    group.stack.update(group.template(HealthCheckType="EC2"))
     assert (group.describe()["DesiredCapacity"], group.in_service(1)) == (1, [left])
     group.stack.update(group.template(MaxSize="0"))
     assert (group.describe()["DesiredCapacity"], group.in_service(0)) == (0, [])
@@ -211,6 +212,38 @@ def test_a_group_tries_again_where_ec2_has_nothing_and_says_so_in_its_words(grou
     group.in_service(1)
 
 
+def test_a_role_changes_its_own_group_alone_and_within_its_conditions(
+    group: Group, stack: Stack, cloud: LocalCloud
+) -> None:
+    other = Group(cloud, Stack(cloud))
+    other.stack.create(other.template())
+    arn = f"arn:aws:autoscaling:*:{cloud.account.id}:autoScalingGroup:*:autoScalingGroupName/{group.name}"
+    leave = {"Effect": "Allow", "Action": "autoscaling:TerminateInstanceInAutoScalingGroup", "Resource": arn}
+    to_zero = {"NumericEquals": {"autoscaling:MaxSize": "0"}}
+    close = {"Effect": "Allow", "Action": "autoscaling:UpdateAutoScalingGroup", "Resource": arn, "Condition": to_zero}
+    document = {"Version": "2012-10-17", "Statement": [leave, close]}
+    inline = [{"PolicyName": "leave", "PolicyDocument": document}]
+    template = group.template()
+    template["Resources"]["Role"] = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": EC2_MAY_ASSUME, "Policies": inline},
+    }
+    stack.update(template)
+    role = Role(cloud, stack.physical_id("Role"))
+    group.want(1)
+    other.want(1)
+    ((mine,), (theirs,)) = group.in_service(1), other.in_service(1)
+    end, change = "terminate_instance_in_auto_scaling_group", "update_auto_scaling_group"
+    assert not role.may("autoscaling", end, InstanceId=theirs, ShouldDecrementDesiredCapacity=True)
+    assert role.may("autoscaling", end, InstanceId=mine, ShouldDecrementDesiredCapacity=True)
+    assert not role.may("autoscaling", change, **group.named, DesiredCapacity=1)
+    assert not role.may("autoscaling", change, **group.named, MaxSize=500)
+    assert not role.may("autoscaling", change, **other.named, MaxSize=0)
+    assert role.may("autoscaling", change, **group.named, MinSize=0, MaxSize=0)
+    assert not role.may("autoscaling", "describe_auto_scaling_groups")
+    other.stack.delete()
+
+
 def test_what_auto_scaling_refuses(group: Group, cloud: LocalCloud) -> None:
     with pytest.raises(ClientError, match="New SetDesiredCapacity value 4 is above max value 3"):
         group.want(4)
@@ -233,6 +266,24 @@ def test_what_auto_scaling_refuses(group: Group, cloud: LocalCloud) -> None:
         group.client.suspend_processes(**group.named, ScalingProcesses=["Launch"])
     group.stack.delete()
     assert instance(cloud, only)["State"]["Name"] == "terminated"
+
+
+def test_ec2_takes_a_spot_machine_back_and_an_update_of_the_share_replaces_the_others(
+    group: Group, cloud: LocalCloud
+) -> None:
+    group.want(1)
+    (first,) = group.in_service(1)
+    cloud.machines.interrupt_spot(first, seconds=1)
+    assert json.loads(metadata(cloud, first, "spot/instance-action"))["action"] == "terminate"
+    second = group.another_than(first)
+    assert instance(cloud, first)["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+
+    on_demand = {"InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 100}}
+    group.client.update_auto_scaling_group(**group.named, MixedInstancesPolicy=on_demand)
+    third = group.another_than(second)
+    assert "InstanceLifecycle" not in instance(cloud, third)
+    assert group.describe()["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"][0]["InstanceType"] == TYPES[0]
+    assert group.in_service(1) == [third]
 
 
 def backstop(group: Group, queue: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,13 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.ec2.responses import EC2Response
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, PermissionResult
 from moto.s3.models import FakeBucket
 from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 
+from scripts.local.aws.policy_conditions import context_of, hold
 from scripts.local.aws.replaced import replaced
 
 
@@ -58,6 +60,7 @@ def permissions_enforced() -> Iterator[None]:
                 (SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn,
                 (SQSResponse, "_determine_resource"): _queue_arn,
                 (AutoScalingResponse, "_determine_resource"): _group_arn,
+                (IAMPolicyStatement, "is_action_permitted"): _if_conditions_hold,
                 (CloudWatchResponse, "_determine_resource"): _alarm_arn,
                 (EC2Response, "_determine_resource"): _instance_arn,
                 (SNSResponse, "_determine_resource"): _topic_arn,
@@ -66,6 +69,17 @@ def permissions_enforced() -> Iterator[None]:
             yield
     finally:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
+
+
+_request = threading.local()
+MOTO_S_PERMITTED = IAMPolicyStatement.is_action_permitted
+
+
+def _if_conditions_hold(statement: Any, *given: Any, **more: Any) -> Any:
+    conditions = statement._statement.get("Condition") or {}
+    if not hold(conditions, getattr(_request, "context", {})):
+        return PermissionResult.NEUTRAL
+    return MOTO_S_PERMITTED(statement, *given, **more)
 
 
 def _parameter_arn(request: Any) -> str:
@@ -86,6 +100,8 @@ def _queue_arn(request: Any) -> str:
 def _group_arn(request: Any) -> str:
     """The ARN of the group that a request changes, by its name or by an instance in it. Nobody may read one alone."""
     asked, action = request._get_params(), request._get_action()
+    # Here, because moto asks for the ARN in the thread and just before it asks the policies.
+    _request.context = context_of(action, asked)
     groups = autoscaling_backends[request.current_account][request.region].autoscaling_groups
     name, instance_id = asked.get("AutoScalingGroupName"), asked.get("InstanceId")
     for group in groups.values():

@@ -100,11 +100,6 @@ class Groups:
         group.retry_at = 0.0
         self._changed.set()
 
-    def is_in_grace(self, group: Any, member: InstanceState) -> bool:
-        """Whether an instance came into service within the group's grace period, in seconds, or has not yet."""
-        since = getattr(member, "in_service_since", None)
-        return since is None or time.monotonic() - since < group.health_check_grace_period
-
     def end(self, group: Any, member: InstanceState, cause: str) -> Activity:
         """Terminates an instance of a group."""
         described = f"Terminating EC2 instance: {member.instance.id}"
@@ -149,7 +144,7 @@ class Groups:
                 group.instance_states.remove(member)
                 member.activity.succeed()
         elif member.lifecycle_state == "Pending" and state == "running":
-            member.lifecycle_state, member.in_service_since = "InService", time.monotonic()
+            member.lifecycle_state = "InService"
             member.activity.succeed()
         elif state not in ("pending", "running"):
             member.health_status = "Unhealthy"
@@ -167,16 +162,31 @@ class Groups:
             self.end(group, member, f"At {at()} an instance was taken out of service in response to {check}.")
 
     def _match(self, group: Any) -> None:
-        """Launches what is missing; ends what is too much, of the market that has too many, the oldest first."""
+        """Launches what is missing, and ends what is too much."""
         staying = [one for one in group.instance_states if one.lifecycle_state in STAYING]
-        surplus = len(staying) - group.desired_capacity
-        while surplus < 0 and time.monotonic() >= group.retry_at and self._launch(group, staying):
-            surplus += 1
-        if not surplus:
+        missing = group.desired_capacity - len(staying)
+        if not missing:
             group.resized = ""
-        spot = spot_share(group, group.desired_capacity)
-        for _ in range(surplus):
-            too_much = "spot" if len(staying) - on_demand_in([one.instance for one in staying]) > spot else None
+            missing = self._missing_of_a_market(group, staying)
+        while missing > 0 and time.monotonic() >= group.retry_at and self._launch(group, staying):
+            missing -= 1
+        # What is launched in the place of another is in service before the other goes.
+        if not group.remixing or all(one.lifecycle_state == "InService" for one in staying):
+            self._end_surplus(group, staying)
+
+    def _missing_of_a_market(self, group: Any, staying: list[InstanceState]) -> int:
+        """1 while an update of the on-demand share has left machines of the wrong market, which AWS replaces gradually.
+
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+        aws-properties-autoscaling-autoscalinggroup-instancesdistribution.html
+        """
+        group.remixing = group.remixing and _spot_in(staying) != spot_share(group, group.desired_capacity)
+        return int(group.remixing)
+
+    def _end_surplus(self, group: Any, staying: list[InstanceState]) -> None:
+        """Ends what is too much, of the market that has too many, the oldest first."""
+        while len(staying) > group.desired_capacity:
+            too_much = "spot" if _spot_in(staying) > spot_share(group, group.desired_capacity) else None
             member = next((one for one in staying if one.instance.lifecycle == too_much), staying[0])
             staying.remove(member)
             shrinking = f"shrinking the capacity from {len(staying) + 1} to {len(staying)}"
@@ -198,3 +208,7 @@ class Groups:
         group.instance_states.append(member)
         staying.append(member)
         return True
+
+
+def _spot_in(members: list[InstanceState]) -> int:
+    return len(members) - on_demand_in([one.instance for one in members])

@@ -125,10 +125,12 @@ def _tags(data: dict[str, Any], kind: str) -> list[tuple[str, str]]:
 
 def _recorded(account: Account, instance_id: str, asked: dict[str, Any], data: dict[str, Any]) -> Any:
     backend = ec2_backends[account.id][account.region]
+    instance = backend.get_instance(instance_id)
+    backend.create_tags([instance.nics[0].id], dict(_tags(data, "network-interface")))
     if "InstanceMarketOptions" in asked:
         request = record_spot_request(account, instance_id, asked["InstanceMarketOptions"]["SpotOptions"])
         backend.create_tags([request], dict(_tags(data, "spot-instances-request")))
-    return backend.get_instance(instance_id)
+    return instance
 
 
 def _sentence(error: ClientError, *, spot: bool) -> str:

@@ -16,7 +16,7 @@ from scripts.local.scaling.groups import Groups
 
 log = logging.getLogger(__name__)
 
-WARMUP = 300  # seconds; a group's default cooldown, which a policy takes without a warm-up of its own
+WARMUP = 5  # minutes; a group's default cooldown, which a policy takes that has no warm-up of its own
 
 
 def put_scheduled(groups: Groups, asked: dict[str, Any]) -> None:
@@ -79,16 +79,10 @@ def scale_by_policy(groups: Groups, arn: str, alarm: str, beyond: float) -> None
             log.warning("The alarm %s has an action that does not exist: %s", alarm, arn)
             return
         group, step = groups.find(policy.auto_scaling_group_name), _step(policy, beyond)
-        if step is None:
+        if step is None or _is_warming(groups, policy, step):
             return
-        adjustment = int(step["ScalingAdjustment"])
-        if policy.adjustment_type == "ExactCapacity":
-            wanted = adjustment
-        elif _is_warming(groups, policy, step):
-            return
-        else:
-            policy.scaled = (groups.clock.minute, step)
-            wanted = group.desired_capacity + adjustment
+        policy.scaled = (groups.clock.minute, step)
+        wanted = group.desired_capacity + int(step["ScalingAdjustment"])
         cause = f"a monitor alarm {alarm} in state ALARM triggered policy {policy.name}"
         groups.resize(group, max(group.min_size, min(group.max_size, wanted)), cause)
 
@@ -105,8 +99,7 @@ def _step(policy: Any, beyond: float) -> dict[str, Any] | None:
 
 def _is_warming(groups: Groups, policy: Any, step: dict[str, Any]) -> bool:
     since, last = getattr(policy, "scaled", (None, None))
-    minutes = int(policy.estimated_instance_warmup or WARMUP) / 60
-    return since is not None and last == step and groups.clock.minute - since < minutes
+    return since is not None and last == step and groups.clock.minute - since < WARMUP
 
 
 def _aware(moment: datetime | str) -> datetime:
