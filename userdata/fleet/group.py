@@ -11,7 +11,7 @@ from typing import Mapping, Optional
 
 from userdata.contract.layout import FLEET
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
-from userdata.contract.status import read_utc, utc_now
+from userdata.contract.outside import read_utc, utc_now
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.fleet import breakers
 from userdata.fleet.breakers import Told
