@@ -63,7 +63,7 @@ class WorkerRole(Construct):
             {
                 "IAM5[Resource::*]": "Session Manager's actions take no resource.",
                 **{
-                    f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
+                    f"IAM5[Resource::{as_in_findings(results)}/{folder}*]": reason
                     for folder in (RUNS, BOOTS, INPUTS, CACHE, HOLDS)
                 },
             },
@@ -125,7 +125,7 @@ def _key_statement(key: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(sid="UseTheKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key])
 
 
-def _as_in_findings(results: s3.IBucket) -> str:
+def as_in_findings(results: s3.IBucket) -> str:
     """The bucket's ARN as cdk-nag prints it."""
     resource = results.node.default_child
     if isinstance(resource, s3.CfnBucket):

@@ -28,13 +28,14 @@ from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.contract.work import WholeRun
 from userdata.contract.worker_environment import WorkerEnvironment
+from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
 # systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not
-# use that time up.
+# use that time up, of which leaving a fleet may take 20 seconds.
 GOING_DOWN_SECONDS = 20
-TELLING_SECONDS = 60.0
+TELLING_SECONDS = 45.0
 
 
 class Ending(Enum):
@@ -86,7 +87,8 @@ def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
         if ending is Ending.FINISHED and parameters.get(QUEUES) and not going_down:
             serve_on(folders)
         return
-    power_off(f"the worker has {ending.value}")
+    failure = None if ending is Ending.FINISHED else _explain(variables)
+    power_off(f"the worker has {ending.value}", parameters, failure=failure)
 
 
 def _saves_cache(folders: Folders) -> bool:
@@ -126,6 +128,8 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Ma
     if tries and not isinstance(tries.work, WholeRun):
         return  # a batch has no status: its units tell of themselves
     queued = tries.work.run_id if tries else None
+    if queued is None and Market.read(parameters) is not None:
+        return  # a machine of a fleet does not do the deployed run
     found = bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters))
     if queued:
         run = RunStatus.of_queued(queued, instance_id=environment.instance_id, found=found)

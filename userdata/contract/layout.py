@@ -15,6 +15,8 @@ BOOTS = "boots/"
 INPUTS = "inputs/"
 CACHE = "cache/"
 HOLDS = "holds/"
+# What machines of a fleet tell each other: see userdata/fleet/breakers.py.
+FLEET = "fleet/"
 # The keys of a run's images have five digits.
 MOST_IMAGES = 100_000
 
