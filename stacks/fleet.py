@@ -103,7 +103,7 @@ class Fleet(Construct):
         acknowledge(
             self.group,
             {
-                "AS3": "`sd watch` tells what the fleet does; a topic with a mail for each machine would be noise.",
+                "AS3": "The commands tell what the fleet does; a topic with a mail for each machine would be noise.",
                 "EC26": "The rule cannot read the launch template, which encrypts its one disk.",
             },
         )

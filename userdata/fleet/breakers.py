@@ -3,7 +3,7 @@
 | key | who writes it |
 | --- | --- |
 | `fleet/failed/<time>-<instance-id>.json` | a machine whose boot or whose worker failed |
-| `fleet/booted.json` | a machine whose worker works, and one that closes the fleet: failures count anew |
+| `fleet/booted.json` | a machine that works or has worked, and one that closes the fleet: failures count anew |
 | `fleet/closed.json` | the third failing machine in a row: why the fleet is closed |
 | `fleet/lost/<time>-<instance-id>.json` | a machine that EC2 takes back |
 | `fleet/on-demand.json`, `fleet/spot.json` | a machine that has changed the market |

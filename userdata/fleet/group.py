@@ -90,7 +90,9 @@ class Group:
     def tell_lost(self) -> None:
         """Tells that EC2 takes this machine back, and buys no more spot instances for a while if they are lost often.
 
-        The machines that run stay; what takes their place is on-demand.
+        EC2 Auto Scaling then replaces the spot machines that run, too, one by one, and so it does on the way back: each
+        gives its unit back first. Source:
+        https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
         """
         self._begin()
         try:

@@ -24,6 +24,8 @@ def leave(parameters: Mapping[str, str], *, failure: Optional[str] = None) -> No
         return
     if failure:
         group.tell_failed(failure)
+    else:
+        group.tell_booted()
     group.leave()
 
 

@@ -75,10 +75,10 @@ def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
         before = len(member.calls)
         ends()
         assert member.calls[before:][-2:] == [rungs()[0], OFF]
-    assert of_fleet(member) == {}  # nothing failed
+    assert list(of_fleet(member)) == [breakers.BOOTED]
     after_worker(member.folders, {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"})
     assert member.calls[-2:] == [rungs()[0], OFF]
-    (failed,) = of_fleet(member).values()
+    (failed,) = member.objects(breakers.FAILED).values()
     assert "The worker ended with 1" in json.loads(failed)["reason"]
     assert member.objects("runs/") == {}  # the deployed run is none of its
 
