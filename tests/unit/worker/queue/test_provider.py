@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -86,9 +87,12 @@ def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pyte
 
 
 def test_what_has_made_room_for_others_is_provided_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of its own: other tests draw with the model's folder.
+    own = shutil.copytree(work.settings.model_folder, work.settings.state_directory / "own")
+    work.settings = dataclasses.replace(work.settings, model_folder=own)
     asked = Asked(work, monkeypatch)
     assert asked.provide(prompt="a tree") == work.settings
-    shutil.move(work.settings.model_folder, work.settings.model_folder.with_name("elsewhere"))
+    shutil.rmtree(own)
     monkeypatch.setattr(provider, "COMMAND", "no_such_module")
     with pytest.raises(PassingRunError):
         asked.provide(prompt="a tree")
