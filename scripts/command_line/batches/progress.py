@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import WORKS
 from userdata.batch.documents import Batch, Control, MachineShare
+from userdata.batch.unit import MOST_UNIT_IMAGES
 
 # A machine tells of each unit, and a unit is worth about a minute.
 LIVE_FOR = timedelta(minutes=3)
@@ -93,9 +94,11 @@ class Progress:
         images = sum(machine.share.images for machine in self.machines)
         if not told:
             told, images = self.batch.units, self.batch.images
-        # Each unit has at least one image.
-        most = self.batch.images - (self.batch.units - units)
-        return min(max(round(images * units / told), units), max(most, units))
+        # Each unit has at least one image and at most 64, those that are not drawn too.
+        left = self.batch.units - units
+        least = max(units, self.batch.images - MOST_UNIT_IMAGES * left)
+        most = max(least, min(MOST_UNIT_IMAGES * units, self.batch.images - left))
+        return min(max(round(images * units / told), least), most)
 
     @property
     def images_a_minute(self) -> float:
@@ -131,6 +134,12 @@ class Progress:
     def usd_per_hour(self) -> float:
         """What the machines that are at work cost an hour together, as far as a price is known."""
         return sum(machine.share.usd_per_hour or 0 for machine in self.live)
+
+    @property
+    def live_in_words(self) -> str:
+        """The machines that are at work, and what they cost."""
+        many = len(self.live)
+        return f"{many} {'machine' if many == 1 else 'machines'} at ${self.usd_per_hour:.4g} an hour"
 
     @property
     def usd_in_words(self) -> str:
