@@ -48,7 +48,8 @@ class Progress:
 
     `machines` are sorted, the latest news first; `unreadable` are documents that nobody can read. `queued` are the
     messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
-    fleet has no machine, and `is_closed` says that it has closed itself.
+    fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
+    when a schedule sends the batch's message.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class Progress:
     queued: int | None = None
     trouble: str | None = None
     is_closed: bool = False
+    begins_at: datetime | None = None
 
     @property
     def state(self) -> str:
@@ -72,7 +74,7 @@ class Progress:
         if self.live:
             return "works"
         since = max(self.batch.asked_at, self.control.at) if self.control else self.batch.asked_at
-        nothing_comes = self.queued == 0 and self.now - since > MESSAGES_LATE
+        nothing_comes = self.queued == 0 and self.begins_at is None and self.now - since > MESSAGES_LATE
         return "stuck" if self.is_closed or nothing_comes else "waits"
 
     @property

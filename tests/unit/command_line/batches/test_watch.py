@@ -21,6 +21,7 @@ from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.watch import watch_batch
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import ARN, RUN, Somebody, share
+from tests.unit.command_line.conftest import refusal
 from userdata.contract.status import Status
 from userdata.contract.work import Release
 
@@ -156,6 +157,29 @@ def test_a_batch_whose_message_waits_is_not_stuck(somebody: Somebody) -> None:
     somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
     somebody.sqs.send_message(QueueUrl=somebody.queues["sd-1-batch"], MessageBody=Release(RUN, 0).to_body())
     assert somebody.watched()["state"] == "waits"
+
+
+def test_a_batch_that_is_planned_for_later_is_not_stuck(somebody: Somebody) -> None:
+    somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
+    somebody.account.session.client("scheduler").create_schedule(
+        Name=f"sd-1-{RUN[-10:]}-release",
+        ScheduleExpression="at(2030-01-01T02:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:sqs:us-east-1:123456789012:sd-1-batch", "RoleArn": "arn:aws:iam::123456789012:role/r"},
+    )
+    found = somebody.watched()
+    assert (found["state"], found["why"]) == ("waits", "It begins at 2030-01-01 02:00 UTC.")
+    somebody.sd("cancel", RUN, "--yes")
+    assert somebody.account.session.client("scheduler").list_schedules()["Schedules"] == []
+
+
+@pytest.mark.parametrize("service", ["sqs", "scheduler", "ec2"])
+def test_who_may_not_ask_the_queue_or_ec2_sees_the_rest(somebody: Somebody, service: str) -> None:
+    somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
+    somebody.draw(0)
+    somebody.account.session.events.register_first(f"before-call.{service}", refusal("AccessDenied", 403))
+    found = somebody.watched()
+    assert (found["state"], found["units"]["done"]) == ("waits" if service == "sqs" else "stuck", 1)
 
 
 def test_a_network_that_comes_back_ends_nothing(somebody: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:
