@@ -11,6 +11,7 @@ from typing import Mapping, Optional
 
 from userdata.contract.layout import FLEET
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
+from userdata.contract.notice import TOPIC
 from userdata.contract.outside import read_json, read_utc
 from userdata.contract.status import utc_now
 from userdata.contract.work import PARAMETER as QUEUES
@@ -42,6 +43,7 @@ class Group:
         self._name = parameters[QUEUES]
         self._bucket = parameters["ResultsBucket"]
         self._region = parameters["Region"]
+        self._topic = parameters.get(TOPIC)
         self._until = time.monotonic() + SECONDS
         self._instance_id: Optional[str] = None
 
@@ -77,6 +79,7 @@ class Group:
                 self._put(breakers.CLOSED, reason=reason)
                 self._put(breakers.BOOTED)  # whoever opens it again begins a new count
                 self._update("--min-size", "0", "--max-size", "0")
+                self._mail(reason)
         except GroupError as error:
             logger.warning("the failure was not told to the fleet: %s", error)
 
@@ -113,6 +116,11 @@ class Group:
                 self._put(breakers.SPOT)
         except GroupError as error:
             logger.warning("the fleet's market was not looked at: %s", error)
+
+    def _mail(self, reason: str) -> None:
+        if self._topic:
+            message = f"The fleet {self._name} has closed itself, and starts no machine: {reason}"
+            self._aws("sns", "publish", "--topic-arn", self._topic, "--message", message)
 
     def _buy_on_demand(self, percent: int) -> None:
         logger.warning("of the fleet's next machines, %d %% are on-demand", percent)

@@ -67,12 +67,16 @@ def show_costs(costs: list[RunCost], console: Console) -> None:
     console.print(table)
     receipts = [receipt for one in costs if one.cost for receipt in one.cost.attempts]
     if any(receipt.at_most for receipt in receipts):
-        console.print("Spot attempts whose price is not known count at the on-demand price, which is an upper bound.")
+        print_plain(
+            "Spot attempts whose price is not known count at the on-demand price, which is an upper bound.", console
+        )
     for source in sorted({receipt.source for receipt in receipts}):
         print_plain(f"Prices: {source}.", console)
     unknown = sum(one.cost is None for one in costs)
     if unknown:
-        console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or on a type without a price.")
+        print_plain(
+            f"{unknown} without a receipt: drawn on a CPU, never finished, or on a type without a price.", console
+        )
     print_plain(NOT_IN_IT, console)
 
 
