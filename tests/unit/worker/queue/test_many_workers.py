@@ -6,11 +6,13 @@ import collections
 import dataclasses
 import itertools
 import random
+import resource
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import boto3
@@ -217,3 +219,54 @@ def test_each_image_is_there_once_whatever_happens(work: Work, units: int, worke
     assert Faults.counts["killed workers"] > units / 60
     assert Faults.counts["put_object: times out after its effect"] > units / 60
     assert Faults.counts["delete_message: times out before its effect"]
+
+
+@pytest.mark.usefixtures("_quick")
+def test_what_the_model_draws_under_faults_is_what_it_draws_without(work: Work) -> None:
+    units = units_of(6)
+    loaded = Loaded(stays=True)
+    work.put_batch(units)
+    work.send_work(Release(RUN_ID, 0))
+    work.serve(loaded=loaded)
+    undisturbed = [_of_an_image(work.bucket, index) for index in range(12)]
+    for name in boto3.client("s3").list_objects_v2(Bucket=work.bucket.name)["Contents"]:
+        versions = boto3.client("s3").list_object_versions(Bucket=work.bucket.name, Prefix=name["Key"])["Versions"]
+        for one in versions:
+            boto3.client("s3").delete_object(Bucket=work.bucket.name, Key=name["Key"], VersionId=one["VersionId"])
+    field = Field(work, units, seed=3)
+    field.release()
+    field.work_until_done(workers=1, seconds=120, loaded=loaded)
+    assert [_of_an_image(work.bucket, index) for index in range(12)] == undisturbed
+    assert Faults.counts["killed workers"]
+
+
+def _of_an_image(bucket: Bucket, index: int) -> tuple[bytes, dict[str, Any]]:
+    """Its pixels, and what its record says but times."""
+    png = bucket.get(KEYS.image(index)) or b""
+    return pixels_of(png), record_in_png(png).model_dump(exclude={"created_at", "seconds"})
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_images_are_drawn_with_flat_memory(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulated S3 would keep the images in this process; all else of a batch is there."""
+    count = itertools.count()
+    sizes: list[float] = []
+
+    def sink(_bucket: Bucket, files: Sequence[tuple[str, bytes]]) -> bool:
+        if next(count) % 10_000 == 9_999:
+            sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6)
+        return bool(files)
+
+    monkeypatch.setattr(Bucket, "put_together", sink)
+    work.put_batch(units_of(100_000 // 50, images=50))
+    work.send_work(Release(RUN_ID, 0))
+    ended: list[BatchEnded] = []
+    drawing = StandIn()
+    monkeypatch.setattr(drawing, "drawn", collections.deque(maxlen=1))
+    work.serve(loaded=drawing, batch_ended=lambda _batch, end: ended.append(end))
+    sys.stdout.write(
+        f"{next(count):,} images; MB in memory after each 10,000: {', '.join(f'{one:.0f}' for one in sizes)}\n"
+    )
+    assert [(end.units_done, end.units_failed) for end in ended] == [(2000, 0)]
+    assert sizes[-1] - sizes[1] < 40
