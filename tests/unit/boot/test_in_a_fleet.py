@@ -29,7 +29,8 @@ def member(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine.parameters |= {"Fleet": "20,fallback", "Queues": NAME, "AfterRun": "terminate", "Topic": TOPIC}
     machine.command(
         "aws",
-        'while [[ $1 == -* ]]; do shift 2; done\n[[ $1 == [as]*n[gs] ]] || PATH=${PATH#*:} exec aws "$@"\n'
+        "while [[ $1 == -* ]]; do shift 2; done\n"
+        'case $1 in autoscaling | sns) ;; *) PATH=${PATH#*:} exec aws "$@" ;; esac\n'
         f'echo "${{*:2}}" >>"{machine.folder}/calls"\ngrep -qxF -- "${{*:2}}" "{machine.folder}/refuse" || exit 0\n'
         "echo 'An error occurred (ValidationError)' >&2; exit 254",
     )
