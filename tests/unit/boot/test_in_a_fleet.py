@@ -71,7 +71,7 @@ def test_a_machine_of_no_group_asks_for_nothing(member: Machine) -> None:
     assert (member.calls, of_fleet(member)) == ([], {})
 
 
-def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
+def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine, caplog: pytest.LogCaptureFixture) -> None:
     ended = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **member.worker_environment()}
     for ends in (partial(after_worker, member.folders, ended), partial(after_cache, member.folders)):
         before = len(member.calls)
@@ -83,6 +83,7 @@ def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
     (failed,) = member.objects(breakers.FAILED).values()
     assert "The worker ended with 1" in json.loads(failed)["reason"]
     assert member.objects("runs/") == {}  # the deployed run is none of its
+    assert "could not be told" not in caplog.text
 
 
 def test_the_third_failing_boot_in_a_row_closes_the_fleet(member: Machine) -> None:
