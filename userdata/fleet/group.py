@@ -12,7 +12,8 @@ from typing import Mapping, Optional
 from userdata.contract.layout import FLEET
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
 from userdata.contract.notice import TOPIC
-from userdata.contract.status import read_utc, utc_now
+from userdata.contract.outside import read_json, read_utc
+from userdata.contract.status import utc_now
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.fleet import breakers
 from userdata.fleet.breakers import Told
@@ -135,7 +136,7 @@ class Group:
 
     def _told(self) -> Told:
         answer = self._aws("s3api", "list-objects-v2", "--bucket", self._bucket, "--prefix", FLEET)
-        found = json.loads(answer or "{}").get("Contents", [])
+        found = read_json(answer or "{}").get("Contents", [])
         return {one["Key"]: read_utc(one["LastModified"]) for one in found}
 
     def _id(self) -> str:
