@@ -162,6 +162,7 @@ def test_a_plan_can_be_taken_back_and_none_outlives_the_stack(fleet: Fleet) -> N
     session, deployment = fleet.account.session, fleet.deployment
     release_at(session, deployment, BODY, way(1, of_fleet=False), NIGHT)
     assert cancel_release(session, deployment, RUN)
+    assert schedules(fleet) == {}
     assert not cancel_release(session, deployment, RUN)
     assert planned_for(session, deployment, RUN) is None
     for digest in ("0123456789", "9876543210"):
