@@ -65,7 +65,9 @@ def resume(
     """Draw what is missing of a batch that is paused, capped or stuck: `sd resume cats-0123456789`."""
     session, deployment, progress = _open(run, stack, region, profile, verb="resume")
     if max_usd is not None and not progress.usd < max_usd < math.inf:
-        raise CommandError(f"{progress.run_id} has cost ${progress.usd:.2f} already: --max-usd must be more than that.")
+        raise CommandError(
+            f"{progress.run_id} has cost ${progress.usd:.2f} already: --max-usd must be a sum above that."
+        )
     if max_usd is None and progress.state == "capped":
         raise CommandError(_how_to_raise(progress))
     with _changing(progress.run_id):
@@ -187,13 +189,12 @@ def _how_to_raise(progress: Progress) -> str:
 
 
 def _what_it_saves(progress: Progress, deployment: Deployment) -> str:
-    many = len(progress.live)
-    if not many:
+    if not progress.live:
         return "No machine is at work on it, so that nothing more is saved."
     minutes = deployment.parameters.get("IdleMinutes", "0")
     return (
-        f"{many} {'machine is' if many == 1 else 'machines are'} at work, for ${progress.usd_per_hour:.4g} an hour: "
-        f"each goes {minutes} minutes (IdleMinutes) after its last work, and `sd stop` ends them now."
+        f"At work: {progress.live_in_words}. Each goes {minutes} minutes (IdleMinutes) after its last work, and `sd "
+        "stop` ends them now."
     )
 
 

@@ -35,6 +35,7 @@ from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, r
 from scripts.command_line.ending.hold import hold_instance
 from scripts.command_line.ending.stop import stop_instance
 from scripts.command_line.ending.teardown import teardown
+from scripts.command_line.fleet.stop import fleet_in_words, stop_fleet
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
@@ -139,6 +140,8 @@ def status(
     typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     if deployment.trouble:
         typer.echo(deployment.trouble)
+    for sentence in fleet_in_words(session, deployment):
+        _tell(sentence)
     if waiting := runs_waiting(session, deployment):
         typer.echo(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
     run_id = deployed_run_id(deployment)
@@ -190,10 +193,16 @@ def stop(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
+    """Stop the instance and the fleet; they upload their images first. The instance's disk stays until `sd teardown`.
+
+    The disk costs money.
+    """
     session = open_session(region, profile)
     tell_identity(session, stack)
-    _tell(stop_instance(session, need_deployment(session, stack), terminate=terminate))
+    deployment = need_deployment(session, stack)
+    if told := stop_fleet(session, deployment):
+        _tell(told)
+    _tell(stop_instance(session, deployment, terminate=terminate))
 
 
 @app.command()

@@ -14,12 +14,11 @@ from scripts.command_line.account.instance import known_run_id
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.find import find_run, look_at
 from scripts.command_line.batches.next_commands import print_next
-from scripts.command_line.batches.show import as_json, why
+from scripts.command_line.batches.show import as_json
 from scripts.command_line.batches.watch import watch_batch
 from scripts.command_line.results.fetch_results import run_as_json, show_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
-from scripts.command_line.terminal.plain_text import print_plain
 from scripts.interruption.signals import when_interrupted
 
 POLL_SECONDS = 5.0
@@ -50,8 +49,6 @@ def watch(
         _watch_whole(session, deployment, found.run_id, console)
         return
     last = watch_batch(session, deployment, found.run_id, console)
-    if said := why(last):
-        print_plain(said, console, soft_wrap=True)
     print_next(last, console)
     if last.state != "done" or last.counts.failed:
         raise typer.Exit(1)

@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Optional
 
 Market = Literal["on-demand", "spot", "mixed"]
 
@@ -24,10 +24,6 @@ DEARER_BY = 0.10
 # A unit is worth about a minute on the slowest card: so much is drawn again where a spot machine is lost.
 UNIT_SECONDS = 60.0
 MOST_UNIT_IMAGES = 64
-# So many machines that EC2 took back within so many seconds mean that the spot market is bad, for so long.
-LOSSES = 2
-LOSSES_WITHIN_SECONDS = 15 * 60.0
-AWAY_FROM_SPOT_SECONDS = 30 * 60.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,8 @@ class Offer:
 
     instance_type: str
     market: Market
-    usd_per_hour: float | None
-    image_seconds: float | None
+    usd_per_hour: Optional[float]
+    image_seconds: Optional[float]
     boot_seconds: float
     most: int = 1
     of_fleet: bool = False
@@ -59,7 +55,7 @@ class Work:
     images: int
     unit_images: int
     idle_seconds: float
-    max_usd: float | None
+    max_usd: Optional[float]
     end_within: float
 
     @property
@@ -77,17 +73,18 @@ class Way:
 
     offer: Offer
     machines: int
-    seconds: float | None
-    usd: float | None
+    seconds: Optional[float]
+    usd: Optional[float]
+    ends_in_time: bool = True
     chosen: bool = False
 
     @property
-    def hours(self) -> float | None:
+    def hours(self) -> Optional[float]:
         """The same in hours."""
         return None if self.seconds is None else self.seconds / 3600
 
 
-def images_of_unit(image_seconds: float | None) -> int:
+def images_of_unit(image_seconds: Optional[float]) -> int:
     """How many images a unit has, by the seconds that the slowest card takes for one; 1 where they are not known."""
     if not image_seconds:
         return 1
@@ -102,10 +99,9 @@ def way_of(offer: Offer, work: Work, machines: int) -> Way:
     # The machine with the most units, all of them full but for the last one of the batch.
     longest = min(math.ceil(work.units / machines) * work.unit_images, work.images) * offer.image_seconds
     seconds = offer.boot_seconds + longest
-    if offer.usd_per_hour is None:
-        return Way(offer, machines, seconds, None)
     paid = machines * (offer.boot_seconds + work.idle_seconds) + drawing
-    return Way(offer, machines, seconds, paid / 3600 * offer.usd_per_hour)
+    usd = None if offer.usd_per_hour is None else paid / 3600 * offer.usd_per_hour
+    return Way(offer, machines, seconds, usd, ends_in_time=seconds <= work.end_within)
 
 
 def machines_that_pay(offer: Offer, work: Work) -> int:
@@ -138,26 +134,11 @@ def find_best(offers: Sequence[Offer], work: Work) -> list[Way]:
 
     def order(way: Way) -> tuple[bool, bool, float, float]:
         seconds = math.inf if way.seconds is None else way.seconds
-        late = seconds > work.end_within
         usd = math.inf if way.usd is None else way.usd
-        return way.usd is None, late, (seconds if late else usd), seconds
+        return way.usd is None, not way.ends_in_time, (usd if way.ends_in_time else seconds), seconds
 
     ways.sort(key=order)
     return [dataclasses.replace(way, chosen=index == 0) for index, way in enumerate(ways)]
-
-
-def market_now(deployed: Market, losses: Sequence[float], now: float, *, fallback: bool) -> Market:
-    """The market that further machines are bought in: away from spot for a while after losses, where that is allowed.
-
-    `losses` are the moments at which EC2 took a machine back, and `now` is one too, all in seconds of one clock.
-    """
-    if not fallback or deployed == "on-demand":
-        return deployed
-    past = sorted(moment for moment in losses if moment <= now)
-    for first, last in zip(past, past[LOSSES - 1 :]):  # noqa: B905  # `strict` is Python 3.10's
-        if last - first <= LOSSES_WITHIN_SECONDS and now - last < AWAY_FROM_SPOT_SECONDS:
-            return "on-demand"
-    return deployed
 
 
 def wanted_now(way: Way, units_left: int, in_service: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -102,7 +102,7 @@ class ImageRecord(BaseModel):
 
 def describe_image(
     job: Job,
-    requests: Sequence[ImageRequest],
+    requests: Sequence[ImageRequest] | Mapping[int, ImageRequest],
     index: int,
     *,
     run_id: str,
@@ -113,7 +113,7 @@ def describe_image(
     flagged: bool | None = None,
     checkpoint: str | None = None,
 ) -> ImageRecord:
-    """The record of image `index`, made just now. `requests` are all images of the job, in their order."""
+    """The record of image `index`, made just now. `requests` has all images of the job, or of its unit, by index."""
     return ImageRecord(
         run_id=run_id,
         file=f"{index:05}.png",

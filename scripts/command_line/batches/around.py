@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 import botocore.exceptions
@@ -17,13 +18,16 @@ from scripts.command_line.account.waiting import messages_in
 from scripts.command_line.batches.look import Looker, States
 from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
+from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.batch.documents import MOST_BYTES
+from userdata.fleet import breakers
+from userdata.worker.bucket.passing_errors import passes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CLOSED = "fleet/closed.json"
+Answer = TypeVar("Answer")
 QUEUE = "BatchQueue"
 
 
@@ -43,20 +47,40 @@ def _states(session: boto3.Session) -> States:
 
 
 def look_around(session: boto3.Session, deployment: Deployment, progress: Progress) -> Progress:
-    """`progress`, with what the queue and the fleet say. Raises `CommandError` when the queue cannot be asked."""
-    if progress.state not in ("waits", "works", "stuck"):
+    """`progress`, with what the queue, the fleet and the schedules say, as far as this person may ask them.
+
+    Raises `CommandError` when AWS is out of reach.
+    """
+    if progress.state not in ("waits", "works"):
         return progress
     queue = deployment.outputs.get(QUEUE)
-    queued = messages_in(session, queue) if queue else None
     closed = closed_because(session.client("s3", config=RETRIES), deployment.bucket)
-    told = closed or trouble(session, deployment)
-    return dataclasses.replace(progress, queued=queued, trouble=told, is_closed=closed is not None)
+    found = dataclasses.replace(
+        progress,
+        queued=_asked(lambda: messages_in(session, queue)) if queue else None,
+        trouble=closed or _asked(lambda: trouble(session, deployment)),
+        is_closed=closed is not None,
+    )
+    if found.state == "stuck" and queue:
+        begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
+        return dataclasses.replace(found, begins_at=begins_at)
+    return found
+
+
+def _asked(ask: Callable[[], Answer | None]) -> Answer | None:
+    """The answer, None where this person has no right to it. Raises `CommandError` for what may pass."""
+    try:
+        return ask()
+    except CommandError as error:
+        if passes(error.__cause__):
+            raise
+        return None
 
 
 def closed_because(s3: S3Client, bucket: str) -> str | None:
     """Why the fleet has closed itself, in a sentence; None while it is open."""
     try:
-        body = read(s3, bucket, CLOSED, at_most=MOST_BYTES)
+        body = read(s3, bucket, breakers.CLOSED, at_most=MOST_BYTES)
     except TooLargeError:
         return "The fleet has closed itself, and its reason cannot be read."
     if body is None:

@@ -14,7 +14,7 @@ from scripts.command_line.terminal.typed_options import with_typed
 def next_commands(progress: Progress) -> tuple[str, str, str]:
     """Three commands, the likeliest first, by the batch's state."""
     run = progress.run_id
-    watch, pause, resume, cancel = (f"sd {verb} {run}" for verb in ("watch", "pause", "resume", "cancel"))
+    resume, cancel = f"sd resume {run}", f"sd cancel {run}"
     if progress.counts.failed and progress.state == "done":
         return f"sd retry {run}", f"sd results {run}", "sd results --list"
     if progress.state == "done":
@@ -24,10 +24,10 @@ def next_commands(progress: Progress) -> tuple[str, str, str]:
     if progress.state == "cancelled":
         return f"sd results {run}", "sd results --list", "sd stop"
     if progress.state == "capped":
-        return f"{resume} --max-usd {more_usd(progress):g}", f"sd results {run}", cancel
+        return f"sd resume {run} --max-usd {more_usd(progress):g}", f"sd results {run}", cancel
     if progress.state == "stuck":
         return resume, "sd status", cancel
-    return watch, pause, cancel
+    return f"sd watch {run}", f"sd pause {run}", cancel
 
 
 def more_usd(progress: Progress) -> float:

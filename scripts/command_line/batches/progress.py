@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import WORKS
 from userdata.batch.documents import Batch, Control, MachineShare
+from userdata.batch.unit import MOST_UNIT_IMAGES
 
 # A machine tells of each unit, and a unit is worth about a minute.
 LIVE_FOR = timedelta(minutes=3)
@@ -47,7 +48,8 @@ class Progress:
 
     `machines` are sorted, the latest news first; `unreadable` are documents that nobody can read. `queued` are the
     messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
-    fleet has no machine, and `is_closed` says that it has closed itself.
+    fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
+    when a schedule sends the batch's message.
     """
 
     run_id: str
@@ -60,6 +62,7 @@ class Progress:
     queued: int | None = None
     trouble: str | None = None
     is_closed: bool = False
+    begins_at: datetime | None = None
 
     @property
     def state(self) -> str:
@@ -71,7 +74,7 @@ class Progress:
         if self.live:
             return "works"
         since = max(self.batch.asked_at, self.control.at) if self.control else self.batch.asked_at
-        nothing_comes = self.queued == 0 and self.now - since > MESSAGES_LATE
+        nothing_comes = self.queued == 0 and self.begins_at is None and self.now - since > MESSAGES_LATE
         return "stuck" if self.is_closed or nothing_comes else "waits"
 
     @property
@@ -93,9 +96,11 @@ class Progress:
         images = sum(machine.share.images for machine in self.machines)
         if not told:
             told, images = self.batch.units, self.batch.images
-        # Each unit has at least one image.
-        most = self.batch.images - (self.batch.units - units)
-        return min(max(round(images * units / told), units), max(most, units))
+        # Each unit has at least one image and at most 64, those that are not drawn too.
+        left = self.batch.units - units
+        least = max(units, self.batch.images - MOST_UNIT_IMAGES * left)
+        most = max(least, min(MOST_UNIT_IMAGES * units, self.batch.images - left))
+        return min(max(round(images * units / told), least), most)
 
     @property
     def images_a_minute(self) -> float:
@@ -131,6 +136,12 @@ class Progress:
     def usd_per_hour(self) -> float:
         """What the machines that are at work cost an hour together, as far as a price is known."""
         return sum(machine.share.usd_per_hour or 0 for machine in self.live)
+
+    @property
+    def live_in_words(self) -> str:
+        """The machines that are at work, and what they cost."""
+        many = len(self.live)
+        return f"{many} {'machine' if many == 1 else 'machines'} at ${self.usd_per_hour:.4g} an hour"
 
     @property
     def usd_in_words(self) -> str:

@@ -53,9 +53,8 @@ def _money(progress: Progress) -> str:
     if not progress.machines:
         return ""
     limit = f" of ${progress.batch.max_usd:.2f} (--max-usd)" if progress.batch.max_usd is not None else ""
-    many = len(progress.live)
-    now = f"{many} {'machine' if many == 1 else 'machines'} at ${progress.usd_per_hour:.4g} an hour" if many else ""
-    return f"Cost so far: {progress.usd_in_words}{limit}; {now or 'no machine is at work'}."
+    now = progress.live_in_words if progress.live else "no machine is at work"
+    return f"Cost so far: {progress.usd_in_words}{limit}; {now}."
 
 
 def why(progress: Progress) -> str:
@@ -67,7 +66,7 @@ def why(progress: Progress) -> str:
     elif progress.state == "stuck" and not progress.is_closed:
         said = "No message in the queue asks for it, and no machine works on it."
     elif progress.state == "waits":
-        said = "It waits for a machine."
+        said = f"It begins at {_hour(progress.begins_at)} UTC." if progress.begins_at else "It waits for a machine."
     if progress.unreadable:
         said += f" What {progress.unreadable} machines tell cannot be read, and is not counted."
     if progress.trouble and progress.state in ("waits", "works", "stuck"):

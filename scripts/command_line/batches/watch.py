@@ -62,7 +62,7 @@ def pause_after(progress: Progress) -> float:
 def _goes_on(run_id: str, last: Progress | None) -> str:
     if last is None or last.state in AT_REST:
         return "Interrupted; nothing was changed."
-    price = f" on {len(last.live)} machines, at ${last.usd_per_hour:.4g} an hour" if last.live else ""
+    price = f", on {last.live_in_words}" if last.live else ""
     look, *others = next_commands(last)
     ways = ", ".join(f"`{command}`" for command in others)
     return f"Interrupted, but {run_id} goes on{price}. `{look}` looks again; {ways}."

@@ -60,7 +60,7 @@ def fleet_offers(session: boto3.Session, deployment: Deployment, plan: Plan, gro
     most = {name: most_by_quota(session, name, group) for name in types}
     offers = []
     for name in types:
-        usd, at_most = _mean_price(prices, name, group.on_demand)
+        usd, at_most = mean_price(prices, name, group.on_demand)
         offers.append(
             Offer(
                 instance_type=name,
@@ -101,7 +101,7 @@ def _machines_left(session: boto3.Session, name: str, group: Group, *, spot: boo
         return math.inf
 
 
-def _mean_price(prices: Prices, name: str, on_demand: float) -> tuple[float | None, bool]:
+def mean_price(prices: Prices, name: str, on_demand: float) -> tuple[float | None, bool]:
     """What an hour of that type costs in the mean of both markets, and whether that is an upper bound."""
     regular, spot = prices.get((name, "on-demand")), prices.get((name, "spot"))
     if regular is None or spot is None:

@@ -115,6 +115,8 @@ def _notes(ways: Sequence[Way]) -> list[str]:
         notes.append(
             "EC2 picks a fleet's types by price and free capacity, so that what comes lies between the fleet's lines."
         )
+    if not any(way.ends_in_time for way in ways):
+        notes.append("No way ends within MaxHours, which ends the machines. What is not drawn by then can be resumed.")
     if any(way.offer.at_most for way in ways):
         notes.append("Where no spot price is known, the on-demand price counts, which is an upper bound.")
     if any(way.hours is None for way in ways):

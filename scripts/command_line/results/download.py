@@ -22,6 +22,7 @@ from userdata.contract.layout import RUNS, RunKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 AT_ONCE = 8
 TOGETHER = 1000
@@ -45,18 +46,26 @@ class RemoteFile:
         return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest() == self.etag
 
 
-def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path, below: str = "") -> Iterator[RemoteFile]:
-    """The files of a run, to lie below `folder` as they lie below `runs/` in the bucket; those `below` a folder of it.
+def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> Iterator[RemoteFile]:
+    """The files of a run, to lie below `folder` as they lie below `runs/` in the bucket.
 
     Raises `CommandError` when the bucket cannot be read, or a key would lead out of the folder.
     """
-    with aws_errors_in_words(f"list the files of {run_id} in {bucket}"):
-        prefix = RunKeys(run_id).prefix + below
+    for entry in objects_below(s3, bucket, RunKeys(run_id).prefix):
+        if not entry["Key"].endswith("/"):
+            yield remote_file(entry, _local_path(entry["Key"], folder))
+
+
+def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectTypeDef]:
+    """The objects whose keys begin so, a thousand for each request. Raises `CommandError`."""
+    with aws_errors_in_words(f"list {prefix} in {bucket}"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for entry in page.get("Contents", []):
-                if not entry["Key"].endswith("/"):
-                    path = _local_path(entry["Key"], folder)
-                    yield RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), path)
+            yield from page.get("Contents", [])
+
+
+def remote_file(entry: ObjectTypeDef, path: Path) -> RemoteFile:
+    """A listed object, with the path of its copy here."""
+    return RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), path)
 
 
 def _local_path(key: str, folder: Path) -> Path:

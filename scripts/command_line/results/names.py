@@ -7,13 +7,12 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from scripts.command_line.results.download import RemoteFile, files_of
+from scripts.command_line.results.download import RemoteFile, objects_below, remote_file
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.batch.documents import Batch
 from userdata.batch.unit import MOST_LINE_BYTES, Unit, UnitImage
@@ -89,8 +88,11 @@ def _lines(s3: S3Client, bucket: str, key: str) -> Iterator[bytes]:
 
 
 def named_files(s3: S3Client, bucket: str, run_id: str, folder: Path, names: Names) -> Iterator[RemoteFile]:
-    """The images of a batch and the JSON beside each, by their names. Raises `CommandError` as `files_of` does."""
+    """The images of a batch and the JSON beside each, by their names. Raises `CommandError`."""
     for below in FOLDERS:
-        for file in files_of(s3, bucket, run_id, folder, below):
-            if found := _IMAGE.fullmatch(file.path.name):
-                yield replace(file, path=file.path.with_name(names[int(found["index"])] + found["ending"]))
+        prefix = RunKeys(run_id).prefix + below
+        for entry in objects_below(s3, bucket, prefix):
+            # Whatever else somebody has put there is passed over.
+            if found := _IMAGE.fullmatch(entry["Key"].removeprefix(prefix)):
+                name = names[int(found["index"])] + found["ending"]
+                yield remote_file(entry, folder / run_id / below / name)

@@ -50,6 +50,7 @@ class Provider:
         self._parameters = parameters
         self._stop = stop
         self._known: dict[str, ModelEnvironment] = {}
+        self._fetched_for: tuple[str | None, str] | None = None
         names = {str(field.alias) for field in Job.model_fields.values()}
         try:
             deployed = Job.model_validate({name: value for name, value in parameters.items() if name in names})
@@ -57,8 +58,10 @@ class Provider:
             return  # the deployed run has told so
         self._known[_files_of(deployed)] = settings
 
-    def provide(self, job: Job, fetches: Callable[[], None]) -> Settings:
+    def provide(self, job: Job, fetches: Callable[[], None] = lambda: None, *, batch: str | None = None) -> Settings:
         """The settings to draw `job` with. `fetches` hears when something is fetched, or looked for.
+
+        The units of one `batch` that follow each other have the same files: what one has fetched, the next one takes.
 
         Raises `RunError` with the one sentence that says why the files cannot be had, `PassingRunError` where the
         fetching program broke off before it could say that, and `Stopped`.
@@ -69,9 +72,11 @@ class Provider:
                 "Engine=compvis first, or leave Engine out."
             )
         files = _files_of(job)
-        if files not in self._known or any(mark in files for mark in IN_S3):
+        same = batch is not None and self._fetched_for == (batch, files)
+        if files not in self._known or (any(mark in files for mark in IN_S3) and not same):
             fetches()
             self._known[files] = self._fetch(job)
+            self._fetched_for = (batch, files)
         found = self._known[files]
         changed = {one.name: getattr(found, one.name) for one in fields(ModelEnvironment)}
         kept = {name: getattr(self._settings, name) for name in ("compiled", "compvis_repository", "compvis_python")}

@@ -36,7 +36,7 @@ class Fleet:
         self.account.deploy(json.dumps(settings), **parameters)
 
     def _make_group(self, size: int, on_demand: int, types: tuple[str, ...]) -> None:
-        template = {"ImageId": "ami-12c6146b"}
+        template = {"ImageId": "ami-12c6146b", "InstanceType": "g6.xlarge"}
         self.account.ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData=template)  # type: ignore[arg-type]
         self.autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=PREFIX,
