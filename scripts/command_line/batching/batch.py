@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+import sqlite3
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 from rich.console import Console
@@ -25,6 +29,7 @@ from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.cost.estimate import image_seconds
 from scripts.command_line.deploying.inputs import upload_inputs
+from scripts.command_line.deploying.local_files import digest_of
 from scripts.command_line.fleet.at import release_at
 from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
@@ -52,7 +57,7 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
-    with closing(Spool()) as spool:
+    with _disk_errors_in_words(), closing(Spool()) as spool:
         planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
@@ -90,6 +95,7 @@ class _Command:
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
         with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
+            _refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
@@ -157,7 +163,9 @@ class _Command:
         """Draws part 0, downloads it and asks. Returns the parts that are left to release."""
         standing = self.bucket.find(run_id)
         assert standing
-        self._release(run_id, [0], way)
+        # The rest may never be drawn: no more machines than the sample has units.
+        few = dataclasses.replace(way, machines=min(way.machines, standing.batch.parts[0].units))
+        self._release(run_id, [0], few)
         follow_sample(self.session, self.deployment, self.bucket, standing.batch, self.console)
         fetch_runs(
             self.bucket.s3,
@@ -185,6 +193,27 @@ class _Command:
             start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
+
+
+@contextmanager
+def _disk_errors_in_words() -> Iterator[None]:
+    """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(
+            f"The file cannot be read to its end, or there is no room for temporary files in {tempfile.gettempdir()}: "
+            f"{error}. Mend that, and give the same command again."
+        ) from error
+
+
+def _refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raises `CommandError` for a file that has changed while a person read the ways."""
+    for key, file in files.items():
+        if digest_of(file)[:8] not in key:
+            raise CommandError(
+                f"{file} has changed since it was looked at. Nothing was queued. Give the command again."
+            )
 
 
 def _refuse_stopped(planned: Planned) -> None:

@@ -258,6 +258,7 @@ ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "con.txt"}, "name is 'con.txt', but must be a file name"),
     ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
     ({"prompt": None}, "it has no prompt"),
+    ({"prompt": True}, "prompt is True, but must be a text"),
     ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
     ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
     ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),
