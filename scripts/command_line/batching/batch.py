@@ -18,9 +18,11 @@ from rich.console import Console
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.identity import find_caller, tell_identity
 from scripts.command_line.account.instance import NoCapacityError
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.control import raise_limit
 from scripts.command_line.batches.look import Looker
+from scripts.command_line.batches.next_commands import print_next
 from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
 from scripts.command_line.batching.plan import Planned, plan_batch
 from scripts.command_line.batching.sample import follow_sample, spread
@@ -56,13 +58,16 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
     """
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
     with _disk_errors_in_words(), closing(Spool()) as spool:
         planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
-        command.draw(planned)
-    command.tell_next(planned.run_id)
+        if command.draw(planned):
+            command.tell_next(planned.run_id)
 
 
 class _Command:
@@ -80,14 +85,14 @@ class _Command:
         for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
             self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
 
-    def draw(self, planned: Planned) -> None:
-        """Shows what it costs, asks, hands the batch in, and lets machines draw it."""
+    def draw(self, planned: Planned) -> bool:
+        """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
         if standing:
             images = self._tell_standing(standing)
             if not images:
-                return
+                return False
         _refuse_stopped(planned)
         weight = max(1, planned.weight * images // planned.spool.images)
         ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
@@ -102,6 +107,7 @@ class _Command:
             if self.wish.sample is not None and parts == [0, 1]:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)
+        return True
 
     def _tell_standing(self, standing: Standing) -> int:
         """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
@@ -115,6 +121,7 @@ class _Command:
             )
         else:
             self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
+            print_next(progress, self.console)
         return images
 
     def _ask(self, run_id: str, images: int) -> None:

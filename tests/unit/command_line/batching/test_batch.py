@@ -123,6 +123,7 @@ def test_the_same_file_is_the_same_batch_and_what_is_missing_is_released_again(p
     person.account.put(RunKeys(run_id).unit_done(0, 1), done.to_json())
     assert person.batch("a.txt") == run_id
     assert "drawn already, all 2 images" in person.said
+    assert "sd pause" not in person.said
     assert len(person.sent()) == 2, "nothing is left to release"
     assert person.batch("a.txt", given={"RunId": "again"}) != run_id
     assert person.batch("a.txt", given={"Steps": "7"}) != run_id
