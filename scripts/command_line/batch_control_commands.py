@@ -126,8 +126,9 @@ def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Pr
         return
     progress = look_at(session, deployment, found)
     if progress.state in ("cancelled", "paused", "capped"):
-        step = "what is drawn: `sd results " if progress.state == "cancelled" else "go on with all of it: `sd resume "
-        raise CommandError(f"{found.run_id} is {progress.state}, so nothing is tried again; {step}{found.run_id}`.")
+        cancelled = progress.state == "cancelled"
+        step = f"`sd results {found.run_id}` fetches it" if cancelled else f"`sd resume {found.run_id}` draws all of it"
+        raise CommandError(f"{found.run_id} is {progress.state}, so nothing is tried again: {step}.")
     with _changing(found.run_id):
         # A batch may have been paused or capped while its last units were drawn: then it is done all the same.
         _set(session, deployment, progress, "go", over=("go", "paused", "capped"))
