@@ -30,6 +30,7 @@ from scripts.command_line.batches.start import start_for
 from scripts.command_line.fleet.at import cancel_release
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.layout import RunKeys
@@ -45,7 +46,7 @@ def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: 
         raise CommandError(_how_to_raise(progress))
     with _changing(progress.run_id):
         _set(session, deployment, progress, "paused", over=("go",))
-    typer.echo(
+    say(
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
         f"{_what_it_saves(progress, deployment)}"
     )
@@ -75,11 +76,11 @@ def resume(
             raise_limit(session.client("s3", config=RETRIES), deployment.bucket, progress.run_id, max_usd)
         _set(session, deployment, progress, "go", over=("go", "paused", "capped"))
         if progress.state == "works":
-            typer.echo(f"{progress.run_id} is at work already, so no message was sent and no machine started.")
+            say(f"{progress.run_id} is at work already, so no message was sent and no machine started.")
         else:
             release(session, deployment, progress.run_id)
             left = progress.batch.units - progress.counts.done
-            typer.echo(f"{progress.run_id} goes on with the {left:,} units that are missing.")
+            say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
             start_for(session, deployment, progress.run_id, _images_of(progress, left), Console())
     print_next(look_at(session, deployment, progress), Console())
 
@@ -96,12 +97,12 @@ def cancel(
     left = progress.batch.images - progress.images_done
     question = f"Cancel {progress.run_id}, whose other {left:,} images are then never drawn?"
     if not yes and not ask(question, otherwise="Nothing was cancelled"):
-        typer.echo("Nothing was cancelled.")
+        say("Nothing was cancelled.")
         return
     with _changing(progress.run_id):
         _set(session, deployment, progress, "cancelled", over=("go", "paused", "capped"))
         cancel_release(session, deployment, progress.run_id)
-    typer.echo(
+    say(
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
         f"{_what_it_saves(progress, deployment)}"
     )
@@ -122,7 +123,7 @@ def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Pr
             retried = retry_whole(session, deployment, found.run_id)
             _tell_retried(found.run_id, retried, "message")
             if retried.sent:
-                typer.echo(start_stopped(session, deployment, f"run {found.run_id}").message)
+                say(start_stopped(session, deployment, f"run {found.run_id}").message)
         return
     progress = look_at(session, deployment, found)
     if progress.state in ("cancelled", "paused", "capped"):
@@ -201,12 +202,12 @@ def _what_it_saves(progress: Progress, deployment: Deployment) -> str:
 
 def _tell_retried(run_id: str, retried: Retried, what: str) -> None:
     if retried.unreadable:
-        typer.echo(
+        say(
             f"{retried.unreadable} documents in {RunKeys(run_id).units_failed} cannot be read, so what they are about "
             f"is not sent: `sd resume {run_id}` draws all that is missing.",
             err=True,
         )
     if retried.sent:
-        typer.echo(f"Sent {retried.sent:,} {what}{'' if retried.sent == 1 else 's'} of {run_id} again.")
+        say(f"Sent {retried.sent:,} {what}{'' if retried.sent == 1 else 's'} of {run_id} again.")
     else:
-        typer.echo(f"Nothing of {run_id} was set aside, so nothing was sent. SQS may tell of it a minute late.")
+        say(f"Nothing of {run_id} was set aside, so nothing was sent. SQS may tell of it a minute late.")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from scripts.command_line import (
     account_commands,
+    batch_command,
     batch_control_commands,
     before_commands,
     generate_command,
@@ -41,7 +42,7 @@ from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.parameter_options import with_parameter_options
-from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 
@@ -53,6 +54,7 @@ app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
 app.command()(generate_command.generate)
+app.command()(batch_command.batch)
 app.command()(watch_command.watch)
 app.command()(batch_control_commands.pause)
 app.command()(batch_control_commands.resume)
@@ -117,7 +119,7 @@ def results(
     s3 = session.client("s3", config=RETRIES)
     runs = with_progress(session, name, with_interruptions(session, choose_runs(list_runs(s3, name), run or [])))
     if not runs:
-        typer.echo(f"No runs in {name} yet.")
+        say(f"No runs in {name} yet.")
         return
     show_runs(runs, Console())
     if not list_only:
@@ -135,18 +137,18 @@ def status(
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     state = instance_state(session, deployment).name
-    typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
+    say(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     if deployment.trouble:
-        typer.echo(deployment.trouble)
+        say(deployment.trouble)
     for sentence in fleet_in_words(session, deployment):
-        _tell(sentence)
+        say(sentence)
     if waiting := runs_waiting(session, deployment):
-        typer.echo(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
+        say(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
     doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else "The run has not begun"
-    typer.echo(f"{doing}.")
+    say(f"{doing}.")
     batches = list_batches(s3, deployment.bucket)[-MOST_BATCHES:] if QUEUE in deployment.outputs else []
     show_runs([*with_progress(session, deployment.bucket, batches), run], Console())
     if timeline:
@@ -235,7 +237,7 @@ def teardown_command(
 
 
 def _tell(message: str) -> None:
-    typer.echo(repeat_typed(message, sys.argv[1:]))
+    say(repeat_typed(message, sys.argv[1:]))
 
 
 def main() -> None:

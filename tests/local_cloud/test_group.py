@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.local_cloud import LocalCloud
 from scripts.local.machines.machine import SHIMS
+from scripts.local.scaling import groups
 from stacks.facts.machine_image import DEEP_LEARNING_AMI
 from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, per_boot, until
 from tests.local_cloud.test_rights import Role
@@ -111,7 +112,8 @@ class Group:
 
 
 @pytest.fixture
-def group(cloud: LocalCloud, stack: Stack) -> Iterator[Group]:
+def group(cloud: LocalCloud, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Group]:
+    monkeypatch.setattr(groups, "RETRY", 0.3)
     made = Group(cloud, stack)
     stack.create(made.template())
     yield made

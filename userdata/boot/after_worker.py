@@ -22,7 +22,8 @@ from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS, serve
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.layout import Folders, RunKeys
-from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
+from userdata.contract.outside import read_utc
+from userdata.contract.status import ENDED_EARLY, Failure, log_tail
 from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.contract.work import WholeRun

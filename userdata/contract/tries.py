@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Optional, Union
 
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.work import UnitOfBatch, Work, read_work
 
 SCHEMA = 1
@@ -52,11 +53,11 @@ class Tries:
 def read_tries(text: Optional[Union[str, bytes]]) -> Optional[Tries]:
     """Reads what `to_json` wrote. None for anything else, which counts as no failure."""
     try:
-        document = json.loads(text or "")
-        if document.pop("schema") != SCHEMA:
+        document = read_json(text or "")
+        if document.pop("schema", None) != SCHEMA:
             return None
         tries = Tries(**document)
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+    except (ValueError, TypeError):
         return None
     typed = isinstance(tries.body, str) and type(tries.failures) is int and isinstance(tries.why, str)
     return tries if typed else None

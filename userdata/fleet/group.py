@@ -11,7 +11,9 @@ from typing import Mapping, Optional
 
 from userdata.contract.layout import FLEET
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
-from userdata.contract.status import read_utc, utc_now
+from userdata.contract.notice import TOPIC
+from userdata.contract.outside import read_json, read_utc
+from userdata.contract.status import utc_now
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.fleet import breakers
 from userdata.fleet.breakers import Told
@@ -41,6 +43,7 @@ class Group:
         self._name = parameters[QUEUES]
         self._bucket = parameters["ResultsBucket"]
         self._region = parameters["Region"]
+        self._topic = parameters.get(TOPIC)
         self._until = time.monotonic() + SECONDS
         self._instance_id: Optional[str] = None
 
@@ -76,6 +79,7 @@ class Group:
                 self._put(breakers.CLOSED, reason=reason)
                 self._put(breakers.BOOTED)  # whoever opens it again begins a new count
                 self._update("--min-size", "0", "--max-size", "0")
+                self._mail(reason)
         except GroupError as error:
             logger.warning("the failure was not told to the fleet: %s", error)
 
@@ -113,6 +117,11 @@ class Group:
         except GroupError as error:
             logger.warning("the fleet's market was not looked at: %s", error)
 
+    def _mail(self, reason: str) -> None:
+        if self._topic:
+            message = f"The fleet {self._name} has closed itself, and starts no machine: {reason}"
+            self._aws("sns", "publish", "--topic-arn", self._topic, "--message", message)
+
     def _buy_on_demand(self, percent: int) -> None:
         logger.warning("of the fleet's next machines, %d %% are on-demand", percent)
         distribution = {"InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": percent}}
@@ -127,7 +136,7 @@ class Group:
 
     def _told(self) -> Told:
         answer = self._aws("s3api", "list-objects-v2", "--bucket", self._bucket, "--prefix", FLEET)
-        found = json.loads(answer or "{}").get("Contents", [])
+        found = read_json(answer or "{}").get("Contents", [])
         return {one["Key"]: read_utc(one["LastModified"]) for one in found}
 
     def _id(self) -> str:

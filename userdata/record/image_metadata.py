@@ -20,6 +20,7 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.compvis import COMMIT
 from userdata.contract.layout import INPUTS
+from userdata.contract.outside import read_json
 from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
@@ -91,11 +92,8 @@ class ImageRecord(BaseModel):
     @classmethod
     def from_json(cls, document: bytes) -> ImageRecord:
         """Reads a document that `to_json` wrote. Raises `ValueError` for any other."""
-        try:
-            read = json.loads(document)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if isinstance(read, dict) and read.get("schema") != SCHEMA:
+        read = read_json(document)
+        if read.get("schema") != SCHEMA:
             raise ValueError(f"its schema is {read.get('schema')}, this version knows {SCHEMA}")
         return cls.model_validate(read)
 

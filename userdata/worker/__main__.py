@@ -122,6 +122,7 @@ def _stay_up(
         idle_seconds=idle_seconds,
         stays=stays,
         batch_ended=mail_that_it_ended(parameters, bucket),
+        started_for_queues=Market.read(parameters) is not None,
     ).serve()
 
 

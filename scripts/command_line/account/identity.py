@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
-import typer
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.common_options import credentials_of
+from scripts.command_line.terminal.plain_text import say
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
@@ -57,4 +57,4 @@ def tell_identity(session: boto3.Session, stack: str | None) -> None:
     credentials = session.get_credentials()
     source = SOURCES.get(credentials.method if credentials else "", f"profile {session.profile_name}")
     place = f", stack {stack}" if stack else ""
-    typer.echo(f"Account {account} ({source}), region {session.region_name}{place}.", err=True)
+    say(f"Account {account} ({source}), region {session.region_name}{place}.", err=True)

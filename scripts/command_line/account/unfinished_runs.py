@@ -13,7 +13,8 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import Run, list_runs, read_status
-from userdata.contract.status import ENDED_EARLY, Status, read_utc
+from userdata.contract.outside import read_utc
+from userdata.contract.status import ENDED_EARLY, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

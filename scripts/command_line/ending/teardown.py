@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import boto3
-import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
@@ -21,6 +20,7 @@ from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.fleet.at import delete_releases
 from scripts.command_line.fleet.group import read_group
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 
@@ -54,9 +54,9 @@ def teardown(
     aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
     if found.standing:
         ways = "; ".join(f"{name}: `sd teardown --stack {name}`" for name in found.standing)
-        typer.echo(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
+        say(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
         return
-    typer.echo(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
+    say(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
 
 
 def _still_costs(costly: list[Leftover], region: str) -> str:
@@ -80,7 +80,7 @@ def _destroy(
 ) -> CommandError | None:
     """Destroys the stack, if there is one. Returns a failure, because the audit matters even more then."""
     if deployment is None:
-        typer.echo(f"There is no stack {stack} in {session.region_name}.")
+        say(f"There is no stack {stack} in {session.region_name}.")
         return None
     told = ""
     with suppress(CommandError):  # nothing to ask about where the bucket, the instance or a queue is gone

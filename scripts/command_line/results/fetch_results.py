@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.results.download import RemoteFile, download, files_of
 from scripts.command_line.results.names import named_files, read_names
 from scripts.command_line.results.together import write_csv, write_zip
-from scripts.command_line.terminal.plain_text import cell, print_plain
+from scripts.command_line.terminal.plain_text import cell, print_plain, say
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +84,7 @@ def fetch_runs(
             if as_csv:
                 _write_csv(folder / f"{run.run_id}.csv", _images(list_files()), console)
     where = folders.pop() if len(folders) == 1 else folder
-    typer.echo(f"{count} {'image' if count == 1 else 'images'} -> {where}")
+    say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from scripts.local.watching.alarm_clock import AlarmClock
 
 log = logging.getLogger(__name__)
 
-TICK = 0.5  # seconds between two looks at the instances; AWS looks about once a minute
+TICK = 0.2  # seconds between two looks at the instances; AWS looks about once a minute
 RETRY = 2.0  # seconds until a launch that failed is tried again; AWS waits for minutes, and longer each time
 STAYING = ("Pending", "InService")
 CAPACITY = "in response to a difference between desired and actual capacity"

@@ -22,6 +22,7 @@ from scripts.local.watching.schedules import Schedules
 
 log = logging.getLogger(__name__)
 
+MINUTE = 60.0  # seconds
 EC2_ACTION = re.compile(r"arn:aws:automate:[a-z0-9-]+:ec2:(?P<verb>stop|terminate|reboot)")
 SCALING_POLICY = re.compile(r"arn:aws:autoscaling:[a-z0-9-]+:\d{12}:scalingPolicy:.*")
 TOPIC = re.compile(r"arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+")
@@ -76,7 +77,7 @@ class AlarmClock:
         over = threading.Event()
 
         def follow() -> None:
-            while not over.wait(60):
+            while not over.wait(MINUTE):
                 self._next_minute()
 
         thread = threading.Thread(target=follow, name="clock", daemon=True)

@@ -18,6 +18,7 @@ from userdata.fleet.group import LADDER, Group
 
 NAME = "sd-1"
 OFF = "shutdown -P now"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:sd-1"
 
 
 @pytest.fixture
@@ -25,10 +26,10 @@ def member(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine of the group, whose `aws` writes down what is asked of Auto Scaling, and refuses what `refuse` says."""
     for name in OF_THE_RUN_ALONE:
         del machine.parameters[name]
-    machine.parameters |= {"Fleet": "20,fallback", "Queues": NAME, "AfterRun": "terminate"}
+    machine.parameters |= {"Fleet": "20,fallback", "Queues": NAME, "AfterRun": "terminate", "Topic": TOPIC}
     machine.command(
         "aws",
-        'while [[ $1 == -* ]]; do shift 2; done\n[[ $1 == autoscaling ]] || PATH=${PATH#*:} exec aws "$@"\n'
+        'while [[ $1 == -* ]]; do shift 2; done\n[[ $1 == [as]*n[gs] ]] || PATH=${PATH#*:} exec aws "$@"\n'
         f'echo "${{*:2}}" >>"{machine.folder}/calls"\ngrep -qxF -- "${{*:2}}" "{machine.folder}/refuse" || exit 0\n'
         "echo 'An error occurred (ValidationError)' >&2; exit 254",
     )
@@ -93,11 +94,13 @@ def test_the_third_failing_boot_in_a_row_closes_the_fleet(member: Machine) -> No
     member.settings(SD_PYTHON="/no/such/python", SD_DEVICE="cpu")
     assert member.boot().returncode == 70
     closes = f"update-auto-scaling-group --auto-scaling-group-name {NAME} --min-size 0 --max-size 0"
-    assert member.calls == [closes, rungs()[0], OFF]
+    closed, mailed, *left = member.calls
+    assert (closed, left) == (closes, [rungs()[0], OFF])
+    assert mailed.startswith(f"publish --topic-arn {TOPIC} --message The fleet sd-1 has")
     assert "SD_PYTHON=/no/such/python does not run" in json.loads(of_fleet(member)[breakers.CLOSED])["reason"]
     assert member.objects("runs/") == {}
     told.tell_failed("after somebody has opened it again")
-    assert len(member.calls) == 3
+    assert len(member.calls) == 4
 
 
 def test_a_boot_that_breaks_off_leaves_too(member: Machine) -> None:

@@ -16,7 +16,7 @@ LEAVES = (
 CLOSES = "autoscaling update-auto-scaling-group --auto-scaling-group-name sd-1 --min-size 0 --max-size 0"
 
 
-def in_a_bucket_with(first_boot: FirstBoot, *before: str) -> list[str]:  # noqa: F811
+def in_a_bucket_with(first_boot: FirstBoot, *before: str, **others: str) -> list[str]:  # noqa: F811
     """The calls of a machine whose bundle is none, where `before` was written below `fleet/`, one a second."""
     written = [f"2026-11-29 16:00:{second:02}  3 fleet/{name}" for second, name in enumerate([*before, "failed/me"])]
     listing = "\n".join(reversed(["2026-11-29 15:00:00  3 fleet/lost/failed.json", *written]))
@@ -24,13 +24,13 @@ def in_a_bucket_with(first_boot: FirstBoot, *before: str) -> list[str]:  # noqa:
     aws.rename(aws.with_name("aws-s3"))
     first_boot.machine.command(
         "aws",
-        f'case "$*" in autoscaling*) echo "$*" >>"{first_boot.folder}/calls" ;; '
+        f'case "$*" in autoscaling*|sns*) echo "$*" >>"{first_boot.folder}/calls" ;; '
         f'"s3 ls s3://{first_boot.machine.bucket_name}/fleet/ --recursive") echo "{listing}" ;; '
         '*) exec aws-s3 "$@" ;; esac',
     )
     first_boot.offer(b"no bundle")
-    assert first_boot.run(**FLEET).returncode == 1
-    return [call for call in first_boot.machine.calls if call.startswith(("autoscaling", "shutdown"))]
+    assert first_boot.run(**FLEET, **others).returncode == 1
+    return [call for call in first_boot.machine.calls if call.startswith(("autoscaling", "sns", "shutdown"))]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,9 @@ def test_a_machine_without_a_bundle_leaves_its_group_and_then_powers_off(
 
 
 def test_the_third_in_a_row_closes_the_fleet_and_says_why(first_boot: FirstBoot) -> None:  # noqa: F811
-    assert in_a_bucket_with(first_boot, "booted.json", "failed/a", "failed/b") == [CLOSES, LEAVES, "shutdown -P now"]
+    asked = in_a_bucket_with(first_boot, "booted.json", "failed/a", "failed/b", Topic="arn:aws:sns:a:b:c")
+    mailed = "sns publish --topic-arn arn:aws:sns:a:b:c --message The fleet has closed itself: boots/ says why."
+    assert asked == [CLOSES, mailed, LEAVES, "shutdown -P now"]
     fleet = first_boot.assets / first_boot.machine.bucket_name / "fleet"
     assert "Three machines in a row could not start" in json.loads((fleet / "closed.json").read_text())["reason"]
     assert (fleet / "booted.json").exists()  # so that whoever opens it again begins a new count

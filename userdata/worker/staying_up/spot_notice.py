@@ -5,12 +5,12 @@ Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termin
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable
 
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
+from userdata.contract.outside import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class SpotNotice:
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
-                notice = json.loads(self._service.get("spot/instance-action"))
+                notice = read_json(self._service.get("spot/instance-action"))
                 logger.warning("EC2 takes this spot instance back: %s at %s", notice["action"], notice["time"])
                 self._stop.set()
                 self._tell()

@@ -193,10 +193,10 @@ def test_a_unit_that_kills_its_worker_is_set_aside_after_the_second_time(work: W
 def test_messages_that_point_at_no_unit_are_set_aside(work: Work) -> None:
     (unit,) = work.put_batch(units_of(1))
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"unit": 1, "at": 1}, "The unit is no JSON"),
-        ({"unit": 2, "at": 10**9}, "The unit is no JSON"),
-        ({"unit": 3, "bytes": 0}, "The unit is no JSON"),
-        ({"unit": 4, "bytes": 10**12}, "The unit is no JSON"),
+        ({"unit": 1, "at": 1}, "The unit cannot be read"),
+        ({"unit": 2, "at": 10**9}, "The unit cannot be read"),
+        ({"unit": 3, "bytes": 0}, "The unit cannot be read"),
+        ({"unit": 4, "bytes": 10**12}, "The unit cannot be read"),
         ({"unit": 7}, "is that of unit 0"),
         ({"part": 3}, "There is no runs/many-0123456789/units-3.jsonl"),
     ]
