@@ -65,9 +65,9 @@ def resume(
 ) -> None:
     """Draw what is missing of a batch that is paused, capped or stuck: `sd resume cats-0123456789`."""
     session, deployment, progress = _open(run, stack, region, profile, verb="resume")
-    if max_usd is not None and not progress.usd < max_usd < math.inf:
+    if max_usd is not None and not progress.usd_at_most < max_usd < math.inf:
         raise CommandError(
-            f"{progress.run_id} has cost ${progress.usd:.2f} already: --max-usd must be a sum above that."
+            f"{progress.run_id} has cost {progress.usd_in_words} already: --max-usd must be a sum above that."
         )
     if max_usd is None and progress.state == "capped":
         raise CommandError(_how_to_raise(progress))

@@ -59,12 +59,12 @@ def test_a_batch_at_work_is_not_sent_again(somebody: Somebody) -> None:
 def test_a_capped_batch_goes_on_with_a_higher_limit_alone(somebody: Somebody) -> None:
     somebody.ask(max_usd=0.25)
     somebody.draw(0)
-    somebody.put(somebody.keys.machine("i-1"), share(ago=HOUR, units=1, images=2))
+    somebody.put(somebody.keys.machine("i-1"), share(ago=HOUR, units=1, images=2, usd=0.2))
     somebody.control("capped")
     for words in (["resume", RUN], ["pause", RUN]):
         refused(somebody, rf"limit of \$0.25.*`sd resume {RUN} --max-usd 1.25`", *words)
     for limit in ("0.25", "inf"):
-        refused(somebody, r"has cost \$0.25 already", "resume", RUN, "--max-usd", limit)
+        refused(somebody, r"has cost \$0.20, at most \$0.25 already", "resume", RUN, "--max-usd", limit)
     assert (somebody.state(), somebody.waits()) == ("capped", [])
     somebody.sd("resume", RUN, "--max-usd", "3")
     assert Batch.from_json(somebody.read(somebody.keys.batch)).max_usd == 3
