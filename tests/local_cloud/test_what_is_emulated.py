@@ -17,8 +17,7 @@ from scripts.local.cloudformation.resources.resource import Wanted
 from scripts.local.cloudformation.template import parse_template
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines import init, service_manager, unit_file
-from stacks.facts.settings import Settings
-from tests.synth.conftest import read_template, synthesize
+from tests.synth.conftest import FLEET, read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
 
@@ -35,17 +34,8 @@ CONTEXTS: tuple[dict[str, str], ...] = (
         "budget_email": "me@example.com",
         "aws:cdk:version-reporting": "true",
     },
+    FLEET,
 )
-FLEET = {
-    "AWS::AutoScaling::AutoScalingGroup",
-    "AWS::AutoScaling::ScalingPolicy",
-    "AWS::SNS::Subscription",
-    "AWS::SNS::Topic",
-    "AWS::SNS::TopicPolicy",
-}
-if "fleet" in Settings.model_fields:
-    CONTEXTS = (*CONTEXTS, {"fleet": "2", "notify_email": "me@example.com"})
-    FLEET = set()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +61,7 @@ def functions_in(part: Any) -> Iterator[str]:
 
 def test_types(templates: list[dict[str, Any]]) -> None:
     used = {resource["Type"] for template in templates for resource in template["Resources"].values()}
-    assert used | FLEET == types.NAMES
+    assert used == types.NAMES
 
 
 def test_properties(templates: list[dict[str, Any]]) -> None:
@@ -81,8 +71,7 @@ def test_properties(templates: list[dict[str, Any]]) -> None:
             properties = resource.get("Properties", {})
             used.setdefault(resource["Type"], {"Tags"}).update(properties)
             used.setdefault("AWS::EC2::Instance", {"Tags"}).update(properties.get("LaunchTemplateData", {}))
-    ours = {name: one for name, one in types.OURS.items() if name not in FLEET}
-    emulated = {name: {*one.properties, "Tags"} for name, one in ours.items() if one.properties is not None}
+    emulated = {name: {*one.properties, "Tags"} for name, one in types.OURS.items() if one.properties is not None}
     used["AWS::IAM::Role"].remove("PermissionsBoundary")  # bootstrap's, if asked for; it is refused then
     assert {name: used[name] for name in emulated} == emulated
 

@@ -14,7 +14,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.ec2.responses import EC2Response
-from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, PermissionResult
+from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, IAMRequestBase, PermissionResult
 from moto.s3.models import FakeBucket
 from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
@@ -57,6 +57,7 @@ def permissions_enforced() -> Iterator[None]:
     try:
         with replaced(
             {
+                (IAMRequestBase, "check_action_permitted"): _check_action_permitted,
                 (SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn,
                 (SQSResponse, "_determine_resource"): _queue_arn,
                 (AutoScalingResponse, "_determine_resource"): _group_arn,
@@ -69,6 +70,19 @@ def permissions_enforced() -> Iterator[None]:
             yield
     finally:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
+
+
+_moto_checks = IAMRequestBase.check_action_permitted
+
+
+def _check_action_permitted(request: Any, resource: str) -> None:
+    """Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    if request._action.startswith("sqs:"):
+        request._action = request._action.removesuffix("Batch")
+    _moto_checks(request, resource)
 
 
 _request = threading.local()
