@@ -241,6 +241,9 @@ def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
     assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
+    person.batch("b.txt", "b\n", add=run_id)
+    with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
+        person.batch("a.txt", at="13:30")
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
