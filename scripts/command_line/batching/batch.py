@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+import sqlite3
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 from rich.console import Console
@@ -14,9 +18,11 @@ from rich.console import Console
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.identity import find_caller, tell_identity
 from scripts.command_line.account.instance import NoCapacityError
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.control import raise_limit
 from scripts.command_line.batches.look import Looker
+from scripts.command_line.batches.next_commands import print_next
 from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
 from scripts.command_line.batching.plan import Planned, plan_batch
 from scripts.command_line.batching.sample import follow_sample, spread
@@ -25,6 +31,7 @@ from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.cost.estimate import image_seconds
 from scripts.command_line.deploying.inputs import upload_inputs
+from scripts.command_line.deploying.local_files import digest_of
 from scripts.command_line.fleet.at import release_at
 from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
@@ -51,13 +58,16 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
     """
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
-    with closing(Spool()) as spool:
+    with _disk_errors_in_words(), closing(Spool()) as spool:
         planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
-        command.draw(planned)
-    command.tell_next(planned.run_id)
+        if command.draw(planned):
+            command.tell_next(planned.run_id)
 
 
 class _Command:
@@ -75,14 +85,14 @@ class _Command:
         for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
             self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
 
-    def draw(self, planned: Planned) -> None:
-        """Shows what it costs, asks, hands the batch in, and lets machines draw it."""
+    def draw(self, planned: Planned) -> bool:
+        """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
         if standing:
             images = self._tell_standing(standing)
             if not images:
-                return
+                return False
         _refuse_stopped(planned)
         weight = max(1, planned.weight * images // planned.spool.images)
         ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
@@ -90,12 +100,14 @@ class _Command:
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
         with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
+            _refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
             if self.wish.sample is not None and parts == [0, 1]:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)
+        return True
 
     def _tell_standing(self, standing: Standing) -> int:
         """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
@@ -109,6 +121,7 @@ class _Command:
             )
         else:
             self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
+            print_next(progress, self.console)
         return images
 
     def _ask(self, run_id: str, images: int) -> None:
@@ -157,7 +170,9 @@ class _Command:
         """Draws part 0, downloads it and asks. Returns the parts that are left to release."""
         standing = self.bucket.find(run_id)
         assert standing
-        self._release(run_id, [0], way)
+        # The rest may never be drawn: no more machines than the sample has units.
+        few = dataclasses.replace(way, machines=min(way.machines, standing.batch.parts[0].units))
+        self._release(run_id, [0], few)
         follow_sample(self.session, self.deployment, self.bucket, standing.batch, self.console)
         fetch_runs(
             self.bucket.s3,
@@ -185,6 +200,27 @@ class _Command:
             start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
+
+
+@contextmanager
+def _disk_errors_in_words() -> Iterator[None]:
+    """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(
+            f"The file cannot be read to its end, or there is no room for temporary files in {tempfile.gettempdir()}: "
+            f"{error}. Mend that, and give the same command again."
+        ) from error
+
+
+def _refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raises `CommandError` for a file that has changed while a person read the ways."""
+    for key, file in files.items():
+        if digest_of(file)[:8] not in key:
+            raise CommandError(
+                f"{file} has changed since it was looked at. Nothing was queued. Give the command again."
+            )
 
 
 def _refuse_stopped(planned: Planned) -> None:

@@ -74,6 +74,8 @@ def plan_batch(
 @contextmanager
 def _opened(wish: Wish) -> Iterator[BinaryIO]:
     if wish.is_standard_input:
+        if sys.stdin is None:
+            raise CommandError("Standard input is closed. Name a file. Nothing was queued.", exit_status=2)
         yield sys.stdin.buffer
         return
     try:

@@ -40,7 +40,7 @@ def fleet_in_words(session: boto3.Session, deployment: Deployment) -> list[str]:
     if group is None:
         return []
     if not group.most:
-        told = f"The fleet may start no machine by itself, of {_count(group.size)} that were deployed."
+        told = f"The fleet is shut: of its {_count(group.size)} none starts until a command asks for some."
     else:
         told = f"The fleet may have {_count(group.most)}, and was told to have {group.desired}."
     named = [f"{name} ({kind})" if kind else name for name, kind in group.machines.items()]

@@ -123,6 +123,7 @@ def test_the_same_file_is_the_same_batch_and_what_is_missing_is_released_again(p
     person.account.put(RunKeys(run_id).unit_done(0, 1), done.to_json())
     assert person.batch("a.txt") == run_id
     assert "drawn already, all 2 images" in person.said
+    assert "sd pause" not in person.said
     assert len(person.sent()) == 2, "nothing is left to release"
     assert person.batch("a.txt", given={"RunId": "again"}) != run_id
     assert person.batch("a.txt", given={"Steps": "7"}) != run_id
@@ -258,6 +259,7 @@ ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "con.txt"}, "name is 'con.txt', but must be a file name"),
     ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
     ({"prompt": None}, "it has no prompt"),
+    ({"prompt": True}, "prompt is True, but must be a text"),
     ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
     ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
     ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),

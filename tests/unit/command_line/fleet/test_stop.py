@@ -28,7 +28,7 @@ def test_a_stop_ends_all_machines_and_lets_none_start_again(fleet: Fleet) -> Non
     assert told.startswith("The fleet's 2 machines will end in some minutes, which saves about $1.61 an hour.")
     assert (fleet.group["MaxSize"], fleet.group["DesiredCapacity"], fleet.group["Instances"]) == (0, 0, [])
     assert "Nothing to do" in str(stop_fleet(fleet.account.session, fleet.deployment))
-    assert fleet_in_words(fleet.account.session, fleet.deployment)[0].startswith("The fleet may start no machine")
+    assert fleet_in_words(fleet.account.session, fleet.deployment)[0].startswith("The fleet is shut: of its 8 machines")
 
 
 def test_a_status_names_the_machines(fleet: Fleet) -> None:
