@@ -44,6 +44,7 @@ class Person:
             "add": None,
             "sample": None,
             "max_usd": None,
+            "machines": None,
             "at": None,
             "yes": True,
         }
