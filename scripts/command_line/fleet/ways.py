@@ -89,7 +89,8 @@ def _too_dear(ways: Sequence[Way], max_usd: float | None) -> str:
     cheapest = min(ways, key=lambda way: way.usd or 0)
     return (
         f"{max_usd:g} dollars pay for no way to draw these images: the cheapest, "
-        f"{cheapest.machines} {cheapest.offer.instance_type}, costs about ${cheapest.usd or 0:.2f}. Raise --max-usd, or draw fewer images."
+        f"{cheapest.machines} {cheapest.offer.instance_type}, costs about "
+        f"${cheapest.usd or 0:.2f}. Raise --max-usd, or draw fewer images."
     )
 
 
