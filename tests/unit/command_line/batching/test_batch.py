@@ -217,6 +217,25 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     assert machines == [1, 1, 5], "no more machines than the sample has units"
 
 
+def test_a_sample_that_cannot_be_drawn_ends_the_command(person: Person) -> None:
+    person.account.deploy()
+
+    def fail(**_: object) -> None:
+        run_id = person.sent()[-1].run_id
+        person.control(run_id, "capped")
+        person.account.session.events.unregister("after-call.sqs.SendMessage", fail)
+
+    person.account.session.events.register("after-call.sqs.SendMessage", fail)
+    with pytest.raises(CommandError, match=r"The sample is not complete, and a-\w+ is capped"):
+        person.batch("a.txt", "a\nb\n", sample=1)
+    (run_id,) = {one.run_id for one in person.sent()}
+    person.control(run_id, "go")
+    person.account.put(RunKeys(run_id).unit_failed(0, 0), b"{}")
+    with pytest.raises(CommandError, match="1 of 1 units of the sample failed, so the rest is not released"):
+        person.batch("a.txt", sample=1)
+    assert {one.part for one in person.sent()} == {0}
+
+
 def _with_five_machines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lets each way have five machines. Returns how many are started, each time."""
     started: list[int] = []
