@@ -158,7 +158,7 @@ class Group:
         try:
             done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=left, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise GroupError(f"{words[1]} of aws did not end: {error}") from error
+            raise GroupError(f"{words[1]} did not end: {error}") from error
         if done.returncode:
-            raise GroupError((done.stderr.strip() or f"aws ended with {done.returncode}").splitlines()[-1])
+            raise GroupError((done.stderr.strip() or f"{words[1]} ended with {done.returncode}").splitlines()[-1])
         return done.stdout

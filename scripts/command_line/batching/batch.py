@@ -173,7 +173,10 @@ class _Command:
 
     def _release(self, run_id: str, parts: list[int], way: Way) -> None:
         if self.wish.at:
-            release_at(self.session, self.deployment, Release(run_id, parts[0]).to_body(), way, self.wish.at)
+            if len(parts) > 1:
+                raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
+            body = Release(run_id, parts[0]).to_body()
+            release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")
             return
         for part in parts:

@@ -66,9 +66,9 @@ class Fleet:
         self._wait(lambda: not self.described()["DesiredCapacity"] and not self.machines(), "the fleet to be empty")
 
     def launches(self) -> int:
-        """How many machines the group has ever launched, or tried to."""
+        """How many machines the group has ever had of EC2."""
         told = self._client.describe_scaling_activities(AutoScalingGroupName=self.name)["Activities"]
-        return sum(one["Description"].startswith("Launching") and one["StatusCode"] != "Failed" for one in told)
+        return sum(one["Description"].startswith("Launching a new EC2 instance: ") for one in told)
 
     def send(self, **given: Any) -> str:
         """Asks for a run by the queue of batches; returns the run's name."""

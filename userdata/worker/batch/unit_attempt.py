@@ -18,6 +18,7 @@ from userdata.job.job import Job
 from userdata.job.run_error import GaveWay, RunError, Stopped
 from userdata.worker.batch.control import cap, may_begin
 from userdata.worker.batch.ended import Ended
+from userdata.worker.batch.notice import mail_about
 from userdata.worker.batch.share import Share
 from userdata.worker.batch.spending import BatchSpending
 from userdata.worker.batch.unit_pictures import UnitPictures
@@ -102,7 +103,8 @@ class UnitAttempt:
         if self._bucket.get(keys.unit_done(work.part, work.unit)) is not None or not may_begin(self._bucket, keys):
             return False
         if why := batch.spending.why_not(batch.share.told):
-            cap(self._bucket, keys, why, by=self._machine.settings.instance_id)
+            if cap(self._bucket, keys, why, by=self._machine.settings.instance_id):
+                mail_about(work.run_id, f"The batch {work.run_id} rests. {why}\n", self._machine.parameters)
             return False
         return True
 
