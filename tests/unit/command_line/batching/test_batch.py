@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -273,14 +274,18 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
 def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     person.account.outputs["ReleaseRole"] = "arn:aws:iam::123456789012:role/release"
     person.account.deploy()
-    run_id = person.batch("a.txt", "a\n", at="13:30")
+    with pytest.raises(CommandError, match=r"It is past 2026-03-28 13:30 \(UTC\+01:00\), which is 12:30 UTC by now"):
+        person.batch("a.txt", "a\n", at="13:30")
+    now = datetime.now(UTC)
+    later: dict[str, Any] = {"at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%MZ}", "now": now}
+    run_id = person.batch("a.txt", **later)
+    assert f"Batch {run_id} begins at {now + timedelta(hours=2):%Y-%m-%d %H:%M} (UTC+00:00)" in person.said
     scheduled = person.account.session.client("scheduler").list_schedules()["Schedules"]
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
-    assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
     person.batch("b.txt", "b\n", add=run_id)
     with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
-        person.batch("a.txt", at="13:30")
+        person.batch("a.txt", **later)
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
