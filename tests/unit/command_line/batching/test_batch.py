@@ -260,7 +260,7 @@ def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.Monke
     assert not any("batch.json" in key or "units" in key for key in person.objects())
 
 
-def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
+def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.account.deploy()
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):
         Image.new("RGB", size).save(name)
@@ -268,7 +268,13 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
     images = person.images(person.batch("a.jsonl", as_jsonl(rows)))
     assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128)]
     assert {one["job"].init_img for one in images.values()} <= person.objects()
-    assert len([key for key in person.objects() if key.startswith("inputs/")]) == 2
+    uploaded = {key for key in person.objects() if key.startswith("inputs/")}
+    assert len(uploaded) == 2
+    monkeypatch.setattr(batching, "ask", lambda *_, **__: Image.new("RGB", (64, 72)).save("tree.png") or True)
+    Image.new("RGB", (64, 80)).save("tree.png")
+    with pytest.raises(CommandError, match=r"tree\.png has changed since it was looked at\. Nothing was queued"):
+        person.batch("a.jsonl", yes=False)
+    assert {key for key in person.objects() if key.startswith("inputs/")} == uploaded
 
 
 def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
