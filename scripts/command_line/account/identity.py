@@ -15,6 +15,7 @@ from scripts.command_line.terminal.plain_text import say
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 # What botocore calls the sources of credentials that are no profile.
 SOURCES = {
@@ -26,12 +27,21 @@ SOURCES = {
 
 def find_account(session: boto3.Session) -> str:
     """The number of the account. Raises `CommandError` without credentials that AWS accepts, and without a region."""
+    return _caller(session)["Account"]
+
+
+def find_caller(session: boto3.Session) -> str:
+    """The ARN of whoever asks, which says later who asked. Raises as `find_account` does."""
+    return _caller(session)["Arn"]
+
+
+def _caller(session: boto3.Session) -> GetCallerIdentityResponseTypeDef:
     credentials_of(session)
     with aws_errors_in_words("ask AWS who you are"):
         if not session.region_name:
             raise botocore.exceptions.NoRegionError
         client: STSClient = session.client("sts", config=RETRIES)
-        return client.get_caller_identity()["Account"]
+        return client.get_caller_identity()
 
 
 def profile_option(session: boto3.Session) -> str:

@@ -16,6 +16,7 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
 
 def _receipt(report: bytes | None) -> Cost | None:
     try:
-        return Cost.model_validate(json.loads(report)["cost"]) if report else None
+        return Cost.model_validate(read_json(report)["cost"]) if report else None
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 

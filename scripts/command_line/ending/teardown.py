@@ -17,6 +17,8 @@ from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
+from scripts.command_line.fleet.at import delete_releases
+from scripts.command_line.fleet.group import read_group
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
@@ -84,6 +86,8 @@ def _destroy(
     with suppress(CommandError):  # nothing to ask about where the bucket, the instance or a queue is gone
         run = run_in_progress(session, deployment)
         told = f"{cut_off(run, deployment)} " if run else ""
+        if group := read_group(session, deployment):
+            told += f"{len(group.machines)} machines of the fleet will end. " if group.machines else ""
         if waiting := runs_waiting(session, deployment):
             told += f"{waiting_in_words(waiting)} will not be drawn to the end, because the queues are deleted. "
     if yes:
@@ -96,6 +100,7 @@ def _destroy(
         raise CommandError(f"Nothing was deleted: {stack} is as it was; see `sd status`.")
     with when_interrupted(lambda: deletion_goes_on(session, stack)):
         try:
+            delete_releases(session, deployment)
             destroy(session, stack)
         except CommandError as error:
             left = find_deployment(session, stack)

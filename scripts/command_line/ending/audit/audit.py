@@ -29,6 +29,7 @@ from scripts.command_line.ending.audit.compute import (
     spot_requests,
     volumes,
 )
+from scripts.command_line.ending.audit.fleets import fleets
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.ending.audit.queues import queues
 from scripts.command_line.ending.audit.rates import MonthlyRates
@@ -69,6 +70,7 @@ def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = Mappin
             *vpcs(ec2),
             *key_pairs(ec2),
             *launch_templates(ec2),
+            *fleets(session.client("autoscaling", config=RETRIES)),
             *alarms(session.client("cloudwatch", config=RETRIES), rates, ours),
             *log_groups(session.client("logs", config=RETRIES), rates, ours),
             *queues(session.client("sqs", config=RETRIES), ours),
