@@ -65,9 +65,9 @@ def resume(
 ) -> None:
     """Draw what is missing of a batch that is paused, capped or stuck: `sd resume cats-0123456789`."""
     session, deployment, progress = _open(run, stack, region, profile, verb="resume")
-    if max_usd is not None and not progress.usd < max_usd < math.inf:
+    if max_usd is not None and not progress.usd_at_most < max_usd < math.inf:
         raise CommandError(
-            f"{progress.run_id} has cost ${progress.usd:.2f} already: --max-usd must be a sum above that."
+            f"{progress.run_id} has cost {progress.usd_in_words} already: --max-usd must be a sum above that."
         )
     if max_usd is None and progress.state == "capped":
         raise CommandError(_how_to_raise(progress))
@@ -127,8 +127,9 @@ def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Pr
         return
     progress = look_at(session, deployment, found)
     if progress.state in ("cancelled", "paused", "capped"):
-        step = "what is drawn: `sd results " if progress.state == "cancelled" else "go on with all of it: `sd resume "
-        raise CommandError(f"{found.run_id} is {progress.state}, so nothing is tried again; {step}{found.run_id}`.")
+        cancelled = progress.state == "cancelled"
+        step = f"`sd results {found.run_id}` fetches it" if cancelled else f"`sd resume {found.run_id}` draws all of it"
+        raise CommandError(f"{found.run_id} is {progress.state}, so nothing is tried again: {step}.")
     with _changing(found.run_id):
         # A batch may have been paused or capped while its last units were drawn: then it is done all the same.
         _set(session, deployment, progress, "go", over=("go", "paused", "capped"))

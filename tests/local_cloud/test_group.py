@@ -45,7 +45,7 @@ class Group:
             "ImageId": f"resolve:ssm:{DEEP_LEARNING_AMI}",
             "InstanceInitiatedShutdownBehavior": "terminate",
             "TagSpecifications": tagged,
-            "UserData": base64.b64encode(per_boot("sleep 100000").encode()).decode(),
+            "UserData": base64.b64encode(per_boot('touch "$SD_PREFIX/booted"; sleep 100000').encode()).decode(),
         }
         version = {"Fn::GetAtt": ["Template", "LatestVersionNumber"]}
         group = {
@@ -144,6 +144,7 @@ def test_a_group_launches_what_its_template_says_and_ends_what_is_too_much(group
     made = instance(cloud, first)
     tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
     assert (tags["from"], tags["of"], tags["aws:autoscaling:groupName"]) == ("template", "group", group.name)
+    until((cloud.machines[first].disk / "booted").exists, "its user data runs")
     assert (made["InstanceType"], made["InstanceLifecycle"]) == (TYPES[0], "spot")
     assert {instance(cloud, one)["Placement"]["AvailabilityZone"][-1] for one in (first, second)} == {"a", "b"}
     assert metadata(cloud, first, "autoscaling/target-lifecycle-state") == "InService"
@@ -213,6 +214,15 @@ def test_a_group_tries_again_where_ec2_has_nothing_and_says_so_in_its_words(grou
     cloud.capacity.sold_out.clear()
     group.in_service(1)
 
+    template = cloud.client("ec2").delete_launch_template(LaunchTemplateId=group.stack.physical_id("Template"))
+    group.want(2)
+    gone = template["LaunchTemplate"]["LaunchTemplateId"]
+    until(lambda: gone in (group.failure() or {})["StatusMessage"], "the template is missed")
+    group.stack.client.delete_stack(StackName=group.stack.name)
+    group.stack.client.delete_stack(StackName=group.stack.name, RetainResources=["Template"])
+    with pytest.raises(ClientError, match="does not exist"):
+        group.stack.describe()
+
 
 def test_a_role_changes_its_own_group_alone_and_within_its_conditions(
     group: Group, stack: Stack, cloud: LocalCloud
@@ -251,6 +261,13 @@ def test_what_auto_scaling_refuses(group: Group, cloud: LocalCloud) -> None:
         group.want(4)
     with pytest.raises(ClientError, match="Desired capacity:2 must be between the specified min size:0 and max size:1"):
         group.client.update_auto_scaling_group(**group.named, MaxSize=1, DesiredCapacity=2)
+    on_demand = {"InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 100}}
+    with pytest.raises(ClientError, match="Max bound, 3, must be greater than or equal to min bound, 4"):
+        group.client.update_auto_scaling_group(**group.named, MinSize=4, MixedInstancesPolicy=on_demand)
+    shares = group.describe()["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert shares["OnDemandPercentageAboveBaseCapacity"] == 0, "what is refused changes nothing"
+    with pytest.raises(ClientError, match="a MixedInstancesPolicy and a VPCZoneIdentifier alone"):
+        group.client.create_auto_scaling_group(AutoScalingGroupName="other", MinSize=0, MaxSize=1)
     with pytest.raises(ClientError, match="No managed instance found for instance ID: i-1"):
         group.end("i-1", decrement=True)
     group.client.update_auto_scaling_group(**group.named, MinSize=1)
@@ -377,14 +394,14 @@ def test_a_schedule_for_one_moment_acts_once_with_the_rights_of_its_role(stack: 
     )
     roles = [f"arn:aws:iam::{cloud.account.id}:role/{stack.physical_id(name)}" for name in ("Role", "Nobody")]
 
-    def schedule(name: str, minutes: int, target: str, given: str, role: str = roles[0]) -> None:
+    def schedule(name: str, minutes: int, target: str, given: str, role: str = roles[0], after: Any = "DELETE") -> None:
         local = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(minutes=minutes)
         scheduler.create_schedule(
             Name=name,
             ScheduleExpression=f"at({local:%Y-%m-%dT%H:%M:%S})",
             ScheduleExpressionTimezone="Europe/Berlin",
             FlexibleTimeWindow={"Mode": "OFF"},
-            ActionAfterCompletion="DELETE",
+            ActionAfterCompletion=after,
             Target={"Arn": target, "RoleArn": role, "Input": given},
         )
 
@@ -394,17 +411,21 @@ def test_a_schedule_for_one_moment_acts_once_with_the_rights_of_its_role(stack: 
 
     with pytest.raises(ClientError, match="must allow AWS EventBridge Scheduler to assume the role"):
         schedule("no", 10, arn, "{}", roles[1])
+    with pytest.raises(ClientError, match="does not emulate the target"):
+        schedule("no", 10, "arn:aws:lambda:us-east-1:123456789012:function:any", "{}")
     with pytest.raises(ClientError, match="in the past"):
         schedule("no", -1, arn, "{}")
     universal = "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
-    schedule("by-target", 10, arn, "one")
+    schedule("by-target", 10, arn, "one", after="NONE")
     schedule("by-api", 10, universal, json.dumps({"QueueUrl": queue, "MessageBody": "two"}))
+    schedule("broken", 10, universal, json.dumps({"Queue": queue}))
     schedule("forbidden", 10, "arn:aws:scheduler:::aws-sdk:sqs:purgeQueue", json.dumps({"QueueUrl": queue}))
     cloud.clock.pass_time(minutes=9)
     assert received() == []
     with permissions_enforced():
         cloud.clock.pass_time(minutes=2)
     assert received() == ["one", "two"]
-    assert scheduler.list_schedules(NamePrefix="by-")["Schedules"] == []
+    assert [one["Name"] for one in scheduler.list_schedules(NamePrefix="by-")["Schedules"]] == ["by-target"]
     cloud.clock.pass_time(minutes=20)
     assert received() == []
+    scheduler.delete_schedule(Name="by-target")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from userdata.contract.layout import MOST_IMAGES
 from userdata.contract.outside import read_json
+from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.prompt_file import LineJob
@@ -77,6 +78,8 @@ class Unit(BaseModel):
         """
         if foreign := {name for image in self.images for name in image.given} - OF_AN_IMAGE:
             raise ValueError(f"{', '.join(sorted(foreign))} must be the same for all images of a unit.")
+        if self.job.get("engine") == Engine.compvis:
+            raise ValueError("Engine is compvis, but the original scripts draw a whole run from one seed, and no unit.")
         requests: list[ImageRequest] = []
         jobs = [self._job(image) for image in self.images]
         for image, job in zip(self.images, jobs, strict=True):

@@ -108,14 +108,19 @@ class Folders:
         self.deployed = Bundle(self.bundle / "userdata")
         self.conda = self.software / "conda"
         self.models = self.software / "models"
+        # Belongs to the user who fetches and builds in root's place.
+        self.fetched = self.software / "fetched"
         self.state = root / "var/lib/sd-on-ec2"
         self.parameters = self.state / "parameters"
         self.worker_environment = self.state / "worker.env"
         self.model_environment = self.state / "model.env"
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
-        self.compiled_before = self.state / "compiled"
+        self.compiled_before = self.fetched / "compiled"
         self.compiled = root / "var/lib/sd-worker/compiled"
+        # What sd-cache.service, which has the worker's rights, has kept, and where it packs.
+        self.cache_kept = root / "var/lib/sd-worker/kept.json"
+        self.cache_packing = root / "var/lib/sd-worker/packing"
         # What the worker does of a queue, and how often that has failed, as long as the worker does it.
         self.queued_run = root / "var/lib/sd-worker/queued-run.json"
         self.logs = root / "var/log/sd-on-ec2"

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line.account.objects import TooLargeError, read, read_version
+from scripts.command_line.account.objects import TooLargeError, read
 from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.progress import RECENT, Counts, Machine, Progress
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
@@ -128,12 +128,17 @@ def unit_of(name: str, batch: Batch) -> tuple[int, int] | None:
 
 
 def read_control(s3: S3Client, bucket: str, run_id: str) -> Control | None:
-    """Whether machines may go on; None without the document, and for one that cannot be read."""
+    """Whether machines may begin further units; None without the document.
+
+    One that cannot be read is a pause, because machines then begin none. Raises `CommandError`.
+    """
+    key = RunKeys(run_id).control
     try:
-        found = read_version(s3, bucket, RunKeys(run_id).control, at_most=MOST_BYTES)
-        return Control.from_json(found[0]) if found else None
+        found = read(s3, bucket, key, at_most=MOST_BYTES)
+        return None if found is None else Control.from_json(found)
     except (TooLargeError, ValueError):
-        return None
+        why = f"{key} cannot be read, so that no machine begins a unit."
+        return Control(state="paused", why=why, by="whoever wrote that", at=datetime.now(UTC))
 
 
 def _time_of(answer: Any) -> datetime | None:

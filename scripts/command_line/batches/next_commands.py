@@ -33,8 +33,8 @@ def next_commands(progress: Progress) -> tuple[str, str, str]:
 def more_usd(progress: Progress) -> float:
     """A limit with which a capped batch goes on: what is left costs as much an image as what is drawn."""
     drawn = max(progress.images_done, 1)
-    whole = progress.usd * progress.batch.images / drawn
-    return max(round(whole * 1.2, 2), round(progress.usd + 1, 2))
+    whole = progress.usd_at_most * progress.batch.images / drawn
+    return max(round(whole * 1.2, 2), round(progress.usd_at_most + 1, 2))
 
 
 def print_next(progress: Progress, console: Console) -> None:

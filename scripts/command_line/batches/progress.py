@@ -120,17 +120,18 @@ class Progress:
     @property
     def usd(self) -> float:
         """What the machines' time has cost so far, as far as a price is known, in US dollars."""
-        return sum(_usd(machine.share) or 0 for machine in self.machines)
+        return sum(machine.share.usd or 0 for machine in self.machines)
 
     @property
-    def usd_at_most(self) -> bool:
-        """Whether `usd` holds a spot price that is not known, which counts as the on-demand price."""
-        return any(machine.share.usd is None and machine.share.usd_at_most is not None for machine in self.machines)
+    def usd_at_most(self) -> float:
+        """What it can have cost where a spot price has risen since it was seen. The limit of dollars holds for this."""
+        shares = [machine.share for machine in self.machines]
+        return sum(max(share.usd or 0, share.usd_at_most or 0) for share in shares)
 
     @property
     def usd_unknown(self) -> bool:
         """Whether some machine's price is not known at all."""
-        return any(_usd(machine.share) is None for machine in self.machines)
+        return any(machine.share.usd is None for machine in self.machines)
 
     @property
     def usd_per_hour(self) -> float:
@@ -148,11 +149,8 @@ class Progress:
         """The dollars so far, as a table shows them."""
         if self.usd_unknown and not self.usd:
             return "price not known"
-        return f"{'at most ' if self.usd_at_most else ''}${self.usd:.2f}{' and more' if self.usd_unknown else ''}"
-
-
-def _usd(share: MachineShare) -> float | None:
-    return share.usd if share.usd is not None else share.usd_at_most
+        more = f", at most ${self.usd_at_most:.2f}" if self.usd_at_most - self.usd >= 0.005 else ""
+        return f"${self.usd:.2f}{more}{', and machines of no known price' if self.usd_unknown else ''}"
 
 
 @dataclass(frozen=True)

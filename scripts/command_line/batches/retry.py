@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from scripts.command_line.batches.look import unit_of
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch, UnitFailed
 from userdata.contract.layout import RunKeys
+from userdata.contract.tries import Tries
 from userdata.contract.work import UnitOfBatch, Work, dead_letters_of, read_work
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def retry_units(session: boto3.Session, deployment: Deployment, run_id: str, bat
     while names := list(itertools.islice(failed, TOGETHER)):
         units = {name: _unit(s3, bucket, keys, name, batch) for name in names}
         found = {name: unit for name, unit in units.items() if unit}
-        send_all(sqs, queue, [unit.to_body() for unit in found.values()])
+        _send_anew(s3, bucket, sqs, queue, found.values())
         sent.update(found.values())
         with aws_errors_in_words(f"delete below {keys.units_failed} in {bucket}"):
             for name in found:
@@ -95,6 +96,7 @@ def _retry_letters(session: boto3.Session, deployment: Deployment, run_id: str, 
 
     Those of `sent` went out by their documents, and are not sent twice. What SQS itself has set aside has no document.
     """
+    s3: S3Client = session.client("s3", config=RETRIES)
     sqs: SQSClient = session.client("sqs", config=RETRIES)
     count = 0
     for queue in (deployment.outputs[name] for name in OUTPUTS if name in deployment.outputs):
@@ -103,7 +105,7 @@ def _retry_letters(session: boto3.Session, deployment: Deployment, run_id: str, 
             dead = sqs.get_queue_url(QueueName=name)["QueueUrl"]
             for letters in _letters_of(sqs, dead, run_id, most=messages_in(session, dead)):
                 again = {work for work, _ in letters} - sent
-                send_all(sqs, queue, [work.to_body() for work in again])
+                _send_anew(s3, deployment.bucket, sqs, queue, again)
                 entries: Any = [{"Id": str(n), "ReceiptHandle": receipt} for n, (_, receipt) in enumerate(letters)]
                 sqs.delete_message_batch(QueueUrl=dead, Entries=entries)
                 sent |= again
@@ -134,6 +136,17 @@ def _work(message: MessageTypeDef) -> Work | None:
         return read_work(message["Body"])
     except ValueError:
         return None
+
+
+def _send_anew(s3: S3Client, bucket: str, sqs: SQSClient, queue: str, works: Collection[Work]) -> None:
+    """Sends the messages, once the notes of earlier failures are gone: with those, one failure more would be the last.
+
+    Raises `CommandError`.
+    """
+    with aws_errors_in_words(f"delete notes of failures in {bucket}"):
+        for work in works:
+            s3.delete_object(Bucket=bucket, Key=Tries(work.to_body()).key)
+    send_all(sqs, queue, [work.to_body() for work in works])
 
 
 def send_all(sqs: SQSClient, queue: str, bodies: Sequence[str]) -> None:

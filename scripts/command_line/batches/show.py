@@ -126,7 +126,7 @@ def as_json(progress: Progress) -> str:
         "images_per_minute": round(progress.images_a_minute, 2),
         "seconds_left": None if progress.left is None else round(progress.left.total_seconds()),
         "usd": round(progress.usd, 6),
-        "usd_is_at_most": progress.usd_at_most,
+        "usd_at_most": round(progress.usd_at_most, 6),
         "usd_is_incomplete": progress.usd_unknown,
         "usd_per_hour": round(progress.usd_per_hour, 6),
         "max_usd": batch.max_usd,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
@@ -14,16 +15,18 @@ from rich.console import Console
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.identity import find_caller, tell_identity
 from scripts.command_line.account.instance import NoCapacityError
+from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.control import raise_limit
 from scripts.command_line.batches.look import Looker
-from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
-from scripts.command_line.batching.plan import Planned, plan_batch
-from scripts.command_line.batching.sample import follow_sample, spread
+from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batching.cut import cut_into_parts
+from scripts.command_line.batching.hand_in import Bucket, Standing, release
+from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed, refuse_stopped
+from scripts.command_line.batching.sample import follow_sample
 from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
-from scripts.command_line.cost.estimate import image_seconds
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.fleet.at import release_at
 from scripts.command_line.fleet.start import start_machines
@@ -35,11 +38,9 @@ from scripts.command_line.terminal.plain_text import print_plain
 from scripts.command_line.terminal.question import ask
 from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
-from stacks.facts.instance_types import INSTANCE_TYPES
 from userdata.batch.documents import Batch
 from userdata.contract.work import Release
-from userdata.fleet.decision import Way, images_of_unit
-from userdata.job.job import Job
+from userdata.fleet.decision import Way
 
 QUEUE = "BatchQueue"
 
@@ -51,13 +52,16 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
     """
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
-    with closing(Spool()) as spool:
+    with disk_errors_in_words(), closing(Spool()) as spool:
         planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
-        command.draw(planned)
-    command.tell_next(planned.run_id)
+        if command.draw(planned):
+            command.tell_next(planned.run_id)
 
 
 class _Command:
@@ -75,27 +79,29 @@ class _Command:
         for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
             self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
 
-    def draw(self, planned: Planned) -> None:
-        """Shows what it costs, asks, hands the batch in, and lets machines draw it."""
+    def draw(self, planned: Planned) -> bool:
+        """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
         if standing:
             images = self._tell_standing(standing)
             if not images:
-                return
-        _refuse_stopped(planned)
+                return False
+        refuse_stopped(planned, self.wish)
         weight = max(1, planned.weight * images // planned.spool.images)
         ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
         with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
+            refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
             if self.wish.sample is not None and parts == [0, 1]:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)
+        return True
 
     def _tell_standing(self, standing: Standing) -> int:
         """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
@@ -109,6 +115,7 @@ class _Command:
             )
         else:
             self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
+            print_next(progress, self.console)
         return images
 
     def _ask(self, run_id: str, images: int) -> None:
@@ -126,19 +133,9 @@ class _Command:
             if self.wish.max_usd is not None:
                 raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
             return list(range(len(standing.batch.parts)))
-        kinds = {way.offer.instance_type for way in ways} & INSTANCE_TYPES.keys()
-
-        def size(job: Job) -> int:
-            seconds = [image_seconds(job, INSTANCE_TYPES[kind]) for kind in kinds]
-            return images_of_unit(max((one for one in seconds if one), default=None))
-
+        parts = cut_into_parts(planned.spool, ways, self.wish.sample)
         if planned.standing:
-            written = write_units(planned.spool.units(size))
-            return [len(self.bucket.add_part(planned.standing, written).parts) - 1]
-        first = spread(planned.spool.images, self.wish.sample or planned.spool.images)
-        parts = [write_units(planned.spool.units(size, first.__contains__))]
-        if len(first) < planned.spool.images:
-            parts.append(write_units(planned.spool.units(size, lambda number: number not in first)))
+            return [len(self.bucket.add_part(planned.standing, parts[0]).parts) - 1]
         for number, written in enumerate(parts):
             self.bucket.put_units(planned.run_id, number, written)
         document = Batch(
@@ -157,7 +154,9 @@ class _Command:
         """Draws part 0, downloads it and asks. Returns the parts that are left to release."""
         standing = self.bucket.find(run_id)
         assert standing
-        self._release(run_id, [0], way)
+        # The rest may never be drawn: no more machines than the sample has units.
+        few = dataclasses.replace(way, machines=min(way.machines, standing.batch.parts[0].units))
+        self._release(run_id, [0], few)
         follow_sample(self.session, self.deployment, self.bucket, standing.batch, self.console)
         fetch_runs(
             self.bucket.s3,
@@ -176,7 +175,8 @@ class _Command:
         if self.wish.at:
             if len(parts) > 1:
                 raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
-            release_at(self.session, self.deployment, Release(run_id, parts[0]).to_body(), way, self.wish.at)
+            body = Release(run_id, parts[0]).to_body()
+            release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")
             return
         for part in parts:
@@ -185,17 +185,6 @@ class _Command:
             start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
-
-
-def _refuse_stopped(planned: Planned) -> None:
-    """Raises `CommandError` for a batch whose units machines would pass over."""
-    control = planned.standing.control if planned.standing else None
-    if control and control.state == "cancelled":
-        raise CommandError(
-            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
-        )
-    if control and control.state != "go":
-        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
 
 
 def _goes_on(run_id: str) -> str:

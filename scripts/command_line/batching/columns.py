@@ -6,6 +6,7 @@ import difflib
 import re
 
 from scripts.command_line.batching.refusals import RowError
+from userdata.job.choices import Switch
 from userdata.job.job import Job
 from userdata.job.prompt_file import FLAGS, OPTIONS
 
@@ -31,6 +32,7 @@ _FIELDS = {
 }
 # As a person reads them.
 _SPELLED = [NAME, *OPTIONS, *FLAGS, *(name for name in Job.model_fields if name not in FOR_ALL)]
+SWITCHES = [name for name, field in Job.model_fields.items() if field.annotation is Switch]
 _TRUTH = {"true": "on", "false": "off"}
 
 
@@ -67,8 +69,7 @@ def as_given(values: dict[str, str | int | float | bool]) -> dict[str, str | int
     for field, value in values.items():
         truth = _TRUTH.get(str(value).lower())
         if field not in FLAGS:
-            is_switch = isinstance(value, bool) or (truth and field in ("fixed_code", "watermark"))
-            given[field] = truth if is_switch and truth else value
+            given[field] = truth if truth and field in SWITCHES else value
         elif truth is None:
             raise RowError(f"{field} is {value!r}, but must be true or false.")
     for flag in (flag for flag in FLAGS if _TRUTH.get(str(values.get(flag)).lower()) == "on"):

@@ -57,8 +57,8 @@ class Jobs:
     @property
     def told(self) -> list[str]:
         """What a person should know of the rows, the first few sentences."""
-        more = len(self._told) - MOST_NOTICES
-        return [*self._told][:MOST_NOTICES] + ([f"{more} more such sentences are left out."] if more > 0 else [])
+        more = len(self._told) > MOST_NOTICES
+        return [*self._told][:MOST_NOTICES] + ["More such sentences are left out."] * more
 
     def of(self, row: Row, cell: Mapping[str, str], seed: int) -> Job:
         """The row's job in one combination of the grid, with `seed` where neither gives one.
@@ -118,7 +118,9 @@ class Jobs:
         return request
 
     def _tell(self, sentences: Iterable[str]) -> None:
-        self._told.update(dict.fromkeys(sentences))
+        for sentence in sentences:
+            if len(self._told) <= MOST_NOTICES:
+                self._told[sentence] = None
 
 
 def _needs_no_check(prompt: Value, seed: Value) -> bool:

@@ -24,6 +24,8 @@ MOST_CHARACTERS = 1024**3
 DELIMITERS = ",;\t"
 # What a byte that is no UTF-8 is decoded to.
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
+# JSON can escape what is in no file.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Format(StrEnum):
@@ -89,7 +91,7 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         if not line:
             return
         total += len(line)
-        if "\0" in line or line.startswith("\udcff\udcfe"):
+        if "\0" in line:
             raise FileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
         if not line.isascii() and _NO_UTF8.search(line):
             raise FileError(f"Line {number} is not UTF-8. Save the file with that encoding.")
@@ -203,5 +205,7 @@ def _row(number: int, values: dict[str, Any], spelled: Mapping[str, str]) -> Row
     for name, value in given.items():
         if not isinstance(value, (str, int, float)):
             raise RowError(f"{spelled[name]} is neither a text nor a number.")
+        if isinstance(value, str) and NO_TEXT.search(value):
+            raise RowError(f"{spelled[name]} has a NUL or half a character, which no file can hold. Take it out.")
     name = given.pop(NAME, None)
     return Row(number, as_given(given), spelled, None if name is None else str(name))

@@ -127,7 +127,8 @@ class Spool:
             "JOIN (SELECT model, min(number) AS first FROM groups GROUP BY model) USING (model) ORDER BY first, number"
         )
         for number, job, images in found:
-            yield Group(number, LineJob.model_validate(json.loads(job)), images)
+            # What is held was checked.
+            yield Group(number, LineJob.model_construct(**json.loads(job)), images)
 
     def units(self, size: Callable[[Job], int], takes: Callable[[int], bool] = lambda number: True) -> Iterator[Unit]:
         """The units of the images whose numbers `takes` takes: each of one group, and of at most `size` images."""

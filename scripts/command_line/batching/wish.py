@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path, PurePath
 
 from scripts.command_line.batching.grid import read_grid
-from scripts.command_line.batching.rows import Format, format_of
+from scripts.command_line.batching.rows import NO_TEXT, Format, format_of
 from scripts.command_line.batching.when import read_time
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.job.job import Job
@@ -65,6 +65,8 @@ def read_wish(
     refusal = None
     if both := [name for name in cells[0] if Job.model_fields[name].alias in given]:
         refusal = f"{both[0]} is given by an option and by --grid: leave one out."
+    elif broken := [name for name, value in given.items() if NO_TEXT.search(value)]:
+        refusal = f"{broken[0]} is not UTF-8. Type it in a terminal with that encoding."
     elif sample is not None and (add or at):
         refusal = f"--sample and {'--add' if add else '--at'}: leave one out, because a sample begins a batch at once."
     elif add and given.get("RunId"):

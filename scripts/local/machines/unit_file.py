@@ -21,7 +21,15 @@ READ = frozenset(
     }
 )
 # Their effects (users, the log's place, a limit of twenty minutes) need a real machine.
-PASSED_OVER = frozenset({"DynamicUser", "RuntimeMaxSec", "StandardError", "StandardOutput", "Type"})
+PASSED_OVER = frozenset(
+    {
+        *("CapabilityBoundingSet", "DynamicUser", "LockPersonality", "PrivateDevices", "ProtectClock"),
+        *("ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
+        *("ProtectKernelTunables", "ProtectProc", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime"),
+        *("RuntimeMaxSec", "StandardError", "StandardOutput", "SystemCallArchitectures", "SystemCallFilter", "Type"),
+        *("UMask", "User"),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import InstanceState, autoscaling_backends
+from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 
 from scripts.local.aws.account import Account
@@ -199,7 +201,7 @@ class Groups:
         cause = f"{group.resized}At {at()} an instance was started {CAPACITY}, {growing}."
         try:
             instance = launch(self.account, group, [one.instance for one in staying])
-        except (LaunchError, ValueError) as error:
+        except (ClientError, LaunchError, ServiceException, ValueError) as error:
             self.note(group, "Launching a new EC2 instance", cause).fail(str(error))
             group.retry_at = time.monotonic() + RETRY
             return False

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from botocore import xform_name
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.iam.models import iam_backends
 from moto.scheduler.exceptions import ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, scheduler_backends
@@ -86,8 +86,7 @@ class Schedules:
                 raise ValidationException(f"Invalid Schedule Expression {schedule_expression}: it is in the past.")
             if more["flexible_time_window"] != {"Mode": "OFF"}:
                 raise ValidationException("The local cloud emulates no flexible time window")
-            if not UNIVERSAL_TARGET.fullmatch(target["Arn"]) and not QUEUE.fullmatch(target["Arn"]):
-                raise ValidationException(f"The local cloud does not emulate the target {target['Arn']}")
+            _call_of(target["Arn"])
             self._check_role(target["RoleArn"])
             schedule = original(backend, schedule_expression=schedule_expression, target=target, **more)
             schedule.moved_at, schedule.is_done = self._moved(), False
@@ -104,16 +103,26 @@ class Schedules:
 
     def _call(self, target: dict[str, Any]) -> None:
         """Calls a target. A failure is logged, as nobody hears of it on AWS either."""
-        universal, queue = UNIVERSAL_TARGET.fullmatch(target["Arn"]), QUEUE.fullmatch(target["Arn"])
-        service, action = (universal["service"], universal["action"]) if universal else ("sqs", "sendMessage")
-        asked = {"MessageBody": target["Input"]} if queue else json.loads(target["Input"])
+        service, action = _call_of(target["Arn"])
         try:
-            client = self._account.client_of_role(target["RoleArn"], service)
-            if queue:
-                asked["QueueUrl"] = f"{self._account.endpoint}/{self._account.id}/{queue['name']}"
-            getattr(client, xform_name(action[0].upper() + action[1:]))(**asked)
-        except ClientError as error:
+            if queue := QUEUE.fullmatch(target["Arn"]):
+                url = f"{self._account.endpoint}/{self._account.id}/{queue['name']}"
+                asked = {"MessageBody": target["Input"], "QueueUrl": url}
+            else:
+                asked = json.loads(target["Input"])
+            getattr(self._account.client_of_role(target["RoleArn"], service), action)(**asked)
+        except (BotoCoreError, ClientError, ValueError) as error:
             log.warning("The schedule's %s failed: %s", action, error)
+
+
+def _call_of(arn: str) -> tuple[str, str]:
+    """The service and the method of its client that a target calls. Raises the service's error for another target."""
+    if QUEUE.fullmatch(arn):
+        return "sqs", "send_message"
+    universal = UNIVERSAL_TARGET.fullmatch(arn)
+    if universal is None:
+        raise ValidationException(f"The local cloud does not emulate the target {arn}")
+    return universal["service"], xform_name(universal["action"][0].upper() + universal["action"][1:])
 
 
 def _moment(expression: str, zone: str | None) -> datetime | None:

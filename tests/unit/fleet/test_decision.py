@@ -95,6 +95,15 @@ def test_the_rule_by_hand() -> None:
     assert machines_that_pay(dataclasses.replace(SPOT, boot_seconds=40_000.0), work(1000)) == 3
 
 
+def test_a_way_that_ends_in_time_is_better_than_a_cheaper_one_that_does_not_and_else_the_first_to_end() -> None:
+    slow = dataclasses.replace(SPOT, usd_per_hour=0.1, image_seconds=70.0, most=1)
+    dear = dataclasses.replace(SPOT, usd_per_hour=90_000.0)
+    best, late = find_best([slow, dear], work(1000))
+    assert (best.offer, best.ends_in_time, late.ends_in_time) == (dear, True, False)
+    [first, _] = find_best([slow, dataclasses.replace(slow, usd_per_hour=90.0, image_seconds=60.0)], work(1000))
+    assert (first.offer.image_seconds, first.ends_in_time) == (60.0, False)
+
+
 def test_dollars_count_boots_and_idle_minutes_and_the_images_of_a_last_unit_alone() -> None:
     way = way_of(SPOT, work(17), 2)  # units of 8, 8 and 1 images
     assert way.usd is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 
 from PIL import Image
@@ -20,6 +21,12 @@ def picture_of(request: ImageRequest) -> Image.Image:
     return Image.frombytes("L", (8, 8), hashlib.sha512(f"{request.prompt}/{request.seed}".encode()).digest()).convert(
         "RGB"
     )
+
+
+def pixels_of(png: bytes) -> bytes:
+    """The pixels of a PNG, without what it tells of itself."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.tobytes()
 
 
 class StandIn(Loaded):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+
+from moto.sns.models import sns_backends
 
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted
@@ -51,20 +52,23 @@ def _create_policy(account: Account, wanted: Wanted) -> Resource:
 
 
 def _update_policy(account: Account, resource: Resource, wanted: Wanted) -> None:
-    """Gives the policy to the topics. CloudFormation gives those that are named no more SNS's own policy again."""
-    _set_policy(account, set(resource.properties.get("Topics", [])), "")
-    _set_policy(account, set(wanted.properties["Topics"]), json.dumps(wanted.properties["PolicyDocument"]))
+    """Gives the policy to the topics, and those that are named no more SNS's own again."""
+    _take_off(account, set(resource.properties.get("Topics", [])) - set(wanted.properties["Topics"]))
+    policy = json.dumps(wanted.properties["PolicyDocument"])
+    for topic in wanted.properties["Topics"]:
+        account.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
 
 
 def _delete_policy(account: Account, resource: Resource) -> None:
-    _set_policy(account, set(resource.properties["Topics"]), "")
+    _take_off(account, set(resource.properties["Topics"]))
 
 
-def _set_policy(account: Account, topics: set[str], policy: str) -> None:
-    sns = account.client("sns")
-    for topic in topics:
-        with contextlib.suppress(sns.exceptions.NotFoundException):
-            sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+def _take_off(account: Account, arns: set[str]) -> None:
+    # Past the API, which would have to be told SNS's own policy.
+    topics = sns_backends[account.id][account.region].topics
+    for arn in arns & topics.keys():
+        topic = topics[arn]
+        topic._policy_json = topic._create_default_topic_policy(account.region, account.id, topic.name)
 
 
 TYPES = {

@@ -13,6 +13,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import RUN, Somebody, share
 from tests.unit.command_line.conftest import refusal
 from userdata.batch.documents import Batch, Control
+from userdata.contract.layout import RunKeys
 from userdata.contract.work import Release, UnitOfBatch, WholeRun
 
 HOUR = timedelta(hours=1)
@@ -58,12 +59,12 @@ def test_a_batch_at_work_is_not_sent_again(somebody: Somebody) -> None:
 def test_a_capped_batch_goes_on_with_a_higher_limit_alone(somebody: Somebody) -> None:
     somebody.ask(max_usd=0.25)
     somebody.draw(0)
-    somebody.put(somebody.keys.machine("i-1"), share(ago=HOUR, units=1, images=2))
+    somebody.put(somebody.keys.machine("i-1"), share(ago=HOUR, units=1, images=2, usd=0.2))
     somebody.control("capped")
     for words in (["resume", RUN], ["pause", RUN]):
         refused(somebody, rf"limit of \$0.25.*`sd resume {RUN} --max-usd 1.25`", *words)
     for limit in ("0.25", "inf"):
-        refused(somebody, r"has cost \$0.25 already", "resume", RUN, "--max-usd", limit)
+        refused(somebody, r"has cost \$0.20, at most \$0.25 already", "resume", RUN, "--max-usd", limit)
     assert (somebody.state(), somebody.waits()) == ("capped", [])
     somebody.sd("resume", RUN, "--max-usd", "3")
     assert Batch.from_json(somebody.read(somebody.keys.batch)).max_usd == 3
@@ -133,6 +134,9 @@ def test_failed_units_are_sent_again_from_where_they_lie(somebody: Somebody) -> 
     somebody.fail(2, at=batch.parts[0].bytes, length=10)  # beyond the end
     somebody.account.put(somebody.keys.units_failed + "odd", b"")
     somebody.account.put(somebody.keys.batch_ended, b"{}")
+    notes = {somebody.keys.unit_tries(0, 1), somebody.keys.unit_tries(0, 2)}
+    for key in notes:
+        somebody.account.put(key, b"It has failed twice.")
     unit = UnitOfBatch(RUN, 0, 1, at=100, bytes=50)
     lost = UnitOfBatch(RUN, 0, 2, at=150, bytes=60)
     other = UnitOfBatch("dogs-0123456789", 0, 1, at=0, bytes=9)
@@ -145,7 +149,7 @@ def test_failed_units_are_sent_again_from_where_they_lie(somebody: Somebody) -> 
     assert somebody.waits() == [unit, lost]
     assert somebody.keys.unit_failed(0, 1) not in somebody.objects()
     assert somebody.keys.unit_failed(0, 2) in somebody.objects(), "nobody has read what it says"
-    assert somebody.keys.batch_ended not in somebody.objects()
+    assert not {somebody.keys.batch_ended, *notes} & somebody.objects()
     assert somebody.account.state() == "running"
     counted = somebody.sqs.get_queue_attributes(QueueUrl=somebody.queues["sd-1-batch-dead"], AttributeNames=["All"])
     hidden = int(counted["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
@@ -171,10 +175,13 @@ def test_without_failures_nothing_is_sent_or_started(somebody: Somebody) -> None
 def test_a_whole_run_goes_back_to_the_queue_that_it_came_from(somebody: Somebody, kind: str) -> None:
     run = WholeRun("a-horse-0123456789")
     somebody.account.put_run(run.run_id, phase="failed")
+    note = RunKeys(run.run_id).tries
+    somebody.account.put(note, b"It has failed twice.")
     send_all(somebody.sqs, somebody.queues[f"sd-1-{kind}-dead"], [run.to_body()])
     assert "Sent 1 message of" in somebody.sd("retry", "a-horse")
     assert somebody.waits(f"sd-1-{kind}") == [run]
     assert somebody.waits(f"sd-1-{kind}-dead") == []
+    assert note not in somebody.objects()
 
 
 def test_messages_that_sqs_refuses_alone_are_sent_again() -> None:

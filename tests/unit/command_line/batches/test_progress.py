@@ -81,17 +81,17 @@ def test_rate_and_time_left_are_of_the_last_five_minutes() -> None:
 
 
 def test_dollars_say_what_they_leave_out() -> None:
-    known, bound = Machine(share()), Machine(share("i-2", usd=None, usd_at_most=0.5, ago=HOUR))
-    free = Machine(share("i-3", usd=None, usd_at_most=None, usd_per_hour=None))
+    known, seen = Machine(share()), Machine(share("i-2", usd=0.25, usd_at_most=0.5, ago=HOUR))
+    unknown = Machine(share("i-3", usd=None, usd_at_most=None, usd_per_hour=None))
     assert progress(5, 0, known).usd_in_words == "$0.25"
-    assert progress(5, 0, known, bound).usd_in_words == "at most $0.75"
-    assert progress(5, 0, known, free).usd_in_words == "$0.25 and more"
-    assert progress(5, 0, free).usd_in_words == "price not known"
-    assert progress(5, 0, known, bound, free).usd_per_hour == 0.8  # the second is no more at work
+    assert progress(5, 0, known, seen).usd_in_words == "$0.50, at most $0.75"
+    assert progress(5, 0, known, unknown).usd_in_words == "$0.25, and machines of no known price"
+    assert progress(5, 0, unknown).usd_in_words == "price not known"
+    assert progress(5, 0, known, seen, unknown).usd_per_hour == 0.8  # the second is no more at work
 
 
 def test_a_capped_batch_is_offered_a_limit_that_is_enough() -> None:
-    found = progress(5, 0, Machine(share(units=5, images=50, usd=2.0)), control=control("capped"))
+    found = progress(5, 0, Machine(share(units=5, images=50, usd=1.0, usd_at_most=2.0)), control=control("capped"))
     assert more_usd(found) == 4.8
     assert next_commands(found)[0] == f"sd resume {RUN} --max-usd 4.8"
     assert "The limit is reached." in why(found)

@@ -52,13 +52,15 @@ def test_what_machines_tell_is_merged(somebody: Somebody) -> None:
     somebody.ask(max_usd=5)
     somebody.draw(0, 1)
     somebody.put(somebody.keys.machine("i-1"), share("i-1", units=1, images=2))
-    somebody.put(somebody.keys.machine("i-2"), share("i-2", units=1, images=2, usd=None, ago=timedelta(minutes=10)))
+    somebody.put(
+        somebody.keys.machine("i-2"), share("i-2", units=1, images=2, usd_at_most=0.5, ago=timedelta(minutes=10))
+    )
     found = somebody.watched()
     assert found["schema"] == 1
     assert (found["state"], found["by"]) == ("works", ARN)
     assert found["images"] == {"done": 4, "total": 6}
     assert found["units"] == {"done": 2, "failed": 0, "total": 3}
-    assert (found["usd"], found["usd_is_at_most"], found["usd_per_hour"], found["max_usd"]) == (0.5, True, 0.8, 5)
+    assert (found["usd"], found["usd_at_most"], found["usd_per_hour"], found["max_usd"]) == (0.5, 0.75, 0.8, 5)
     assert [(one["instance_id"], one["state"]) for one in found["machines"]] == [("i-1", "works"), ("i-2", "unknown")]
     assert found["images_per_minute"] == 0.8
     assert found["seconds_left"] == 150
@@ -79,7 +81,6 @@ def test_one_odd_object_costs_one_object(somebody: Somebody) -> None:
         somebody.keys.units_done + "0-1.json": b"{}",
         somebody.keys.units_failed + "\x1b[2J.json": b"",
         somebody.keys.unit_failed(0, 0): b"it was drawn after all",
-        somebody.keys.control: b"[" * 2000,
         "fleet/other.json": b"",
     }
     for key, body in odd.items():
@@ -88,6 +89,16 @@ def test_one_odd_object_costs_one_object(somebody: Somebody) -> None:
     assert "What 4 machines tell cannot be read, and is not counted." in found["why"]
     same = ("state", "images", "units", "usd", "machines")
     assert {name: found[name] for name in same} == {name: good[name] for name in same}
+
+
+def test_a_control_that_nobody_can_read_is_a_pause_until_a_resume(somebody: Somebody) -> None:
+    somebody.ask()
+    somebody.account.put(somebody.keys.control, b"[" * 2000)
+    found = somebody.watched()
+    assert found["state"] == "paused"
+    assert "control.json cannot be read, so that no machine begins a unit." in found["why"]
+    somebody.sd("resume", RUN)
+    assert somebody.state() == "go"
 
 
 def test_a_machine_that_told_nothing_new_is_not_read_again(somebody: Somebody) -> None:

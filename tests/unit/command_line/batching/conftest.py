@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Person:
             batching.batch(self.account.session, stack="SdOnEc2", wish=wish, given=given, console=console)
         finally:
             self.said = console.file.getvalue()  # type: ignore[attr-defined]
-        return self.said.rpartition("sd watch ")[2].split()[0]
+        return str(re.findall(r"sd \w+ ([a-z0-9-]+-[0-9a-f]{10})", self.said)[-1])
 
     def document(self, run_id: str) -> Batch:
         return Batch.from_json(self.read(RunKeys(run_id).batch))

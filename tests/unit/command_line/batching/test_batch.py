@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from scripts.command_line.batching import batch as batching
 from scripts.command_line.batching import spool
+from scripts.command_line.fleet import ways
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batching.conftest import Person, as_jsonl
 from tests.unit.command_line.conftest import refusal
@@ -123,6 +125,7 @@ def test_the_same_file_is_the_same_batch_and_what_is_missing_is_released_again(p
     person.account.put(RunKeys(run_id).unit_done(0, 1), done.to_json())
     assert person.batch("a.txt") == run_id
     assert "drawn already, all 2 images" in person.said
+    assert "sd pause" not in person.said
     assert len(person.sent()) == 2, "nothing is left to release"
     assert person.batch("a.txt", given={"RunId": "again"}) != run_id
     assert person.batch("a.txt", given={"Steps": "7"}) != run_id
@@ -201,6 +204,7 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
 
     answers = iter([True, False])
     monkeypatch.setattr(batching, "ask", lambda question, otherwise: next(answers))
+    machines = _with_five_machines(monkeypatch)
     person.account.session.events.register("after-call.sqs.SendMessage", draw)
     with pytest.raises(CommandError, match=r"was not released\. The same command without --sample releases it"):
         person.batch("a.txt", "a\nb\nc\nd\ne\nf\n", sample=2, yes=False)
@@ -210,6 +214,21 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     assert (list(person.images(run_id)), list(person.images(run_id, 1))) == ([0, 3], [1, 2, 4, 5])
     person.batch("a.txt", sample=2)
     assert released == [0, 0, 1]
+    assert machines == [1, 1, 5], "no more machines than the sample has units"
+
+
+def _with_five_machines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lets each way have five machines. Returns how many are started, each time."""
+    started: list[int] = []
+
+    def find_ways(*found: Any, **options: Any) -> list[Any]:
+        return [dataclasses.replace(way, machines=5) for way in ways.find_ways(*found, **options)]
+
+    monkeypatch.setattr(batching, "find_ways", find_ways)
+    monkeypatch.setattr(
+        batching, "start_machines", lambda session, deployment, way, *_, **__: started.append(way.machines)
+    )
+    return started
 
 
 def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +259,9 @@ def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
     assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
+    person.batch("b.txt", "b\n", add=run_id)
+    with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
+        person.batch("a.txt", at="13:30")
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -258,6 +280,7 @@ ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "con.txt"}, "name is 'con.txt', but must be a file name"),
     ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
     ({"prompt": None}, "it has no prompt"),
+    ({"prompt": True}, "prompt is True, but must be a text"),
     ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
     ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
     ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),

@@ -104,6 +104,11 @@ def test_a_file_that_cannot_be_read_on_says_where(form: Format, content: str | b
         (Format.csv, "prompt,plms,sampler\na,true,ddim\n", ["Line 2: plms gives a second sampler. Keep one."]),
         (Format.jsonl, '{"prompt": [1]}\n[1]\n{"a"\n', ["Line 1: prompt is neither", "Line 2: it is no JSON object"]),
         (Format.jsonl, '{"seed": 1, "seed": 2}', ["Line 1: 'seed' and 'seed' give the same"]),
+        (
+            Format.jsonl,
+            '{"prompt": "\\ud800"}\n{"prompt": "a\\u0000"}',
+            ["Line 1: prompt has a NUL", "Line 2: prompt has"],
+        ),
         (Format.jsonl, '{"scale": NaN}', ["Line 1: NaN is no number of JSON."]),
         (Format.jsonl, '{"seed": ' + "9" * 5000 + "}", ["Line 1: it is no JSON."]),
         (Format.jsonl, "[" * 100_000, ["Line 1: it is no JSON."]),

@@ -92,6 +92,7 @@ def test_the_time_zone_is_said() -> None:
         ({"sample": 3, "add": "x"}, "--sample and --add"),
         ({"sample": 3, "at": "02:00"}, "--sample and --at"),
         ({"sample": 0}, "--sample is 0"),
+        ({"given": {"Prompt": "a\udcff"}}, "Prompt is not UTF-8"),
         ({"max_usd": float("nan")}, "--max-usd is nan"),
         ({"max_usd": 0.0}, "--max-usd is 0"),
         ({"max_usd": 1.0, "add": "x"}, "--add and --max-usd"),

@@ -120,6 +120,16 @@ def test_a_fleet_that_closed_itself_opens_after_a_yes_alone(fleet: Fleet, monkey
     assert "Contents" not in fleet.account.s3.list_objects_v2(Bucket=fleet.account.bucket, Prefix=CLOSED)
 
 
+def test_sizings_that_overlap_have_one_guard_at_the_later_end(fleet: Fleet) -> None:
+    fleet.deploy(8, MaxHours="3")
+    night = (datetime.now(UTC) + timedelta(hours=2)).replace(microsecond=0)
+    release_at(fleet.account.session, fleet.deployment, BODY, way(4), night)
+    start(fleet, 2)
+    [guard] = guards(fleet)
+    # A second later, because Auto Scaling refuses two actions for one moment.
+    assert guard["StartTime"] == night + timedelta(hours=3, seconds=1)
+
+
 HOURS = st.integers(0, 60).map(lambda hours: datetime(2030, 1, 1, tzinfo=UTC) + timedelta(hours=hours))
 
 
@@ -167,6 +177,7 @@ def test_a_plan_can_be_taken_back_and_none_outlives_the_stack(fleet: Fleet) -> N
     session, deployment = fleet.account.session, fleet.deployment
     release_at(session, deployment, BODY, way(1, of_fleet=False), NIGHT)
     assert cancel_release(session, deployment, RUN)
+    assert schedules(fleet) == {}
     assert not cancel_release(session, deployment, RUN)
     assert planned_for(session, deployment, RUN) is None
     for digest in ("0123456789", "9876543210"):
@@ -180,7 +191,8 @@ def test_a_plan_that_aws_refuses_leaves_nothing_behind(fleet: Fleet) -> None:
     refuse = refusal("ServiceQuotaExceededException")
 
     def second(params: dict[str, Any], **more: Any) -> None:
-        if b"release" in params["body"] or "release" in params["url_path"]:
+        if params["url_path"].endswith("-release"):
+            assert set(schedules(fleet)) == {"start"}
             refuse(**more)
 
     fleet.account.session.events.register_first("before-call.scheduler.CreateSchedule", second)

@@ -130,6 +130,26 @@ def test_the_next_unit_is_drawn_while_the_last_one_is_uploaded_but_its_message_w
     assert len(work.bucket.keys(KEYS.units_done)) == 2
 
 
+def test_of_two_machines_at_one_unit_the_first_one_counts(work: Work) -> None:
+    """One has lost its lease without knowing it, or SQS has delivered twice."""
+    (unit,) = work.put_batch(units_of(1))
+    work.send_work(unit, unit)
+    slow = work.settings
+    fast = dataclasses.replace(slow, instance_id="i-fast", state_directory=slow.state_directory / "fast")
+
+    def meanwhile(_task: Task) -> None:
+        work.settings = fast
+        work.serve(loaded=StandIn())
+
+    work.serve(loaded=StandIn(before=meanwhile))
+    shares = [MachineShare.from_json(work.bucket.get(KEYS.machine(one.instance_id)) or b"") for one in (fast, slow)]
+    assert [(share.units, share.images) for share in shares] == [(1, 2), (0, 0)]
+    assert all(share.seconds and share.usd for share in shares), "both have cost money"
+    for key in (KEYS.unit_done(0, 0), *(KEYS.image(index) for index in range(2))):
+        assert versions(work.bucket, key) == 1
+    assert (work.left(BATCH), work.dead(BATCH)) == (NOTHING, [])
+
+
 def test_a_stop_gives_the_unit_back_and_counts_no_failure(work: Work) -> None:
     (unit,) = work.put_batch(units_of(1))
     work.send_work(unit)
