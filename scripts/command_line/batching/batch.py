@@ -90,7 +90,14 @@ class _Command:
                 return False
         refuse_stopped(planned, self.wish)
         weight = max(1, planned.weight * images // planned.spool.images)
-        ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
+        ways = find_ways(
+            self.session,
+            self.deployment,
+            planned.plan,
+            weight,
+            max_usd=self.wish.max_usd,
+            machines=self.wish.machines,
+        )
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
@@ -178,8 +185,6 @@ class _Command:
 
     def _release(self, run_id: str, parts: list[int], way: Way) -> None:
         if self.wish.at:
-            if len(parts) > 1:
-                raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
             body = Release(run_id, parts[0]).to_body()
             release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")

@@ -45,6 +45,7 @@ class Person:
             "add": None,
             "sample": None,
             "max_usd": None,
+            "machines": None,
             "at": None,
             "yes": True,
         }

@@ -156,6 +156,9 @@ def test_a_stop_gives_the_unit_back_and_counts_no_failure(work: Work) -> None:
     work.serve(loaded=StandIn(before=lambda _task: work.stop.set()))
     assert work.left(BATCH) == (1, 0)
     assert KEYS.unit_tries(0, 0) not in work.bucket.keys(KEYS.prefix)
+    share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
+    assert share.units == 0
+    assert share.usd, "what is given back has cost money too"
 
 
 @pytest.fixture
@@ -197,17 +200,20 @@ def test_a_unit_that_kills_its_worker_is_set_aside_after_the_second_time(work: W
     note = work.settings.state_directory / Folders().queued_run.name
     on_disk: list[Tries | None] = []
     drawing = StandIn(before=lambda _task: on_disk.append(read_tries(note.read_text())))
-    twice = Tries(unit.to_body()).failed("killed").failed("The worker was killed by signal KILL.")
-    work.bucket.put(twice.key, twice.to_json().encode())
     message = work.queues.receive(BATCH, wait_seconds=0)
     assert message
+    twice = Tries(unit.to_body(), message.name).failed("killed").failed("The worker was killed by signal KILL.")
+    work.bucket.put(twice.key, twice.to_json().encode())
     work.queues.hide(message, seconds=0)
     work.serve(loaded=drawing)
     ((_, reason),) = work.dead(BATCH)
     assert (reason, drawing.drawn) == ("The worker was killed by signal KILL.", [])
-    work.send_work(unit)
+    work.send_work(unit)  # somebody asks again, and the machine that receives it first is taken away
+    message = work.queues.receive(BATCH, wait_seconds=0)
+    assert message
+    work.queues.hide(message, seconds=0)
     work.serve(loaded=drawing)
-    assert (drawing.drawn, on_disk) == ([[0, 1]], [Tries(unit.to_body())])
+    assert (drawing.drawn, on_disk) == ([[0, 1]], [Tries(unit.to_body(), message.name)])
 
 
 def test_messages_that_point_at_no_unit_are_set_aside(work: Work) -> None:
