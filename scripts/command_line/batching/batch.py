@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 
 import boto3
@@ -57,7 +57,8 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
         deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
     with disk_errors_in_words(), closing(Spool()) as spool:
-        planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
+        with console.status(f"Reads {wish.title}") if console.is_terminal else nullcontext():
+            planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
         if command.draw(planned):
@@ -133,6 +134,10 @@ class _Command:
             self.say(question.replace("?", "."))
         elif not ask(question, otherwise="Nothing was queued"):
             raise CommandError("Nothing was queued.")
+        if self.wish.at and self.wish.at <= datetime.now(UTC):
+            raise CommandError(
+                f"It is past {time_in_words(self.wish.at)} by now. Nothing was queued. Give a later --at."
+            )
 
     def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
