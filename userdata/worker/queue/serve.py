@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.work import BATCH, INTERACTIVE, WAIT_SECONDS, read_message
 from userdata.job.run_error import RunError
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue.lease import Lease
 from userdata.worker.queue.provider import Provider
@@ -51,7 +51,7 @@ class Serving:
         *,
         queues: Queues,
         bucket: Bucket,
-        loaded: Loaded,
+        loaded: Draws,
         uses: Sequence[Use],
         idle_seconds: float,
         stays: bool = False,
