@@ -108,7 +108,7 @@ class Folders:
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.state / "compiled"
-        self.compiled = root / "var/lib/sd-worker/compiled"
+        self.compiled = root / "var/lib/sd-drawing/compiled"
         # The message of the queued run that the worker does, as long as it does.
         self.queued_run = root / "var/lib/sd-worker/queued-run.json"
         self.logs = root / "var/log/sd-on-ec2"
