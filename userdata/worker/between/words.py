@@ -14,7 +14,8 @@ from userdata.record.drawn_with import DrawnWith
 # What the worker takes: a traceback, and the pixels of the largest image, three bytes each.
 MOST_SAID = 1024 * 1024
 MOST_PIXELS = 3 * LONGEST_EDGE**2
-# What the drawing process takes: the requests of a run of as many images as may be asked for.
+# What the drawing process takes: the requests of a run of as many images as may be asked for, or the pixels of an
+# initial image, which is fitted to the images there and may be far larger than they.
 MOST_ASKED = 1024 * 1024 * 1024
 
 Edge = Annotated[int, Field(ge=1, le=LONGEST_EDGE)]
@@ -39,7 +40,7 @@ class Draw(Word):
     job: Job
     missing: list[ImageRequest]
     total: int
-    initial_size: Size | None = None
+    initial_size: tuple[int, int] | None = None
 
 
 class Go(Word):

@@ -30,7 +30,7 @@ class Answering:
     """Answers on `connection` until the worker ends it, which ends the process: nothing here must be saved."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._frames = Frames(connection, most_text=words.MOST_ASKED, most_content=words.MOST_PIXELS)
+        self._frames = Frames(connection, most_text=words.MOST_ASKED, most_content=words.MOST_ASKED)
         self._asked: queue.SimpleQueue[tuple[words.Draw | words.StillWorks, bytes]] = queue.SimpleQueue()
         self._loaded: Loaded | None = None
         # Of the drawing that goes on.
@@ -134,6 +134,7 @@ class _ToWorker(logging.Handler):
     def __init__(self, answering: Answering) -> None:
         super().__init__()
         self._answering = answering
+        self.setFormatter(logging.Formatter("%(message)s"))  # the worker's log adds the rest
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -28,7 +28,7 @@ from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 
 SMALL: dict[str, Any] = {"model": "tiny", "H": 64, "W": 72, "ddim_steps": 2, "n_iter": 1, "n_samples": 2}
-START = Image.linear_gradient("L").convert("RGB")
+START = Image.linear_gradient("L").convert("RGB").resize((2100, 80))  # larger than any image that is drawn
 DRAWN_WITH = {"indices": [0, 1], "execution": "eager", "precision": "float32", "device": "cpu"}
 
 
@@ -94,12 +94,17 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrawingProcess
 
 
 def test_it_draws_the_same_bits_and_has_no_credentials(
-    process: DrawingProcess, settings: Settings, kept_loaded_ends_with_the_test: None
+    process: DrawingProcess,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    kept_loaded_ends_with_the_test: None,
 ) -> None:
     here: Draws = Loaded()
     for given in (job(), job(init_img="inputs/start.png", strength=0.7, seed=7, prompt="ein Bär 🐻")):
         there, alone = Asking(given), Asking(given)
+        caplog.clear()
         process.draw(settings, there.task)
+        assert [one.message for one in caplog.records if one.message.startswith("2 of 2 images are drawn, ")]
         here.draw(settings, alone.task)
         assert there.pixels() == alone.pixels()
         assert {"ready", "begin_batch", "estimate"} <= set(there.heard)
