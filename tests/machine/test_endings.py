@@ -16,8 +16,10 @@ from userdata.job.job import Job
 def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:
     with site.launched({"AfterRun": "keep"}) as instance:
         instance.wait_for_line("AfterRun is keep", file=WORKER_LOG)
-        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+        # Other files are looked for than the deployed run's, so that the worker provides them in its own folder.
+        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1, safety_checker="off"))
         wait_for(lambda: (instance.status(queued) or {}).get("phase") == "done", "the run of the queue")
+        assert instance.machine.disk.inside("/var/lib/private/sd-worker/models/tiny/model_index.json").exists()
         assert instance.state == "running"
         instance.stop()
         assert_done(instance)
