@@ -38,6 +38,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         content = self._content()
+        if self.headers.get("If-None-Match") == "*" and self._key() in self.objects.contents:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code><Message>It is there.</Message></Error>")
+            return
         self.objects.contents[self._key()] = content
         self.objects.arrived.setdefault(self._key(), time.monotonic())
         self._answer(200, b"", {"ETag": '"0"'})
@@ -46,12 +49,13 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         if "list-type" in query:
             prefix = query.get("prefix", [""])[0]
-            keys = sorted(key for key in list(self.objects.contents) if key.startswith(prefix))
+            after = query.get("start-after", [""])[0]
+            keys = sorted(key for key in list(self.objects.contents) if key.startswith(prefix) and key > after)
             entries = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
             listing = f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
             self._answer(200, listing.encode())
         elif self._key() in self.objects.contents:
-            self._answer(200, self.objects.contents[self._key()])
+            self._answer_with(self.objects.contents[self._key()], self.headers.get("Range"))
         else:
             self._answer(404, b"<Error><Code>NoSuchKey</Code><Message>There is none.</Message></Error>")
 
@@ -73,6 +77,19 @@ class _Handler(BaseHTTPRequestHandler):
         while self.rfile.readline().strip():
             pass  # trailing checksums
         return content
+
+    def _answer_with(self, content: bytes, span: str | None) -> None:
+        tag = {"ETag": '"0"'}
+        if span is None:
+            self._answer(200, content, tag)
+            return
+        first, last = (int(number) for number in span.removeprefix("bytes=").split("-"))
+        if first >= len(content):
+            self._answer(416, b"<Error><Code>InvalidRange</Code><Message>There is none.</Message></Error>")
+            return
+        part = content[first : last + 1]
+        where = {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}
+        self._answer(206, part, {**tag, **where})
 
     def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -5,6 +5,7 @@ A stand-in and not an emulation of SQS, so that a benchmark needs nothing beyond
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import deque
@@ -46,11 +47,24 @@ class Queue:
                 mine = request["QueueUrl"].endswith(self._kind)
                 self._change.wait_for(lambda: mine and self._waiting, request.get("WaitTimeSeconds", 0))
                 bodies = [self._waiting.popleft()] if mine and self._waiting else []
-                return {"Messages": [{"MessageId": "1", "ReceiptHandle": "1", "Body": body} for body in bodies]}
+                told = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": {"ApproximateReceiveCount": "1"}}
+                return {"Messages": [{**told, "Body": body} for body in bodies]}
+            if action == "SendMessageBatch":
+                self._waiting.extend(one["MessageBody"] for one in request["Entries"])
+                self._change.notify_all()
+                sent = [
+                    {"Id": one["Id"], "MessageId": "1", "MD5OfMessageBody": _md5(one)} for one in request["Entries"]
+                ]
+                return {"Successful": sent, "Failed": []}
             if action == "DeleteMessage":
                 self._deleted += 1
                 self._change.notify_all()
         return {}
+
+
+def _md5(entry: dict[str, Any]) -> str:
+    """What botocore compares with the message that it has sent."""
+    return hashlib.md5(entry["MessageBody"].encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

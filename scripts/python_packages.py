@@ -1,6 +1,7 @@
 """What `scripts/setup` asks of pip. It runs in a new environment, so it has the standard library alone.
 
 `install` takes arguments of `pip install`, and keeps the person's sources of packages but no other setting of theirs.
+Where an argument names an index, packages come from there alone.
 `missing` takes lock files, and names their packages that the environment has not.
 """
 
@@ -21,19 +22,23 @@ KEPT = (
     "cache-dir", "no-cache-dir", "timeout", "default-timeout", "retries", "keyring-provider", "use-feature",
     "use-deprecated",
 )  # fmt: skip
+SOURCES = ("index-url", "extra-index-url", "no-index", "find-links")
 # In pip's order: what comes later goes before what comes earlier.
 SECTIONS = ("global", "install", ":env:")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(\s*;)?", re.MULTILINE)
 
 
-def kept_settings(listed: str) -> dict[str, str]:
-    """The variables that hold what is kept of the settings that `pip config list` lists."""
+def kept_settings(listed: str, *, index_is_named: bool = False) -> dict[str, str]:
+    """The variables that hold what is kept of the settings that `pip config list` lists.
+
+    No source of the person's is kept where `index_is_named`, since pip would take a package from either.
+    """
     found = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
     return {
         f"PIP_{name.upper().replace('-', '_')}": str(ast.literal_eval(found[f"{section}.{name}"]))
         for section in SECTIONS
         for name in KEPT
-        if f"{section}.{name}" in found
+        if f"{section}.{name}" in found and not (index_is_named and name in SOURCES)
     }
 
 
@@ -47,8 +52,9 @@ def install(arguments: list[str]) -> int:
     if listed.returncode:
         sys.stderr.write("setup: pip cannot read its settings; the lines above name the file. Mend it or move it.\n")
         return listed.returncode
+    kept = kept_settings(listed.stdout, index_is_named="--index-url" in arguments)
     others = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    environment = {**others, **kept_settings(listed.stdout), "PIP_CONFIG_FILE": os.devnull, "PYTHONWARNINGS": "ignore"}
+    environment = {**others, **kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONWARNINGS": "ignore"}
     # pip would compile with one processor; scripts/setup does with all of them.
     words = ["install", "--quiet", "--disable-pip-version-check", "--no-compile", *arguments]
     return subprocess.run([*pip, *words], env=environment, check=False).returncode

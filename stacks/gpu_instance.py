@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Aws, CfnCondition, Fn, Tags, Token
+from aws_cdk import Aws, CfnCondition, Fn, Tags
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from stacks.access import Access
 from stacks.acknowledge import acknowledge
-from stacks.facts.machine_image import DEEP_LEARNING_AMI
 from stacks.facts.settings import Settings
+from stacks.launch_template import build_launch_template, properties_of, tags_at_launch
 from stacks.network import Network
 from stacks.parameters import Parameters
 from stacks.tags import tags
@@ -83,35 +83,13 @@ class GpuInstance(Construct):
     def _build_launch_template(
         self, settings: Settings, parameters: Parameters, access: Access, user_data: str
     ) -> ec2.LaunchTemplate:
-        launch_template = ec2.LaunchTemplate(
-            self,
-            "LaunchTemplate",
-            machine_image=ec2.MachineImage.resolve_ssm_parameter_at_launch(DEEP_LEARNING_AMI),
-            key_pair=access.key_pair,
-            http_endpoint=True,
-            http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
-            http_put_response_hop_limit=1,
-            spot_options=_spot_options(settings),
-            block_devices=[
-                ec2.BlockDevice(
-                    device_name=settings.root_device,
-                    volume=ec2.BlockDeviceVolume.ebs(
-                        Token.as_number(parameters.reference("VolumeSize")),
-                        volume_type=ec2.EbsDeviceVolumeType.GP3,
-                        encrypted=True,
-                        delete_on_termination=True,
-                    ),
-                )
-            ],
+        launch_template = build_launch_template(
+            self, settings=settings, parameters=parameters, access=access, spot_options=_spot_options(settings)
         )
-        Tags.of(launch_template).add("Name", "sd-on-ec2")
-        template = launch_template.node.default_child
-        assert isinstance(template, ec2.CfnLaunchTemplate)
+        template = properties_of(launch_template)
         for name, value in {"InstanceType": parameters.text("InstanceType"), "UserData": Fn.base64(user_data)}.items():
             template.add_property_override(f"LaunchTemplateData.{name}", self._if_it_terminates(value, None))
         template.add_property_override("LaunchTemplateData.TagSpecifications", _tags_at_launch(settings, parameters))
-        if settings.ami:
-            template.add_property_override("LaunchTemplateData.ImageId", settings.ami)
         return launch_template
 
     def _condition(self, parameters: Parameters) -> CfnCondition:
@@ -147,13 +125,10 @@ def _tags_at_launch(settings: Settings, parameters: Parameters) -> list[dict[str
     Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1947
     """
     tagged = {"Name": "sd-on-ec2", **tags()}
-    by_type = {
+    by_type: dict[str, dict[str, str]] = {
         "instance": {**tagged, REPLACES_TAG: parameters.text("Replaces")},
         "volume": tagged,
         "network-interface": tagged,
         **({"spot-instances-request": tagged} if settings.spot else {}),
     }
-    return [
-        {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in given.items()]}
-        for kind, given in by_type.items()
-    ]
+    return tags_at_launch(by_type)

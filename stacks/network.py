@@ -49,6 +49,8 @@ class Network(Construct):
             self.vpc,
             {"VPC7": "Flow logs cost money by the gigabyte, and no port is open: nobody would read them."},
         )
+        # The fleet's.
+        self.subnets: list[ec2.ISubnet] = [*self.vpc.public_subnets, *named.values()]
         # The instance's.
         self.subnet: ec2.ISubnet = named[az] if az else self.vpc.public_subnets[0]
 

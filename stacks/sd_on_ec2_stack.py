@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from aws_cdk import Aws, CfnOutput, Fn, IgnoreMode, Stack
 from aws_cdk import aws_s3_assets as s3_assets
@@ -12,16 +13,20 @@ from stacks.access import Access
 from stacks.budget import Budget
 from stacks.facts.outputs import OUTPUTS
 from stacks.facts.settings import Settings
+from stacks.fleet import OF_THE_RUN_ALONE, Fleet, in_a_fleet
 from stacks.gpu_instance import GpuInstance
 from stacks.lifetime import Lifetime
 from stacks.model_fit import ModelFit
 from stacks.model_rights import ModelRights
 from stacks.network import Network
+from stacks.notice import Notice
 from stacks.parameters import Parameters
 from stacks.queues import Queues
+from stacks.release import Release
 from stacks.results import Results
 from stacks.worker_role import WorkerRole
 from userdata.contract.bundle import BUNDLE
+from userdata.contract.notice import TOPIC
 from userdata.contract.work import BATCH, INTERACTIVE
 from userdata.render import render_user_data
 
@@ -53,39 +58,66 @@ class SdOnEc2Stack(Stack):
         )
         model_rights = ModelRights(self, "ModelRights", parameters=parameters, role=worker_role.role)
         ModelFit(self, "Fit", parameters=parameters)
-        gpu = GpuInstance(
-            self,
-            "Gpu",
-            settings=settings,
-            parameters=parameters,
-            network=network,
-            access=access,
-            worker_role=worker_role,
-            user_data=render_user_data(
-                plain={
-                    **parameters.plain(),
-                    "ResultsBucket": results.bucket.bucket_name,
-                    "Region": Aws.REGION,
-                    "Queues": queues.prefix,
-                },
-                free_text=parameters.free_text(),
+        plain = {
+            **parameters.plain(),
+            "ResultsBucket": results.bucket.bucket_name,
+            "Region": Aws.REGION,
+            "Queues": queues.prefix,
+        }
+        if settings.notify_email:
+            notice = Notice(self, "Notice", name=queues.prefix, email=settings.notify_email, role=worker_role.role)
+            plain[TOPIC] = notice.topic.topic_arn
+
+        def user_data(*without: str, **others: str) -> str:
+            return render_user_data(
+                plain={**plain, **others},
+                free_text={name: text for name, text in parameters.free_text().items() if name not in without},
                 bundle_bucket=bundle.s3_bucket_name,
                 bundle_key=bundle.s3_object_key,
-            ),
-        )
+            )
+
+        parts: dict[str, Any] = {
+            "settings": settings,
+            "parameters": parameters,
+            "network": network,
+            "access": access,
+            "worker_role": worker_role,
+        }
+        gpu = GpuInstance(self, "Gpu", **parts, user_data=user_data())
         # A first boot that may not fetch its model would fail for nothing. And the instance goes before the bucket is
         # emptied, because a worker that is being stopped still uploads what it has. On the bucket itself it depends by
         # its user data.
         around_bucket = [part for part in results.bucket.node.children if part.node.id != "Resource"]
-        gpu.instance.node.add_dependency(model_rights.policy, *around_bucket)
         # What may fail for nothing's cost comes before the instance. The alarm and its schedule cannot: they name it.
-        gpu.instance.node.add_dependency(network.endpoint, queues)
+        before_machines = [model_rights.policy, *around_bucket, network.endpoint, queues]
+        gpu.instance.node.add_dependency(*before_machines)
         if settings.budget is not None and settings.budget_email is not None:
             budget = Budget(self, "Budget", usd_per_month=settings.budget, email=settings.budget_email)
             gpu.instance.node.add_dependency(budget)
         Lifetime(self, "Lifetime", instance_id=gpu.instance.ref, parameters=parameters, ends_by=gpu.ends_by)
+        if settings.fleet is not None:
+            fleet = Fleet(
+                self,
+                "FleetGroup",
+                **parts,
+                most=settings.fleet,
+                queues=queues,
+                results=results.bucket,
+                user_data=user_data(*OF_THE_RUN_ALONE, **in_a_fleet(settings)),
+            )
+            fleet.group.node.add_dependency(*before_machines)
+            self._tell(Fleet=fleet.group.ref)
+        release = Release(
+            self,
+            "Release",
+            queue=queues.work[BATCH],
+            instance_id=gpu.instance.ref,
+            group=queues.prefix if settings.fleet else None,
+            most=settings.fleet,
+        )
         self._tell(
             ResultsBucket=results.bucket.bucket_name,
+            ReleaseRole=release.role.role_arn,
             InstanceId=gpu.instance.ref,
             InteractiveQueue=queues.work[INTERACTIVE].queue_url,
             BatchQueue=queues.work[BATCH].queue_url,

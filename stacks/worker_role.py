@@ -11,6 +11,7 @@ from constructs import Construct
 from stacks.acknowledge import acknowledge
 from stacks.queues import Queues
 from userdata.contract.layout import BOOTS, CACHE, HOLDS, INPUTS, RUNS
+from userdata.contract.work import BATCH
 
 SESSION_MANAGER = (
     "ssm:UpdateInstanceInformation",
@@ -62,7 +63,7 @@ class WorkerRole(Construct):
             {
                 "IAM5[Resource::*]": "Session Manager's actions take no resource.",
                 **{
-                    f"IAM5[Resource::{_as_in_findings(results)}/{folder}*]": reason
+                    f"IAM5[Resource::{as_in_findings(results)}/{folder}*]": reason
                     for folder in (RUNS, BOOTS, INPUTS, CACHE, HOLDS)
                 },
             },
@@ -106,6 +107,9 @@ def _queue_statements(queues: Queues) -> list[iam.PolicyStatement]:
             resources=[queue.queue_arn for queue in queues.work.values()],
         ),
         iam.PolicyStatement(
+            sid="ReleaseUnitsOfBatches", actions=["sqs:SendMessage"], resources=[queues.work[BATCH].queue_arn]
+        ),
+        iam.PolicyStatement(
             sid="SetAsideWhatCannotBeDrawn",
             actions=["sqs:GetQueueUrl", "sqs:SendMessage"],
             resources=[queue.queue_arn for queue in queues.dead.values()],
@@ -121,7 +125,7 @@ def _key_statement(key: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(sid="UseTheKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key])
 
 
-def _as_in_findings(results: s3.IBucket) -> str:
+def as_in_findings(results: s3.IBucket) -> str:
     """The bucket's ARN as cdk-nag prints it."""
     resource = results.node.default_child
     if isinstance(resource, s3.CfnBucket):

@@ -23,6 +23,8 @@ python3 -u -m userdata.boot 2>&1 | tee -a "$log" || status=$?
 # neither (killed for memory, a broken Python): a machine that costs money must not be left running over it.
 if ((status != 0 && status != 70)) && ! grep -qs '^OnFailure:keep$' "$parameters"; then
   echo "sd-on-ec2: the boot ended unexpectedly ($status); powering off. Its log is $log" | tee -a "$log"
+  # A machine of a fleet that only powered off would be replaced, and the next one too.
+  python3 -m userdata.fleet.leave "The boot ended unexpectedly ($status)." 2>&1 | tee -a "$log" || true
   shutdown -P now
 fi
 exit "$status"

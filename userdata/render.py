@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from userdata.fleet.market import PARAMETER as FLEET
+
 TEMPLATE = Path(__file__).parent / "user-data.sh.j2"
 LIMIT_BYTES = 16_384
 NEEDED = ("MaxHours", "OnFailure", "Region", "ResultsBucket")
@@ -56,7 +58,9 @@ def render_user_data(
         keep_trailing_newline=True,
     )
     template = environment.get_template(TEMPLATE.name)
-    text = template.render(plain=plain, free_text=free_text, bundle_bucket=bundle_bucket, bundle_key=bundle_key)
+    text = template.render(
+        fleet=FLEET in plain, plain=plain, free_text=free_text, bundle_bucket=bundle_bucket, bundle_key=bundle_key
+    )
     for number, line in enumerate(text.splitlines(), 1):
         if not line.isascii():
             raise ValueError(f"user data: line {number} is not ASCII, so cloud-init would not run it: {line!r}")

@@ -15,6 +15,7 @@ from scripts.command_line.account.quota import ask_for, quota_limit, quota_reque
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.instance_types import INSTANCE_TYPES
@@ -55,17 +56,17 @@ def request(
     tell_identity(session, None)
     with suppress(CommandError):  # who may not ask for the plan may ask for a quota
         if kind_of_plan(session) == "FREE":
-            typer.echo(f"The account is on {ON_THE_FREE_PLAN}, whatever the quota: {UPGRADE}.", err=True)
+            say(f"The account is on {ON_THE_FREE_PLAN}, whatever the quota: {UPGRADE}.", err=True)
     # Enough for a running instance of the type and, while that is replaced, for another one.
     wanted = vcpus or sum(vcpus_in_use(session, kind).values()) + 2 * INSTANCE_TYPES[instance_type].vcpus
     limit = quota_limit(session, kind)
     if wanted <= limit:
-        typer.echo(f"Nothing to do: {wanted} vCPUs are wanted, and {kind.name} is {limit:g} in {session.region_name}.")
+        say(f"Nothing to do: {wanted} vCPUs are wanted, and {kind.name} is {limit:g} in {session.region_name}.")
         return
     pending = [one for one in quota_requests(session, kind) if one.is_pending]
     if pending:
         asked = pending[0]
-        typer.echo(
+        say(
             f"Nothing to do: a request for {asked.vcpus:g} vCPUs was filed on {asked.asked_at[:10]}, and AWS has not "
             "decided yet; see `sd quota status`. AWS takes one request for a quota at a time."
         )
@@ -74,13 +75,13 @@ def request(
         f"Ask AWS for {wanted} vCPUs of {kind.name} in {session.region_name} (now {limit:g})? A request costs nothing."
     )
     if not yes and not ask(question, otherwise="No request was filed"):
-        typer.echo("No request was filed.")
+        say("No request was filed.")
         return
     with when_interrupted(lambda: "Interrupted: `sd quota status` shows whether the request was filed."):
         filed = ask_for(session, kind, wanted)
-    typer.echo(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")
+    say(f"Asked for {wanted} vCPUs: {filed.status}. The decision can take some days; see `sd quota status`.")
     smallest = INSTANCE_TYPES[instance_type].vcpus
-    typer.echo(
+    say(
         "AWS often declines the first request of a new account, because a request by API gives no reasons. Answer its "
         f"case in the Support Center: the type ({instance_type}), the region ({session.region_name}), "
         "the hours a month, and what ends the instance (it stops when idle, and after MaxHours). "
@@ -100,10 +101,10 @@ def status(
     kind = _kind(instance_type, spot=spot)
     used = sum(vcpus_in_use(session, kind).values())
     limit = quota_limit(session, kind)
-    typer.echo(f"{kind.name} ({kind.code}) in {session.region_name}: {limit:g} vCPUs, {used} in use.")
+    say(f"{kind.name} ({kind.code}) in {session.region_name}: {limit:g} vCPUs, {used} in use.")
     requests = quota_requests(session, kind)
     if not requests:
-        typer.echo("No request for a larger quota was ever filed.")
+        say("No request for a larger quota was ever filed.")
         return
     table = Table("asked on", "vCPUs", "state", "which means", "case", box=None, pad_edge=False)
     for one in requests:

@@ -30,6 +30,7 @@ from scripts.command_line.terminal.common_options import (
     credentials_of,
 )
 from scripts.command_line.terminal.parameter_options import with_parameter_options
+from scripts.command_line.terminal.plain_text import say
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 USUAL_REGION = "us-east-1"
@@ -51,7 +52,7 @@ def doctor(
     plan = _plan(deployment, parameters, settings)
     checks = examine(session, plan)
     if as_json:
-        typer.echo(checks_as_json(checks))
+        say(checks_as_json(checks))
     else:
         show_checks(checks, Console())
     if any(check.state != "ok" for check in checks):
@@ -82,7 +83,7 @@ def cost(
         s3 = session.client("s3", config=RETRIES)
         costs = read_costs(s3, name, list_runs(s3, name))
         if as_json:
-            typer.echo(costs_as_json(costs))
+            say(costs_as_json(costs))
         else:
             show_costs(costs, Console())
         return
@@ -95,7 +96,7 @@ def cost(
         plan = dataclasses.replace(plan, prompts=prompts)
     found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
     if as_json:
-        typer.echo(expected_as_json(found))
+        say(expected_as_json(found))
     else:
         show_expected(found, Console())
 

@@ -12,26 +12,37 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from scripts.command_line import account_commands, before_commands, generate_command, replay_command, report_command
+from scripts.command_line import (
+    account_commands,
+    batch_command,
+    batch_control_commands,
+    before_commands,
+    generate_command,
+    replay_command,
+    report_command,
+    watch_command,
+)
 from scripts.command_line.account.deployment import RETRIES, need_deployment
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
 from scripts.command_line.account.results_bucket import find_bucket
-from scripts.command_line.account.runs import Run, choose_runs, list_runs, read_status
+from scripts.command_line.account.runs import Run, choose_runs, list_batches, list_runs, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
+from scripts.command_line.batches.around import QUEUE, with_progress
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
 from scripts.command_line.ending.stop import stop_instance
 from scripts.command_line.ending.teardown import teardown
+from scripts.command_line.fleet.stop import fleet_in_words, stop_fleet
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.parameter_options import with_parameter_options
-from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 
@@ -43,10 +54,18 @@ app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
 app.command()(before_commands.cost)
 app.command()(generate_command.generate)
+app.command()(batch_command.batch)
+app.command()(watch_command.watch)
+app.command()(batch_control_commands.pause)
+app.command()(batch_control_commands.resume)
+app.command()(batch_control_commands.cancel)
+app.command()(batch_control_commands.retry)
 app.command()(replay_command.replay)
 app.command()(report_command.report)
 app.add_typer(account_commands.app, name="quota")
 
+# `sd results --list` shows them all.
+MOST_BATCHES = 3
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]
 
 
@@ -86,6 +105,8 @@ def results(
         typer.Argument(metavar="RUN", help="Runs, by their names or beginnings of them; default: all."),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the runs, and download nothing.")] = False,
+    as_zip: Annotated[bool, typer.Option("--zip", help="Put each run's images into one ZIP, too.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write a CSV of each run's images, too.")] = False,
     to: To = Path("results"),
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket; default: the stack's.")] = None,
     stack: Stack = STACK,
@@ -96,13 +117,13 @@ def results(
     session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
-    runs = with_interruptions(session, choose_runs(list_runs(s3, name), run or []))
+    runs = with_progress(session, name, with_interruptions(session, choose_runs(list_runs(s3, name), run or [])))
     if not runs:
-        typer.echo(f"No runs in {name} yet.")
+        say(f"No runs in {name} yet.")
         return
     show_runs(runs, Console())
     if not list_only:
-        fetch_runs(s3, name, runs, to, Console(stderr=True))
+        fetch_runs(s3, name, runs, to, Console(stderr=True), as_zip=as_zip, as_csv=as_csv)
 
 
 @app.command()
@@ -112,21 +133,24 @@ def status(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show the instance, and how far the deployed job is."""
+    """Show the instance, and how far the deployed job and the latest three batches are."""
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     state = instance_state(session, deployment).name
-    typer.echo(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
+    say(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     if deployment.trouble:
-        typer.echo(deployment.trouble)
+        say(deployment.trouble)
+    for sentence in fleet_in_words(session, deployment):
+        say(sentence)
     if waiting := runs_waiting(session, deployment):
-        typer.echo(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
+        say(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
     doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else "The run has not begun"
-    typer.echo(f"{doing}.")
-    show_runs([run], Console())
+    say(f"{doing}.")
+    batches = list_batches(s3, deployment.bucket)[-MOST_BATCHES:] if QUEUE in deployment.outputs else []
+    show_runs([*with_progress(session, deployment.bucket, batches), run], Console())
     if timeline:
         found = read_timelines(s3, deployment.bucket, instance_id=deployment.instance_id, run_id=run_id)
         show_timelines(found, Console())
@@ -169,10 +193,16 @@ def stop(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Stop the instance; it uploads its images first. Its disk stays, and costs money, until `sd teardown`."""
+    """Stop the instance and the fleet; they upload their images first. The instance's disk stays until `sd teardown`.
+
+    The disk costs money.
+    """
     session = open_session(region, profile)
     tell_identity(session, stack)
-    _tell(stop_instance(session, need_deployment(session, stack), terminate=terminate))
+    deployment = need_deployment(session, stack)
+    if told := stop_fleet(session, deployment):
+        _tell(told)
+    _tell(stop_instance(session, deployment, terminate=terminate))
 
 
 @app.command()
@@ -207,7 +237,7 @@ def teardown_command(
 
 
 def _tell(message: str) -> None:
-    typer.echo(repeat_typed(message, sys.argv[1:]))
+    say(repeat_typed(message, sys.argv[1:]))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from scripts.command_line.deploying.wish import Yes
 from scripts.command_line.results.replay import find_initial_image, parameters_for, read_record, replay_here
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.plain_text import print_plain
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 
 
@@ -61,7 +62,7 @@ def replay(
             )
         parameters, position = parameters_for(record)
         console = Console(stderr=True)
-        Console().print(f"The image will be number {position:05} of this run.", highlight=False)
+        print_plain(f"The image will be number {position:05} of this run.", Console())
         session = open_session(region, profile)
         deploy_job(
             session, stack=stack, given=parameters, context=context, fetch_to=Path("results"), console=console, yes=yes

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.report.report import make_report, write_report
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
-from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.plain_text import print_plain, say
 
 
 def report(
@@ -29,4 +29,4 @@ def report(
     for why in dict.fromkeys(part.missing for part in parts if part.missing):
         titles = ", ".join(part.title for part in parts if part.missing == why)
         print_plain(f"Not in the report: {titles}. {why}", Console(stderr=True), soft_wrap=True)
-    typer.echo(f"The report is {path}. Look through it before you hand it on.")
+    say(f"The report is {path}. Look through it before you hand it on.")

@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
             if options.bootstrap:
                 cloud.bootstrap()
             try:
-                return _run(command, cloud)
+                with cloud.clock.following():
+                    return _run(command, cloud)
             finally:
                 _hold_signals()  # what comes now is the cleaning up
                 if options.keep:

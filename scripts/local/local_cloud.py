@@ -15,13 +15,13 @@ from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
-from scripts.local.aws.alarm_clock import AlarmClock
 from scripts.local.aws.capacity import Capacity
+from scripts.local.aws.conditional_writes import conditional_writes
 from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
-from scripts.local.aws.service_quotas import ec2_quotas
+from scripts.local.aws.service_quotas import LIMITS, ec2_quotas
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from scripts.local.aws.spot_requests import spot_instances_cannot_be_stopped
 from scripts.local.aws.zones import types_in_their_zones
@@ -29,6 +29,9 @@ from scripts.local.bootstrap_stack import PLACE, create_remembered, remember
 from scripts.local.cloudformation.service import stacks_of
 from scripts.local.command_environment import CHECKOUT, command_environment
 from scripts.local.machines.machines import Machines, MakeMachine
+from scripts.local.scaling.group_api import auto_scaling
+from scripts.local.scaling.groups import Groups
+from scripts.local.watching.alarm_clock import AlarmClock
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ class LocalCloud:
 
     One at a time in a process. `verbose` shows the cloud's log on standard error; `keep` leaves the scratch folder
     (the machines' disks and `cloud.log`) behind; `enforce_iam` refuses what the caller's policies do not allow;
-    `free_plan` makes the account one of AWS's Free Plan; `make` makes the machines, as `Machines` says.
+    `free_plan` makes the account one of AWS's Free Plan; `quotas` are vCPUs by the code of a quota, in place of the
+    small account's; `make` makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
     `account`, `clock` for its alarms and schedules, `capacity` that EC2 has to give, `scratch`, `log_file`.
@@ -64,6 +68,7 @@ class LocalCloud:
         keep: bool = False,
         enforce_iam: bool = False,
         free_plan: bool = False,
+        quotas: dict[str, float] | None = None,
         make: MakeMachine | None = None,
     ) -> None:
         self._verbose = verbose
@@ -71,6 +76,7 @@ class LocalCloud:
         self._keep = keep
         self._enforce_iam = enforce_iam
         self._free_plan = free_plan
+        self._quotas = quotas or {}
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> LocalCloud:
@@ -128,12 +134,13 @@ class LocalCloud:
         self.account = Account(server.endpoint)
         seed(self.account)
         self._context.enter_context(conditions_passed_over())
+        self._context.enter_context(conditional_writes())
         self._context.enter_context(queues_as_strict_as_sqs())
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(types_in_their_zones())
-        self._context.enter_context(ec2_quotas())
-        self.capacity = Capacity()
+        self._context.enter_context(ec2_quotas(self._quotas))
+        self.capacity = Capacity({**{code: limit for code, (_, limit) in LIMITS.items()}, **self._quotas})
         self._context.enter_context(self.capacity.limited())
         self._context.enter_context(spot_prices_of_the_table())
         self.clock = AlarmClock(self.account)
@@ -141,6 +148,9 @@ class LocalCloud:
         self.machines = Machines(self.scratch / "machines", server.endpoint, self._make)
         self._context.enter_context(self.machines.attached())
         self._context.callback(self.machines.close)
+        groups = Groups(self.account, self.clock)
+        self._context.enter_context(auto_scaling(groups))
+        self._context.enter_context(groups.running())
         self.environment = command_environment(
             os.environ,
             endpoint=server.endpoint,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from scripts.command_line.account.objects import read
+from scripts.command_line.account.runs import read_status
 from scripts.command_line.results.timeline import Phase, read_timelines
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.proof.seen import Seen
-from userdata.contract.layout import CACHE
-from userdata.contract.status import read_utc
+from userdata.contract.layout import CACHE, RunKeys
+from userdata.contract.outside import read_utc
 
 
 def run(seen: Seen) -> str:
@@ -19,6 +21,20 @@ def run(seen: Seen) -> str:
         return "no status"
     told = f"{status.phase}, {status.images_done} of {status.images_total}"
     return f"{told}: {status.error.message}" if status.error else told
+
+
+def sent_run(seen: Seen) -> str:
+    """The end of the run that the command has sent, and how many images it has."""
+    sent = re.search(r"Sent run ([a-z0-9-]+)\.", seen.finished.output)
+    status = read_status(seen.s3, seen.bucket, sent[1]) if sent else None
+    return f"{status.phase}, {status.images_done} of {status.images_total}" if status else "no run was sent"
+
+
+def seconds_to_draw(seen: Seen) -> str:
+    """From the sent run's first phase to its last, by its report: what the warm worker needed."""
+    sent = re.search(r"Sent run ([a-z0-9-]+)\.", seen.finished.output)
+    phases = seen.document(RunKeys(sent[1]).report).get("phases", []) if sent else []
+    return f"{sum(one['seconds'] for one in phases):.1f} s" if phases else "no record"
 
 
 def drawn_prompt(seen: Seen) -> str:

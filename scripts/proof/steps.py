@@ -106,6 +106,22 @@ STEPS = (
         ),
     ),
     Step(
+        "the next prompt",
+        "sends a prompt to the queue of the machine that stays up, and downloads the image",
+        command=(
+            *("sd", "generate", "A dog on a red background", "--steps", "8", "--n_iter", "1", "--n_samples", "1"),
+            *("--hold", "off", "--stack", STACK),
+        ),
+        until=None,
+        prepares=None,
+        needs=("stays up",),
+        rows=(
+            Expected("its run", run_looks.sent_run, "done, 1 of 1"),
+            Expected("its phases together", run_looks.seconds_to_draw),
+            Expected("the instance", stack_looks.state, "running"),
+        ),
+    ),
+    Step(
         "lifetime alarm",
         "sets the alarm of MaxHours off",
         command=(

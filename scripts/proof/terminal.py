@@ -23,6 +23,8 @@ from scripts.command_line.terminal.plain_text import printable
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PROGRAMS = {"cdk": ROOT / "node_modules/.bin/cdk", "sd": ROOT / "scripts/sd", "aws": BIN / "aws"}
+# The option that takes a folder for what a command writes, which nobody needs afterwards.
+NEEDS_A_FOLDER: dict[tuple[str, ...], str] = {("cdk",): "--output", ("sd", "generate"): "--to"}
 # As the CDK prints the event of a resource.
 FAILED = re.compile(r"(?:CREATE|UPDATE|DELETE)_FAILED *\|[^|]*\| *(.*\S)")
 COMMAND_MINUTES = 45.0
@@ -105,7 +107,8 @@ class Terminal:
         typed = shlex.join(words)
         self.tell(f"  $ {typed}")
         with tempfile.TemporaryDirectory(prefix="sd-proof-") as folder:
-            more = ["--output", folder] if words[0] == "cdk" else []
+            option = NEEDS_A_FOLDER.get(words[:2], NEEDS_A_FOLDER.get(words[:1]))
+            more = [option, folder] if option else []
             status, output = _run([str(PROGRAMS[words[0]]), *words[1:], *more])
         self._read_meter()
         return Finished(typed, status, output)

@@ -12,6 +12,7 @@ from userdata.job.parameter import parameter
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09. Left out: G6f and Gr6f, a
 # part of a card behind a driver of another kind.
 GPU_FAMILIES = "g4dn|g5|g6|gr6|g6e|g7|g7e|p4d|p4de|p5|p5e|p5en|p6-b200|p6-b300"
+GPU_TYPE = rf"^(?:{GPU_FAMILIES})\.(?:metal|(?:2|4|8|12|16|24|48)?xlarge)$"
 
 # The alarm outside looks back a day at most, in the five minutes that EC2 reports in: see stacks/lifetime.py.
 LONGEST_HOURS = 24
@@ -47,7 +48,7 @@ class MachineParameters(BaseModel):
         description="EC2 instance type, with an NVIDIA GPU.",
         rule="a GPU instance type that the Deep Learning AMI supports (G4dn, G5, G6, Gr6, G6e, G7, G7e, P4, P5, P6), "
         "for example g6.xlarge",
-        pattern=rf"^(?:{GPU_FAMILIES})\.(?:metal|(?:2|4|8|12|16|24|48)?xlarge)$",
+        pattern=GPU_TYPE,
     )
     volume_size: int = parameter(
         100,

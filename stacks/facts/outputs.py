@@ -7,6 +7,8 @@ OUTPUTS = {
     "InstanceId": "The GPU instance.",
     "InteractiveQueue": "The queue of the runs that somebody waits for.",
     "BatchQueue": "The queue of the runs that can wait.",
+    "Fleet": "The Auto Scaling group of the machines that draw batches.",
+    "ReleaseRole": "The role with which a schedule releases a batch.",
     "PrivateKey": "Writes the key for SSH into sd-on-ec2.pem.",
     "Shell": "Opens a shell on the instance through Session Manager, without a key or an open port.",
     "Status": "Shows how far the run is.",

@@ -9,8 +9,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from stacks.facts.budget_regions import INSTEAD, why_no_budget
+from stacks.facts.fleet_types import USUAL_TYPES
+from stacks.facts.machine_parameters import GPU_TYPE
 
 USUAL_STACK = "SdOnEc2"
+MOST_MACHINES = 500
+# Zones are sold out often, so that a fleet looks for machines in several. Elsewhere an account has three or more.
+FLEET_ZONES, FLEET_ZONES_OF = 3, {"us-west-1": 2}
 # Context that a first deploy gives when it has files to upload: the stack is then its results bucket alone, until the
 # deploy goes on. It is no setting, because no stack keeps it.
 BUCKET_ALONE = "bucket_alone"
@@ -27,7 +32,15 @@ RULES = {
     "budget": "US dollars a month, for example 10",
     "budget_email": "the e-mail address that hears of the budget, for example me@example.com",
     "az": "the name of the instance's zone, for example us-east-1b (`sd zones` lists those that offer a type)",
-    "zones": "1, 2 or 3 (the region's first zones), or names of further zones, for example us-east-1b,us-east-1c",
+    "zones": "1, 2 or 3 (the region's first zones), or names of further zones, for example us-east-1b,us-east-1c; "
+    "a fleet uses them all, and has 3 unless you say otherwise",
+    "fleet": f"a whole number from 1 to {MOST_MACHINES}: the most machines that a batch may have at a time",
+    "fleet_types": "GPU instance types for the fleet, best first, with commas between them, for example "
+    "g6.xlarge,g5.xlarge; those whose card is too small for the model are left out",
+    "fleet_on_demand": "a whole number from 0 to 100: how many percent of the fleet's machines are no spot instances",
+    "fleet_fallback": "true or false; true moves the fleet to on-demand for half an hour after two spot losses within "
+    "15 minutes",
+    "notify_email": "the e-mail address that hears when a batch is done or stuck, for example me@example.com",
 }
 
 
@@ -47,6 +60,8 @@ def as_context(value: object) -> str:
 ZoneName = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$")]
 ZoneNames = Annotated[list[ZoneName], Field(min_length=1, max_length=26)]
 ZoneCount = Annotated[int, Field(ge=1, le=3)]
+FleetTypes = Annotated[list[Annotated[str, Field(pattern=GPU_TYPE)]], Field(min_length=1, max_length=40)]
+EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 
 class Settings(BaseModel):
@@ -63,9 +78,14 @@ class Settings(BaseModel):
     spot: bool = False
     max_price: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
     budget: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
-    budget_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)] | None = None
+    budget_email: Annotated[str, Field(pattern=EMAIL, max_length=254)] | None = None
     az: ZoneName | None = None
     zones: Annotated[ZoneCount | ZoneNames, BeforeValidator(_split)] = 1
+    fleet: Annotated[int, Field(ge=1, le=MOST_MACHINES)] | None = None
+    fleet_types: Annotated[FleetTypes, BeforeValidator(_split)] = USUAL_TYPES
+    fleet_on_demand: Annotated[int, Field(ge=0, le=100)] = 0
+    fleet_fallback: bool = False
+    notify_email: Annotated[str, Field(pattern=EMAIL, max_length=254)] | None = None
 
     def given(self) -> dict[str, str]:
         """What differs from the defaults, as `-c` takes it."""
@@ -93,12 +113,20 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _a_fleet_has_machines(self) -> Settings:
+        if self.fleet is None and (alone := sorted(self.model_fields_set & {*OF_A_FLEET})):
+            given = f"{alone[0]}={as_context(getattr(self, alone[0]))}"
+            raise ValueError(f"{given} is for a fleet: add -c fleet=N, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _a_budget_has_a_reader(self) -> Settings:
         if (self.budget is None) != (self.budget_email is None):
             raise ValueError("budget and budget_email belong together: -c budget=10 -c budget_email=me@example.com")
         return self
 
 
+OF_A_FLEET = ("fleet_types", "fleet_on_demand", "fleet_fallback")
 # What the CDK's own context has in its names: feature flags, and answers that `cdk.context.json` keeps.
 OF_THE_CDK = ("@", ":", "aws-cdk")
 # `zone` is as like `zones` as 0.89, `spt` as like `spot` as 0.86; the context of other apps must pass.
@@ -124,6 +152,8 @@ def settings_from_context(context: Mapping[str, Any], *, region: str = "") -> Se
         if meant := nearest_setting(name):
             raise SystemExit(f"sd-on-ec2: -c {name}: there is no such setting. Did you mean {meant}?")
     given = {name: context[name] for name in Settings.model_fields if context.get(name) not in (None, "")}
+    if region and "fleet" in given:
+        given.setdefault("zones", FLEET_ZONES_OF.get(region, FLEET_ZONES))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:

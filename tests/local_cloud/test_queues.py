@@ -115,3 +115,21 @@ def test_only_the_latest_receipt_of_a_message_in_flight_counts(cloud: LocalCloud
     sqs.delete_message(**latest)
     with pytest.raises(ClientError, match="does not exist"):
         sqs.change_message_visibility(**latest, VisibilityTimeout=120)
+
+
+def test_of_messages_that_are_sent_together_a_bad_one_fails_alone_and_bytes_count(cloud: LocalCloud, name: str) -> None:
+    sqs = cloud.client("sqs")
+    queue = {"QueueUrl": sqs.create_queue(QueueName=name)["QueueUrl"]}
+    entries = [{"Id": "good", "MessageBody": "a"}, {"Id": "bad", "MessageBody": "\ufffe"}]
+    answer = sqs.send_message_batch(**queue, Entries=entries)
+    assert [one["Id"] for one in answer["Successful"]] == ["good"]
+    assert [(one["Id"], one["Code"], one["SenderFault"]) for one in answer["Failed"]] == [
+        ("bad", "InvalidMessageContents", True)
+    ]
+    longest = 2**20
+    halves = [{"Id": str(index), "MessageBody": "ä" * (longest // 4)} for index in range(2)]
+    assert len(sqs.send_message_batch(**queue, Entries=halves)["Successful"]) == 2
+    with pytest.raises(ClientError, match="BatchRequestTooLong"):
+        sqs.send_message_batch(**queue, Entries=[*halves, entries[0] | {"Id": "more"}])
+    with pytest.raises(ClientError, match="Message must be shorter than"):
+        sqs.send_message(**queue, MessageBody="ä" * (longest // 2 + 1))

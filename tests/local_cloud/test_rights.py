@@ -73,7 +73,7 @@ def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
 
 
 def _asks_its_own_queues_alone(cloud: LocalCloud, role: Role, outputs: dict[str, str]) -> None:
-    """A person fills them, and the machine only asks; what it cannot draw it sets aside."""
+    """A person fills them, and the machine asks; it sends a batch's units, and sets aside what it cannot draw."""
     sqs, message = cloud.client("sqs"), {"MessageBody": "a"}
     other = sqs.create_queue(QueueName="somebody-s")["QueueUrl"]
     for queue in (outputs["InteractiveQueue"], outputs["BatchQueue"]):
@@ -85,7 +85,9 @@ def _asks_its_own_queues_alone(cloud: LocalCloud, role: Role, outputs: dict[str,
         assert role.may("sqs", "change_message_visibility", **received, VisibilityTimeout=120)
         assert not role.may("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=["All"])
         assert role.may("sqs", "delete_message", **received)
-        assert not role.may("sqs", "send_message", QueueUrl=queue, **message)
+        sends = queue == outputs["BatchQueue"]
+        assert role.may("sqs", "send_message", QueueUrl=queue, **message) is sends
+        assert role.may("sqs", "send_message_batch", QueueUrl=queue, Entries=[{"Id": "0", **message}]) is sends
         assert not role.may("sqs", "purge_queue", QueueUrl=queue)
         assert role.may("sqs", "send_message", QueueUrl=f"{queue}-dead", **message)
         assert not role.may("sqs", "receive_message", QueueUrl=f"{queue}-dead", WaitTimeSeconds=0)

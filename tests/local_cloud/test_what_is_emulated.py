@@ -17,7 +17,7 @@ from scripts.local.cloudformation.resources.resource import Wanted
 from scripts.local.cloudformation.template import parse_template
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines import init, service_manager, unit_file
-from tests.synth.conftest import read_template, synthesize
+from tests.synth.conftest import FLEET, read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
 
@@ -34,6 +34,7 @@ CONTEXTS: tuple[dict[str, str], ...] = (
         "budget_email": "me@example.com",
         "aws:cdk:version-reporting": "true",
     },
+    FLEET,
 )
 
 

@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 APP = [sys.executable, str(ROOT / "tests/synthesized_once.py"), f"{shlex.quote(sys.executable)} app.py"]
+# All that adds to a fleet.
+FLEET = {"fleet": "3", "fleet_fallback": "true", "fleet_on_demand": "20", "notify_email": "me@example.com"}
 Template = dict[str, Any]
 Synthesize = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,6 +24,7 @@ Synthesize = Callable[..., subprocess.CompletedProcess[str]]
 def synthesize(out: Path, **context: str) -> subprocess.CompletedProcess[str]:
     settings = {**json.loads((ROOT / "cdk.json").read_text())["context"], **context}
     environment = {
+        "CDK_DEFAULT_REGION": "us-east-1",
         **os.environ,
         "CDK_OUTDIR": str(out),
         "CDK_CONTEXT_JSON": json.dumps(settings),
@@ -39,6 +42,14 @@ def read_template(out: Path) -> Template:
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("assembly")
     finished = synthesize(out)
+    assert finished.returncode == 0, finished.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def fleet_assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fleet")
+    finished = synthesize(out, **FLEET)
     assert finished.returncode == 0, finished.stderr
     return out
 

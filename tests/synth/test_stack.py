@@ -92,6 +92,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     own = {right for right in rights if "cdk-hnb659fds-assets" not in right[1]}
     everywhere = json.dumps("*")
     work, dead = queues_of(template)
+    (batch,) = (queue for queue in work if "Batch" in queue)
     asks = ("GetQueueUrl", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
     assert own == {
         *((f"sqs:{verb}", json.dumps({"Fn::GetAtt": [queue, "Arn"]})) for verb in asks for queue in work),
@@ -100,6 +101,7 @@ def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
             for verb in ("GetQueueUrl", "SendMessage")
             for queue in dead
         ),
+        ("sqs:SendMessage", json.dumps({"Fn::GetAtt": [batch, "Arn"]})),
         ("s3:PutObject", objects("/runs/*")),
         ("s3:PutObject", objects("/boots/*")),
         ("s3:GetObject", objects("/runs/*")),
@@ -399,7 +401,7 @@ def test_the_outputs_tell_what_comes_next(template: Template) -> None:
     outputs = template["Outputs"]
     assert set(outputs) == {
         "ResultsBucket", "InstanceId", "InteractiveQueue", "BatchQueue",
-        "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings",
+        "PrivateKey", "Shell", "Status", "Images", "Start", "Destroy", "Settings", "ReleaseRole",
     }  # fmt: skip
     assert all(output["Description"] for output in outputs.values())
     assert "/ec2/keypair/" in json.dumps(outputs["PrivateKey"]["Value"])
@@ -414,10 +416,9 @@ def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path, monkeypatch
     assert filecmp.cmpfiles(assembly, out, names, shallow=False)[0] == names
 
 
-def test_cfn_lint_finds_nothing(assembly: Path) -> None:
-    linted = subprocess.run(
-        ["cfn-lint", str(assembly / "SdOnEc2.template.json")], capture_output=True, text=True, check=False, timeout=120
-    )
+def test_cfn_lint_finds_nothing(assembly: Path, fleet_assembly: Path) -> None:
+    templates = [str(out / "SdOnEc2.template.json") for out in (assembly, fleet_assembly)]
+    linted = subprocess.run(["cfn-lint", *templates], capture_output=True, text=True, check=False, timeout=120)
     assert linted.returncode == 0, linted.stdout
 
 

@@ -23,7 +23,7 @@ from scripts.python_packages import kept_settings, missing
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ("setup", "environment.sh", "python_packages.py")
 NPM = """#!/bin/sh
-[ "$1" = ci ] || exit 9
+case "$*" in "ci "*" --ignore-scripts") ;; *) exit 9 ;; esac
 mkdir -p node_modules/.bin
 printf '#!/bin/sh\\nexit 0\\n' >node_modules/.bin/cdk
 chmod +x node_modules/.bin/cdk
@@ -81,6 +81,7 @@ class Checkout:
         pinned = f"small==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
         files = {
             "requirements.txt": pinned, "requirements-torch.txt": "", "package-lock.json": "{}", "backend.py": BACKEND,
+            "requirements-torch-cpu.txt": "-r requirements-torch.txt\n",
             "pyproject.toml": BUILD, "../bin/npm": NPM, "../home/.config/pip/pip.conf": "[install]\nuser = true\n",
         }  # fmt: skip
         for name, text in files.items():
@@ -132,6 +133,7 @@ def test_settings_of_pip_and_python_for_something_else_are_passed_over_and_a_mov
 ) -> None:
     """In one test, because each set-up takes seconds: pip starts five times."""
     (tmp_path / "constraints").write_text("small<1\n")
+    (checkout.root / "requirements-torch-cpu.txt").write_text("not-here==1\n")
     elsewhere = tmp_path / "elsewhere"
     hostile = {f"PIP_{name}": str(elsewhere) for name in ("TARGET", "PREFIX", "ROOT", "PYTHON", "REPORT")}
     flags = ("USER", "REQUIRE_VIRTUALENV", "DRY_RUN", "IGNORE_INSTALLED", "NO_DEPS", "PRE", "REQUIRE_HASHES")
@@ -140,6 +142,7 @@ def test_settings_of_pip_and_python_for_something_else_are_passed_over_and_a_mov
     hostile |= {"PYTHONHOME": "/nowhere", "PYTHONWARNINGS": "error", "LC_ALL": "C", "npm_config_global": "true"}
     done = checkout.set_up(**hostile)
     assert done.returncode == 0, done.stdout
+    assert "does not answer, so torch comes from the usual index" in done.stdout
     assert checkout.is_stamped
     assert checkout.sd() == "small\n"
     assert not elsewhere.exists()
@@ -209,6 +212,7 @@ def test_an_index_of_one_s_own_is_kept_and_the_nearer_setting_goes_first() -> No
         "PIP_EXTRA_INDEX_URL": "https://a\nhttps://b",
         "PIP_CERT": "/ca.pem",
     }
+    assert kept_settings(listed, index_is_named=True) == {"PIP_CERT": "/ca.pem"}
 
 
 def test_a_package_that_is_not_there_or_at_another_version_is_missing(tmp_path: Path) -> None:

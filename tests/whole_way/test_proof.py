@@ -20,9 +20,9 @@ from tests.whole_way.conftest import wait_for
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(1200)]
 
-# The steps of CI: a machine that stays up, because only this program sets off its alarm as a person would. The
-# others have tests of their own, and --long walks through them here as well.
-SAMPLE = ("stays up", "lifetime alarm", "cdk destroy")
+# The steps of CI: a machine that stays up, its queue, and its alarm, which only this program sets off as a person
+# would. The others have tests of their own, and --long walks through them here as well.
+SAMPLE = ("stays up", "the next prompt", "lifetime alarm", "cdk destroy")
 WALK_SECONDS = 1000
 
 Start = Callable[..., subprocess.Popen[str]]

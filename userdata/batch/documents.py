@@ -14,10 +14,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from userdata.contract.outside import read_json
 from userdata.contract.worker_environment import LifeCycle
 
 SCHEMA = 1
@@ -40,13 +41,8 @@ class Document(BaseModel):
     @classmethod
     def from_json(cls, content: bytes) -> Self:
         """Reads what `to_json` wrote. Raises `ValueError`, with one sentence, for anything else."""
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"It has {len(content):,} bytes, but such a document has at most {MOST_BYTES:,}.")
-        try:
-            found: Any = json.loads(content)
-        except (ValueError, RecursionError):
-            raise ValueError("It is no JSON.") from None
-        if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
+        found = read_json(content, most_bytes=MOST_BYTES)
+        if found.pop("schema", None) != SCHEMA:
             raise ValueError(f"It is no document of schema {SCHEMA}.")
         try:
             return cls.model_validate(found)

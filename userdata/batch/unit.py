@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from userdata.contract.layout import MOST_IMAGES
+from userdata.contract.outside import read_json
+from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.prompt_file import LineJob
@@ -62,12 +64,12 @@ class Unit(BaseModel):
         if len(line) > MOST_LINE_BYTES:
             raise ValueError(f"The unit has {len(line):,} bytes, but must have at most {MOST_LINE_BYTES:,}.")
         try:
-            return cls.model_validate(json.loads(line))
+            return cls.model_validate(read_json(line))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ValueError(f"The unit is none: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
-        except (ValueError, RecursionError):
-            raise ValueError("The unit is no JSON.") from None
+        except ValueError as error:
+            raise ValueError(f"The unit cannot be read: {error}.") from None
 
     def requests(self) -> tuple[Job, list[ImageRequest]]:
         """The job that the unit's images share, and what each image is drawn from, with its index in the batch.
@@ -76,6 +78,8 @@ class Unit(BaseModel):
         """
         if foreign := {name for image in self.images for name in image.given} - OF_AN_IMAGE:
             raise ValueError(f"{', '.join(sorted(foreign))} must be the same for all images of a unit.")
+        if self.job.get("engine") == Engine.compvis:
+            raise ValueError("Engine is compvis, but the original scripts draw a whole run from one seed, and no unit.")
         requests: list[ImageRequest] = []
         jobs = [self._job(image) for image in self.images]
         for image, job in zip(self.images, jobs, strict=True):

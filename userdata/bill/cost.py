@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from typing import Literal
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from userdata.bill.prices import HourlyPrice, Rates, read_prices
 from userdata.bill.units import HOUR, MONTH
+from userdata.contract.outside import read_json
 from userdata.contract.worker_environment import LifeCycle
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def earlier_receipts(report: bytes | None) -> list[Receipt]:
     if report is None:
         return []
     try:
-        cost = json.loads(report)["cost"]
+        cost = read_json(report)["cost"]
         return Cost.model_validate(cost).attempts if cost else []
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         logger.info("The receipts of earlier attempts are not known: %s", error)

@@ -14,7 +14,7 @@ def after_cache(folders: Folders) -> None:
     """Powers the machine off. Where `AfterRun` is `keep`, starts the worker again, if there are queues."""
     parameters = deployed_parameters(folders)
     if parameters.get("AfterRun") != KEEP:
-        power_off("the worker has finished, and the cache is written")
+        power_off("the worker has finished, and the cache is written", parameters)
     elif parameters.get(QUEUES):
         serve_on(folders)
 

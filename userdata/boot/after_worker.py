@@ -22,17 +22,20 @@ from userdata.boot.steps.worker_unit import CACHE_UNIT, SYSTEMCTL_SECONDS, serve
 from userdata.boot.telling.boot_log import start_log
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.layout import Folders, RunKeys
-from userdata.contract.status import ENDED_EARLY, Failure, log_tail, read_utc
+from userdata.contract.outside import read_utc
+from userdata.contract.status import ENDED_EARLY, Failure, log_tail
+from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import PARAMETER as QUEUES
-from userdata.contract.work import read_message
+from userdata.contract.work import WholeRun
 from userdata.contract.worker_environment import WorkerEnvironment
+from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
 TERMINATED = "143"
 # systemd ends this module after the unit's TimeoutStopSec, powered off or not: a bucket that does not answer must not
-# use that time up.
+# use that time up, of which leaving a fleet may take 20 seconds.
 GOING_DOWN_SECONDS = 20
-TELLING_SECONDS = 60.0
+TELLING_SECONDS = 45.0
 
 
 class Ending(Enum):
@@ -84,7 +87,8 @@ def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
         if ending is Ending.FINISHED and parameters.get(QUEUES) and not going_down:
             serve_on(folders)
         return
-    power_off(f"the worker has {ending.value}")
+    failure = None if ending is Ending.FINISHED else _explain(variables)
+    power_off(f"the worker has {ending.value}", parameters, failure=failure)
 
 
 def _saves_cache(folders: Folders) -> bool:
@@ -118,7 +122,14 @@ def _try_to_tell(folders: Folders, parameters: Mapping[str, str], variables: Map
 def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
     environment = WorkerEnvironment.read(variables)
     bucket = Bucket(environment.bucket)
-    queued = _queued_run(folders)
+    tries = _work_under_way(folders)
+    if tries:
+        bucket.put(tries.key, tries.failed(_explain(variables)).to_json())
+    if tries and not isinstance(tries.work, WholeRun):
+        return  # a batch has no status: its units tell of themselves
+    queued = tries.work.run_id if tries else None
+    if queued is None and Market.read(parameters) is not None:
+        return  # a machine of a fleet does not do the deployed run
     found = bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters))
     if queued:
         run = RunStatus.of_queued(queued, instance_id=environment.instance_id, found=found)
@@ -142,12 +153,12 @@ def _tell_failure(folders: Folders, parameters: Mapping[str, str], variables: Ma
         bucket.put(run.keys.log, log, PLAIN)
 
 
-def _queued_run(folders: Folders) -> Optional[str]:
-    """The queued run that the worker was at when it ended, if any. It is told once."""
+def _work_under_way(folders: Folders) -> Optional[Tries]:
+    """What the worker did of a queue when it ended, if anything. It is told once."""
     try:
-        run_id = read_message(folders.queued_run.read_text("utf-8"))
+        tries = read_tries(folders.queued_run.read_text("utf-8"))
         folders.queued_run.unlink()
-        return run_id
+        return tries if tries and tries.work else None
     except (OSError, ValueError):
         return None
 

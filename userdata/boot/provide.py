@@ -2,7 +2,8 @@
 
 Runs under the worker's user and interpreter, with rights to FOLDER alone. The parameters come as JSON on standard
 input. The places of the files go to standard output, as `model.env` has them; a failure is one sentence there instead,
-and `FAILED_AND_REPORTED` the exit status. Rejected: a service of root's, which would obey what a queue says.
+and the exit status `FAILED_AND_REPORTED`, or `FAILED_FOR_NOW` where the cause passes by itself. Rejected: a service of
+root's, which would obey what a queue says.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import Mapping
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import OFF, Cache
 from userdata.boot.machine.instance_metadata import Instance
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import NoRoomError, PassingStepError, StepError
 from userdata.boot.steps.job_files import provide_job_files
 from userdata.boot.steps.machine import Machine
 from userdata.contract.layout import Folders
 from userdata.contract.worker_environment import ModelEnvironment, WorkerEnvironment
 
+logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
+FAILED_FOR_NOW = 75  # EX_TEMPFAIL of sysexits.h
 UNFINISHED = (".part", ".pieces")
 WEIGHTS = (".safetensors", ".ckpt", ".bin", ".pt", ".pth")
 
@@ -32,17 +35,23 @@ WEIGHTS = (".safetensors", ".ckpt", ".bin", ".pt", ".pth")
 def provide(folder: Path, parameters: Mapping[str, str], variables: Mapping[str, str]) -> ModelEnvironment:
     """Where the files of the job in `parameters` lie, below `folder` or in the bundle.
 
-    `variables` are the worker's environment, in which the image's settings are too. Raises `StepError`.
+    `variables` are the worker's environment, in which the image's settings are too. On a full disk, what earlier
+    queued jobs have fetched makes room. Raises `StepError`.
     """
     worker = WorkerEnvironment.read(variables)
     folders = Folders()
-    folder.mkdir(parents=True, exist_ok=True)
-    _link_what_the_boot_has(folders.models, folder)
-    folders.models = folder
+    boots_models, folders.models = folders.models, folder
     cache = None if parameters.get("Cache") == OFF else Cache(Bucket(worker.bucket), folder / "cache.json")
     instance = Instance(worker.instance_id, worker.instance_type, worker.region, worker.life_cycle)
     machine = Machine(folders, variables, parameters, instance, cache)
-    return provide_job_files(machine, python=Path(sys.executable))
+    _link_what_the_boot_has(boots_models, folder)
+    try:
+        return provide_job_files(machine, python=Path(sys.executable))
+    except NoRoomError as error:
+        logger.info("%s What earlier queued jobs were drawn with is removed first.", error)
+        shutil.rmtree(folder)
+        _link_what_the_boot_has(boots_models, folder)
+        return provide_job_files(machine, python=Path(sys.executable))
 
 
 def _link_what_the_boot_has(models: Path, folder: Path) -> None:
@@ -50,6 +59,7 @@ def _link_what_the_boot_has(models: Path, folder: Path) -> None:
 
     All are checked as if they had been fetched. Small files may be written again, which the boot's own may not be.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for file in models.glob("**/*"):
         path = file.relative_to(models)
         here = folder / path
@@ -72,7 +82,7 @@ def main() -> int:
         print(provide(Path(sys.argv[1]), json.load(sys.stdin), os.environ).to_text(), end="")  # noqa: T201
     except (StepError, OSError) as error:
         print(error)  # noqa: T201
-        return FAILED_AND_REPORTED
+        return FAILED_FOR_NOW if isinstance(error, PassingStepError) else FAILED_AND_REPORTED
     return 0
 
 

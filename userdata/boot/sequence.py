@@ -36,6 +36,7 @@ from userdata.contract.compvis import COMPVIS
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
 from userdata.contract.worker_environment import ModelEnvironment
+from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
@@ -64,7 +65,8 @@ def boot(folders: Folders) -> int:
             # Before the run is looked up, since importing takes the worker longest. Importing asks CUDA.
             if found and driver.is_ready():
                 worker.start_ahead(machine, found, boot_started_at=phases.started_at)
-            _find_run(phases, machine)
+            if Market.read(machine.parameters) is None:  # a machine of a fleet does not do the deployed run
+                _find_run(phases, machine)
             check_room(machine, found=found)
         equipment = begin(lambda: _equip(machine, phases, worker, driver, found))
         files = begin(lambda: _fetch(machine, phases, equipment))
@@ -74,10 +76,11 @@ def boot(folders: Folders) -> int:
             _hand_over(phases, worker, equipment.result(), files.result())
     except Exception as error:  # noqa: BLE001  # whatever it is, it must be told and must not cost money
         phases.fail(error)
-        if deployed_parameters(folders).get("OnFailure") == KEEP:
+        parameters = deployed_parameters(folders)
+        if parameters.get("OnFailure") == KEEP:
             worker.stop()
         else:
-            power_off("the boot failed")
+            power_off("the boot failed", parameters, failure=str(error))
         return FAILED_AND_REPORTED
     phases.finish()
     compile_for_worker(folders, equipment.result().python)

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from userdata.contract.outside import read_json, read_utc
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -23,11 +25,9 @@ class Hold:
     def from_json(cls, content: bytes) -> Hold:
         """Raises `ValueError` for anything but such a document."""
         try:
-            document = json.loads(content)
-            until = datetime.fromisoformat(document["until"])
+            document = read_json(content)
+            until = read_utc(document["until"])
             instance_id = str(document["instance_id"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise ValueError(f"no hold: {error!r}") from error
-        if until.tzinfo is None:
-            raise ValueError(f"no hold: {document['until']} has no time zone")
         return cls(instance_id, until)

@@ -15,6 +15,8 @@ BOOTS = "boots/"
 INPUTS = "inputs/"
 CACHE = "cache/"
 HOLDS = "holds/"
+# What machines of a fleet tell each other: see userdata/fleet/breakers.py.
+FLEET = "fleet/"
 # The keys of a run's images have five digits.
 MOST_IMAGES = 100_000
 
@@ -40,6 +42,7 @@ class RunKeys:
         self.units_failed = self.prefix + "failed/"
         self.machines = self.prefix + "machines/"
         self.batch_ended = self.prefix + "done.json"
+        self.tries = self.prefix + "tries.json"
         self.samples_folder = self.prefix + ("img2img-samples/" if from_image else "txt2img-samples/")
 
     def image(self, index: int) -> str:
@@ -61,6 +64,10 @@ class RunKeys:
     def unit_failed(self, part: int, unit: int) -> str:
         """The key of what is told of a unit that failed."""
         return f"{self.units_failed}{part}-{unit:06}.json"
+
+    def unit_tries(self, part: int, unit: int) -> str:
+        """The key of how often a unit has failed so far."""
+        return f"{self.prefix}tries/{part}-{unit:06}.json"
 
     def machine(self, instance_id: str) -> str:
         """The key of what one machine has done of a batch."""
@@ -101,15 +108,20 @@ class Folders:
         self.deployed = Bundle(self.bundle / "userdata")
         self.conda = self.software / "conda"
         self.models = self.software / "models"
+        # Belongs to the user who fetches and builds in root's place.
+        self.fetched = self.software / "fetched"
         self.state = root / "var/lib/sd-on-ec2"
         self.parameters = self.state / "parameters"
         self.worker_environment = self.state / "worker.env"
         self.model_environment = self.state / "model.env"
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
-        self.compiled_before = self.state / "compiled"
+        self.compiled_before = self.fetched / "compiled"
         self.compiled = root / "var/lib/sd-drawing/compiled"
-        # The message of the queued run that the worker does, as long as it does.
+        # What sd-cache.service, which has the worker's rights, has kept, and where it packs.
+        self.cache_kept = root / "var/lib/sd-worker/kept.json"
+        self.cache_packing = root / "var/lib/sd-worker/packing"
+        # What the worker does of a queue, and how often that has failed, as long as the worker does it.
         self.queued_run = root / "var/lib/sd-worker/queued-run.json"
         self.logs = root / "var/log/sd-on-ec2"
         self.boot_log = self.logs / "boot.log"

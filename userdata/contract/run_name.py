@@ -64,7 +64,7 @@ def run_name(parameters: Mapping[str, Union[str, int, float]]) -> str:
     request = json.dumps({**canonical, **words}, sort_keys=True)
     digest = hashlib.sha256(request.encode()).hexdigest()[:10]
     title = PurePosixPath(str(parameters["PromptFile"])).stem or str(parameters["Prompt"])
-    return f"{_slug(title)}-{digest}"
+    return f"{slug(title)}-{digest}"
 
 
 def _number(value: Union[str, int, float]) -> Union[int, float]:
@@ -85,7 +85,8 @@ def _with_the_models_own(parameters: Mapping[str, Union[str, int, float]]) -> Di
     return whole
 
 
-def _slug(prompt: str) -> str:
+def slug(prompt: str) -> str:
+    """The first words of a text, as a run's name begins with them."""
     plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain)
     slug = "-".join(words)[:40].strip("-")

@@ -6,9 +6,10 @@ header, a JSON object of each tensor's type, shape, and place among what follows
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
+
+from userdata.contract.outside import read_json
 
 # The library's own limit.
 LONGEST_HEADER = 100_000_000
@@ -39,8 +40,6 @@ def header_in(beginning: Callable[[int], bytes]) -> Tuple[Dict[str, Any], Dict[s
     length = int.from_bytes(beginning(LENGTH_BYTES)[:LENGTH_BYTES], "little")
     if length > LONGEST_HEADER:
         raise ValueError("the header is too long")
-    header = json.loads(beginning(LENGTH_BYTES + length)[LENGTH_BYTES:])
-    if not isinstance(header, dict):
-        raise ValueError("the header is no JSON object")
+    header = read_json(beginning(LENGTH_BYTES + length)[LENGTH_BYTES:], most_bytes=LONGEST_HEADER)
     metadata = header.pop("__metadata__", None)
     return header, metadata if isinstance(metadata, dict) else {}

@@ -29,14 +29,6 @@ def utc_text(time: datetime) -> str:
     return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def read_utc(text: str) -> datetime:
-    """The time that `utc_text` has written. Raises `ValueError` for any other text, and for a time without a zone."""
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.9 does not read the Z
-    if time.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return time
-
-
 @dataclass
 class Failure:
     """Why a run failed: the step, one sentence for a person, and the log's last lines."""

@@ -16,6 +16,8 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Dict, Type, Union
 
+from userdata.contract.outside import read_json
+
 # The deployed parameter with the beginning of the queues' names. Stacks of earlier commits have none.
 PARAMETER = "Queues"
 # In the order in which a worker asks: an interactive run goes before a batch.
@@ -102,10 +104,10 @@ def read_work(body: str) -> Work:
     if len(body) > MOST_BYTES:
         raise ValueError(f"The message has {len(body):,} characters, but one that points at work has {MOST_BYTES}.")
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ValueError(f"The message is no JSON: {body!r}.") from None
-    if not isinstance(document, dict) or type(schema := document.pop("schema", None)) is not int:
+        document = read_json(body)
+    except ValueError as error:
+        raise ValueError(f"The message cannot be read ({error}): {body!r}.") from None
+    if type(schema := document.pop("schema", None)) is not int:
         raise ValueError(f"The message is not of the form {WholeRun('...').to_body()}: {body!r}.")
     if schema not in (1, 2):
         raise ValueError(f"The message has the schema {schema!r}, but this version knows 1 and 2 alone.")

@@ -27,7 +27,8 @@ from typing import (
 )
 
 from userdata.contract.environment_file import environment_text
-from userdata.contract.status import read_utc, utc_text
+from userdata.contract.outside import read_utc
+from userdata.contract.status import utc_text
 
 # Added to worker.env, with any value, for a worker that waits for the queues without end, on a machine that stays up.
 STAYS = "SD_STAYS"

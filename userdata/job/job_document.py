@@ -6,6 +6,7 @@ import json
 
 from pydantic import ValidationError
 
+from userdata.contract.outside import read_json
 from userdata.job.job import Job
 from userdata.job.refusal import explain
 from userdata.job.seeds import DRAWN_SEED
@@ -26,10 +27,10 @@ def read_job(content: bytes) -> Job:
     if len(content) > MOST_BYTES:
         raise ValueError(f"job.json has {len(content):,} bytes, but a job has at most {MOST_BYTES:,}.")
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise ValueError("job.json is no JSON.") from None
-    if not isinstance(document, dict) or document.get("schema") != 1:
+        document = read_json(content)
+    except ValueError as error:
+        raise ValueError(f"job.json cannot be read: {error}.") from None
+    if document.get("schema") != 1:
         raise ValueError("job.json is no job of schema 1.")
     try:
         return Job.model_validate({name: value for name, value in document.items() if name not in NOT_THE_JOB})

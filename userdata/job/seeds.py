@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from typing import Annotated
 
 from pydantic import PlainSerializer
+
+from userdata.contract.outside import read_json
 
 # What the generators of torch take as a positive number. Other programs have seeds of this size.
 SEEDS = 2**63
@@ -38,7 +39,7 @@ def draw_seed() -> int:
 def drawn_seed_in(job_document: bytes | None) -> int | None:
     """The seed that an earlier attempt has drawn and written into its job.json; None when there is none."""
     try:
-        drawn = int(json.loads(job_document or b"{}")[DRAWN_SEED])
+        drawn = int(read_json(job_document or b"{}")[DRAWN_SEED])
     except (KeyError, TypeError, ValueError):
         return None
     return drawn if 0 <= drawn < SEEDS_OF_32_BITS else None

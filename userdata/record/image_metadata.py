@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,6 +20,7 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.compvis import COMMIT
 from userdata.contract.layout import INPUTS
+from userdata.contract.outside import read_json
 from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
@@ -91,18 +92,15 @@ class ImageRecord(BaseModel):
     @classmethod
     def from_json(cls, document: bytes) -> ImageRecord:
         """Reads a document that `to_json` wrote. Raises `ValueError` for any other."""
-        try:
-            read = json.loads(document)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if isinstance(read, dict) and read.get("schema") != SCHEMA:
+        read = read_json(document)
+        if read.get("schema") != SCHEMA:
             raise ValueError(f"its schema is {read.get('schema')}, this version knows {SCHEMA}")
         return cls.model_validate(read)
 
 
 def describe_image(
     job: Job,
-    requests: Sequence[ImageRequest],
+    requests: Sequence[ImageRequest] | Mapping[int, ImageRequest],
     index: int,
     *,
     run_id: str,
@@ -113,7 +111,7 @@ def describe_image(
     flagged: bool | None = None,
     checkpoint: str | None = None,
 ) -> ImageRecord:
-    """The record of image `index`, made just now. `requests` are all images of the job, in their order."""
+    """The record of image `index`, made just now. `requests` has all images of the job, or of its unit, by index."""
     return ImageRecord(
         run_id=run_id,
         file=f"{index:05}.png",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib.metadata import version
 
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
+@functools.cache
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of every library that may change a pixel."""
+    """The versions of Python and of every library that may change a pixel. Read once, because each unit asks."""
     return {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}}

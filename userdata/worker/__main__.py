@@ -19,15 +19,18 @@ from userdata.contract.log_lines import log_format
 from userdata.contract.parameter_file import read_parameters
 from userdata.contract.work import PARAMETER as QUEUES
 from userdata.contract.worker_environment import STAYS
+from userdata.fleet.market import Market
 from userdata.job.run_error import RunError, Stopped
+from userdata.worker.batch.notice import mail_that_it_ended
 from userdata.worker.between.drawing_process import DrawingProcess
 from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings, wait_for_settings
 from userdata.worker.queue.queues import Queues
 from userdata.worker.queue.serve import DeviceLostError, Serving
-from userdata.worker.run.run import do_run
+from userdata.worker.run.run import Outcome, do_run
 from userdata.worker.staying_up.idle import uses_of_this_machine, wait_until_idle
+from userdata.worker.staying_up.in_a_fleet import tell_lost, watch_fleet
 from userdata.worker.staying_up.spot_notice import SpotNotice
 
 logger = logging.getLogger("userdata.worker")
@@ -44,7 +47,7 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
-    SpotNotice(stop).watch()
+    SpotNotice(stop, tell=tell_lost).watch()
     try:
         folders = Folders()
         parameters = read_parameters(folders.parameters)
@@ -55,7 +58,10 @@ def main() -> int:
         # Of a queued run that a power cut ended; its message comes again.
         (settings.state_directory / folders.queued_run.name).unlink(missing_ok=True)
         bucket = Bucket(settings.bucket)
-        outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds, bucket=bucket, loaded=loaded)
+        if Market.read(parameters):  # a machine of a fleet does the queues' runs alone
+            outcome = Outcome.DONE
+        else:
+            outcome = do_run(settings, parameters, stop, idle_seconds=idle_seconds, bucket=bucket, loaded=loaded)
     except Stopped:
         return ASKED_TO_STOP
     except RunError as error:
@@ -101,6 +107,7 @@ def _stay_up(
     if not prefix:
         wait_until_idle(stop, uses, idle_seconds=idle_seconds)
         return
+    watch_fleet(parameters, stop)
     Serving(
         settings,
         parameters,
@@ -111,6 +118,8 @@ def _stay_up(
         uses=uses,
         idle_seconds=idle_seconds,
         stays=stays,
+        batch_ended=mail_that_it_ended(parameters, bucket),
+        started_for_queues=Market.read(parameters) is not None,
     ).serve()
 
 

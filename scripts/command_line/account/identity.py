@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
-import typer
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.common_options import credentials_of
+from scripts.command_line.terminal.plain_text import say
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 # What botocore calls the sources of credentials that are no profile.
 SOURCES = {
@@ -26,12 +27,21 @@ SOURCES = {
 
 def find_account(session: boto3.Session) -> str:
     """The number of the account. Raises `CommandError` without credentials that AWS accepts, and without a region."""
+    return _caller(session)["Account"]
+
+
+def find_caller(session: boto3.Session) -> str:
+    """The ARN of whoever asks, which says later who asked. Raises as `find_account` does."""
+    return _caller(session)["Arn"]
+
+
+def _caller(session: boto3.Session) -> GetCallerIdentityResponseTypeDef:
     credentials_of(session)
     with aws_errors_in_words("ask AWS who you are"):
         if not session.region_name:
             raise botocore.exceptions.NoRegionError
         client: STSClient = session.client("sts", config=RETRIES)
-        return client.get_caller_identity()["Account"]
+        return client.get_caller_identity()
 
 
 def profile_option(session: boto3.Session) -> str:
@@ -47,4 +57,4 @@ def tell_identity(session: boto3.Session, stack: str | None) -> None:
     credentials = session.get_credentials()
     source = SOURCES.get(credentials.method if credentials else "", f"profile {session.profile_name}")
     place = f", stack {stack}" if stack else ""
-    typer.echo(f"Account {account} ({source}), region {session.region_name}{place}.", err=True)
+    say(f"Account {account} ({source}), region {session.region_name}{place}.", err=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import TooLargeError, read, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.contract.layout import RUNS, RunKeys
-from userdata.contract.status import Status
+from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,17 +24,22 @@ STATUS = TypeAdapter(Status)
 class Run:
     """One run; `status` is None before the first status is written, and when it cannot be read.
 
-    `is_interrupted` says that it is not done, and that no machine works on it.
+    `is_interrupted` says that it is not done, and that no machine works on it; `waits` that its job is there, and that
+    no machine has begun it. A batch has no status, but the document `batch`.
     """
 
     run_id: str
     status: Status | None
     is_interrupted: bool = False
+    waits: bool = False
+    batch: Batch | None = None
 
     @property
     def state(self) -> str:
-        """The phase, `interrupted` or `unknown`."""
-        return "interrupted" if self.is_interrupted else self.status.phase if self.status else "unknown"
+        """The phase, `interrupted`, `waits` or `unknown`."""
+        if self.is_interrupted:
+            return "interrupted"
+        return self.status.phase if self.status else "waits" if self.waits else "unknown"
 
     @property
     def done(self) -> str:
@@ -41,8 +47,15 @@ class Run:
         return f"{self.status.images_done} of {self.status.images_total}" if self.status else "-"
 
     @property
+    def told(self) -> str:
+        """What else a list says of it, in a sentence; empty for nothing."""
+        return ""
+
+    @property
     def started_at(self) -> str:
-        """UTC, ISO 8601; empty while unknown."""
+        """UTC, ISO 8601; empty while unknown. Of a batch it is when somebody asked for it."""
+        if self.batch:
+            return utc_text(self.batch.asked_at)
         return self.status.started_at if self.status else ""
 
 
@@ -55,16 +68,54 @@ def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
         return None
 
 
+def read_run(s3: S3Client, bucket: str, run_id: str) -> Run:
+    """A run: one request, and up to two more for one without a status. Raises `CommandError` as `read_status` does."""
+    if status := read_status(s3, bucket, run_id):
+        return Run(run_id, status)
+    if batch := read_batch(s3, bucket, run_id):
+        return Run(run_id, None, batch=batch[0])
+    return Run(run_id, None, waits=read(s3, bucket, RunKeys(run_id).job) is not None)
+
+
+def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | None:
+    """What a batch is made of, with the document's ETag; None for no batch, and for a document that cannot be read."""
+    try:
+        found = read_version(s3, bucket, RunKeys(run_id).batch, at_most=MOST_BYTES)
+        return (Batch.from_json(found[0]), found[1]) if found else None
+    except (TooLargeError, ValueError):
+        return None
+
+
 def list_runs(s3: S3Client, bucket: str) -> list[Run]:
     """Every run of the bucket, the latest last. Raises `CommandError` when the bucket cannot be read."""
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda name: read_run(s3, bucket, name), _names(s3, bucket)))
+    return sorted(runs, key=lambda run: (run.started_at, run.run_id))
+
+
+def list_batches(s3: S3Client, bucket: str) -> list[Run]:
+    """The batches of the bucket, the latest last; the runs that are none are not read. Raises `CommandError`."""
+    names = _names(s3, bucket)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: read_batch(s3, bucket, name), names))
+    batches = [Run(name, None, batch=one[0]) for name, one in zip(names, found, strict=True) if one]
+    return sorted(batches, key=lambda run: (run.started_at, run.run_id))
+
+
+def choose_run(s3: S3Client, bucket: str, name: str) -> Run:
+    """The one run of that name, or of that beginning of a name. Raises `CommandError`.
+
+    No other run is read, because a bucket may hold thousands.
+    """
+    (chosen,) = choose_runs([Run(one, None) for one in _names(s3, bucket)], [name])
+    return read_run(s3, bucket, chosen.run_id)
+
+
+def _names(s3: S3Client, bucket: str) -> list[str]:
     with aws_errors_in_words(f"list the runs in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RUNS, Delimiter="/")
         prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
-    names = [prefix.removeprefix(RUNS).rstrip("/") for prefix in prefixes]
-    with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda name: read_status(s3, bucket, name), names))
-    runs = [Run(name, status) for name, status in zip(names, statuses, strict=True)]
-    return sorted(runs, key=lambda run: (run.started_at, run.run_id))
+    return [prefix.removeprefix(RUNS).rstrip("/") for prefix in prefixes]
 
 
 def choose_runs(runs: list[Run], wanted: list[str]) -> list[Run]:

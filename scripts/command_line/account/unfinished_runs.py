@@ -13,7 +13,8 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import Run, list_runs, read_status
-from userdata.contract.status import ENDED_EARLY, Status, read_utc
+from userdata.contract.outside import read_utc
+from userdata.contract.status import ENDED_EARLY, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -65,7 +66,7 @@ def with_interruptions(session: boto3.Session, runs: list[Run], *, deployed: str
     """
     unfinished = [run for run in runs if run.status and run.status.phase not in ENDED]
     try:
-        states = _states(session, sorted({run.status.instance_id for run in unfinished if run.status}))
+        states = states_of(session, sorted({run.status.instance_id for run in unfinished if run.status}))
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
         return runs
     return [
@@ -86,7 +87,8 @@ def _is_interrupted(run: Run, states: Mapping[str, InstanceState], *, deployed: 
     return True
 
 
-def _states(session: boto3.Session, instance_ids: list[str]) -> dict[str, InstanceState]:
+def states_of(session: boto3.Session, instance_ids: list[str]) -> dict[str, InstanceState]:
+    """The states of the instances that EC2 knows, one request for 200. Raises botocore's errors."""
     client: EC2Client = session.client("ec2", config=RETRIES)
     found = {}
     for first in range(0, len(instance_ids), MOST_AT_ONCE):

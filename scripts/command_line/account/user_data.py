@@ -35,7 +35,11 @@ def user_data_of(ec2: EC2Client, cloudformation: CloudFormationClient, *, stack:
         if error.response["Error"]["Code"] not in FORGOTTEN:
             raise
         resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
-        for name in (one["PhysicalResourceId"] for one in resources if one["ResourceType"] == LAUNCH_TEMPLATE):
+        for one in resources:
+            # The fleet has a template of its own.
+            if one["ResourceType"] != LAUNCH_TEMPLATE or one["LogicalResourceId"].startswith("Fleet"):
+                continue
+            name = one["PhysicalResourceId"]
             found = ec2.describe_launch_template_versions(LaunchTemplateId=name, Versions=["$Latest"])
             if text := found["LaunchTemplateVersions"][0]["LaunchTemplateData"].get("UserData"):
                 return text

@@ -21,6 +21,11 @@ def runs_waiting(session: boto3.Session, deployment: Deployment) -> int:
     SQS counts approximately, and may not know yet of what was sent within the last minute. Raises `CommandError`.
     """
     urls = [deployment.outputs[name] for name in OUTPUTS if name in deployment.outputs]
+    return messages_in(session, *urls)
+
+
+def messages_in(session: boto3.Session, *urls: str) -> int:
+    """How many messages the queues hold together, as `runs_waiting` counts them. Raises `CommandError`."""
     if not urls:
         return 0
     sqs: SQSClient = session.client("sqs", config=RETRIES)

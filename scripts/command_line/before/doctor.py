@@ -26,6 +26,7 @@ from scripts.command_line.before.account_checks import (
 )
 from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
+from scripts.command_line.before.fleet_checks import check_fleet_quota, check_fleet_types, check_spot_role
 from scripts.command_line.before.model_checks import check_weights
 from scripts.command_line.before.network_check import check_network
 from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
@@ -46,6 +47,9 @@ CHECKS: dict[str, CheckFunction] = {
     "zones": check_zones,
     "network": check_network,
     "spot capacity": check_spot_capacity,
+    "fleet types": check_fleet_types,
+    "fleet quota": check_fleet_quota,
+    "spot role": check_spot_role,
     "Session Manager plugin": check_plugin,
     "model": check_weights,
     "bucket": check_bucket,

@@ -16,6 +16,7 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
 
 def _receipt(report: bytes | None) -> Cost | None:
     try:
-        return Cost.model_validate(json.loads(report)["cost"]) if report else None
+        return Cost.model_validate(read_json(report)["cost"]) if report else None
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 
@@ -66,12 +67,16 @@ def show_costs(costs: list[RunCost], console: Console) -> None:
     console.print(table)
     receipts = [receipt for one in costs if one.cost for receipt in one.cost.attempts]
     if any(receipt.at_most for receipt in receipts):
-        console.print("Spot attempts whose price is not known count at the on-demand price, which is an upper bound.")
+        print_plain(
+            "Spot attempts whose price is not known count at the on-demand price, which is an upper bound.", console
+        )
     for source in sorted({receipt.source for receipt in receipts}):
         print_plain(f"Prices: {source}.", console)
     unknown = sum(one.cost is None for one in costs)
     if unknown:
-        console.print(f"{unknown} without a receipt: drawn on a CPU, never finished, or on a type without a price.")
+        print_plain(
+            f"{unknown} without a receipt: drawn on a CPU, never finished, or on a type without a price.", console
+        )
     print_plain(NOT_IN_IT, console)
 
 

@@ -84,7 +84,7 @@ def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
 
 def show_expected(cost: ExpectedCost, console: Console) -> None:
     """Prints the table of types, what goes on costing, and what the figures rest on. The plan's own type is marked."""
-    console.print(f"{cost.images} images in {cost.region}, on {PREPARATIONS[cost.preparation]}.", highlight=False)
+    print_plain(f"{cost.images} images in {cost.region}, on {PREPARATIONS[cost.preparation]}.", console)
     table = Table(box=None, pad_edge=False)
     for title in ("type", "card", "billed"):
         table.add_column(title, no_wrap=True)
@@ -105,7 +105,7 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
             _number(one.usd_per_1000_images, 2),
         )
     console.print(table)
-    console.print("What remains when nothing runs:", highlight=False)
+    print_plain("What remains when nothing runs:", console)
     left = Table("when", "what", box=None, pad_edge=False)
     left.add_column("$ a month", justify="right")
     for line in cost.remaining:

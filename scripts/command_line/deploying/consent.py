@@ -11,6 +11,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import run_in_progress
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import print_plain
 from scripts.command_line.terminal.question import ask
 
 
@@ -34,7 +35,7 @@ def ask_first(session: boto3.Session, plan: Plan, console: Console, *, yes: bool
     if not told:
         return
     if yes:
-        console.print(" ".join(told), highlight=False, markup=False, soft_wrap=True)
+        print_plain(" ".join(told), console, soft_wrap=True)
         return
     if not ask(f"{' '.join(told)} Go on?", otherwise="Nothing was deployed"):
         raise CommandError(f"Nothing was deployed: {deployment.stack} is as it was; see `sd status`.")

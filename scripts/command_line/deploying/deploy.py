@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
-import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import (
@@ -41,6 +40,7 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.settings import BUCKET_ALONE
@@ -110,10 +110,10 @@ def deploy(
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
     for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
-        console.print(sentence, highlight=False, markup=False)
+        print_plain(sentence, console)
     gone = instance_to_replace(session, plan)
     if gone:
-        console.print(f"The instance {gone} is gone: a new one takes its place.", highlight=False)
+        print_plain(f"The instance {gone} is gone: a new one takes its place.", console)
         plan = plan.replacing(gone)
     cancel_leftovers(session, stack, console)  # before the checks, because they count in the quota
     if wish:
@@ -126,7 +126,7 @@ def deploy(
     # Do.
     if has_files:
         if bucket is None:
-            console.print("The results bucket is made first, because it holds the uploaded files.", highlight=False)
+            print_plain("The results bucket is made first, because it holds the uploaded files.", console)
             cdk(session, {}, {**plan.context, BUCKET_ALONE: "true"})
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
@@ -199,7 +199,7 @@ def _follow(
     console: Console,
 ) -> None:
     if fetch_to is None:
-        typer.echo(repeat_typed(start.message, sys.argv[1:]))
+        say(repeat_typed(start.message, sys.argv[1:]))
         return
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
@@ -212,7 +212,7 @@ def _follow(
             hours=float(deployment.parameters["MaxHours"]),
         )
     if find_model(job.model).is_noise:
-        console.print(f"Model {job.model} has random weights: these pictures are noise.", highlight=False)
+        print_plain(f"Model {job.model} has random weights: these pictures are noise.", console)
     fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)
     if status.phase == "capped":
         raise CommandError(f"Run {run_id} is not complete. {status.note or ''}")

@@ -28,6 +28,7 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.tag_names import HOLDER_TAG, PROJECT, PROJECT_TAG, STACK_TAG
 
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> No
     for one in left:
         name = one["CapacityReservationId"]
         if not _is_left(one):
-            console.print(f"{name} is left alone: another deploy for {stack} holds it.", highlight=False)
+            print_plain(f"{name} is left alone: another deploy for {stack} holds it.", console)
         elif _cancel(session, name, console):
-            console.print(f"Cancelled {name}, which an earlier call held.", highlight=False)
+            print_plain(f"Cancelled {name}, which an earlier call held.", console)
 
 
 def _is_left(reservation: Any) -> bool:
@@ -148,6 +149,6 @@ def _cancel(session: boto3.Session, name: str, console: Console) -> bool:
     except CommandError as error:
         if "NotFound" not in str(error):
             command = f"`aws ec2 cancel-capacity-reservation --capacity-reservation-id {name}`"
-            console.print(f"{error} It costs money until it ends by itself: {command}", highlight=False, soft_wrap=True)
+            print_plain(f"{error} It costs money until it ends by itself: {command}", console, soft_wrap=True)
             return False
     return True

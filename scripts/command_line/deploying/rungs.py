@@ -23,6 +23,7 @@ from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import NEEDED, examine, refuse_what_blocks
 from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.instance_types import INSTANCE_TYPES
 
 # The checks whose answer depends on the type.
@@ -79,7 +80,7 @@ def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | No
     names = _fitting(plan, wish, _within(wish, usd))
     unpriced = [] if wish.types else [name for name in INSTANCE_TYPES if not any(name == one for one, _ in usd)]
     if unpriced:
-        console.print(f"Left out, because nobody states a price here: {', '.join(unpriced)}.", highlight=False)
+        print_plain(f"Left out, because nobody states a price here: {', '.join(unpriced)}.", console)
     offered = types_offered(session, names)
     zones = {name: [one for one in offered.get(name, []) if one in wanted] for name in names}
     nowhere = [name for name in names if not zones[name]]
@@ -88,7 +89,7 @@ def find_rungs(session: boto3.Session, plan: Plan, wish: Wish, *, zone: str | No
             check_zone(session, names[0], zone)
         raise CommandError(not_offered(session, names[0]))
     if nowhere and wish.types:
-        console.print(f"Left out, because it is not offered here: {', '.join(nowhere)}.", highlight=False)
+        print_plain(f"Left out, because it is not offered here: {', '.join(nowhere)}.", console)
     names = _affordable(session, plan, {name: zones[name][0] for name in names if zones[name]}, console)
     home = plan.settings.az or usual_zone(session)
     state = instance_state(session, plan.deployment) if plan.deployment else None
@@ -179,5 +180,5 @@ def _affordable(session: boto3.Session, plan: Plan, places: Mapping[str, str], c
             f"To mend it: {first.mend}."
         )
     for name, check in blocked.items():
-        console.print(f"Left out {name}. {check.name}: {check.found}.", highlight=False, soft_wrap=True)
+        print_plain(f"Left out {name}. {check.name}: {check.found}.", console, soft_wrap=True)
     return [name for name in places if name not in blocked]

@@ -14,6 +14,7 @@ from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.results_bucket import holds_anything
 from scripts.command_line.deploying.cdk import cdk
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.plain_text import print_plain
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -61,7 +62,7 @@ def find_freed(
     if found is None or not _is_stuck(found):
         return found
     context = context_of(found)
-    console.print(found.trouble, highlight=False, soft_wrap=True)
+    print_plain(str(found.trouble), console, soft_wrap=True)
     if found.state in ROLLED_BACK:
         _roll_back(session, found, context, console, rollback)
     else:
@@ -78,11 +79,11 @@ def _roll_back(
     """
     gone = "InstanceId" in stuck.outputs and instance_state(session, stuck).is_gone
     if not gone:
-        console.print("Rolling it back, with `cdk rollback`.", highlight=False, soft_wrap=True)
+        print_plain("Rolling it back, with `cdk rollback`.", console, soft_wrap=True)
         if rollback(session, context, force=False) and _is_free(session, stuck.stack):
             return
     why = f"the instance {stuck.outputs['InstanceId']} is gone" if gone else "something cannot be changed back"
-    console.print(f"Rolling back the rest, with `cdk rollback --force`: {why}.", highlight=False, soft_wrap=True)
+    print_plain(f"Rolling back the rest, with `cdk rollback --force`: {why}.", console, soft_wrap=True)
     if not rollback(session, context, force=True) or not _is_free(session, stuck.stack):
         raise CommandError(
             f"{stuck.stack} could not be rolled back; the lines above say why. Nothing was deployed. Mend that, then "
@@ -103,7 +104,7 @@ def _is_free(session: boto3.Session, stack: str) -> bool:
 def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> None:
     """Deletes a stack that was not deleted whole, all but a bucket that is not empty. Raises `CommandError`."""
     client: CloudFormationClient = session.client("cloudformation", config=RETRIES)
-    console.print(f"Deleting what is left of {stack}.", highlight=False, soft_wrap=True)
+    print_plain(f"Deleting what is left of {stack}.", console, soft_wrap=True)
     with aws_errors_in_words(f"delete what is left of the stack {stack}"):
         resources = client.describe_stack_resources(StackName=stack)["StackResources"]
         retained: list[str] = []
@@ -115,7 +116,7 @@ def delete_the_rest(session: boto3.Session, stack: str, console: Console) -> Non
     s3 = session.client("s3", config=RETRIES)
     for bucket in (one["PhysicalResourceId"] for one in resources if one["ResourceType"] == BUCKET):
         if holds_anything(s3, bucket):
-            console.print(f"Bucket {bucket} stays: `sd results --bucket {bucket}`.", highlight=False, soft_wrap=True)
+            print_plain(f"Bucket {bucket} stays: `sd results --bucket {bucket}`.", console, soft_wrap=True)
 
 
 def _failed_to_delete(client: CloudFormationClient, stack: str, retained: list[str]) -> list[StackResourceTypeDef]:

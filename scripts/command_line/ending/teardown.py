@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import boto3
-import typer
 from rich.console import Console
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings, find_deployment
@@ -18,7 +17,10 @@ from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
 from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
+from scripts.command_line.fleet.at import delete_releases
+from scripts.command_line.fleet.group import read_group
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 
@@ -52,9 +54,9 @@ def teardown(
     aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
     if found.standing:
         ways = "; ".join(f"{name}: `sd teardown --stack {name}`" for name in found.standing)
-        typer.echo(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
+        say(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
         return
-    typer.echo(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
+    say(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
 
 
 def _still_costs(costly: list[Leftover], region: str) -> str:
@@ -78,12 +80,14 @@ def _destroy(
 ) -> CommandError | None:
     """Destroys the stack, if there is one. Returns a failure, because the audit matters even more then."""
     if deployment is None:
-        typer.echo(f"There is no stack {stack} in {session.region_name}.")
+        say(f"There is no stack {stack} in {session.region_name}.")
         return None
     told = ""
     with suppress(CommandError):  # nothing to ask about where the bucket, the instance or a queue is gone
         run = run_in_progress(session, deployment)
         told = f"{cut_off(run, deployment)} " if run else ""
+        if group := read_group(session, deployment):
+            told += f"{len(group.machines)} machines of the fleet will end. " if group.machines else ""
         if waiting := runs_waiting(session, deployment):
             told += f"{waiting_in_words(waiting)} will not be drawn to the end, because the queues are deleted. "
     if yes:
@@ -96,6 +100,7 @@ def _destroy(
         raise CommandError(f"Nothing was deleted: {stack} is as it was; see `sd status`.")
     with when_interrupted(lambda: deletion_goes_on(session, stack)):
         try:
+            delete_releases(session, deployment)
             destroy(session, stack)
         except CommandError as error:
             left = find_deployment(session, stack)

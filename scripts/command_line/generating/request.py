@@ -65,19 +65,35 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
     drawn = draw_seed() if typed.get("Seed") == str(RANDOM) else None
     if drawn is not None:  # here, so that the same command again is another run
         typed = {**typed, "Seed": str(drawn)}
+    request = plan_request(session, deployment, typed)
+    if drawn is not None:
+        request = dataclasses.replace(request, told=(f"Seed is {RANDOM}: {drawn} is drawn.", *request.told))
+    check_files(session, request)
+    return request
+
+
+def plan_request(session: boto3.Session, deployment: Deployment, typed: Mapping[str, str]) -> Request:
+    """The request, checked by the rules of the parameters, with its inputs. `check_files` checks the model's files.
+
+    Raises `CommandError`, for misuse where what was typed breaks a rule.
+    """
     given, uploads = find_model_files(typed)
     inputs = find_inputs(session, deployment.bucket, given)
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}
     plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)
     told = (*check_inputs(inputs, plan), *rounded_in_words(plan.parameters))
-    if drawn is not None:
-        told = (f"Seed is {RANDOM}: {drawn} is drawn.", *told)
     if takes_size_of_image(plan.parameters):
         plan = _of_its_image(plan, inputs["InitImage"])
-    _check_rights(deployment, plan.job)
-    check_model(session, plan.job, plan.machine, bucket=deployment.bucket, uploads=uploads)
     return Request(plan, inputs, uploads, told)
+
+
+def check_files(session: boto3.Session, request: Request) -> None:
+    """Raises `CommandError` for a file of the model that does not fit, is not there, or may not be read."""
+    plan = request.plan
+    assert plan.deployment
+    _check_rights(plan.deployment, plan.job)
+    check_model(session, plan.job, plan.machine, bucket=plan.deployment.bucket, uploads=request.loras)
 
 
 def _not_given(deployment: Deployment, given: Mapping[str, str]) -> dict[str, str]:

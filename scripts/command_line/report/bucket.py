@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from scripts.command_line.account.instance import deployed_run_id
 from scripts.command_line.account.objects import read
 from scripts.command_line.account.runs import list_runs
 from scripts.command_line.report.case import Case, Told
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.contract.layout import BOOTS, RunKeys
+from userdata.contract.outside import read_json
 
 MOST_BOOTS = 3
 
@@ -40,7 +38,7 @@ def run(case: Case) -> Told:
     if not found:
         raise CommandError(f"The run {run_id} has not begun.")
     try:
-        phase = json.loads(texts[keys.status])["phase"]
+        phase = read_json(texts[keys.status])["phase"]
     except (KeyError, TypeError, ValueError):
         phase = "its status cannot be read"
     return Told(f"{run_id}: {phase}, {_error_in(texts[keys.status])}", _joined(found))
@@ -61,9 +59,9 @@ def _run_id(case: Case) -> str:
 def _prompts_of(job: bytes | None) -> list[str]:
     """The prompts of a run, which its log may quote; another run than the deployed one has others."""
     try:
-        document: Any = json.loads(job or b"{}")
+        document = read_json(job or b"{}")
         return [str(document.get(name, "")) for name in ("prompt", "negative_prompt")]
-    except (AttributeError, ValueError):
+    except ValueError:
         return []
 
 
@@ -77,7 +75,7 @@ def _text(body: bytes | None) -> str:
 
 def _error_in(document: str) -> str:
     try:
-        error: Any = json.loads(document)["error"]
+        error = read_json(document)["error"]
         return f"failed at {error['step']}: {error['message']}" if error else "no error"
     except (KeyError, TypeError, ValueError):
         return "its document cannot be read"

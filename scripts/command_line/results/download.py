@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,10 @@ from userdata.contract.layout import RUNS, RunKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+AT_ONCE = 8
+TOGETHER = 1000
 
 
 @dataclass(frozen=True)
@@ -41,18 +46,26 @@ class RemoteFile:
         return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest() == self.etag
 
 
-def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> list[RemoteFile]:
+def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> Iterator[RemoteFile]:
     """The files of a run, to lie below `folder` as they lie below `runs/` in the bucket.
 
     Raises `CommandError` when the bucket cannot be read, or a key would lead out of the folder.
     """
-    with aws_errors_in_words(f"list the files of {run_id} in {bucket}"):
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RunKeys(run_id).prefix)
-        objects = [entry for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
-    return [
-        RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), _local_path(entry["Key"], folder))
-        for entry in objects
-    ]
+    for entry in objects_below(s3, bucket, RunKeys(run_id).prefix):
+        if not entry["Key"].endswith("/"):
+            yield remote_file(entry, _local_path(entry["Key"], folder))
+
+
+def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectTypeDef]:
+    """The objects whose keys begin so, a thousand for each request. Raises `CommandError`."""
+    with aws_errors_in_words(f"list {prefix} in {bucket}"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
+
+
+def remote_file(entry: ObjectTypeDef, path: Path) -> RemoteFile:
+    """A listed object, with the path of its copy here."""
+    return RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), path)
 
 
 def _local_path(key: str, folder: Path) -> Path:
@@ -62,47 +75,67 @@ def _local_path(key: str, folder: Path) -> Path:
     return folder / relative
 
 
-def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], console: Console) -> int:
+def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], folder: Path, console: Console) -> int:
     """Downloads the files that are not here, with a progress bar on `console`, and returns their number.
 
-    Raises `CommandError` for the first failure; the files that arrived stay, so that the next call goes on from there.
+    They come below `folder` a thousand at a time, as S3 lists them, so that a run may have any number of them. Raises
+    `CommandError` for the first failure; the files that arrived stay, so that the next call goes on from there.
     """
-    missing = [file for file in files if not file.is_here()]
-    if not missing:
-        return 0
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    fetched = 0
+    with (
+        when_interrupted(lambda: "Interrupted. What has arrived is whole; the same command fetches the rest."),
+        Progress(*columns, console=console, transient=True) as progress,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        task = progress.add_task("Downloading", total=0)
+        total = 0
+        every = iter(files)
+        while some := list(itertools.islice(every, TOGETHER)):
+            here = pool.map(RemoteFile.is_here, some)
+            missing = [file for file, is_here in zip(some, here, strict=True) if not is_here]
+            total += sum(file.size for file in missing)
+            progress.update(task, total=total)
+            if missing:
+                _fetch_all(s3, bucket, missing, folder, pool, lambda file: progress.advance(task, file.size))
+            fetched += len(missing)
+    return fetched
+
+
+def _fetch_all(
+    s3: S3Client,
+    bucket: str,
+    missing: Sequence[RemoteFile],
+    folder: Path,
+    pool: ThreadPoolExecutor,
+    tell: Callable[[RemoteFile], None],
+) -> None:
     is_over = threading.Event()
 
     def go_on(arrived: int) -> None:
         if is_over.is_set():
             raise CommandError("The download is over.")
 
-    with (
-        when_interrupted(lambda: "Interrupted. What has arrived is whole; the same command fetches the rest."),
-        _unfinished(missing) as folder,
-        Progress(*columns, console=console, transient=True) as progress,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        task = progress.add_task("Downloading", total=sum(file.size for file in missing))
+    with _unfinished(folder) as unfinished:
 
         def fetch(numbered: tuple[int, RemoteFile]) -> None:
             number, file = numbered
-            _fetch(s3, bucket, file, folder / str(number), go_on)
-            progress.advance(task, file.size)
+            _fetch(s3, bucket, file, unfinished / str(number), go_on)
+            tell(file)
 
         with aws_errors_in_words(f"download from {bucket}"):
+            fetching = [pool.submit(fetch, numbered) for numbered in enumerate(missing)]
             try:
-                for _ in pool.map(fetch, enumerate(missing)):
-                    pass
+                for one in fetching:
+                    one.result()
             finally:
                 is_over.set()  # ends what the other threads are at
-    return len(missing)
+                wait(fetching)
 
 
 @contextmanager
-def _unfinished(files: Sequence[RemoteFile]) -> Iterator[Path]:
+def _unfinished(root: Path) -> Iterator[Path]:
     """Where the files come to before they are whole: on the same disk, so that a rename puts them in place."""
-    root = files[0].path.parents[len(PurePosixPath(files[0].key.removeprefix(RUNS)).parts) - 1]
     with ExitStack() as until_then:
         try:
             folder = until_then.enter_context(scratch_folder(".sd-unfinished-", root))

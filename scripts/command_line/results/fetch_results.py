@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.runs import Run
-from scripts.command_line.results.download import download, files_of
-from scripts.command_line.terminal.plain_text import cell, print_plain
+from scripts.command_line.results.download import RemoteFile, download, files_of
+from scripts.command_line.results.names import named_files, read_names
+from scripts.command_line.results.together import write_csv, write_zip
+from scripts.command_line.terminal.plain_text import cell, print_plain, say
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,16 +45,63 @@ def show_runs(runs: list[Run], console: Console) -> None:
             print_plain(f"{run.run_id} failed at {error.step}: {error.message}", console)
         if run.status and run.status.note:
             print_plain(f"{run.run_id}: {run.status.note}", console)
+        if run.told:
+            print_plain(f"{run.run_id}: {run.told}", console)
 
 
-def fetch_runs(s3: S3Client, bucket: str, runs: list[Run], folder: Path, console: Console) -> None:
+def run_as_json(run: Run) -> str:
+    """The same of one run with a job of its own, for tools."""
+    status = run.status
+    images = {"done": status.images_done, "total": status.images_total} if status else None
+    return json.dumps({"schema": 1, "run_id": run.run_id, "state": run.state, "images": images}, indent=2)
+
+
+def fetch_runs(
+    s3: S3Client,
+    bucket: str,
+    runs: Sequence[Run],
+    folder: Path,
+    console: Console,
+    *,
+    as_zip: bool = False,
+    as_csv: bool = False,
+) -> None:
     """Downloads the runs below `folder`, and ends with the line `N images -> FOLDER`.
 
-    For one run, FOLDER is the folder with just its images. Raises `CommandError` as `download` does.
+    For one run, FOLDER is the folder with just its images. With `as_zip` and `as_csv` each run gets such a file beside
+    its folder. Raises `CommandError` as `download` does.
     """
-    files = [file for run in runs for file in files_of(s3, bucket, run.run_id, folder)]
-    download(s3, bucket, files, console)
-    images = [file.path for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
-    folders = {image.parent for image in images}
+    count, folders = 0, set[Path]()
+    for run in runs:
+        with _files(s3, bucket, run, folder) as list_files:
+            download(s3, bucket, list_files(), folder, console)
+            for image in _images(list_files()):
+                count += 1
+                folders.add(image.parent)
+            if as_zip:
+                path = folder / f"{run.run_id}.zip"
+                print_plain(f"{path}: {write_zip(path, run.run_id, _images(list_files())):,} images.", console)
+            if as_csv:
+                _write_csv(folder / f"{run.run_id}.csv", _images(list_files()), console)
     where = folders.pop() if len(folders) == 1 else folder
-    typer.echo(f"{len(images)} {'image' if len(images) == 1 else 'images'} -> {where}")
+    say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
+
+
+@contextmanager
+def _files(s3: S3Client, bucket: str, run: Run, folder: Path) -> Iterator[Callable[[], Iterator[RemoteFile]]]:
+    """Lists the run's files as often as it is called, because a list of them all would take memory for each."""
+    if run.batch is None:
+        yield lambda: files_of(s3, bucket, run.run_id, folder)
+        return
+    with read_names(s3, bucket, run.run_id, run.batch) as names:
+        yield lambda: named_files(s3, bucket, run.run_id, folder, names)
+
+
+def _images(files: Iterable[RemoteFile]) -> Iterator[Path]:
+    return (file.path for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png")
+
+
+def _write_csv(path: Path, images: Iterator[Path], console: Console) -> None:
+    rows, unreadable = write_csv(path, images)
+    odd = f" Of {unreadable} the JSON cannot be read: their rows have the name alone." if unreadable else ""
+    print_plain(f"{path}: {rows:,} rows.{odd}", console)

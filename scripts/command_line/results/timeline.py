@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -30,8 +30,8 @@ class Phase(BaseModel):
     """
 
     phase: str
-    started_at: datetime
-    seconds: float
+    started_at: AwareDatetime
+    seconds: FiniteFloat
     source: str | None = Field(None, alias="from")
 
     @property
@@ -45,7 +45,7 @@ class _Record(BaseModel):
 
 
 class _BootRecord(_Record):
-    started_at: datetime
+    started_at: AwareDatetime
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,24 @@ def with_image_options(command: Callable[..., None]) -> Callable[..., None]:
     return _with_options(command, without_default)
 
 
-def _with_options(command: Callable[..., None], fields: Mapping[str, FieldInfo]) -> Callable[..., None]:
-    options = [_option(name, field) for name, field in fields.items()]
+# What a batch has none of: its file is an argument, and it makes no grid of its images.
+NOT_OF_A_BATCH = ("PromptFile", "Rows", "SkipGrid")
+
+
+def with_batch_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Does the same for the rows of a file, each of which makes one image. The prompt is an option."""
+    fields = {name: copy(field) for name, field in Job.model_fields.items() if field.alias not in NOT_OF_A_BATCH}
+    fields["prompt"].default = ""
+    fields["n_iter"].default = fields["n_samples"].default = 1
+    return _with_options(command, fields, prompt_is_option=True)
+
+
+def _with_options(
+    command: Callable[..., None], fields: Mapping[str, FieldInfo], *, prompt_is_option: bool = False
+) -> Callable[..., None]:
+    options = [
+        _option(name, field, is_argument=name == "prompt" and not prompt_is_option) for name, field in fields.items()
+    ]
     own = inspect.signature(command, eval_str=True)
 
     def wrapper(**values: Any) -> None:
@@ -59,13 +75,13 @@ def _with_options(command: Callable[..., None], fields: Mapping[str, FieldInfo])
     return wrapper
 
 
-def _option(field_name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(field_name: str, field: FieldInfo, *, is_argument: bool) -> inspect.Parameter:
     alias = str(field.alias)
     default = "" if field.default == "" or is_models_own(field) else f" Default: {field.default}."
     text = f"{field.description} Must be {rule_of(field)}.{default}"
     first, *others = dict.fromkeys([f"--{_kebab(alias)}", f"--{field_name.replace('_', '-')}", f"--{field_name}"])
     kind: Any = str
-    if field_name == "prompt":
+    if is_argument:
         info = typer.Argument(help=text, metavar="PROMPT", show_default=False)
     elif is_flag(field):
         kind = bool

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import unicodedata
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
+# Control characters; those that have no width, turn the direction of writing or hide text; halves of surrogate pairs,
+# which no output takes; private and unassigned ones, which each terminal shows in its own way; separators of lines.
+SPELLED_OUT = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
 
 def printable(text: str) -> str:
-    r"""`text` with every character spelled out that a terminal would obey, for example an escape as `\x1b`.
+    r"""`text` with every character spelled out that a terminal would obey or hide, for example an escape as `\x1b`.
 
-    Line breaks and tabs stay. Halves of surrogate pairs, which no output takes, are spelled out too.
+    Line breaks and tabs stay.
     """
     return "".join(
-        repr(character)[1:-1]
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
+        ascii(character)[1:-1]
+        if unicodedata.category(character) in SPELLED_OUT and character not in "\n\t"
         else character
         for character in text
     )
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Prints `text`, which may contain words from outside, as it is but for what a terminal would obey or hide."""
+    typer.echo(printable(text), err=err)
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -12,6 +12,7 @@ import botocore.session
 from botocore.config import Config
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
 
 REGION = "us-east-1"
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -53,13 +54,28 @@ class Account:
         """A boto3 client of the administrator, untouched by the caller's own AWS settings and proxies."""
         with self._lock:
             if service not in self._clients:
-                session: Any = boto3.Session(  # the types know the services by name only
-                    botocore_session=botocore.session.Session(session_vars=ISOLATED),
-                    aws_access_key_id=self.access_key_id,
-                    aws_secret_access_key=self.secret_access_key,
-                    region_name=self.region,
-                )
-                self._clients[service] = session.client(
-                    service, endpoint_url=self.endpoint, config=Config(proxies={}, retries={"total_max_attempts": 1})
-                )
+                self._clients[service] = self._make_client(service, self.access_key_id, self.secret_access_key)
             return self._clients[service]
+
+    def client_of_role(self, arn: str, service: str) -> Any:
+        """A client with the rights of a role, for a service of AWS that may assume it."""
+        assumed = sts_backends[self.id]["aws"].assume_role(
+            region_name=self.region,
+            role_session_name="service",
+            role_arn=arn,
+            policy=None,
+            duration=3600,
+            external_id=None,
+        )
+        return self._make_client(service, assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
+
+    def _make_client(self, service: str, key_id: str, secret: str, token: str | None = None) -> Any:
+        session: Any = boto3.Session(  # the types know the services by name only
+            botocore_session=botocore.session.Session(session_vars=ISOLATED),
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            region_name=self.region,
+        )
+        config = Config(proxies={}, retries={"total_max_attempts": 1})
+        return session.client(service, endpoint_url=self.endpoint, config=config)

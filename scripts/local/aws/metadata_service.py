@@ -44,7 +44,8 @@ class InstanceView:
     """What the service tells of an instance at one moment. Names are the service's own, with underscores.
 
     `role` is the name of the instance profile's role, None without a profile; `credentials` makes keys for it.
-    `life_cycle` is `on-demand` or `spot`; `spot_action` is None, or the document of `spot/instance-action`.
+    `life_cycle` is `on-demand` or `spot`; `spot_action` is None, or the document of `spot/instance-action`;
+    `target_lifecycle_state` is None outside an Auto Scaling group.
     """
 
     instance_id: str
@@ -63,6 +64,7 @@ class InstanceView:
     credentials: Callable[[], Credentials] | None = None
     spot_action: dict[str, str] | None = None
     public_ipv4: str | None = None
+    target_lifecycle_state: str | None = None
 
 
 class MetadataService:
@@ -201,6 +203,8 @@ def _tree(view: InstanceView) -> dict[str, Any]:
             "info": lambda: _info(view),
             "security-credentials": {view.role: lambda: _security_credentials(view)},
         }
+    if view.target_lifecycle_state:
+        metadata["autoscaling"] = {"target-lifecycle-state": view.target_lifecycle_state}
     if view.spot_action:
         metadata["spot"] = {"instance-action": json.dumps(view.spot_action)}
     tree: dict[str, Any] = {

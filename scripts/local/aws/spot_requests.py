@@ -63,11 +63,12 @@ class SpotRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped
         """Ignores what moto sets, because the state follows from the instance."""
 
 
-def record_spot_request(account: Account, instance_id: str, options: dict[str, Any]) -> None:
-    """Adds the request of an instance that was launched with those SpotOptions. It has no tags."""
+def record_spot_request(account: Account, instance_id: str, options: dict[str, Any]) -> str:
+    """Adds the request of an instance that was launched with those SpotOptions, and gives its id. It has no tags."""
     backend = ec2_backends[account.id][account.region]
     request = SpotRequest(backend, backend.get_instance(instance_id), options)
     backend.spot_instance_requests[request.id] = request
+    return str(request.id)
 
 
 @contextlib.contextmanager

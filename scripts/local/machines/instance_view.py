@@ -36,7 +36,14 @@ def view_of(instance: Any) -> InstanceView:
         instance_profile_id=profile.id if profile else "",
         credentials=(lambda: _assume(instance, role)) if role else None,
         public_ipv4=instance.public_ip,
+        target_lifecycle_state=_target_lifecycle_state(instance),
     )
+
+
+def _target_lifecycle_state(instance: Any) -> str | None:
+    """Where Auto Scaling wants the instance; the tag is there before the instance boots."""
+    in_a_group = any(tag["key"] == "aws:autoscaling:groupName" for tag in instance.get_tags())
+    return getattr(instance, "target_lifecycle_state", "InService") if in_a_group else None
 
 
 def _profile_of(instance: Any) -> Any:

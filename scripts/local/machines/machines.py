@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Machines:
         self._aws_endpoint = aws_endpoint
         self._make = make or _process_machines()
         self._machines: dict[str, Machine] = {}
+        self._instances: dict[str, Any] = {}
         self._turns: dict[str, ThreadPoolExecutor] = {}
         self._spot_actions: dict[str, dict[str, str]] = {}
         self._lock = threading.RLock()
@@ -82,6 +84,14 @@ class Machines:
         `action` is `terminate`, `stop` or `hibernate`; `time` is UTC, ISO 8601, as in 2026-01-02T03:04:05Z.
         """
         self._spot_actions[instance_id] = {"action": action, "time": time}
+
+    def interrupt_spot(self, instance_id: str, *, seconds: float = 120) -> None:
+        """EC2 takes a spot instance back: gives the notice, and terminates it that many seconds later."""
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.announce_spot_interruption(instance_id, "terminate", end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        timer = threading.Timer(seconds, self._take_back, [self._instances[instance_id]])
+        timer.daemon = True
+        timer.start()
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
@@ -171,6 +181,7 @@ class Machines:
         machine = self._make(self._folder / instance.id, metadata, self._aws_endpoint, ended)
         with self._lock:
             self._machines[instance.id] = machine
+            self._instances[instance.id] = instance
             self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
         self._begin(instance, "pending", self._boot)
 
@@ -223,6 +234,12 @@ class Machines:
         _set_state(instance, "terminated")
         if turns:
             turns.shutdown(wait=False)
+
+    def _take_back(self, instance: Any) -> None:
+        if not self._closed and instance.state not in ("shutting-down", "terminated"):
+            instance.terminate()
+            code = "Server.SpotInstanceTermination"
+            instance.state_reason = StateReason(f"{code}: Spot instance termination", code)
 
     def _ended_by_itself(self, instance: Any) -> None:
         if self._closed or instance.state not in ("running", "pending"):

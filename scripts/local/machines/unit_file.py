@@ -23,19 +23,19 @@ READ = frozenset(
     }
 )
 # Their effects (users, the log's place, a limit of twenty minutes) need a real machine.
-PASSED_OVER = frozenset({"DynamicUser", "RuntimeMaxSec", "StandardError", "StandardOutput", "Type"})
+PASSED_OVER = frozenset(
+    {
+        *("CapabilityBoundingSet", "DynamicUser", "LockPersonality", "PrivateDevices", "ProtectClock"),
+        *("ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
+        *("ProtectKernelTunables", "ProtectProc", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime"),
+        *("RuntimeMaxSec", "StandardError", "StandardOutput", "SystemCallArchitectures", "SystemCallFilter", "Type"),
+        *("BindReadOnlyPaths", "UMask", "User"),
+    }
+)
 # Those of units that are not started here: the drawing process is the worker's child.
 OF_OTHER_UNITS = frozenset(
     {
-        "BindReadOnlyPaths",
-        "IPAddressDeny",
-        "InaccessiblePaths",
-        "KillSignal",
-        "PrivateNetwork",
-        "ProtectProc",
-        "RestrictAddressFamilies",
-        "StandardInput",
-        "User",
+        *("IPAddressDeny", "InaccessiblePaths", "KillSignal", "PrivateNetwork", "StandardInput"),
     }
 )
 

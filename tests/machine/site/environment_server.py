@@ -71,7 +71,7 @@ cat >"$3/bin/conda" <<'CONDA'
 #!/bin/bash
 set -eu
 prefix=${{!#}}
-{interpreter()} -m venv --without-pip "$prefix"
+{interpreter()} -m venv --copies --without-pip "$prefix"
 echo {packages()} >"$prefix/lib/python{version}/site-packages/shared.pth"
 CONDA
 chmod +x "$3/bin/conda"

@@ -18,6 +18,7 @@ from scripts.local.local_cloud import LocalCloud
 from tests import terminal
 from tests.machine.booted.alone import alone
 from tests.machine.booted.booted_machine import BootedMachine, Build
+from tests.machine.site.fleet import MOST, Fleet
 from tests.machine.site.instance import Instance
 from tests.machine.site.rights import Rights
 
@@ -82,15 +83,31 @@ class Site:
         self._last += 1
         stack = f"machine-{self._last}"
         with self._making(machine_env or {}, prepare):
-            self.cloud.client("cloudformation").create_stack(
-                StackName=stack,
-                TemplateBody=self._template(stack),
-                Parameters=_parameters({**QUICK, **(given or {})}),
-                Capabilities=["CAPABILITY_IAM"],
-            )
+            self._create(stack, self.assembly, given or {})
             instance = Instance(self.cloud, stack)
         with self._ended(instance):
             yield instance
+
+    @contextlib.contextmanager
+    def fleet(self) -> Iterator[Fleet]:
+        """A stack with a fleet, as long as the context lasts, whose instance is never switched on."""
+        assembly = self.cloud.scratch / "fleet.out"
+        self.run("cdk", "synth", "--quiet", "--output", str(assembly), "-c", f"fleet={MOST}")
+        with self._making({}, _stays_off):
+            self._create("machine-fleet", assembly, {})
+            instance = Instance(self.cloud, "machine-fleet")
+        fleet = Fleet(self.cloud, instance)
+        with self._ended(instance):
+            try:
+                yield fleet
+            finally:
+                fleet.end()
+
+    @contextlib.contextmanager
+    def making(self, *, machine_env: Mapping[str, str] | None = None, prepare: Prepare | None = None) -> Iterator[None]:
+        """What the machines are like that a fleet launches while the context lasts."""
+        with self._making(machine_env or {}, prepare):
+            yield
 
     @contextlib.contextmanager
     def replaced(
@@ -146,9 +163,17 @@ class Site:
         (place,) = asset["destinations"].values()
         return self._placed(place)
 
-    def _template(self, stack: str) -> str:
+    def _create(self, stack: str, assembly: Path, given: Mapping[str, str]) -> None:
+        self.cloud.client("cloudformation").create_stack(
+            StackName=stack,
+            TemplateBody=self._template(stack, assembly),
+            Parameters=_parameters({**QUICK, **given}),
+            Capabilities=["CAPABILITY_IAM"],
+        )
+
+    def _template(self, stack: str, assembly: Path) -> str:
         """The deployed template. The CDK has named the key pair for its own stack; a name is there once only."""
-        template = json.loads((self.assembly / f"{STACK}.template.json").read_text("utf-8"))
+        template = json.loads((assembly / f"{STACK}.template.json").read_text("utf-8"))
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::EC2::KeyPair":
                 resource["Properties"]["KeyName"] = stack
@@ -177,8 +202,10 @@ class Site:
         before = self._build, self._prepare
         self._build = dataclasses.replace(before[0], settings={**before[0].settings, **machine_env})
         self._prepare = prepare
-        yield
-        self._build, self._prepare = before
+        try:
+            yield
+        finally:
+            self._build, self._prepare = before
 
     @contextlib.contextmanager
     def _ended(self, instance: Instance) -> Iterator[Instance]:
@@ -208,6 +235,10 @@ def zipped(folder: Path, changed: Mapping[str, str] | None = None) -> bytes:
             if file.is_file() and "__pycache__" not in name:
                 bundle.writestr(name, (changed or {}).get(name) or file.read_bytes())
     return content.getvalue()
+
+
+def _stays_off(machine: BootedMachine) -> None:
+    machine.start = lambda: None  # type: ignore[method-assign]
 
 
 def _parameters(given: Mapping[str, str]) -> list[dict[str, str]]:

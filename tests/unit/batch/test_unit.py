@@ -42,6 +42,12 @@ def test_a_unit_that_breaks_a_rule_is_refused_with_a_sentence(given: dict[str, s
         unit.requests()
 
 
+def test_the_original_scripts_draw_no_unit() -> None:
+    unit = UNIT.model_copy(update={"job": {**UNIT.job, "engine": "compvis"}})
+    with pytest.raises(ValueError, match="draw a whole run from one seed"):
+        unit.requests()
+
+
 @pytest.mark.parametrize(
     "line",
     [

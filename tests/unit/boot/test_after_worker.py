@@ -12,7 +12,8 @@ from userdata.boot.after_worker import Ending, after_worker, ending_of
 from userdata.contract.environment_file import read_environment_file
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Status
-from userdata.contract.work import write_message
+from userdata.contract.tries import Tries, read_tries
+from userdata.contract.work import UnitOfBatch, write_message
 from userdata.contract.worker_environment import STAYS
 
 
@@ -84,17 +85,34 @@ def test_a_worker_that_is_killed_at_a_queued_run_is_told_in_that_runs_status(
     objects[keys.status] = Status(keys.run_id, "i-1", phase="generating", images_done=1, images_total=3).to_json()
     note = machine.folders.queued_run
     note.parent.mkdir(parents=True)
-    note.write_text(write_message(keys.run_id))
+    note.write_text(Tries(write_message(keys.run_id)).to_json())
     machine.folders.worker_log.parent.mkdir(parents=True)
     machine.folders.worker_log.write_text("of many runs\n")
     variables = {"SERVICE_RESULT": "oom-kill", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL"}
     after_worker(machine.folders, {**variables, **machine.worker_environment()})
-    assert list(objects) == [keys.status]
+    assert list(objects) == [keys.status, keys.tries]
+    tries = read_tries(objects[keys.tries])
+    assert tries
+    assert (tries.failures, tries.body) == (1, write_message(keys.run_id)), "a killed worker has failed"
     status = json.loads(objects[keys.status])
     assert (status["phase"], status["images_done"], status["images_total"]) == ("failed", 1, 3)
     assert "ran out of memory" in status["error"]["message"]
     assert not note.exists()
     assert machine.calls[-1:] == ["shutdown -P now"]
+
+    unit = UnitOfBatch("many-0123456789", 0, unit=3, at=10, bytes=20)
+    for going_down in (True, False):
+        before = dict(objects)
+        note.write_text(Tries(unit.to_body(), failures=1).to_json())
+        machine.command("systemctl", f"echo {'stopping' if going_down else 'running'}; exit {int(going_down)}")
+        after_worker(machine.folders, {**variables, **machine.worker_environment()})
+        told = {key: read_tries(text) for key, text in objects.items() if before.get(key) != text}
+        if going_down:
+            assert not told, "a machine that is taken away counts as no failure"
+    tries = told[RunKeys(unit.run_id).unit_tries(0, 3)]
+    assert tries
+    assert (len(told), tries.failures) == (1, 2), "a batch has no status"
+    assert "ran out of memory" in tries.why
 
 
 def test_a_machine_that_stays_up_has_its_worker_again_for_the_queues(

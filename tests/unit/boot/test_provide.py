@@ -7,13 +7,16 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.boot.conftest import PARAMETERS, Machine
 from tests.unit.boot.loopback import reply, serving
 from userdata.boot import provide
-from userdata.boot.provide import FAILED_AND_REPORTED
+from userdata.boot.machine.step_error import NoRoomError, PassingStepError, StepError
+from userdata.boot.provide import FAILED_AND_REPORTED, FAILED_FOR_NOW
+from userdata.boot.steps.job_files import provide_job_files
 from userdata.contract.environment_file import parse_environment
 from userdata.contract.worker_environment import ModelEnvironment
 
@@ -78,3 +81,32 @@ def test_what_cannot_be_had_is_one_sentence(call: Call, given: dict[str, str], s
         status, told = call(**given, settings={"SD_WEIGHTS_URL": hub.url})
     assert (status, said in told) == (FAILED_AND_REPORTED, True), told
     assert len(told.splitlines()) == 1
+
+
+def test_on_a_full_disk_what_earlier_jobs_were_drawn_with_makes_room(
+    machine: Machine, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = tmp_path / "own/own-0123/large.safetensors"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"weights")
+
+    def needs_room(*given: Any, **more: Any) -> ModelEnvironment:
+        if earlier.exists():
+            raise NoRoomError("The disk is full.")
+        return provide_job_files(*given, **more)
+
+    monkeypatch.setattr(provide, "provide_job_files", needs_room)
+    status, told = call(Model="tiny")
+    assert (status, ModelEnvironment.read(parse_environment(told)).model_folder) == (0, tmp_path / "own/tiny")
+    assert not earlier.parent.exists()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(StepError, FAILED_AND_REPORTED), (PassingStepError, FAILED_FOR_NOW)])
+def test_the_exit_status_says_whether_another_attempt_may_help(
+    call: Call, monkeypatch: pytest.MonkeyPatch, kind: type[StepError], expected: int
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise kind("The hub is away.")
+
+    monkeypatch.setattr(provide, "provide_job_files", fails)
+    assert call(Model="tiny") == (expected, "The hub is away.\n")

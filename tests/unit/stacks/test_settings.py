@@ -36,6 +36,12 @@ def test_zone_names_are_split() -> None:
         ("zones", "4", "1, 2 or 3"),
         ("zones", "us-east-1", "us-east-1b"),
         ("zones", "us-east-1a,us-east-1", "us-east-1b"),
+        ("fleet", "0", "from 1 to 500"),
+        ("fleet", "501", "from 1 to 500"),
+        ("fleet_types", "g6.xlarge,t3.micro", "g6.xlarge,g5.xlarge"),
+        ("fleet_on_demand", "101", "from 0 to 100"),
+        ("fleet_fallback", "perhaps", "true or false"),
+        ("notify_email", "me", "me@example.com"),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_rule(name: str, value: str, example: str) -> None:
@@ -55,6 +61,15 @@ def test_what_was_given_can_be_given_again() -> None:
     assert settings.given() == context
     assert settings_from_context(settings.given()) == settings
     assert settings_from_context({"zones": "2"}).given() == {"zones": "2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fleet_types", "g6.xlarge,g5.xlarge"), ("fleet_on_demand", "20"), ("fleet_fallback", "true")]
+)
+def test_what_is_said_of_a_fleet_needs_one(name: str, value: str) -> None:
+    with pytest.raises(SystemExit, match=f"{name}={value} is for a fleet: add -c fleet=N"):
+        settings_from_context({name: value})
+    assert settings_from_context({name: value, "fleet": "3"}).given() == {"fleet": "3", name: value}
 
 
 def test_your_own_bucket_is_never_deleted() -> None:

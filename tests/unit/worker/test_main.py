@@ -25,7 +25,7 @@ def ends(
 ) -> Callable[..., int]:
     """The exit code of a worker whose deployed run ends as given, and which stays up as given."""
     monkeypatch.setattr(DrawingProcess, "start", lambda *_, **__: Loaded(stays=True))
-    monkeypatch.setattr(worker, "SpotNotice", lambda _stop: type("Notice", (), {"watch": nothing}))
+    monkeypatch.setattr(worker, "SpotNotice", lambda _stop, tell: type("Notice", (), {"watch": nothing}))
     monkeypatch.setattr(worker, "wait_for_settings", lambda *_: settings)
     monkeypatch.setattr(worker, "read_parameters", lambda _: parameters(Queues="sd-a-stack"))
     monkeypatch.setattr("userdata.worker.__main__.signal.signal", nothing)
@@ -57,3 +57,13 @@ def test_what_fails_while_the_worker_stays_up_is_told_and_ends_it(
     with caplog.at_level(logging.ERROR):
         assert ends(Outcome.DONE, fail) == 1
     assert "The worker failed while it stayed up" in caplog.messages
+
+
+def test_a_machine_of_a_fleet_does_the_queues_runs_alone(
+    ends: Callable[..., int], parameters: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stayed: list[str] = []
+    for fleet in ({}, {"Fleet": "0"}):
+        monkeypatch.setattr(worker, "read_parameters", lambda _, fleet=fleet: parameters(Queues="sd-a-stack", **fleet))
+        assert ends(Outcome.FAILED, lambda *_, **__: stayed.append("up")) == (0 if fleet else 1)
+    assert stayed == ["up", "up"]

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Optional, TypeVar
 
 from userdata.boot.machine.commands import CommandError, answer_of
 from userdata.boot.machine.disk_space import check_space
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import PassingStepError, StepError
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ FILE_SECONDS = 1800
 Result = TypeVar("Result")
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
+# What S3 would answer tomorrow as well. `aws` tells of a busy S3 and of a network that is away in other words.
+REFUSED = re.compile(r"An error occurred \((?:4\d\d|AccessDenied|NoSuch\w+|Invalid\w+|SignatureDoesNotMatch)\)")
 
 
 class Bucket:
@@ -89,19 +91,20 @@ class Bucket:
         try:
             return self._patience.retry(attempt, on=CommandError)
         except CommandError as error:
-            raise StepError(self._explain("read", key, error)) from error
+            raise self._explained("read", key, error) from error
 
     def _written(self, key: str, action: Callable[[], object]) -> None:
         try:
             self._patience.retry(action, on=CommandError)
         except CommandError as error:
-            raise StepError(self._explain("written", key, error)) from error
+            raise self._explained("written", key, error) from error
 
     def _copy(self, *words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:
         return _aws("s3", "cp", "--only-show-errors", *words, text=text, seconds=seconds)
 
-    def _explain(self, done: str, key: str, error: Exception) -> str:
-        return (
+    def _explained(self, done: str, key: str, error: CommandError) -> StepError:
+        kind = StepError if REFUSED.search(error.output) else PassingStepError
+        return kind(
             f"s3://{self.name}/{key} could not be {done}: {error}. "
             "Check that the bucket exists and that the instance's role may use it."
         )

@@ -3,6 +3,9 @@
 A file on the machine's disk notes which entries came from the cache, and what the machine has that could be kept there.
 Once the run has succeeded, `userdata.boot.save_cache` writes what is missing. Nothing here may end a boot: an error in
 an entry is logged, the source is asked instead, and the entry is replaced.
+
+Whoever may write an entry may write its manifest too, so that the hashes in it show damage and no malice. For that
+reason a folder is unpacked, and what is in it run, by a user without rights (`userdata.boot.machine.fetcher`).
 """
 
 from __future__ import annotations
@@ -17,16 +20,15 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.packed_folder import MANIFEST, folder_fingerprint, pack_folder, unpack_folder
+from userdata.boot.fetch.packed_folder import MANIFEST, pack_folder
+from userdata.boot.fetch.unpacking import QUICK, unpack_apart
+from userdata.boot.machine.commands import User
 from userdata.boot.machine.file_hash import sha256_of
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.atomic_file import put_in_place, write_atomically
-from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
 OFF = "off"
-# A cache that does not answer must not cost more time than it saves.
-QUICK = Patience(attempts=2, first_pause=2)
 
 
 class State(str, Enum):
@@ -42,8 +44,8 @@ class Entry:
     """Something on this machine that has a place in the cache.
 
     `key` is an object's, or a folder's prefix, which ends with a slash. `built_from` says what it follows from, for a
-    person who reads the manifest. `fingerprint` is set for a folder that grows as the machine works: what it was like
-    when the bucket's was the same.
+    person who reads the manifest. `fingerprint` is set for a folder of the worker's, which grows as the machine works:
+    what it was like when the bucket's was the same.
     """
 
     key: str
@@ -54,16 +56,8 @@ class Entry:
 
     @property
     def wanted(self) -> bool:
-        """Whether the bucket may lack this entry."""
-        path = Path(self.path)
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-            return False
-        return self.state is not State.KEPT or self.has_grown
-
-    @property
-    def has_grown(self) -> bool:
-        """Whether a folder that grows has grown."""
-        return self.fingerprint is not None and self.fingerprint != folder_fingerprint(Path(self.path))
+        """Whether the bucket may lack this entry. Root asks this, so it does not look into a folder of the worker's."""
+        return self.fingerprint is not None or self.state is not State.KEPT
 
 
 class Cache:
@@ -77,9 +71,9 @@ class Cache:
         self._lock = threading.Lock()
         self._thread = threading.local()  # its `served` belongs to the step on that thread
 
-    def take_folder(self, key: str, folder: Path) -> bool:
-        """Makes `folder` from the entry `key`; False when the source has to be asked instead."""
-        return self._take(key, folder, lambda: unpack_folder(self._bucket, key, folder))
+    def take_folder(self, key: str, folder: Path, user: Optional[User]) -> bool:
+        """Makes `folder` from the entry `key`, as `user`; False when the source has to be asked instead."""
+        return self._take(key, folder, lambda: unpack_apart(self._bucket, key, folder, user))
 
     def take_file(self, key: str, file: Path, *, sha256: str) -> bool:
         """Makes `file` from the object `key`, which must have this hash; False as `take_folder` does."""
@@ -138,18 +132,18 @@ class Cache:
             write_notes(self._notes, list(self._now.values()))
 
 
-def save(bucket: Bucket, entry: Entry) -> None:
-    """Writes one entry to the bucket, unless the bucket has a whole one. Raises `StepError`.
+def save(bucket: Bucket, entry: Entry, staging: Path) -> None:
+    """Writes one entry to the bucket, unless the bucket has a whole one. `staging` is emptied. Raises `StepError`.
 
     Another machine may have written the entry in the meantime, with the same content.
     """
     path = Path(entry.path)
     began = time.monotonic()
-    asks = entry.state is State.UNKEPT and not entry.has_grown
+    asks = entry.state is State.UNKEPT and entry.fingerprint is None
     if path.is_dir():
         if asks and bucket.size(entry.key + MANIFEST) is not None:
             return
-        size = pack_folder(bucket, entry.key, path, built_from=entry.built_from)
+        size = pack_folder(bucket, entry.key, path, staging=staging, built_from=entry.built_from)
     else:
         size = path.stat().st_size
         if asks and bucket.size(entry.key) == size:

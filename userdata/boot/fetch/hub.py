@@ -17,15 +17,16 @@ from typing import IO, Any, Optional, Tuple
 from urllib.parse import urljoin, urlsplit
 
 from userdata.boot.fetch.passing_error import PassingError, code_passes
-from userdata.boot.fetch.request import Manner, Pinned, Redirects, refused, request_headers
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.fetch.request import Manner, Pinned, open_following, refused, request_headers
+from userdata.boot.machine.step_error import PassingStepError, StepError
 from userdata.contract.catalogue import HUB
+from userdata.contract.outside import read_whole
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_REDIRECTS = 5
 
 
-class UnreachableError(StepError):
+class UnreachableError(PassingStepError):
     """The hub did not answer, so that nothing is known."""
 
 
@@ -54,9 +55,13 @@ def pin_hub_file(
             f"{url} is no large file of the hub, so it is no checkpoint. Name a checkpoint's file as "
             "hf:owner/name/file. If SD_WEIGHTS_URL names a mirror, the mirror must pass the hub's X-Linked-ETag on."
         )
+    try:
+        length = read_whole(size) if size else None
+    except ValueError as error:
+        raise StepError(f"The hub tells no size of {url} that can be: {error}. Name another file.") from error
     commit = headers.get("X-Repo-Commit", "")
     pinned_url = final.replace(f"/resolve/{revision}/", f"/resolve/{commit}/", 1) if commit else final
-    return Pinned(url=pinned_url, sha256=sha256, bytes=int(size) if size.isdigit() else None, page=page, token=token)
+    return Pinned(url=pinned_url, sha256=sha256, bytes=length, page=page, token=token)
 
 
 def read_beginning(pinned: Pinned, count: int, manner: Optional[Manner] = None) -> bytes:
@@ -65,7 +70,7 @@ def read_beginning(pinned: Pinned, count: int, manner: Optional[Manner] = None) 
     headers = {**request_headers(pinned.token), "Range": f"bytes=0-{count - 1}"}
     request = urllib.request.Request(pinned.url, headers=headers)  # noqa: S310
     try:
-        with urllib.request.build_opener(Redirects).open(request, timeout=manner.stall_seconds) as answer:
+        with open_following(request, seconds=manner.stall_seconds) as answer:
             content: bytes = answer.read(count)
             return content
     except (OSError, http.client.HTTPException) as error:
@@ -91,6 +96,8 @@ def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple
             url = moved
         except (OSError, http.client.HTTPException) as error:
             raise PassingError(str(getattr(error, "reason", None) or error)) from error
+        except ValueError as error:
+            raise StepError(f"{url} leads to an address that is none ({error}). Check its name.") from error
     raise StepError(f"{url} leads round in circles. Check the name of the repository.")
 
 
@@ -99,7 +106,7 @@ def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: 
     if error.code in (301, 302, 303, 307, 308):
         location = urljoin(url, error.headers.get("Location", ""))
         # The file's storage is on another host, a repository's new name on this one.
-        if "X-Linked-ETag" in error.headers or urlsplit(location).netloc != urlsplit(url).netloc:
+        if "X-Linked-ETag" in error.headers or urlsplit(location)[:2] != urlsplit(url)[:2]:
             return None
         return location
     if error.code in (401, 403):

@@ -1,4 +1,4 @@
-"""A folder as objects of the bucket: parts that are packed, moved and unpacked side by side, and a manifest.
+"""A folder as objects of the bucket: parts, which are packed and moved side by side, and a manifest, written last.
 
 A part is a compressed tar archive of its own, so that each is checked before it is unpacked, while others still come.
 Rejected: one archive in ranges, which would have to lie on the disk as a whole before its hash is known; and zstd,
@@ -15,20 +15,21 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Mapping, TypeVar
+from typing import Callable, Iterable, Iterator, List, Mapping, Tuple, TypeVar
 
 from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.fetch.tree import check_tree
 from userdata.boot.machine.commands import answer_of
-from userdata.boot.machine.disk_space import check_space
 from userdata.boot.machine.file_hash import sha256_of
-from userdata.boot.machine.step_error import StepError
 from userdata.contract.status import utc_now
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
 PART_BYTES = 256 << 20
-MARGIN_BYTES = 1 << 30
 TAR_SECONDS = 900
+# More than any environment has, and than any disk.
+MOST_PARTS = 1000
+MOST_BYTES = 1 << 62
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -47,70 +48,59 @@ class Part:
 
 
 def pack_folder(
-    bucket: Bucket, prefix: str, folder: Path, *, built_from: Mapping[str, str], part_bytes: int = PART_BYTES
+    bucket: Bucket,
+    prefix: str,
+    folder: Path,
+    *,
+    staging: Path,
+    built_from: Mapping[str, str],
+    part_bytes: int = PART_BYTES,
 ) -> int:
     """Writes `folder` below `prefix`, the manifest last, and returns how many bytes the parts have.
 
-    Parts are named by their content: a cut-off upload leaves an older manifest and what it names as they were.
-    `part_bytes` is about what a part holds before compression. Raises `StepError`.
+    Parts are named by their content: a cut-off upload leaves an older manifest and what it names as they were. They are
+    packed in `staging`, which is emptied. `part_bytes` is about what a part holds before compression. Raises
+    `StepError`, also for a folder that `unpack_folder` would refuse.
     """
-    staging = _emptied(folder.with_name(f".{folder.name}.packing"))
+    unpacked_bytes = check_tree(folder)
+    emptied(staging)
 
-    def pack(numbered: tuple[int, List[str]]) -> Part:
+    def pack(numbered: Tuple[int, List[str]]) -> Part:
         file = staging / f"{numbered[0]}.tar.gz"
-        _tar("--create", "--use-compress-program=gzip -1", file, folder, *_LISTED, names=numbered[1])
+        options = ("--create", "--use-compress-program=gzip -1", f"--file={file}", f"--directory={folder}", *_LISTED)
+        answer_of(["tar", *options], seconds=TAR_SECONDS, text="\0".join(numbered[1]))
         part = Part(sha256_of(file), file.stat().st_size)
         bucket.put_file(file, prefix + part.name)
         file.unlink()
         return part
 
     try:
-        parts = _side_by_side(pack, enumerate(_groups(folder, part_bytes)))
+        parts = side_by_side(pack, enumerate(_groups(folder, part_bytes)))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     manifest = {
         "schema": SCHEMA,
         "built_from": dict(built_from),
         "created_at": utc_now(),
-        "unpacked_bytes": sum(_size(path) for path in folder.rglob("*")),
+        "unpacked_bytes": unpacked_bytes,
         "parts": [asdict(part) for part in parts],
     }
     bucket.put(prefix + MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return sum(part.bytes for part in parts)
 
 
-def unpack_folder(bucket: Bucket, prefix: str, folder: Path) -> bool:
-    """Makes `folder` from the objects below `prefix`; False when there are none.
-
-    Every part is verified before it is unpacked, and the whole is renamed into place, so that `folder` is there whole
-    or not at all. Raises `StepError`, or `ValueError` for a manifest that is none.
-    """
-    text = bucket.get(prefix + MANIFEST)
-    if text is None:
-        return False
-    parts, needed = _read_manifest(text)
-    whole = _emptied(folder.with_name(f".{folder.name}.unpacking"))
-    staging = _emptied(folder.with_name(f".{folder.name}.parts"))
+def read_manifest(text: str) -> Tuple[List[Part], int]:
+    """The parts that a manifest names, and how many bytes they have unpacked. Raises `ValueError`."""
     try:
-        check_space(folder, needed + MARGIN_BYTES)
-
-        def unpack(part: Part) -> None:
-            file = staging / part.name
-            if not bucket.get_file(prefix + part.name, file):
-                raise StepError(f"{prefix}{part.name} is missing")
-            if sha256_of(file) != part.sha256:
-                raise StepError(f"{prefix}{part.name} is damaged")
-            # GNU tar takes a leading / away, and refuses members with .. in their names.
-            _tar("--extract", "--gzip", file, whole, "--no-same-owner")
-            file.unlink()
-
-        _side_by_side(unpack, parts)
-        _remove(folder)
-        whole.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(whole, ignore_errors=True)
-    return True
+        document = json.loads(text)
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}")
+        parts = [Part(str(part["sha256"]), _count(part["bytes"])) for part in document["parts"]]
+        if not 0 < len(parts) <= MOST_PARTS or not all(re.fullmatch("[0-9a-f]{64}", part.sha256) for part in parts):
+            raise ValueError("its parts have no hashes")
+        return parts, _count(document["unpacked_bytes"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the manifest is not one ({type(error).__name__}: {error})") from error
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -123,46 +113,7 @@ def folder_fingerprint(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-_LISTED = ("--no-recursion", "--null", "--verbatim-files-from", "--files-from=-")
-
-
-def _tar(action: str, how: str, file: Path, folder: Path, *options: str, names: Iterable[str] = ()) -> None:
-    words = ["tar", action, how, f"--file={file}", f"--directory={folder}", *options]
-    answer_of(words, seconds=TAR_SECONDS, text="\0".join(names))
-
-
-def _groups(folder: Path, part_bytes: int) -> Iterator[List[str]]:
-    """The paths below `folder`, directories too, in order, `part_bytes` or a little more in each group."""
-    group: List[str] = []
-    size = 0
-    for path in sorted(folder.rglob("*")):
-        group.append(str(path.relative_to(folder)))
-        size += _size(path)
-        if size >= part_bytes:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() and not path.is_symlink() else 0
-
-
-def _read_manifest(text: str) -> tuple[List[Part], int]:
-    try:
-        document = json.loads(text)
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"schema {document['schema']!r}")
-        parts = [Part(sha256=str(part["sha256"]), bytes=int(part["bytes"])) for part in document["parts"]]
-        if not parts or not all(re.fullmatch("[0-9a-f]{64}", part.sha256) for part in parts):
-            raise ValueError("its parts have no hashes")
-        return parts, int(document["unpacked_bytes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the manifest is not one ({type(error).__name__}: {error})") from error
-
-
-def _side_by_side(action: Callable[[Item], Result], items: Iterable[Item]) -> List[Result]:
+def side_by_side(action: Callable[[Item], Result], items: Iterable[Item]) -> List[Result]:
     """`action` of each item, in order, as many at a time as there are processors; the first error ends it."""
     executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2))
     try:
@@ -171,12 +122,32 @@ def _side_by_side(action: Callable[[Item], Result], items: Iterable[Item]) -> Li
         executor.shutdown(cancel_futures=True)
 
 
-def _emptied(folder: Path) -> Path:
-    _remove(folder)
+def emptied(folder: Path) -> Path:
+    """`folder`, made anew."""
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
 
 
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+_LISTED = ("--no-recursion", "--null", "--verbatim-files-from", "--files-from=-")
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MOST_BYTES:
+        raise ValueError(f"{str(value)[:20]!r} is no number of bytes")
+    return value
+
+
+def _groups(folder: Path, part_bytes: int) -> Iterator[List[str]]:
+    """The paths below `folder`, directories too, in order, `part_bytes` or a little more in each group."""
+    group: List[str] = []
+    size = 0
+    for path in sorted(folder.rglob("*")):
+        group.append(str(path.relative_to(folder)))
+        size += path.lstat().st_size if not path.is_dir() else 0
+        if size >= part_bytes:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -18,7 +18,16 @@ from typing import Deque, Dict, Optional, Set, Union
 
 from userdata.boot.fetch.passing_error import PassingError
 from userdata.boot.fetch.progress import Progress
-from userdata.boot.fetch.request import Manner, NoSuchRangeError, Pinned, answer_to, check_total, persist
+from userdata.boot.fetch.request import (
+    CONTENT_RANGE,
+    Manner,
+    NoSuchRangeError,
+    Pinned,
+    answer_to,
+    check_total,
+    length_in,
+    persist,
+)
 from userdata.boot.machine.file_hash import CHUNK_BYTES
 from userdata.boot.machine.side_by_side import begin
 from userdata.boot.machine.step_error import StepError
@@ -138,9 +147,9 @@ class Pieces:
         position = first + self._received[first]
         with answer_to(self._pinned, self._part, self._manner, f"bytes={position}-{end - 1}") as answer:
             if answer.status != 206:
-                check_total(self._pinned, int(answer.headers.get("Content-Length") or self._whole))
+                check_total(self._pinned, length_in(answer.headers) or self._whole)
                 raise RangesRefusedError(url)
-            span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+            span = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if not span or int(span[1]) != position:
                 raise PassingError(f"{url} sent another range than asked for")
             check_total(self._pinned, None if span[2] == "*" else int(span[2]))
@@ -167,5 +176,5 @@ class Pieces:
             return fitting  # a download over one connection has no gaps
         except ValueError:
             return set()
-        noted = {int(line) for line in lines if line.isdigit()}
+        noted = {int(line) for line in lines if re.fullmatch(r"[0-9]{1,16}", line)}
         return fitting & noted if title == self._title else set()

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http.client
 import logging
+import re
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 
 from userdata.boot.fetch.passing_error import PassingError, asked_pause, code_passes
 from userdata.boot.machine.disk_space import amount
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import NoRoomError, PassingStepError, StepError
+from userdata.contract.outside import read_whole
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,28 @@ class Manner:
     connections: int = 8
 
 
+def open_following(request: urllib.request.Request, *, seconds: float) -> Any:
+    """The answer, at the end of all redirects. Raises as urllib does, and `StepError` for an address that is none."""
+    try:
+        return urllib.request.build_opener(Redirects).open(request, timeout=seconds)
+    except ValueError as error:
+        raise StepError(
+            f"{request.full_url} leads to an address that is none ({error}). Choose another one."
+        ) from error
+
+
+def length_in(headers: Message) -> Optional[int]:
+    """The length that the server tells, in bytes; None where it tells none, or nothing like one."""
+    try:
+        return read_whole(headers.get("Content-Length"))
+    except ValueError:
+        return None
+
+
+# The header of an answer with a part of a file: where it begins, and the whole file's size or a star.
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-[0-9]{1,16}/([0-9]{1,16}|\*)")
+
+
 class NoSuchRangeError(Exception):
     """The file is shorter than the range that was asked for."""
 
@@ -75,7 +99,7 @@ def answer_to(pinned: Pinned, part: Path, manner: Manner, span: Optional[str]) -
     headers = {**request_headers(pinned.token), "Accept-Encoding": "identity", **({"Range": span} if span else {})}
     try:
         request = urllib.request.Request(pinned.url, headers=headers)  # noqa: S310  # pinned by hash
-        with urllib.request.build_opener(Redirects).open(request, timeout=manner.stall_seconds) as response:
+        with open_following(request, seconds=manner.stall_seconds) as response:
             _check_kind(pinned, response)
             yield response
     except urllib.error.HTTPError as error:
@@ -83,7 +107,7 @@ def answer_to(pinned: Pinned, part: Path, manner: Manner, span: Optional[str]) -
             raise _judged(pinned, error) from error
     except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
-            raise StepError(f"{part.parent} is full. Deploy again with a larger VolumeSize.") from error
+            raise NoRoomError(f"{part.parent} is full. Deploy again with a larger VolumeSize.") from error
         reason = getattr(error, "reason", None) or error
         raise PassingError(f"{pinned.url}: {reason or type(error).__name__}") from error
 
@@ -98,7 +122,7 @@ def persist(
 ) -> None:
     """Repeats `attempt` until it ends well. Only attempts without `progress` count, so that every loop ends.
 
-    `kept` says how many bytes a later boot need not fetch. Raises `StepError` when patience ends.
+    `kept` says how many bytes a later boot need not fetch. Raises `PassingStepError` when patience ends.
     """
     pauses = manner.patience.pauses()
     furthest = progress()
@@ -111,7 +135,7 @@ def persist(
                 pauses = manner.patience.pauses()
             pause = next(pauses, None)
             if pause is None:
-                raise StepError(
+                raise PassingStepError(
                     f"{pinned.url} could not be fetched: {error}. Check the network and the address, then start the "
                     f"instance again: it goes on at {amount(kept())}."
                 ) from error
@@ -151,6 +175,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows 308 too, which Python knows only since 3.11, and keeps a secret from other hosts.
 
     The hub sends everybody to the addresses of its storage, which are signed: they need no token, and must not get it.
+    From an encrypted address it follows to encrypted ones alone, because everybody on the way reads the others.
     """
 
     def redirect_request(
@@ -158,7 +183,10 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     ) -> Optional[urllib.request.Request]:
         """The next request, without the secret where it goes to another host."""
         following = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-        if following and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if old.scheme == "https" and new.scheme != "https":
+            raise urllib.error.HTTPError(req.full_url, code, f"it leads to {newurl}, without encryption", headers, fp)
+        if following and (new.scheme, new.netloc) != (old.scheme, old.netloc):
             following.remove_header("Authorization")
         return following
 

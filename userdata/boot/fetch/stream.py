@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any, Optional
 
 from userdata.boot.fetch.passing_error import PassingError
 from userdata.boot.fetch.progress import Progress
-from userdata.boot.fetch.request import Manner, NoSuchRangeError, Pinned, answer_to, check_total, persist
+from userdata.boot.fetch.request import (
+    CONTENT_RANGE,
+    Manner,
+    NoSuchRangeError,
+    Pinned,
+    answer_to,
+    check_total,
+    length_in,
+    persist,
+)
 from userdata.boot.machine.disk_space import amount
 from userdata.boot.machine.file_hash import CHUNK_BYTES, sha256_of
 
@@ -54,8 +62,7 @@ class Stream:
             raise PassingError(f"{self._pinned.url} has no byte {offset}: starting over") from None
 
     def _receive(self, answer: Any, offset: int) -> None:
-        length = answer.headers.get("Content-Length")
-        coming = int(length) if length and length.isdigit() else None
+        coming = length_in(answer.headers)
         offset, total = self._place(answer, offset, coming)
         self._check_total(total)
         received = self._write(answer, offset)
@@ -70,7 +77,7 @@ class Stream:
         """Where the answer's first byte belongs, and the whole file's size as far as the server tells."""
         if answer.status != 206:
             return 0, coming
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        span = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if not span or int(span[1]) != offset:
             self._part.unlink()
             raise PassingError(f"{self._pinned.url} sent another range than asked for: starting over")

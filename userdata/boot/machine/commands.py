@@ -8,35 +8,66 @@ import os
 import signal
 import subprocess
 import threading
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Deque, Iterator, Mapping, Optional, Sequence, Set
+from typing import Any, Deque, Iterator, List, Mapping, Optional, Sequence, Set
 
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.log_lines import log_output
 
 LAST_LINES = 5
+KILL_SECONDS = 10
+GRACE_SECONDS = 2
 _running: Set[subprocess.Popen[Any]] = set()
+_users: Set["User"] = set()
 
 
 class CommandError(StepError):
-    """A program ended with an error or ran out of time. `output` is the end of what it printed."""
+    """A program ended with an error or ran out of time.
 
-    def __init__(self, message: str, output: str) -> None:
+    `output` is the end of what it printed. `code` is its exit status, negative for a signal, or None.
+    """
+
+    def __init__(self, message: str, output: str, code: Optional[int] = None) -> None:
         super().__init__(message)
         self.output = output
+        self.code = code
+
+
+@dataclass(frozen=True)
+class User:
+    """A user without rights, as whom root runs a program; `home` is a folder of its own, for temporary files too."""
+
+    name: str
+    home: Path
+
+    def words(self, command: Sequence[str]) -> List[str]:
+        """The command that runs `command` as this user, who can gain no rights by it."""
+        rights = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+        return ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", "--clear-groups", *rights, "--", *command]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What replaces root's own variables."""
+        return {"HOME": str(self.home), "TMPDIR": str(self.home), "USER": self.name, "LOGNAME": self.name}
 
 
 def answer_of(
-    command: Sequence[str], *, seconds: float, text: Optional[str] = None, folder: Optional[Path] = None
+    command: Sequence[str],
+    *,
+    seconds: float,
+    text: Optional[str] = None,
+    folder: Optional[Path] = None,
+    user: Optional[User] = None,
 ) -> str:
-    """What `command`, run in `folder`, prints to its standard output, given `text` on its standard input.
+    """What `command`, run in `folder` as `user`, prints to its standard output, given `text` on its standard input.
 
     Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that it
     started), or is not there.
     """
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        with _started(command, **streams, cwd=folder, encoding="utf-8", errors="replace") as process:
+        with _started(command, user, None, **streams, cwd=folder, encoding="utf-8", errors="replace") as process:
             answer, errors = process.communicate("" if text is None else text, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "") from error
@@ -51,15 +82,16 @@ def run_logged(
     seconds: float,
     folder: Optional[Path] = None,
     environment: Optional[Mapping[str, str]] = None,
+    user: Optional[User] = None,
 ) -> None:
-    """Runs `command` in `folder`, with `environment` beside this process's own, and logs every line as it comes.
+    """Runs `command` in `folder` as `user`, with `environment` beside this process's own, and logs each line at once.
 
     Raises `CommandError` as `answer_of` does.
     """
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     out_of_time = threading.Event()
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
-    with _started(command, **streams, cwd=folder, env={**os.environ, **(environment or {})}) as process:
+    with _started(command, user, environment, **streams, cwd=folder) as process:
 
         def end_group() -> None:
             if _kill(process):
@@ -72,6 +104,7 @@ def run_logged(
             process.wait()
         finally:
             timer.cancel()
+            timer.join()
     if out_of_time.is_set():
         raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
     if process.returncode:
@@ -79,16 +112,28 @@ def run_logged(
 
 
 def end_commands() -> None:
-    """Kills every program that runs, on whatever thread, with all that it started. For the end of this process."""
+    """Kills every program that runs, on whatever thread, with all that it started. For the end of this process.
+
+    Of another user everything ends: a program of that user may have started others in sessions of their own.
+    """
     for process in list(_running):
         _kill(process)
+    for user in list(_users):
+        subprocess.run(user.words(["sh", "-c", "kill -KILL -1"]), check=False, timeout=KILL_SECONDS)
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+def _started(
+    command: Sequence[str], user: Optional[User], environment: Optional[Mapping[str, str]], **options: Any
+) -> Iterator[subprocess.Popen[Any]]:
     """A process of `command`, in a session of its own to be killed as a whole; an error meanwhile kills it."""
+    words = list(command)
+    if user:
+        _users.add(user)
+        words = user.words(command)
+    variables = {**os.environ, **(user.environment if user else {}), **(environment or {})}
     try:
-        process = subprocess.Popen(list(command), start_new_session=True, **options)
+        process = subprocess.Popen(words, start_new_session=True, env=variables, **options)
     except OSError as error:
         raise CommandError(f"{command[0]} cannot be run: {error.strerror}", "") from error
     _running.add(process)
@@ -104,11 +149,18 @@ def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Pope
 
 
 def _kill(process: subprocess.Popen[Any]) -> bool:
-    """False when the process had just ended by itself."""
+    """False when the process had just ended by itself.
+
+    It is asked first, because a step that runs apart has programs in sessions of their own, and ends them.
+    """
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGTERM)
     except ProcessLookupError:
         return False
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     return True
 
 
@@ -118,4 +170,4 @@ def _failure(command: Sequence[str], code: int, output: str) -> CommandError:
     lines = output.splitlines() or ["it said nothing"]
     # Newer `aws` commands print details of an error below it; other programs end with the reason.
     errors = [line for line in lines if "error" in line.lower()] if name == "aws" else []
-    return CommandError(f"{name} {how}: {(errors or lines[-1:])[0].strip()}", output)
+    return CommandError(f"{name} {how}: {(errors or lines[-1:])[0].strip()}", output, code)

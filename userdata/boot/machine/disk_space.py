@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import NoRoomError
 
 
 def check_space(place: Path, needed: float) -> None:
-    """Raises `StepError` unless the disk has `needed` bytes free for the file that will be at `place`.
+    """Raises `NoRoomError` unless the disk has `needed` bytes free for the file that will be at `place`.
 
     The folder of `place` exists.
     """
     free = shutil.disk_usage(place.parent).free
     if free < needed:
-        raise StepError(
+        raise NoRoomError(
             f"{place.parent} has {amount(free)} free, but {place.name} needs {amount(needed)} with a margin. "
             "Deploy again with a larger VolumeSize."
         )

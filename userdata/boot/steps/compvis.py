@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Mapping, Optional
 
 from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+from userdata.boot.machine.fetcher import fetcher, give, main_apart, run_apart
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole
 from userdata.boot.steps.conda import PIP_INSTALL, install_conda
 from userdata.boot.steps.machine import Machine
 from userdata.contract.compvis import COMMIT, REPOSITORY
+from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -27,6 +31,7 @@ GIT_SECONDS = 600
 CREATE_SECONDS = 1200
 INSTALL_SECONDS = 3600
 CHECK_SECONDS = 300
+ALL_SECONDS = 18_000  # its parts have limits of their own
 # One package of 2019 comes as source only; it is built with the pinned setuptools.
 INSTALL_OPTIONS = ("--require-hashes", "--no-deps", "--no-build-isolation")
 # What the two scripts import, and what their modules do.
@@ -44,26 +49,45 @@ class Original:
     python: Path
 
 
-def provide_compvis(machine: Machine, *, patience: Optional[Patience] = None) -> Original:
-    """The original scripts, fetched, and their environment, built where it is missing.
+def provide_compvis(machine: Machine) -> Original:
+    """The original scripts, fetched, and their environment, built where it is missing, by the user `sd-fetch`.
 
     The machine's setting `SD_COMPVIS_URL` names a mirror of the repository, `SD_COMPVIS_PYTHON` an interpreter that the
     image brings. Raises `StepError`.
     """
+    folders, user = machine.folders, fetcher(machine.folders)
+    for folder in (_place(folders), folders.conda):
+        give(folder, user)
+    if run_apart("userdata.boot.steps.compvis", seconds=ALL_SECONDS, user=user):
+        raise StepError("The original scripts could not be provided; the log says why. Start the instance again.")
+    return _original(folders, machine.settings)
+
+
+def make_compvis(folders: Folders, settings: Mapping[str, str], *, patience: Optional[Patience] = None) -> Original:
+    """What `provide_compvis` has done apart from itself. Raises `StepError`."""
     patience = patience or Patience(attempts=3, first_pause=15)
-    place = machine.folders.software / "compvis"
-    repository = place / "stable-diffusion"
-    _fetch(repository, machine.settings.get("SD_COMPVIS_URL") or REPOSITORY, patience)
-    named = machine.settings.get("SD_COMPVIS_PYTHON")
-    python = Path(named) if named else _provide_environment(machine, place / "envs/ldm", patience)
+    place, found = _place(folders), _original(folders, settings)
+    _fetch(found.repository, settings.get("SD_COMPVIS_URL") or REPOSITORY, patience)
+    if not settings.get("SD_COMPVIS_PYTHON"):
+        _provide_environment(folders, settings, patience)
     try:
-        answer_of([str(python), "-c", IMPORT], seconds=CHECK_SECONDS)
+        answer_of([str(found.python), "-c", IMPORT], seconds=CHECK_SECONDS)
     except CommandError as error:
         raise StepError(
             f"The environment of the original scripts does not work: {error}. Deploy with Engine=diffusers, or delete "
             f"{place} on the machine and start the instance again."
         ) from error
-    return Original(repository, python)
+    return found
+
+
+def _place(folders: Folders) -> Path:
+    return folders.software / "compvis"
+
+
+def _original(folders: Folders, settings: Mapping[str, str]) -> Original:
+    place = _place(folders)
+    named = settings.get("SD_COMPVIS_PYTHON")
+    return Original(place / "stable-diffusion", Path(named) if named else place / "envs/ldm/bin/python")
 
 
 def _fetch(repository: Path, url: str, patience: Patience) -> None:
@@ -101,15 +125,15 @@ def _head(repository: Path) -> str:
         return ""
 
 
-def _provide_environment(machine: Machine, environment: Path, patience: Patience) -> Path:
-    """The interpreter of the scripts' environment."""
-    definition = machine.folders.deployed.compvis
+def _provide_environment(folders: Folders, settings: Mapping[str, str], patience: Patience) -> None:
+    """Builds the scripts' environment, if it is not there."""
+    environment, definition = _place(folders) / "envs/ldm", folders.deployed.compvis
     fingerprint = hashlib.sha256(b"".join((definition / name).read_bytes() for name in FILES)).hexdigest()
     python = environment / "bin/python"
     if is_whole(environment, fingerprint) and python.exists():
         logger.info("the environment of the original scripts is already there")
-        return python
-    create = [str(install_conda(machine)), "env", "create", "--quiet", "--yes"]
+        return
+    create = [str(install_conda(folders, settings)), "env", "create", "--quiet", "--yes"]
     create += ["--file", str(definition / "environment.yaml"), "--prefix", str(environment)]
     install = [str(python), *PIP_INSTALL, *INSTALL_OPTIONS, "--no-cache-dir"]
     install += ["--requirement", str(definition / "wheels.txt"), "--requirement", str(definition / "requirements.txt")]
@@ -126,4 +150,7 @@ def _provide_environment(machine: Machine, environment: Path, patience: Patience
             f"The environment of the original scripts could not be built: {error}. To try again, start the instance."
         ) from error
     mark_whole(environment, fingerprint)
-    return python
+
+
+if __name__ == "__main__":
+    sys.exit(main_apart(lambda: 0 if make_compvis(Folders(), os.environ) else 1))

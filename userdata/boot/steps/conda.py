@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Mapping, Optional
 
 from userdata.boot.fetch.download import download
 from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.machine.commands import CommandError, run_logged
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole
-from userdata.boot.steps.machine import Machine
+from userdata.contract.layout import Folders
 
 logger = logging.getLogger(__name__)
 RELEASES = "https://github.com/conda-forge/miniforge/releases/download"
@@ -31,26 +31,29 @@ PIP_INSTALL = (
 )
 
 
-def install_conda(machine: Machine, *, sha256: str = SHA256, manner: Optional[Manner] = None) -> Path:
-    """The `conda` command, installed if it is not there.
+def install_conda(
+    folders: Folders, settings: Mapping[str, str], *, sha256: str = SHA256, manner: Optional[Manner] = None
+) -> Path:
+    """The `conda` command, installed if it is not there. `settings` may name a mirror.
 
     Conda writes its own path into its files, so it cannot be installed elsewhere and renamed into place; a mark says
-    that an installation is whole, and one without is removed and done again. Raises `StepError`.
+    that an installation is whole, and one without is removed and done again. The folder itself stays, since root has
+    given it to the user who runs this. Raises `StepError`.
     """
-    folders = machine.folders
     conda = folders.conda / "bin/conda"
     if is_whole(folders.conda, sha256) and conda.exists():
         logger.info("Miniforge %s is already there", VERSION)
         return conda
-    if folders.conda.exists():
-        logger.info("removing an unfinished or older Miniforge")
-        shutil.rmtree(folders.conda)
+    folders.conda.mkdir(parents=True, exist_ok=True)
+    for left in folders.conda.iterdir():
+        logger.info("removing %s of an unfinished or older Miniforge", left.name)
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     file = f"Miniforge3-{VERSION}-Linux-x86_64.sh"
-    url = f"{machine.settings.get('SD_MINIFORGE_URL', RELEASES).rstrip('/')}/{VERSION}/{file}"
-    downloads = folders.software / "downloads"
+    url = f"{settings.get('SD_MINIFORGE_URL', RELEASES).rstrip('/')}/{VERSION}/{file}"
+    downloads = folders.fetched / "downloads"
     download(Pinned(url=url, sha256=sha256), downloads / file, manner)
     try:
-        run_logged(["bash", str(downloads / file), "-b", "-p", str(folders.conda)], seconds=INSTALL_SECONDS)
+        run_logged(["bash", str(downloads / file), "-b", "-p", str(folders.conda), "-f"], seconds=INSTALL_SECONDS)
     except CommandError as error:
         raise StepError(f"Miniforge could not be installed: {error}. To try again, start the instance.") from error
     shutil.rmtree(downloads)

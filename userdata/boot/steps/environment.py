@@ -6,36 +6,26 @@ import hashlib
 import json
 import logging
 import platform
-import shutil
 from pathlib import Path
 from typing import Dict, Optional
 
-from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+from userdata.boot.machine.commands import CommandError, User, answer_of
+from userdata.boot.machine.fetcher import fetcher, give, run_apart
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.machine.whole import is_whole, mark_whole
-from userdata.boot.steps.conda import VERSION, install_conda
+from userdata.boot.steps.built_environment import CHECK_SECONDS, NAME, find_environment, fingerprint_of, place_of
+from userdata.boot.steps.conda import VERSION
 from userdata.boot.steps.machine import Machine
-from userdata.boot.steps.packages import install_packages
 from userdata.contract.layout import CACHE, Folders
-from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
-NAME = "ldm"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "PIL", "boto3", "pydantic")
-CREATE_SECONDS = 1200
-CHECK_SECONDS = 300
+BUILD_SECONDS = 10_800  # its parts have limits of their own
 
 # Only looks the packages up: importing torch takes seconds of every boot, and the worker does it anyway.
 _MISSING = """
 import importlib.util, sys
 print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 """
-# As the worker imports them, but that Python keeps the bytecode that it compiles here, and the worker may not.
-# Compiling torch, diffusers, transformers and accelerate as a whole would be five times as much code.
-_IMPORT = (
-    "from userdata.worker.imports_ahead import import_libraries; import_libraries(); "
-    "import torch; print(torch.__version__)"
-)
 # Triton is not there for every torch; what has no version has no kernels either.
 _VERSIONS = """
 import platform
@@ -52,7 +42,7 @@ def find_interpreter(machine: Machine) -> Optional[Path]:
     if not named:
         return find_environment(machine.folders)
     try:
-        return use_interpreter(named)
+        return use_interpreter(named, fetcher(machine.folders))
     except StepError:
         return None
 
@@ -63,17 +53,17 @@ def provide_interpreter(machine: Machine, *, found: Optional[Path]) -> Path:
     The check of the GPU imports torch, which takes seconds; in a `found` interpreter the worker does both already.
     Raises `StepError`.
     """
-    named = machine.settings.get("SD_PYTHON")
-    python = (found or use_interpreter(named)) if named else provide_environment(machine)
+    named, user = machine.settings.get("SD_PYTHON"), fetcher(machine.folders)
+    python = (found or use_interpreter(named, user)) if named else provide_environment(machine)
     if machine.has_gpu and not found:
-        check_gpu(python)
+        check_gpu(python, user)
     return python
 
 
-def use_interpreter(python: str) -> Path:
+def use_interpreter(python: str, user: Optional[User]) -> Path:
     """The interpreter that the image names as `SD_PYTHON`. Raises `StepError`, naming what it lacks."""
     try:
-        missing = answer_of([python, "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
+        missing = answer_of([python, "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS, user=user).split()
     except CommandError as error:
         raise StepError(f"SD_PYTHON={python} does not run: {error}. Correct machine.env in the image.") from error
     if missing:
@@ -88,62 +78,32 @@ def use_interpreter(python: str) -> Path:
 def provide_environment(machine: Machine) -> Path:
     """The interpreter of the environment `ldm`: the one on the disk, else the cache's, else one that is built now.
 
-    Raises `StepError`.
+    Root neither unpacks nor builds it, nor runs what is in it. Raises `StepError`.
     """
     folders, cache = machine.folders, machine.cache
-    key = environment_key(folders)
+    key, user = environment_key(folders), fetcher(folders)
     python = find_environment(folders)
-    if python is None and cache and cache.take_folder(key, _place(folders)):
+    if python is None:
+        give(folders.conda, user)
+    if python is None and cache and cache.take_folder(key, place_of(folders), user):
         try:
             python = find_environment(folders)
             if python is None:
                 raise StepError("it is not finished")
-            missing = answer_of([str(python), "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS).split()
+            words = [str(python), "-c", _MISSING, *PACKAGES]
+            missing = answer_of(words, seconds=CHECK_SECONDS, user=user).split()
             if missing:
                 raise StepError(f"it lacks {', '.join(missing)}")
         except StepError as error:
             cache.reject(key, str(error))
             python = None
     if python is None:
-        python = build_environment(folders, install_conda(machine))
+        run_apart("userdata.boot.steps.built_environment", seconds=BUILD_SECONDS, user=user)
+        python = find_environment(folders)
+    if python is None:
+        raise StepError(f"The environment {NAME} could not be built. To try again, start the instance.")
     if cache:
-        cache.has(key, _place(folders), built_from=_origin(folders))
-    return python
-
-
-def find_environment(folders: Folders) -> Optional[Path]:
-    """The interpreter of a finished environment that was built from the bundle's definition, or None."""
-    python = _place(folders) / "bin/python"
-    if is_whole(_place(folders), _fingerprint(folders)) and python.exists():
-        logger.info("the environment %s is already there", NAME)
-        return python
-    return None
-
-
-def build_environment(folders: Folders, conda: Path, *, patience: Optional[Patience] = None) -> Path:
-    """The interpreter of the environment `ldm`, built anew from the bundle's definition. Raises `StepError`."""
-    patience = patience or Patience(attempts=3, first_pause=15)
-    definition, environment = folders.deployed.root, _place(folders)
-    python = environment / "bin/python"
-    create = [str(conda), "env", "create", "--quiet", "--yes", "--file", str(definition / "environment.yaml")]
-    create += ["--prefix", str(environment)]
-
-    def create_anew() -> None:
-        if environment.exists():
-            logger.info("removing an unfinished or outdated environment")
-            shutil.rmtree(environment)
-        run_logged(create, seconds=CREATE_SECONDS)
-
-    try:
-        patience.retry(create_anew, on=CommandError)
-        install_packages(python, folders, patience)
-        version = answer_of([str(python), "-c", _IMPORT], seconds=CHECK_SECONDS, folder=folders.bundle).strip()
-        logger.info("torch %s", version)
-    except CommandError as error:
-        full = "No space left" in error.output
-        advice = "Deploy again with a larger VolumeSize." if full else "To try again, start the instance."
-        raise StepError(f"The environment {NAME} could not be built: {error}. {advice}") from error
-    mark_whole(environment, _fingerprint(folders))
+        cache.has(key, place_of(folders), built_from=_origin(folders))
     return python
 
 
@@ -160,34 +120,25 @@ def interpreter_key(machine: Machine, python: Path) -> str:
     """
     if not machine.settings.get("SD_PYTHON"):
         return environment_key(machine.folders)
-    return answer_of([str(python), "-c", _VERSIONS], seconds=CHECK_SECONDS).strip()
+    words = [str(python), "-c", _VERSIONS]
+    return answer_of(words, seconds=CHECK_SECONDS, user=fetcher(machine.folders)).strip()
 
 
 def _origin(folders: Folders) -> Dict[str, str]:
     """What an environment follows from. Conda writes its path into files, and wheels are chosen by machine and libc."""
     return {
-        "definition": _fingerprint(folders),
+        "definition": fingerprint_of(folders),
         "miniforge": VERSION,
-        "prefix": str(_place(folders)),
+        "prefix": str(place_of(folders)),
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()),
     }
 
 
-def _place(folders: Folders) -> Path:
-    return folders.conda / "envs" / NAME
-
-
-def _fingerprint(folders: Folders) -> str:
-    definition = folders.deployed.root
-    content = b"".join((definition / name).read_bytes() for name in ("environment.yaml", "requirements.txt"))
-    return hashlib.sha256(content).hexdigest()
-
-
-def check_gpu(python: Path) -> None:
+def check_gpu(python: Path, user: Optional[User]) -> None:
     """Raises `StepError` when torch, in this interpreter, cannot use the GPU."""
     try:
-        gpu = answer_of([str(python), "-c", _GPU], seconds=CHECK_SECONDS).strip()
+        gpu = answer_of([str(python), "-c", _GPU], seconds=CHECK_SECONDS, user=user).strip()
     except CommandError as error:
         raise StepError(f"torch does not start: {error}. Check the image's driver with nvidia-smi.") from error
     if not gpu:

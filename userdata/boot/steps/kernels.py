@@ -10,6 +10,7 @@ from typing import Optional
 
 from userdata.boot.fetch.packed_folder import folder_fingerprint
 from userdata.boot.machine.commands import CommandError, answer_of
+from userdata.boot.machine.fetcher import fetcher
 from userdata.boot.steps.machine import Machine
 from userdata.contract.layout import CACHE
 
@@ -35,7 +36,7 @@ def provide_kernels(machine: Machine, *, environment: str) -> Optional[Path]:
     origin = {"environment": environment, "gpu": gpu}
     key = f"{CACHE}compile/{hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()}/"
     if not folders.compiled.exists() and not folders.compiled_before.exists():
-        cache.take_folder(key, folders.compiled_before)
+        cache.take_folder(key, folders.compiled_before, fetcher(folders))
     before = folder_fingerprint(folders.compiled_before) if folders.compiled_before.exists() else ""
     cache.has(key, folders.compiled, built_from=origin, fingerprint=before)
     return folders.compiled_before if before else None

@@ -20,6 +20,7 @@ from userdata.boot.machine.step_error import StepError
 from userdata.contract.atomic_file import put_in_place, write_atomically
 from userdata.contract.catalogue import S3, hub_parts
 from userdata.contract.layout import CACHE
+from userdata.contract.outside import read_json
 
 logger = logging.getLogger(__name__)
 NOTE = "origin.json"
@@ -40,7 +41,7 @@ def provide_own_file(
     """
     file = folder / reference.rsplit("/", 1)[-1]
     try:
-        note: Dict[str, Any] = dict(json.loads((folder / NOTE).read_text("utf-8")))
+        note: Dict[str, Any] = read_json((folder / NOTE).read_bytes())
     except (OSError, ValueError):
         note = {}
     if reference.startswith(S3):
@@ -63,7 +64,7 @@ def _from_hub(
     download(pinned, file, manner)
     if cache:
         cache.has(key, file, built_from={"reference": reference, "url": pinned.url})
-    commit = pinned.url.split("/resolve/", 1)[1].split("/", 1)[0]
+    commit = pinned.url.partition("/resolve/")[2].partition("/")[0]
     _write(file.parent / NOTE, {"reference": reference, "commit": commit, "sha256": pinned.sha256})
     return file
 

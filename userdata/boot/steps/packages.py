@@ -38,7 +38,7 @@ def install_packages(python: Path, folders: Folders, patience: Patience) -> None
     pip serves where uv does not, since an image may have told pip of a mirror in a way that uv does not know. Bytecode
     is left to those who import.
     """
-    downloads = folders.software / "downloads"
+    downloads = folders.fetched / "downloads"
     locked = ("--requirement", str(folders.deployed.root / "requirements.txt"))
     pip = [str(python), *PIP_INSTALL, *ONLY_PINNED, "--no-compile"]
     try:

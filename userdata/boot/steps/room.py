@@ -9,7 +9,7 @@ from typing import Iterator, Optional
 from userdata.boot.fetch.download import part_of
 from userdata.boot.machine.disk_space import amount
 from userdata.boot.machine.step_error import StepError
-from userdata.boot.steps.environment import NAME
+from userdata.boot.steps.built_environment import NAME
 from userdata.boot.steps.machine import Machine
 from userdata.contract.catalogue import find_model, safety_checker
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Optional
 
 from userdata.boot.machine.commands import CommandError, run_logged
+from userdata.boot.machine.fetcher import fetcher, give
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole
 from userdata.boot.steps.bundled_model import check_bundled_model
@@ -83,14 +85,22 @@ def _make(folders: Folders, folder: Path, python: Path) -> None:
         logger.info("%s is already there", folder)
         return
     part = folder.with_name(folder.name + ".part")
+    made = part / folder.name
     for unfinished in (folder, part):
         shutil.rmtree(unfinished, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    user = fetcher(folders)
+    give(part, user)
     try:
-        run_logged([str(python), "-m", TINY_MODEL, str(part)], seconds=MAKE_SECONDS, folder=folders.bundle)
+        words = [str(python), "-m", TINY_MODEL, str(made)]
+        run_logged(words, seconds=MAKE_SECONDS, folder=folders.bundle, user=user)
     except CommandError as error:
         raise StepError(
             f"The weights of {folder.name} could not be made: {error}. To try again, start the instance."
         ) from error
-    mark_whole(part, made_of)
-    part.rename(folder)
+    if user:
+        os.chown(part, 0, 0)  # from here on `made` stays what it is
+    if made.is_symlink():
+        raise StepError(f"{made} is a link, and not the model. To try again, start the instance.")
+    mark_whole(made, made_of)
+    made.rename(folder)
+    shutil.rmtree(part)

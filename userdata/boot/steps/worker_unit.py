@@ -12,7 +12,7 @@ from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.machine import Machine
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.layout import Folders
-from userdata.contract.status import read_utc
+from userdata.contract.outside import read_utc
 from userdata.contract.worker_environment import STAYS, ModelEnvironment, WorkerEnvironment
 
 logger = logging.getLogger(__name__)

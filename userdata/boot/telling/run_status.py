@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from typing import Any, Mapping, Optional
 
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure, Status
 
@@ -71,7 +71,7 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
     if found is None:
         return fresh
     try:
-        document: dict[str, Any] = json.loads(found)
+        document: dict[str, Any] = read_json(found)
         return dataclasses.replace(
             fresh,
             phase=document["phase"],

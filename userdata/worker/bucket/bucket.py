@@ -1,9 +1,9 @@
-"""The results bucket as the worker uses it: put, get, list."""
+"""The results bucket as the worker uses it: put, put once, get, list."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +32,12 @@ CONTENT_TYPES = {
     ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
 }
+# Another writer of the same key is at work at this moment: S3 asks to try again.
+# Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+CONFLICT = "ConditionalRequestConflict"
+NOT_MET = "PreconditionFailed"
+MISSING = ("NoSuchKey", "404")
+BEHIND_THE_END = "InvalidRange"
 
 
 class Bucket:
@@ -65,26 +71,98 @@ class Bucket:
             lambda: self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
         )
 
+    def put_once(self, key: str, content: bytes, *, over: str | None = None) -> bool:
+        """Stores `content` unless there is something at `key`; with `over`, an ETag, only in place of just that.
+
+        Returns whether `content` lies there now. An answer that was lost on its way is found out by that too: the
+        repeated request is refused, because the first one was not.
+        """
+        self._count(put=1)
+        where = {"Bucket": self.name, "Key": key, "ContentType": CONTENT_TYPES[PurePosixPath(key).suffix]}
+        condition = {"IfMatch": over} if over else {"IfNoneMatch": "*"}
+        try:
+            self._patiently(
+                lambda: self._client.put_object(**where, Body=content, **condition),  # type: ignore[arg-type]
+                passes=lambda error: passes(error) or code_of(error) == CONFLICT,
+            )
+        except ClientError as error:
+            if code_of(error) not in (NOT_MET, *MISSING):
+                raise
+            return self.get(key) == content
+        return True
+
+    def put_together(self, files: Sequence[tuple[str, bytes]]) -> bool:
+        """Stores files that belong together, each once, in their order. Returns whether the last one is ours.
+
+        Whoever wrote the last one has written them all: an image's record must not be that of another machine's image.
+        """
+        ours = [self.put_once(key, content) for key, content in files]
+        if ours[-1]:
+            for (key, content), mine in zip(files, ours, strict=True):
+                if not mine:
+                    self.put(key, content)
+        return ours[-1]
+
     def get(self, key: str) -> bytes | None:
         """The content of `key`, or None when there is no such object."""
+        return self.get_with_tag(key)[0]
+
+    def get_with_tag(self, key: str) -> tuple[bytes | None, str | None]:
+        """The content of `key` and its ETag, or None twice when there is no such object."""
+
+        def read() -> tuple[bytes, str]:
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+
         self._count(get=1)
         try:
-            return self._patiently(lambda: self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
+            return self._patiently(read)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if code_of(error) in MISSING:
+                return None, None
+            raise
+
+    def get_part(self, key: str, at: int, length: int) -> bytes | None:
+        """At most `length` bytes of `key` from byte `at` on; none behind its end, None when there is no such object."""
+        self._count(get=1)
+        span = f"bytes={at}-{at + length - 1}"
+        where = {"Bucket": self.name, "Key": key, "Range": span}
+        try:
+            return self._patiently(lambda: self._client.get_object(**where)["Body"].read())  # type: ignore[arg-type]
+        except ClientError as error:
+            if code_of(error) == BEHIND_THE_END:
+                return b""
+            if code_of(error) in MISSING:
                 return None
             raise
 
     def keys(self, prefix: str) -> set[str]:
         """All keys that begin with `prefix`."""
-        paginator = self._client.get_paginator("list_objects_v2")
-        pages = self._patiently(lambda: list(paginator.paginate(Bucket=self.name, Prefix=prefix)))
-        self._count(put=len(pages))
-        return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+        return set(self.sorted_keys(prefix))
 
-    def _patiently(self, action: Callable[[], Answer]) -> Answer:
+    def sorted_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """The keys that begin with `prefix` and come behind `after`, in S3's order, a thousand with each request."""
+        token: dict[str, str] = {}
+        while True:
+            answer = self._patiently(
+                lambda: self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, **token)  # type: ignore[arg-type]  # noqa: B023
+            )
+            self._count(put=1)
+            yield from (entry["Key"] for entry in answer.get("Contents", []))
+            if not answer.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _patiently(
+        self, action: Callable[[], Answer], *, passes: Callable[[BaseException | None], bool] = passes
+    ) -> Answer:
         return self._patience.retry(action, on=Exception, passes=passes)
 
     def _count(self, *, put: int = 0, get: int = 0) -> None:
         with self._lock:
             self._requests = Requests(put=self._requests.put + put, get=self._requests.get + get)
+
+
+def code_of(error: BaseException | None) -> str:
+    """The code of an error that S3 has answered; none for any other error."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
+from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import refusal
 from userdata.worker.model.safetensors_file import read_safetensors
@@ -77,7 +77,7 @@ def _multiplied(tensors: Tensors, dtype: torch.dtype) -> Tensors:
 def _check_format(note: torch.Tensor) -> None:
     """Raises `ValueError` when ComfyUI's note on a layer names another form than numbers of eight bits."""
     try:
-        form = str(json.loads(bytes(note.cpu().to(torch.uint8).tolist()))["format"])
+        form = str(read_json(bytes(note.cpu().to(torch.uint8).tolist()))["format"])
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError("its notes on how its weights are packed cannot be read") from error
     if not form.startswith("float8_"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.lora_formulas import Parts, change_of, changes_nothing
 from userdata.worker.model.lora_keys import Components, Place, layer_and_part, parameters_of, places_in
@@ -190,10 +190,9 @@ def _some(names: list[str]) -> str:
 
 def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        settings = json.loads(metadata.get(PEFT_SETTINGS, "{}"))
-    except (ValueError, RecursionError):
+        return read_json(metadata.get(PEFT_SETTINGS, "{}"))
+    except ValueError:
         return {}
-    return settings if isinstance(settings, dict) else {}
 
 
 def _scale(parts: Parts, place: Place, settings: Mapping[str, Any]) -> float | None:

@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.environment_file import parse_environment
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 COMMAND = "userdata.boot.provide"
 LOOK_SECONDS = 0.2
 LAST_LINES = 5
+FAILED_FOR_NOW = 75  # of COMMAND, where the cause passes by itself
 # What of a job says nothing about files. A field that is forgotten here costs a look at the files, no more.
 NOT_FILES = {
     *("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "seed", "fixed_code", "ddim_eta"),
@@ -50,6 +52,7 @@ class Provider:
         self._parameters = parameters
         self._stop = stop
         self._known: dict[str, ModelEnvironment] = {}
+        self._fetched_for: tuple[str | None, str] | None = None
         names = {str(field.alias) for field in Job.model_fields.values()}
         try:
             deployed = Job.model_validate({name: value for name, value in parameters.items() if name in names})
@@ -57,11 +60,13 @@ class Provider:
             return  # the deployed run has told so
         self._known[_files_of(deployed)] = settings
 
-    def provide(self, job: Job, fetches: Callable[[], None]) -> Settings:
+    def provide(self, job: Job, fetches: Callable[[], None] = lambda: None, *, batch: str | None = None) -> Settings:
         """The settings to draw `job` with. `fetches` hears when something is fetched, or looked for.
 
-        Raises `RunError` with the one sentence that says why the files cannot be had, `PassingRunError` where the
-        fetching program broke off before it could say that, and `Stopped`.
+        The units of one `batch` that follow each other have the same files: what one has fetched, the next one takes.
+
+        Raises `RunError` with the one sentence that says why the files cannot be had, `PassingRunError` where
+        another attempt may get them or the fetching program broke off, and `Stopped`.
         """
         if job.engine == Engine.compvis and self._settings.compvis_python is None:
             raise RunError(
@@ -69,13 +74,20 @@ class Provider:
                 "Engine=compvis first, or leave Engine out."
             )
         files = _files_of(job)
-        if files not in self._known or any(mark in files for mark in IN_S3):
+        same = batch is not None and self._fetched_for == (batch, files)
+        if not self._are_there(files) or (any(mark in files for mark in IN_S3) and not same):
             fetches()
             self._known[files] = self._fetch(job)
+            self._fetched_for = (batch, files)
         found = self._known[files]
         changed = {one.name: getattr(found, one.name) for one in fields(ModelEnvironment)}
         kept = {name: getattr(self._settings, name) for name in ("compiled", "compvis_repository", "compvis_python")}
         return dataclasses.replace(self._settings, **{**changed, **kept})
+
+    def _are_there(self, files: str) -> bool:
+        """Whether these were provided, and have made no room for others since."""
+        known = self._known.get(files)
+        return known is not None and all(place.exists() for place in _places(known))
 
     def _fetch(self, job: Job) -> ModelEnvironment:
         given = {**self._parameters, **{n: str(v) for n, v in job.model_dump(mode="json", by_alias=True).items()}}
@@ -103,13 +115,20 @@ class Provider:
         reader.join()
         if process.returncode:
             if reason := answer.strip():
-                raise RunError(f"What the run is drawn with cannot be had. {reason}")
+                kind = PassingRunError if process.returncode == FAILED_FOR_NOW else RunError
+                raise kind(f"What the run is drawn with cannot be had. {reason}")
             last = said[-1] if said else f"it ended with {process.returncode}"
             raise PassingRunError(
                 f"The program that fetches what the run is drawn with broke off ({last}). If that happens again, "
                 "choose an InstanceType with more memory."
             )
         return ModelEnvironment.read(parse_environment(answer))
+
+
+def _places(environment: ModelEnvironment) -> Iterator[Path]:
+    for one in fields(ModelEnvironment):
+        value = getattr(environment, one.name)
+        yield from value if isinstance(value, tuple) else (value,) if isinstance(value, Path) else ()
 
 
 def _files_of(job: Job) -> str:

@@ -1,12 +1,14 @@
-"""The queues of work as the worker uses them: receive, hide, delete, set aside."""
+"""The queues of work as the worker uses them: receive, hide, delete, send, set aside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from userdata.contract.patience import Patience
 from userdata.contract.work import REASON, VISIBILITY_SECONDS, WAIT_SECONDS, dead_letters_of, queue_name
@@ -20,16 +22,28 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=WAIT_SECONDS + 10
 )
 LONGEST_REASON = 1000
+MOST_AT_ONCE = 10
+RECEIVES: Literal["ApproximateReceiveCount"] = "ApproximateReceiveCount"
 PATIENCE = Patience(attempts=5, first_pause=1, longest_pause=5)
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message of the queue `kind`. `receipt` is what SQS knows this delivery of the message by."""
+    """A message of the queue `kind`. `receipt` is what SQS knows this delivery of the message by.
+
+    `receives` is how often it was received, this time included, as far as SQS knows.
+    """
 
     kind: str
     body: str
     receipt: str
+    receives: int = 1
+
+
+class NotTakenError(BotoCoreError):
+    """SQS has answered, but not taken all messages of a request."""
+
+    fmt = "{why}"
 
 
 class Queues:
@@ -51,9 +65,10 @@ class Queues:
             MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=VISIBILITY_SECONDS,
+            MessageSystemAttributeNames=[RECEIVES],
         )
         for found in answer.get("Messages", []):
-            return Message(kind, found["Body"], found["ReceiptHandle"])
+            return Message(kind, found["Body"], found["ReceiptHandle"], int(found["Attributes"][RECEIVES]))
         return None
 
     def hide(self, message: Message, *, seconds: int) -> None:
@@ -69,6 +84,19 @@ class Queues:
             on=Exception,
             passes=passes,
         )
+
+    def send(self, kind: str, bodies: Sequence[str]) -> None:
+        """Sends up to `MOST_AT_ONCE` messages to the queue `kind`. Those that SQS has not taken are sent again."""
+        url, left = self._url(queue_name(self._prefix, kind)), list(bodies)
+
+        def send() -> None:
+            entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(left)]
+            failed = self._client.send_message_batch(QueueUrl=url, Entries=entries).get("Failed", [])  # type: ignore[arg-type]
+            left[:] = [left[int(one["Id"])] for one in failed]
+            if failed:
+                raise NotTakenError(why=f"SQS has not taken {len(failed)} messages: {failed[0].get('Message', '')}")
+
+        self._patience.retry(send, on=Exception, passes=lambda error: passes(error) or isinstance(error, NotTakenError))
 
     def set_aside(self, message: Message, reason: str) -> None:
         """Moves a message to the dead-letter queue, with the reason in words, of which SQS takes plain text."""

@@ -29,6 +29,7 @@ class Receiver:
         self._lease: Lease | None = None
         self._thread: threading.Thread | None = None
         self._asking = False
+        self._found_nothing = False
         self._failure = ""
         self._hurries = threading.Event()
 
@@ -49,6 +50,11 @@ class Receiver:
         lease, self._lease = self._lease, None
         return lease
 
+    def found_nothing(self) -> bool:
+        """Whether the queue has said, since this was last asked, that it holds nothing."""
+        nothing, self._found_nothing = self._found_nothing, False
+        return nothing
+
     def look_again(self) -> None:
         """Returns when a request that began after this call has ended, or when a message has come."""
         self._hurries.set()
@@ -68,6 +74,7 @@ class Receiver:
             message = self._queues.receive(
                 self._kind, wait_seconds=self._wait_seconds if wait_seconds is None else wait_seconds
             )
+            self._found_nothing = message is None
             self._lease = Lease(self._queues, message) if message else None
             self._failure = ""
         except Exception as error:  # noqa: BLE001  # whatever it is: who asks no more would wait for ever

@@ -1,34 +1,38 @@
-"""Does the runs of the queues: an interactive one first, a batch in between, until the machine is idle."""
+"""Does what the queues ask for, one message after the other, until the machine is idle."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from userdata.contract.layout import Folders, RunKeys
-from userdata.contract.work import BATCH, INTERACTIVE, WAIT_SECONDS, read_message
+from userdata.contract.tries import MOST_FAILURES, Tries, read_tries
+from userdata.contract.work import BATCH, Release, UnitOfBatch, WholeRun, read_work
 from userdata.job.run_error import RunError
+from userdata.worker.batch.batches import Batches, TellEnded
+from userdata.worker.batch.ended import Ended
 from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
+from userdata.worker.queue.inbox import Inbox
 from userdata.worker.queue.lease import Lease
 from userdata.worker.queue.provider import Provider
 from userdata.worker.queue.queued_job import failure_of, parameters_of
 from userdata.worker.queue.queues import Message, Queues
-from userdata.worker.queue.receiver import Receiver
 from userdata.worker.run.run import Outcome, Queued, do_run, refuse_run
-from userdata.worker.staying_up.idle import Use, wait_until_idle
+from userdata.worker.staying_up.idle import Use
 
 logger = logging.getLogger(__name__)
-LOOK_SECONDS = 0.5
-# How long a run rests whose failure may be the machine's or the bucket's, and may pass.
+# How long work rests whose failure may be the machine's or the bucket's, and may pass.
 REST_SECONDS = 30
 
 
@@ -37,10 +41,12 @@ class DeviceLostError(Exception):
 
 
 class Serving:
-    """Does runs with what `loaded` keeps, on the machine of `settings`, whose deployed parameters are `parameters`.
+    """Does the work of the queues with what `loaded` keeps, on the machine of `settings`, deployed with `parameters`.
 
-    `stop`, once set, ends it all. `uses` keep the machine up without a run. The machine waits `idle_seconds` for the
-    next run, which begin anew after each; with `stays` it waits without end.
+    `stop`, once set, ends it all. `uses` keep the machine up without work. The machine waits `idle_seconds` for the
+    next message, which begin anew after each; with `stays` it waits without end. `batch_ended` is called once for each
+    batch, by the machine that sees its end first. `started_for_queues` says that the machine has done nothing since its
+    boot, so that the boot's cost is that of the batch that it begins with.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Serving:
         uses: Sequence[Use],
         idle_seconds: float,
         stays: bool = False,
+        batch_ended: TellEnded = lambda _batch, _ended: None,
+        started_for_queues: bool = False,
     ) -> None:
         self._settings = settings
         self._parameters = parameters
@@ -62,152 +70,170 @@ class Serving:
         self._queues = queues
         self._bucket = bucket
         self._loaded = loaded
-        self._uses = [self._rests, *uses]
-        self._rests_until = -math.inf
         self._idle_seconds = idle_seconds
-        self._waits_seconds = math.inf if stays else idle_seconds
+        self._from_boot = started_for_queues
+        self._rests_until = -math.inf
         self._provider = Provider(settings, parameters, stop)
-        # The runs whose last attempt here broke off. A worker that takes this one's place counts anew; SQS ends it all.
-        self._broke: set[str] = set()
-        self._woken = threading.Event()
-        self._interactive, self._batch = (
-            Receiver(queues, kind, self._woken, wait_seconds=math.ceil(min(WAIT_SECONDS, self._waits_seconds)))
-            for kind in (INTERACTIVE, BATCH)
+        self._batches = Batches(
+            settings,
+            parameters,
+            stop,
+            bucket=bucket,
+            loaded=loaded,
+            provide=lambda job, run_id: self._provider.provide(job, batch=run_id),
+            send=queues.send,
+            ended=batch_ended,
         )
+        self._inbox = Inbox(
+            queues,
+            stop,
+            [self._rests, *uses],
+            idle_seconds=math.inf if stays else idle_seconds,
+            settle=self._settle,
+            nothing_left=self._batches.look_for_ends,
+        )
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="end of a unit")
+        self._ending: Future[None] | None = None
 
     def serve(self) -> None:
         """Returns when the machine has been idle, or is asked to stop. Raises `DeviceLostError`."""
         try:
-            while lease := self._next():
+            while lease := self._inbox.next():
                 self._do(lease)
         finally:
-            for receiver in (self._interactive, self._batch):
-                receiver.close()
-
-    def _next(self) -> Lease | None:
-        """The next message, or None when there is nothing to wait for any more."""
-        done_waiting, idle = threading.Event(), threading.Event()
-
-        def watch() -> None:
-            try:
-                wait_until_idle(done_waiting, self._uses, idle_seconds=self._waits_seconds)
-            except Exception as error:  # noqa: BLE001  # without this thread the machine would never be idle
-                logger.error("What uses the machine cannot be told, so it counts as idle: %r", error)
-            idle.set()
-            self._woken.set()
-
-        threading.Thread(target=watch, name="idle", daemon=True).start()
-        try:
-            while not self._stop.is_set():
-                self._woken.clear()
-                self._interactive.ask()
-                self._batch.ask()
-                if lease := self._interactive.take() or self._batch.take():
-                    return lease
-                if idle.is_set():
-                    # A message that comes after this look stays in its queue: whoever sent it starts the machine again.
-                    self._look_again()
-                    return self._interactive.take() or self._batch.take()
-                self._woken.wait(LOOK_SECONDS)
-        finally:
-            done_waiting.set()
-        return None
-
-    def _look_again(self) -> None:
-        threads = [threading.Thread(target=one.look_again) for one in (self._interactive, self._batch)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            self._inbox.close()
+            self._settle()
+            self._batches.close()
 
     def _do(self, lease: Lease) -> None:
-        """Does one run to its end, and those that go first in between. The message goes last."""
-        while (outcome := self._noted_attempt(lease.message)) is Outcome.GAVE_WAY and not self._stop.is_set():
-            if first := self._interactive.take():
+        """Does what a message asks for to its end, and what goes first in between. The message goes last."""
+        tries = Tries(lease.message.body)
+        try:
+            tries = self._tries_before(lease.message)
+            attempt = self._attempt_at(lease.message, tries)
+        except ValueError as error:
+            self._end(lease, tries, Ended(Outcome.FAILED, str(error), sets_aside=True))
+            return
+        except (BotoCoreError, ClientError) as error:
+            logger.error("The bucket cannot be read: %s", error)
+            self._rest(lease)
+            return
+        while (ended := self._noted(tries, attempt)).outcome is Outcome.GAVE_WAY and not self._stop.is_set():
+            if first := self._inbox.first():
                 self._do(first)
-        if outcome is Outcome.BROKE:
-            lease.give_back(after_seconds=REST_SECONDS)
-            self._rests_until = time.monotonic() + REST_SECONDS
-        elif outcome in (Outcome.STOPPED, Outcome.GAVE_WAY):
-            lease.give_back()
-        else:
-            self._finish(lease, outcome)
-        if outcome.broke and not self._loaded.still_works():
+        if finish := ended.finish:
+            self._settle()  # no more than one waits for its uploads, whose images are in memory
+            self._ending = self._background.submit(lambda: self._end(lease, tries, _told(tries, finish)))
+            return
+        self._end(lease, tries, ended)
+        if ended.outcome.broke and not self._loaded.still_works():
             raise DeviceLostError
 
-    def _noted_attempt(self, message: Message) -> Outcome:
-        """An attempt, of which a note lies on the disk: whoever sees this process killed can tell the run's status."""
+    def _tries_before(self, message: Message) -> Tries:
+        """How often the work has failed so far. Only a message that was received before can have failed."""
+        tries = Tries(message.body)
+        key = tries.key
+        told = read_tries(self._bucket.get(key)) if message.receives > 1 else None
+        return told if told and told.body == message.body else tries
+
+    def _attempt_at(self, message: Message, tries: Tries) -> Callable[[], Ended]:
+        """An attempt at the work of `message`, to be called again after it gave way."""
+        from_boot, self._from_boot = self._from_boot, False
+        if tries.failures >= MOST_FAILURES:
+            return lambda: Ended(Outcome.FAILED, tries.why, sets_aside=True)
+        gives_way = self._inbox.somebody_waits if message.kind == BATCH else lambda: False
+        broke_before = tries.failures + 1 >= MOST_FAILURES
+        match tries.work:
+            case WholeRun(run_id):
+                return lambda: self._whole_run(run_id, gives_way, broke_before=broke_before)
+            case Release() as release:
+                return lambda: self._batches.release(release, gives_way=gives_way)
+            case UnitOfBatch() as unit:
+                return self._batches.unit(unit, gives_way=gives_way, broke_before=broke_before, from_boot=from_boot)
+
+    def _noted(self, tries: Tries, attempt: Callable[[], Ended]) -> Ended:
+        """An attempt, of which a note lies on the disk: whoever sees this process killed can tell what it was at."""
         note = self._settings.state_directory / Folders().queued_run.name
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(message.body, "utf-8")
+        note.write_text(tries.to_json(), "utf-8")
         try:
-            return self._attempt(message)
+            return _told(tries, attempt)
         finally:
             note.unlink(missing_ok=True)
 
-    def _attempt(self, message: Message) -> Outcome:
-        """How an attempt at the run of `message` ended; FAILED too for a message that points at none."""
-        try:
-            run_id = read_message(message.body)
-        except ValueError as error:
-            logger.warning("A message is set aside: %s", error)
-            return Outcome.FAILED
-        batch = message.kind == BATCH
+    def _whole_run(self, run_id: str, gives_way: Callable[[], bool], *, broke_before: bool) -> Ended:
         queued = Queued(
             run_id,
             began=datetime.now(UTC),
             provide=self._provider.provide,
-            gives_way=self._somebody_waits if batch else lambda: False,
-            broke_before=run_id in self._broke,
+            gives_way=gives_way,
+            broke_before=broke_before,
         )
         try:
-            try:
-                parameters = parameters_of(self._bucket, run_id, self._parameters)
-            except RunError as error:
-                return refuse_run(self._settings, self._bucket, run_id, error)
-            outcome = do_run(
-                self._settings,
-                parameters,
-                self._stop,
-                idle_seconds=self._idle_seconds,
-                bucket=self._bucket,
-                loaded=self._loaded,
-                queued=queued,
-            )
-            (self._broke.add if outcome is Outcome.BROKE else self._broke.discard)(run_id)
-            return outcome
-        except Exception as error:  # noqa: BLE001
-            # The bucket cannot be reached, or the disk takes not even a log: whatever it is, others may go better.
-            logger.error("The run %s failed before or while telling so in the bucket: %s", run_id, error)
-            return Outcome.BROKE
-
-    def _rests(self) -> str | None:
-        """A run that rests keeps the machine up: nobody would start the machine again for its message."""
-        return "a run that failed is tried again" if time.monotonic() < self._rests_until else None
-
-    def _somebody_waits(self) -> bool:
-        self._interactive.ask()
-        return self._interactive.has_one()
-
-    def _finish(self, lease: Lease, outcome: Outcome) -> None:
-        """Deletes the message of a run that has ended, or sets it aside where somebody must look at it."""
-        message = lease.message
-        lease.end()
-        try:
-            if reason := self._why_set_aside(message, outcome):
-                self._queues.set_aside(message, reason)
-            else:
-                self._queues.delete(message)
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("The message comes again, but nothing that is done is repeated: %s", error)
+            parameters = parameters_of(self._bucket, run_id, self._parameters)
+        except RunError as error:
+            return Ended(refuse_run(self._settings, self._bucket, run_id, error))
+        outcome = do_run(
+            self._settings,
+            parameters,
+            self._stop,
+            idle_seconds=self._idle_seconds,
+            bucket=self._bucket,
+            loaded=self._loaded,
+            queued=queued,
+        )
         if outcome is Outcome.DONE:
             # All of it is in the bucket, and the disk must last for many runs.
-            folder = self._settings.state_directory / RunKeys(read_message(message.body)).prefix
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(self._settings.state_directory / RunKeys(run_id).prefix, ignore_errors=True)
+        again = outcome is Outcome.BROKE_AGAIN
+        return Ended(outcome, failure_of(self._bucket, run_id) if again else "", sets_aside=again)
 
-    def _why_set_aside(self, message: Message, outcome: Outcome) -> str | None:
+    def _end(self, lease: Lease, tries: Tries, ended: Ended) -> None:
+        """Deletes the message of work that has ended, sets it aside, or gives it back. Raises nothing."""
+        outcome = ended.outcome
         try:
-            run_id = read_message(message.body)
-        except ValueError as error:
-            return str(error)
-        return failure_of(self._bucket, run_id) if outcome is Outcome.BROKE_AGAIN else None
+            if outcome is Outcome.BROKE:
+                self._bucket.put(tries.key, tries.failed(ended.why).to_json().encode())
+            elif ended.sets_aside:
+                self._set_aside(lease, ended.why)
+            elif outcome not in (Outcome.STOPPED, Outcome.GAVE_WAY):
+                lease.end()
+                self._queues.delete(lease.message)
+        except Exception as error:  # noqa: BLE001  # a lease that is never ended would hide the message for 12 hours
+            logger.warning("The message comes again, but nothing that is done is repeated: %s", error)
+        if outcome is Outcome.BROKE:
+            self._rest(lease)
+        elif outcome in (Outcome.STOPPED, Outcome.GAVE_WAY):
+            lease.give_back()
+        lease.end()
+
+    def _set_aside(self, lease: Lease, why: str) -> None:
+        with contextlib.suppress(ValueError):  # it points at nothing
+            work = read_work(lease.message.body)
+            if isinstance(work, UnitOfBatch):
+                self._batches.tell_failed(work, why)
+        lease.end()
+        self._queues.set_aside(lease.message, why)
+
+    def _rest(self, lease: Lease) -> None:
+        self._rests_until = time.monotonic() + REST_SECONDS
+        lease.give_back(after_seconds=REST_SECONDS)
+
+    def _settle(self) -> None:
+        """Returns when no unit is ending in the background."""
+        if self._ending:
+            self._ending.result()
+
+    def _rests(self) -> str | None:
+        """Work that rests keeps the machine up: nobody would start the machine again for its message."""
+        return "what failed is tried again" if time.monotonic() < self._rests_until else None
+
+
+def _told(tries: Tries, work: Callable[[], Ended]) -> Ended:
+    """How `work` ended, whatever it raises."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001
+        # The bucket cannot be reached, or the disk takes not even a log: whatever it is, others may go better.
+        logger.error("%s failed before or while telling so in the bucket: %s", tries.work.run_id, error)
+        return Ended(Outcome.BROKE, str(error))

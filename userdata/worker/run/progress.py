@@ -121,12 +121,13 @@ def continued_status(found: bytes | None, *, run_id: str, instance_id: str, imag
     """The status of an attempt at its beginning.
 
     `found` is the status.json of an earlier attempt at the run, if any: when the run began, and how many images were
-    flagged, stay as they are.
+    done and flagged, stay as they are. How many are done is counted anew before the first one is drawn.
     """
     status = Status(run_id=run_id, instance_id=instance_id, phase="model", images_total=images_total)
     try:
         document = json.loads(found) if found else {}
         status.started_at = str(document.get("started_at", status.started_at))
+        status.images_done = int(document.get("images_done", 0))
         status.images_flagged = int(document.get("images_flagged", 0))
     except (AttributeError, TypeError, ValueError):
         return status  # neither the worker nor the boot wrote this: the run begins now

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from userdata.bill.cost import earlier_receipts
 from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure
@@ -103,7 +104,8 @@ def do_run(
             return _refuse(error, settings, keys, bucket, found, log)
         progress = _progress(settings, keys, bucket, found, images_total=len(request.images))
         try:
-            ledger = Ledger(settings, bucket, keys, parameters, began=queued.began if queued else None)
+            earlier = earlier_receipts(bucket.get(keys.report))
+            ledger = Ledger(settings, bucket, parameters, began=queued.began if queued else None, earlier=earlier)
             spending = read_spending(parameters, ledger, idle_seconds=idle_seconds)
             limits = Limits(stop, spending, queued.gives_way) if queued else Limits(stop, spending)
             if queued:
@@ -128,7 +130,7 @@ def do_run(
             progress.pause()
             outcome = Outcome.STOPPED
         except Exception as error:  # whatever it is, it must be told
-            outcome = _outcome_of(error, queued)
+            outcome = outcome_of(error, broke_before=bool(queued and queued.broke_before))
             if queued and outcome is Outcome.BROKE:
                 # Not told as a failure, because whoever waits for the run would go, and it is tried again.
                 logger.error("This attempt broke off, and another one follows: %s", error, exc_info=error)
@@ -161,11 +163,20 @@ def _refuse(
     return Outcome.FAILED
 
 
-def _outcome_of(error: Exception, queued: Queued | None) -> Outcome:
-    """How the run ended that `error` has ended."""
+def outcome_of(error: Exception, *, broke_before: bool) -> Outcome:
+    """How work from a queue ended that `error` has ended; `broke_before` says that it has failed before."""
     if isinstance(error, RunError) and not isinstance(error, PassingRunError):
         return Outcome.FAILED
-    return Outcome.BROKE_AGAIN if queued and queued.broke_before else Outcome.BROKE
+    return Outcome.BROKE_AGAIN if broke_before else Outcome.BROKE
+
+
+def in_words(error: Exception, *, look: str) -> str:
+    """What a failure is to a person; `look` says where to look for more."""
+    if isinstance(error, RunError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"The disk is full ({error}). Deploy again with a larger VolumeSize; images in the bucket stay."
+    return f"Something unforeseen happened ({type(error).__name__}: {error}). {look}"
 
 
 def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | None, *, images_total: int) -> Progress:
@@ -174,15 +185,9 @@ def _progress(settings: Settings, keys: RunKeys, bucket: Bucket, found: bytes | 
 
 
 def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) -> None:
-    if isinstance(error, RunError):
-        message = str(error)
-        logger.error("%s: %s", step, message)
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        message = f"The disk is full ({error}). Deploy again with a larger VolumeSize; images in the bucket stay."
-        logger.error("%s: %s", step, message)
-    else:
-        message = f"Something unforeseen happened ({type(error).__name__}: {error}). log.txt of this run says where."
-        logger.error("%s: %s", step, message, exc_info=error)
+    message = in_words(error, look="log.txt of this run says where.")
+    foreseen = isinstance(error, RunError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    logger.error("%s: %s", step, message, exc_info=None if foreseen else error)
     progress.fail(Failure(step=step, message=message, log_tail=log.tail()))
 
 

@@ -5,11 +5,12 @@ Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termin
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
+from collections.abc import Callable
 
 from userdata.contract.metadata_service import MetadataService, NoAnswerError
+from userdata.contract.outside import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -21,14 +22,21 @@ class SpotNotice:
     """Sets `stop` when the metadata service announces that the instance will be interrupted.
 
     The worker then ends its image within a step, uploads what it has and leaves; the run is resumed by the next start
-    or the next instance. A service that does not answer is asked again: on most machines there is never a notice.
+    or the next instance. `tell` is called besides. A service that does not answer is asked again: on most machines
+    there is never a notice.
     """
 
     def __init__(
-        self, stop: threading.Event, *, endpoint: str | None = None, poll_seconds: float = POLL_SECONDS
+        self,
+        stop: threading.Event,
+        *,
+        tell: Callable[[], None] = lambda: None,
+        endpoint: str | None = None,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._service = MetadataService(endpoint, seconds=ANSWER_SECONDS)
         self._stop = stop
+        self._tell = tell
         self._poll_seconds = poll_seconds
 
     def watch(self) -> None:
@@ -38,9 +46,10 @@ class SpotNotice:
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
-                notice = json.loads(self._service.get("spot/instance-action"))
+                notice = read_json(self._service.get("spot/instance-action"))
                 logger.warning("EC2 takes this spot instance back: %s at %s", notice["action"], notice["time"])
                 self._stop.set()
+                self._tell()
             except (NoAnswerError, ValueError, KeyError, TypeError) as error:
                 logger.debug("no notice: %s", error)
                 self._stop.wait(self._poll_seconds)

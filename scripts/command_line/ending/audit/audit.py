@@ -29,6 +29,7 @@ from scripts.command_line.ending.audit.compute import (
     spot_requests,
     volumes,
 )
+from scripts.command_line.ending.audit.fleets import fleets
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.ending.audit.queues import queues
 from scripts.command_line.ending.audit.rates import MonthlyRates
@@ -69,6 +70,7 @@ def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = Mappin
             *vpcs(ec2),
             *key_pairs(ec2),
             *launch_templates(ec2),
+            *fleets(session.client("autoscaling", config=RETRIES)),
             *alarms(session.client("cloudwatch", config=RETRIES), rates, ours),
             *log_groups(session.client("logs", config=RETRIES), rates, ours),
             *queues(session.client("sqs", config=RETRIES), ours),
@@ -83,7 +85,7 @@ def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = Mappin
 def show_leftovers(left: list[Leftover], console: Console) -> None:
     """Prints a table of what is left, with monthly costs, and below the table the commands that remove it."""
     if not left:
-        console.print("Nothing is left.")
+        print_plain("Nothing is left.", console)
         return
     table = Table("What is left", "", "", box=None, pad_edge=False)
     table.add_column("$ a month", justify="right")
@@ -91,7 +93,7 @@ def show_leftovers(left: list[Leftover], console: Console) -> None:
         price = "not known" if one.usd_per_month is None else f"{one.usd_per_month:.2f}"
         table.add_row(one.kind, cell(one.id), cell(one.detail), price)
     console.print(table)
-    console.print("To remove it:")
+    print_plain("To remove it:", console)
     for one in left:
         warning = "   # deletes your images" if one.is_result else ""
         print_plain(f"  {one.command}{warning}", console, soft_wrap=True)

@@ -85,8 +85,8 @@ def _delete_role(account: Account, resource: Resource) -> None:
 
 def _create_profile(account: Account, wanted: Wanted) -> Resource:
     name = wanted.name(128)
-    account.client("iam").create_instance_profile(InstanceProfileName=name)
-    resource = Resource(name)
+    made = account.client("iam").create_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    resource = Resource(name, {"Arn": made["Arn"]})
     _update_profile(account, resource, wanted)
     return resource
 

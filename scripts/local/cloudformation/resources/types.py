@@ -11,7 +11,9 @@ from scripts.local.cloudformation.resources import (
     moto_types,
     network,
     queue,
+    scaling_group,
     security_group,
+    topic,
     watching,
 )
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted
@@ -33,7 +35,9 @@ OURS: dict[str, ResourceType] = {
     **launch_template.TYPES,
     **network.TYPES,
     **queue.TYPES,
+    **scaling_group.TYPES,
     **security_group.TYPES,
+    **topic.TYPES,
     **watching.TYPES,
     "AWS::CDK::Metadata": ResourceType(_name_only, _nothing, replaced_by=frozenset()),
 }

@@ -1,6 +1,6 @@
 """What watches an instance and the bill: alarms, schedules and budgets. moto's CloudFormation knows none of them.
 
-`scripts.local.aws.alarm_clock` sets alarms off and runs schedules. Nothing is billed here that could pass a budget.
+`scripts.local.watching` sets alarms off and runs schedules. Nothing is billed here that could pass a budget.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from scripts.local.aws.account import Account
 from scripts.local.cloudformation.resources.api_call import call
 from scripts.local.cloudformation.resources.resource import Resource, ResourceType, Wanted
+from scripts.local.watching.metrics import check_emulated
 
 
 def _create_alarm(account: Account, wanted: Wanted) -> Resource:
@@ -17,6 +18,8 @@ def _create_alarm(account: Account, wanted: Wanted) -> Resource:
 
 
 def _put_alarm(account: Account, resource: Resource, wanted: Wanted) -> None:
+    """Raises `ValueError` for an alarm over a metric that is not emulated."""
+    check_emulated(wanted.properties)
     asked = {**wanted.properties, "AlarmName": resource.physical_resource_id}
     call(account.client("cloudwatch"), "PutMetricAlarm", **asked)
 

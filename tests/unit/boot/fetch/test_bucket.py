@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.machine.step_error import StepError
+from userdata.boot.machine.step_error import PassingStepError, StepError
 from userdata.contract.patience import Patience
 
 ONCE = Patience(attempts=1)
@@ -35,6 +35,16 @@ def test_what_a_cut_off_download_has_left_does_not_fill_the_disk(bucket_name: st
 def test_a_bucket_that_refuses_is_tried_again_and_then_named(bucket_name: str) -> None:
     naps: list[float] = []
     bucket = Bucket("there-is-no-such-bucket", patience=Patience(attempts=2, sleep=naps.append))
-    with pytest.raises(StepError, match=r"s3://there-is-no-such-bucket/key could not be written.*NoSuchBucket.*role"):
+    with pytest.raises(
+        StepError, match=r"s3://there-is-no-such-bucket/key could not be written.*NoSuchBucket.*role"
+    ) as refused:
         bucket.put("key", "text")
     assert naps == [1]
+    assert not isinstance(refused.value, PassingStepError)
+
+
+def test_a_network_that_is_away_is_told_as_something_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(PassingStepError, match="could not be read"):
+        Bucket("a-bucket", patience=ONCE).get("key")

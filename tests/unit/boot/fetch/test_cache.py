@@ -42,6 +42,11 @@ class Host:
         save_cache(self.folders, self.bucket)
 
     @property
+    def kept(self) -> set[str]:
+        file = self.folders.cache_kept
+        return set(json.loads(file.read_text())) if file.exists() else set()
+
+    @property
     def states(self) -> dict[str, State]:
         return {entry.key: entry.state for entry in read_notes(self.folders.cache_notes)}
 
@@ -62,7 +67,7 @@ def keys(bucket: Bucket) -> list[str]:
 
 def first_boot(host: Host) -> None:
     cache = host.boots()
-    assert not cache.take_folder(KEY, host.environment)
+    assert not cache.take_folder(KEY, host.environment, None)
     host.builds()
     cache.has(KEY, host.environment, built_from={})
     assert not cache.take_file(WEIGHTS_KEY, host.weights, sha256=SHA256)
@@ -75,9 +80,9 @@ def test_the_second_machine_takes_what_the_first_has_kept(first: Host, second: H
     first_boot(first)
     assert keys(first.bucket) == []
     first.succeeds()
-    assert set(first.states.values()) == {State.KEPT}
+    assert first.kept == {KEY, WEIGHTS_KEY}
     cache = second.boots()
-    assert cache.take_folder(KEY, second.environment)
+    assert cache.take_folder(KEY, second.environment, None)
     assert cache.has_served()
     assert not cache.has_served()
     assert cache.take_file(WEIGHTS_KEY, second.weights, sha256=SHA256)
@@ -95,15 +100,35 @@ def test_what_is_kept_already_is_not_written_again(first: Host, second: Host) ->
     second.builds("built elsewhere")
     second.succeeds()
     assert keys(first.bucket) == before
-    assert set(second.states.values()) == {State.KEPT}
+    assert second.kept == {KEY, WEIGHTS_KEY}
 
 
-def test_a_later_boot_remembers_what_is_kept(first: Host) -> None:
+def test_what_is_kept_is_not_looked_for_again(first: Host) -> None:
     first_boot(first)
     first.succeeds()
-    cache = first.boots()
-    cache.has(KEY, first.environment, built_from={})
-    assert first.states == {KEY: State.KEPT}
+    first.boots().has(KEY, first.environment, built_from={})
+    for entry in keys(first.bucket):
+        boto3.client("s3").delete_object(Bucket=first.bucket.name, Key=entry)
+    first.succeeds()
+    assert keys(first.bucket) == []
+
+
+def test_a_link_in_the_place_of_the_worker_s_folder_is_not_followed(
+    first: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither while root asks whether there is anything to keep, nor when it is kept."""
+    secrets = first.folders.root / "root"
+    secrets.mkdir(parents=True)
+    (secrets / "id_rsa").write_text("secret")
+    first.folders.compiled.parent.mkdir(parents=True)
+    first.folders.compiled.symlink_to(secrets)
+    entry = Entry("cache/compile/0123/", str(first.folders.compiled), fingerprint="")
+    write_notes(first.folders.cache_notes, [entry])
+    first.succeeds()
+    assert keys(first.bucket) == []
+    assert "is a link" in caplog.text
+    secrets.rename(secrets.with_name("gone"))
+    assert entry.wanted  # by what the boot has noted, whatever lies there
 
 
 def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,7 +144,7 @@ def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: 
     second.succeeds()
     third = Host(second.folders.root.parent / "third", first.bucket.name)
     cache = third.boots()
-    assert cache.take_folder(KEY, third.environment)
+    assert cache.take_folder(KEY, third.environment, None)
     assert cache.take_file(WEIGHTS_KEY, third.weights, sha256=SHA256)
 
 
@@ -130,7 +155,7 @@ def test_a_bucket_that_refuses_ends_nothing(first: Host, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         first.succeeds()
     assert "was not kept for the next machine" in caplog.text
-    assert State.KEPT not in first.states.values()
+    assert first.kept == set()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[1]", '[{"key": "a"}]', '[{"state": "lost"}]'])

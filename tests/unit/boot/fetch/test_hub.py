@@ -1,4 +1,8 @@
 import hashlib
+import io
+import urllib.error
+import urllib.request
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -8,7 +12,7 @@ from tests.unit.boot.loopback import reply, reply_with_ranges, serving
 from userdata.boot.fetch.download import download
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file, read_beginning
 from userdata.boot.fetch.passing_error import PassingError
-from userdata.boot.fetch.request import Manner, Pinned
+from userdata.boot.fetch.request import Manner, Pinned, Redirects, request_headers
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
 
@@ -138,3 +142,34 @@ def test_the_beginning_of_a_file_is_read_and_the_token_stays_with_the_hub() -> N
     assert "authorization" not in headers
     with pytest.raises(PassingError):
         read_beginning(pinned, 4, ONCE)
+
+
+@pytest.mark.parametrize("size", ["9" * 4000, "²", "-5", "1e9", "0x10"])
+def test_a_size_that_is_none_is_refused(size: str) -> None:
+    headers = {
+        "X-Linked-ETag": SHA256,
+        "X-Linked-Size": size.encode().decode("latin-1"),
+        "Location": "https://a.example",
+    }
+    with (
+        serving(lambda handler: reply(handler, 302, headers=headers)) as server,
+        pytest.raises(StepError, match="size"),
+    ):
+        pin(server.url)
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    with serving(lambda handler: reply(handler, 302, headers={"Location": "http://[::1"})) as server:
+        with pytest.raises(StepError, match="an address that is none"):
+            pin(server.url)
+        with pytest.raises(StepError, match="an address that is none"):
+            download(Pinned(url=f"{server.url}/file", sha256=SHA256, bytes=7), tmp_path / "file", ONCE)
+
+
+def test_an_encrypted_address_leads_to_no_other(tmp_path: Path) -> None:
+    asked = urllib.request.Request("https://huggingface.co/file", headers=request_headers("hf_secret"))
+    with pytest.raises(urllib.error.HTTPError, match="without encryption"):
+        Redirects().redirect_request(asked, io.BytesIO(), 302, "", Message(), "http://huggingface.co/file")
+    following = Redirects().redirect_request(asked, io.BytesIO(), 302, "", Message(), "https://huggingface.co/other")
+    assert following
+    assert following.has_header("Authorization")

@@ -1,7 +1,8 @@
+import hashlib
 import io
+import itertools
 import json
 import os
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from userdata.boot.fetch import unpacking
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.packed_folder import pack_folder, unpack_folder
+from userdata.boot.fetch.packed_folder import pack_folder
+from userdata.boot.fetch.unpacking import unpack_folder
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
 
@@ -20,7 +24,14 @@ ONCE = Patience(attempts=1)
 
 
 class QuickBucket(Bucket):
-    """Writes without the `aws` command, whose every start takes a second; test_cache.py packs with it."""
+    """Does without the `aws` command, whose every start takes a second; test_cache.py packs and unpacks with it."""
+
+    def get_file(self, key: str, path: Path, *, needed: float = 0) -> bool:
+        try:
+            boto3.client("s3").download_file(self.name, key, str(path))
+        except ClientError:
+            return False
+        return True
 
     def put_file(self, path: Path, key: str) -> None:
         boto3.client("s3").upload_file(str(path), self.name, key)
@@ -45,8 +56,14 @@ def packed(bucket: Bucket, tmp_path: Path) -> Path:
     (folder / "bin/a").chmod(0o755)
     (folder / "bin/link").symlink_to("a")
     (folder / "bin/-rf").write_text("")
-    pack_folder(bucket, PREFIX, folder, built_from={"machine": "x86_64"}, part_bytes=3000)
+    pack(bucket, folder, built_from={"machine": "x86_64"})
     return folder
+
+
+def pack(bucket: Bucket, folder: Path, built_from: dict[str, str] | None = None) -> None:
+    staging = folder.parents[1] / "packing"
+    pack_folder(bucket, PREFIX, folder, staging=staging, built_from=built_from or {}, part_bytes=3000)
+    assert not staging.exists()
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes | str | None]]:
@@ -126,6 +143,9 @@ def test_a_missing_part_is_refused(bucket: Bucket, packed: Path, tmp_path: Path)
         '{"schema": 2, "parts": [], "unpacked_bytes": 1}',
         '{"schema": 1, "parts": [], "unpacked_bytes": 1}',
         '{"schema": 1, "parts": [{"sha256": "../../etc", "bytes": 1}], "unpacked_bytes": 1}',
+        '{"schema": 1, "parts": [{"sha256": "' + "0" * 64 + '", "bytes": 1}], "unpacked_bytes": 1e400}',
+        '{"schema": 1, "parts": [{"sha256": "' + "0" * 64 + '", "bytes": 1}], "unpacked_bytes": -1}',
+        "[" * 100_000,
     ],
 )
 def test_a_manifest_that_is_none_is_refused(bucket: Bucket, tmp_path: Path, text: str) -> None:
@@ -140,14 +160,75 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(bucket: Bucket, pac
     assert_refused(bucket, tmp_path / "other/ldm", "GB free")
 
 
-def test_nothing_is_unpacked_outside(bucket: Bucket, packed: Path, tmp_path: Path) -> None:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        member = tarfile.TarInfo("../../escaped")
-        archive.addfile(member)
-    put_part(bucket, made.getvalue())
-    assert_refused(bucket, tmp_path / "other/ldm", r"tar ended with 2")
-    assert not list(tmp_path.glob("**/escaped"))
+def link(name: str, to: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, to
+    return member
+
+
+def special(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.devmajor, member.devminor = kind, mode, 1, 3
+    return member
+
+
+OUTSIDE = "../../outside"
+ATTACKS = {
+    "a name that leads out": [[special(f"{OUTSIDE}/evil")]],
+    "a link that leads out": [[link("lib", OUTSIDE)]],
+    "a link to the system's folders": [[link("cron", "/etc/cron.d")]],
+    "a file through the link of its own part": [[link("lib", OUTSIDE), special("lib/evil")]],
+    "a file through the link of another part": [[link("lib", OUTSIDE)], [special("lib/evil")]],
+    "a file in the place of another part's link": [[link("lib", f"{OUTSIDE}/victim")], [special("lib")]],
+    "a link by way of another part's link": [[link("a/up", "..")], [link("lib", "a/up/../../outside")]],
+    "a hard link": [[link("lib", f"{OUTSIDE}/victim", tarfile.LNKTYPE)]],
+    "a pipe": [[special("pipe", tarfile.FIFOTYPE)]],
+    "a device": [[special("null", tarfile.CHRTYPE)]],
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_an_entry_that_attacks_is_refused_and_nothing_is_touched_outside(
+    bucket: Bucket, tmp_path: Path, attack: list[list[tarfile.TarInfo]]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("untouched")
+    for parts in itertools.permutations(attack):
+        put_parts(bucket, [archive_of(*members) for members in parts])
+        assert_refused(bucket, tmp_path / "other/ldm", ".")
+        assert [file.read_text() for file in outside.iterdir()] == ["untouched"]
+
+
+def test_no_program_gets_the_rights_of_its_owner(bucket: Bucket, tmp_path: Path) -> None:
+    put_parts(bucket, [archive_of(special("su", mode=0o6755))])
+    assert unpack_folder(bucket, PREFIX, tmp_path / "ldm")
+    assert (tmp_path / "ldm/su").stat().st_mode & 0o7777 == 0o755
+
+
+def test_more_than_the_manifest_says_is_refused(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive in one part, and no more in several."""
+    monkeypatch.setattr(unpacking, "MARGIN_BYTES", 40_000)
+    for count, size in ((1, 1 << 20), (3, 20_000)):
+        members = [tarfile.TarInfo(f"zeros{index}") for index in range(count)]
+        for member in members:
+            member.size = size
+        put_parts(bucket, [archive_of(member) for member in members])
+        assert_refused(bucket, tmp_path / "other/ldm", "ended with|has more than the 0 bytes")
+
+
+def test_a_folder_that_would_be_refused_is_not_packed(bucket: Bucket, packed: Path) -> None:
+    before = manifest(bucket)
+    (packed / "shadow").symlink_to("/etc/shadow")
+    with pytest.raises(StepError, match="shadow leads out of"):
+        pack(bucket, packed)
+    packed.rename(packed.with_name("moved"))
+    packed.symlink_to("/etc")
+    with pytest.raises(StepError, match="is a link"):
+        pack(bucket, packed)
+    assert manifest(bucket) == before
 
 
 def test_a_cut_off_upload_leaves_the_entry_as_it_was(
@@ -158,15 +239,25 @@ def test_a_cut_off_upload_leaves_the_entry_as_it_was(
     with monkeypatch.context() as patched:
         patched.setattr(bucket, "put", Mock(side_effect=StepError("the power went")))
         with pytest.raises(StepError):
-            pack_folder(bucket, PREFIX, packed, built_from={}, part_bytes=3000)
+            pack(bucket, packed)
     other = tmp_path / "other" / "ldm"
     assert unpack_folder(bucket, PREFIX, other)
     assert tree(other) == before
 
 
-def put_part(bucket: Bucket, content: bytes) -> None:
-    """Makes the entry one of a single part, which the manifest vouches for."""
-    hashed = subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.split()[0].decode()
-    put(bucket, f"{hashed}.tar.gz", content)
-    document = {"schema": 1, "parts": [{"sha256": hashed, "bytes": len(content)}], "unpacked_bytes": 0}
-    put(bucket, "manifest.json", json.dumps(document).encode())
+def archive_of(*members: tarfile.TarInfo) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    return made.getvalue()
+
+
+def put_parts(bucket: Bucket, contents: list[bytes]) -> None:
+    """Makes the entry one of these parts, which its manifest vouches for, as whoever may write it can."""
+    parts = []
+    for content in contents:
+        hashed = hashlib.sha256(content).hexdigest()
+        put(bucket, f"{hashed}.tar.gz", content)
+        parts.append({"sha256": hashed, "bytes": len(content)})
+    put(bucket, "manifest.json", json.dumps({"schema": 1, "parts": parts, "unpacked_bytes": 0}).encode())

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.boot.conftest import BUNDLE
-from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps import compvis
-from userdata.boot.steps.compvis import provide_compvis
+from userdata.boot.steps.compvis import make_compvis
+from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
 ONCE = Patience(attempts=1)
@@ -40,7 +40,7 @@ def original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def provide(tmp_path: Path, url: str) -> compvis.Original:
     settings = {"SD_COMPVIS_URL": url, "SD_COMPVIS_PYTHON": sys.executable}
-    return provide_compvis(given_machine(tmp_path / "machine", settings), patience=ONCE)
+    return make_compvis(Folders(str(tmp_path / "machine")), settings, patience=ONCE)
 
 
 def test_the_pinned_commit_is_fetched_and_only_once(tmp_path: Path, original: Path) -> None:
@@ -103,14 +103,14 @@ def test_the_environment_is_built_from_its_definition_and_only_once(
     for command in (conda, python):
         command.chmod(0o755)
     breaks.touch()
-    monkeypatch.setattr(compvis, "install_conda", lambda _machine: conda)
-    machine = given_machine(tmp_path / "machine", {"SD_COMPVIS_URL": f"file://{original}"})
-    definition = machine.folders.deployed.compvis
+    monkeypatch.setattr(compvis, "install_conda", lambda _folders, _settings: conda)
+    folders, settings = Folders(str(tmp_path / "machine")), {"SD_COMPVIS_URL": f"file://{original}"}
+    definition = folders.deployed.compvis
     shutil.copytree(BUNDLE / "compvis", definition)
 
     patience = Patience(attempts=2, sleep=lambda _seconds: None)
-    found = provide_compvis(machine, patience=patience)
-    assert found.python == machine.folders.software / "compvis/envs/ldm/bin/python"
+    found = make_compvis(folders, settings, patience=patience)
+    assert found.python == folders.software / "compvis/envs/ldm/bin/python"
     create, *installs, check = log.read_text().splitlines()
     assert create == (
         f"conda env create --quiet --yes --file {definition}/environment.yaml --prefix {found.python.parents[1]}"
@@ -124,11 +124,11 @@ def test_the_environment_is_built_from_its_definition_and_only_once(
     assert check == "python -c import sys"
 
     log.unlink()
-    provide_compvis(machine, patience=patience)
+    make_compvis(folders, settings, patience=patience)
     assert log.read_text().splitlines() == [check]
     with (definition / "requirements.txt").open("a") as file:
         file.write("# changed\n")
-    provide_compvis(machine, patience=patience)
+    make_compvis(folders, settings, patience=patience)
     assert log.read_text().splitlines() == [check, create, installs[0], check]
 
 

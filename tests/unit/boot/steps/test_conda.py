@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import Served, reply_with_ranges, serving
 from userdata.boot.fetch.request import Manner
 from userdata.boot.machine.step_error import StepError
@@ -11,10 +10,10 @@ from userdata.boot.steps.conda import SHA256, VERSION, install_conda
 from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
 
-# Does what the real one does with `-b -p PREFIX`: refuses a folder that is there, and writes a command.
+# Does what the real one does with `-b -p PREFIX -f`: writes a command, also into a folder that is there.
 INSTALLER = rb"""#!/bin/sh
-[ "$1 $2" = "-b -p" ] || exit 2
-[ ! -e "$3" ] || { echo "ERROR: File or directory already exists: '$3'" >&2; exit 1; }
+[ "$1 $2 $4" = "-b -p -f" ] || exit 2
+[ ! -e "$3/bin" ] || { echo "ERROR: something is left in '$3'" >&2; exit 1; }
 mkdir -p "$3/bin" && echo '#!/bin/sh' >"$3/bin/conda"
 """
 PINNED = hashlib.sha256(INSTALLER).hexdigest()
@@ -22,8 +21,8 @@ ONCE = Manner(patience=Patience(attempts=1), margin_bytes=0)
 
 
 def install(tmp_path: Path, server: Served, sha256: str = PINNED) -> Path:
-    machine = given_machine(tmp_path, {"SD_MINIFORGE_URL": server.url + "/"})
-    return install_conda(machine, sha256=sha256, manner=ONCE)
+    settings = {"SD_MINIFORGE_URL": server.url + "/"}
+    return install_conda(Folders(str(tmp_path)), settings, sha256=sha256, manner=ONCE)
 
 
 def test_it_is_installed_once_from_the_pinned_release(tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ def test_it_is_installed_once_from_the_pinned_release(tmp_path: Path) -> None:
     assert conda == Folders(str(tmp_path)).conda / "bin/conda"
     assert conda.exists()
     assert [path for path, _ in server.asked] == [f"/{VERSION}/Miniforge3-{VERSION}-Linux-x86_64.sh"]
-    assert not (Folders(str(tmp_path)).software / "downloads").exists()
+    assert not (Folders(str(tmp_path)).fetched / "downloads").exists()
 
 
 def test_a_half_made_installation_is_removed_and_made_again(tmp_path: Path) -> None:
@@ -70,4 +69,4 @@ def test_another_installer_than_the_pinned_one_is_not_run(tmp_path: Path) -> Non
         pytest.raises(StepError, match=f"{SHA256} is pinned"),
     ):
         install(tmp_path, server, SHA256)
-    assert not Folders(str(tmp_path)).conda.exists()
+    assert list(Folders(str(tmp_path)).conda.iterdir()) == []

@@ -10,10 +10,9 @@ from tests.unit.boot.given_machine import given_machine
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache, Entry, State, read_notes
 from userdata.boot.machine.step_error import StepError
+from userdata.boot.steps.built_environment import build_environment, find_environment
 from userdata.boot.steps.environment import (
-    build_environment,
     check_gpu,
-    find_environment,
     interpreter_key,
     provide_environment,
     use_interpreter,
@@ -129,7 +128,7 @@ def test_uv_takes_what_is_pinned_from_the_mirror_that_pip_was_told_of(conda: Con
         "UV_INDEX=http://a/simple http://b/simple",
         "UV_INSECURE_HOST=10.9.8.7 mirror",
     ]
-    assert not (conda.folders.software / "downloads").exists()
+    assert not (conda.folders.fetched / "downloads").exists()
 
 
 def test_what_an_image_says_of_uv_itself_comes_first(conda: Conda, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +176,7 @@ class Takes(Cache):
         self._conda = conda
         self._missing = missing
 
-    def take_folder(self, key: str, folder: Path) -> bool:
+    def take_folder(self, key: str, folder: Path, user: object) -> bool:
         built = build_environment(self._conda.folders, self._conda.command)
         built.write_text(f"#!/bin/bash\necho {self._missing}\n")
         self._conda.calls()
@@ -192,14 +191,18 @@ class Takes(Cache):
 def test_an_environment_from_the_cache_has_to_serve(
     conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
 ) -> None:
-    monkeypatch.setattr("userdata.boot.steps.environment.install_conda", lambda *words: conda.command)
+    def build(*module: str, **options: object) -> int:
+        build_environment(conda.folders, conda.command)
+        return 0
+
+    monkeypatch.setattr("userdata.boot.steps.environment.run_apart", build)
     provide_environment(given_machine(conda.folder, cache=Takes(conda, "results", missing)))
     assert bool(conda.calls()) is built
     assert [entry.state for entry in read_notes(conda.folders.cache_notes)] == [state]
 
 
 def test_an_interpreter_of_the_image_with_everything_is_used() -> None:
-    assert use_interpreter(sys.executable) == Path(sys.executable)
+    assert use_interpreter(sys.executable, None) == Path(sys.executable)
 
 
 def test_compiled_kernels_are_bound_to_the_torch_of_the_image_s_interpreter(tmp_path: Path) -> None:
@@ -212,12 +215,12 @@ def test_an_interpreter_of_the_image_that_lacks_packages_names_them(tmp_path: Pa
     bare.write_text(f'#!/bin/bash\nexec {sys.executable} -S -I "$@"\n')
     bare.chmod(0o755)
     with pytest.raises(StepError, match=r"lacks torch, diffusers, .*pydantic\. Install userdata/requirements.txt"):
-        use_interpreter(str(bare))
+        use_interpreter(str(bare), None)
 
 
 def test_an_interpreter_of_the_image_that_is_not_there_is_named() -> None:
     with pytest.raises(StepError, match="SD_PYTHON=/no/such/python does not run"):
-        use_interpreter("/no/such/python")
+        use_interpreter("/no/such/python", None)
 
 
 @pytest.mark.parametrize(
@@ -228,4 +231,4 @@ def test_a_gpu_that_torch_cannot_use_is_told(tmp_path: Path, says: str, message:
     python.write_text(f"#!/bin/bash\n{says}\n")
     python.chmod(0o755)
     with pytest.raises(StepError, match=message):
-        check_gpu(python)
+        check_gpu(python, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -49,15 +50,21 @@ def test_an_instance_that_cannot_be_asked_leaves_a_sentence_and_a_way_on(account
 
 def test_a_terminated_instance_s_words_are_those_of_its_launch_template(account: Account) -> None:
     """A spot instance is gone after each run, and its prompt must not be typed again for the next deploy."""
-    given = base64.b64encode(user_data(Prompt=BEAR).encode()).decode()
-    template = {"PhysicalResourceId": "lt-1", "ResourceType": "AWS::EC2::LaunchTemplate"}
+    texts = {"FleetGroupLaunchTemplate": user_data(Prompt="a horse"), "GpuLaunchTemplate": user_data(Prompt=BEAR)}
+    templates = [
+        {"PhysicalResourceId": name, "LogicalResourceId": name, "ResourceType": "AWS::EC2::LaunchTemplate"}
+        for name in texts
+    ]
+
+    def of_template(params: dict[str, Any], **_: Any) -> Any:
+        (text,) = [text for name, text in texts.items() if name in str(params)]
+        data = {"UserData": base64.b64encode(text.encode()).decode()}
+        return answer({"LaunchTemplateVersions": [{"LaunchTemplateData": data}]})()
+
     for operation, told in (
         ("ec2.DescribeInstanceAttribute", refusal("InvalidInstanceID.NotFound")),
-        ("cloudformation.DescribeStackResources", answer({"StackResources": [template]})),
-        (
-            "ec2.DescribeLaunchTemplateVersions",
-            answer({"LaunchTemplateVersions": [{"LaunchTemplateData": {"UserData": given}}]}),
-        ),
+        ("cloudformation.DescribeStackResources", answer({"StackResources": templates})),
+        ("ec2.DescribeLaunchTemplateVersions", of_template),
     ):
         account.session.events.register_first(f"before-call.{operation}", told)
     assert deployed_run_id(deployed(account, Prompt=BEAR)) == run_of(Prompt=BEAR)

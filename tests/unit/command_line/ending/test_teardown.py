@@ -154,6 +154,21 @@ def queue(field: Field, tags: list[dict[str, str]]) -> str:
     return "left"
 
 
+def fleet(field: Field, tags: list[dict[str, str]]) -> str:
+    name = tags[0]["Value"]
+    template: Any = {"ImageId": AMI, "InstanceType": "g6.xlarge"}
+    field.ec2.create_launch_template(LaunchTemplateName=f"of-{name}", LaunchTemplateData=template)
+    field.session.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        LaunchTemplate={"LaunchTemplateName": f"of-{name}"},
+        MinSize=0,
+        MaxSize=4,
+        AvailabilityZones=["us-east-1a"],
+        Tags=[{**tag, "PropagateAtLaunch": True} for tag in tags],
+    )
+    return name
+
+
 def bucket(field: Field, tags: list[dict[str, str]]) -> str:
     s3: Any = field.account.s3
     s3.create_bucket(Bucket="left-bucket")
@@ -176,6 +191,7 @@ KINDS: dict[str, tuple[Plant, float]] = {
     "network interface": (network_interface, 0.0),
     "key pair": (key_pair, 0.0),
     "launch template": (launch_template, 0.0),
+    "fleet": (fleet, 0.0),
     "alarm": (alarm, 0.10),
     "log group": (log_group, 6 / 2**30 * 0.03),
     "queue": (queue, 0.0),

@@ -74,13 +74,13 @@ def test_listing_alone_downloads_nothing(account: Account, tmp_path: Path) -> No
 def test_what_is_here_is_not_downloaded_again_and_what_was_cut_off_is(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse")
-    files = files_of(account.s3, account.bucket, "a-horse", tmp_path)
-    assert download(account.s3, account.bucket, files, QUIET) == len(files) == 6
-    assert download(account.s3, account.bucket, files, QUIET) == 0
+    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path))
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == len(files) == 6
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == 0
     image = next(file.path for file in files if file.path.name == "00001.png")
     whole = image.read_bytes()
     image.write_bytes(whole[:-1] + b"x")
-    assert download(account.s3, account.bucket, files, QUIET) == 1
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == 1
     assert image.read_bytes() == whole
     assert not [file for file in tmp_path.rglob("*") if file.name.startswith(".")]
 
@@ -90,16 +90,16 @@ def test_a_key_that_leads_out_of_the_folder_is_refused(account: Account, tmp_pat
     account.deploy()
     account.put(key, b"x")
     with pytest.raises(CommandError, match="leads out of"):
-        files_of(account.s3, account.bucket, "a-horse", tmp_path / "results")
+        list(files_of(account.s3, account.bucket, "a-horse", tmp_path / "results"))
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse")
     (tmp_path / "file").write_text("in the way")
-    files = files_of(account.s3, account.bucket, "a-horse", tmp_path / "file")
+    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path / "file"))
     with pytest.raises(CommandError, match="Could not write .* Name another folder: --to FOLDER"):
-        download(account.s3, account.bucket, files, QUIET)
+        download(account.s3, account.bucket, files, tmp_path / "file", QUIET)
 
 
 def test_runs_are_chosen_by_the_beginning_of_their_name(account: Account) -> None:

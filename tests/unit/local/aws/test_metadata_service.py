@@ -90,3 +90,10 @@ def test_the_role_s_keys(subject: Subject) -> None:
     assert (keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"]) == ("AKIA", "secret", "token")
     assert keys["Expiration"] == "2026-01-01T06:00:00Z"
     assert json.loads(subject.get("latest/meta-data/iam/info")[1])["InstanceProfileArn"] == "arn:p"
+
+
+def test_only_an_instance_of_a_group_has_a_state_of_its_life_there(subject: Subject) -> None:
+    path = "latest/meta-data/autoscaling/target-lifecycle-state"
+    assert subject.get(path)[0] == 404
+    subject.view = dataclasses.replace(VIEW, target_lifecycle_state="InService")
+    assert subject.get(path) == (200, "InService")

@@ -101,5 +101,62 @@ def test_what_does_not_pass_is_not_waited_for(bucket: Bucket, monkeypatch: pytes
     assert outage.answered == 1
 
 
+def test_of_two_writers_of_a_key_the_first_one_wins(bucket: Bucket) -> None:
+    assert bucket.put_once(KEY, b"{}")
+    assert not bucket.put_once(KEY, b"[]")
+    assert bucket.get(KEY) == b"{}"
+    _, tag = bucket.get_with_tag(KEY)
+    assert tag
+    assert bucket.put_once(KEY, b"[]", over=tag)
+    assert not bucket.put_once(KEY, b"3", over=tag), "somebody else has written meanwhile"
+    assert not bucket.put_once("runs/y/status.json", b"3", over=tag)
+    assert bucket.get(KEY) == b"[]"
+    assert bucket.get("runs/y/status.json") is None
+
+
+def test_an_answer_that_is_lost_on_its_way_makes_no_second_writer(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 has stored it, the network breaks, and the repeated request is refused."""
+    bucket.put_once(KEY, b"{}")
+    outage = Outage(silence, over=1)
+    assert outage.bucket(monkeypatch).put_once(KEY, b"{}")
+    assert outage.answered
+
+
+def test_a_writer_that_meets_another_one_tries_again(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = Outage(refusal(409, "ConditionalRequestConflict"), over=5)
+    assert outage.bucket(monkeypatch).put_once(KEY, b"{}")
+    assert outage.answered > 1
+    assert bucket.get(KEY) == b"{}"
+
+
+@pytest.mark.parametrize(("first", "left"), [("0.json", b"record of b"), ("0.png", b"record of a")])
+def test_an_image_and_its_record_are_of_one_writer(bucket: Bucket, first: str, left: bytes) -> None:
+    """Another machine has died between the two, or has been first with both."""
+    record, image = "runs/x/0.json", "runs/x/0.png"
+    bucket.put_once(record, b"record of a")
+    if first == "0.png":
+        bucket.put_once(image, b"image of a")
+    assert bucket.put_together([(record, b"record of b"), (image, b"image of b")]) is (first == "0.json")
+    assert (bucket.get(record), bucket.get(image)) == (left, left.replace(b"record", b"image"))
+
+
+def test_a_part_of_an_object_is_read_alone(bucket: Bucket) -> None:
+    bucket.put(KEY, b"0123456789")
+    assert [bucket.get_part(KEY, at, 4) for at in (0, 8, 10, 99)] == [b"0123", b"89", b"", b""]
+    assert bucket.get_part("runs/y/status.json", 0, 4) is None
+
+
+def test_keys_come_in_order_from_wherever_one_begins(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        bucket.put(f"runs/x/units/0-{number}.json", b"")
+    listed = bucket._client.list_objects_v2
+    monkeypatch.setattr(bucket._client, "list_objects_v2", lambda **asked: listed(**asked, MaxKeys=2))
+    found = list(bucket.sorted_keys("runs/x/units/", after="runs/x/units/0-1.json"))
+    assert found == [f"runs/x/units/0-{number}.json" for number in (2, 3, 4)]
+    assert bucket.keys("runs/x/units/") > set(found)
+
+
 def test_a_key_that_is_not_there_is_none(bucket: Bucket) -> None:
     assert bucket.get(KEY) is None

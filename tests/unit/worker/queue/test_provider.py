@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler
 
@@ -15,7 +17,7 @@ from userdata.job.job import Job
 from userdata.job.run_error import PassingRunError, RunError, Stopped
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue import provider
-from userdata.worker.queue.provider import Provider
+from userdata.worker.queue.provider import FAILED_FOR_NOW, Provider
 
 
 class Asked:
@@ -82,3 +84,26 @@ def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pyte
     asked = Asked(work, monkeypatch)
     with pytest.raises(PassingRunError, match=r"broke off \(.*No module named no_such_module\)"):
         asked.provide(model="demo")
+
+
+def test_what_has_made_room_for_others_is_provided_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of its own: other tests draw with the model's folder.
+    own = shutil.copytree(work.settings.model_folder, work.settings.state_directory / "own")
+    work.settings = dataclasses.replace(work.settings, model_folder=own)
+    asked = Asked(work, monkeypatch)
+    assert asked.provide(prompt="a tree") == work.settings
+    shutil.rmtree(own)
+    monkeypatch.setattr(provider, "COMMAND", "no_such_module")
+    with pytest.raises(PassingRunError):
+        asked.provide(prompt="a tree")
+    assert asked.fetched == 1
+
+
+def test_a_cause_that_passes_by_itself_ends_no_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = work.settings.state_directory / "sd_busy_hub.py"
+    module.parent.mkdir(parents=True, exist_ok=True)
+    module.write_text(f"print('The hub is busy.'); raise SystemExit({FAILED_FOR_NOW})")
+    monkeypatch.setenv("PYTHONPATH", str(module.parent))
+    monkeypatch.setattr(provider, "COMMAND", module.stem)
+    with pytest.raises(PassingRunError, match=r"cannot be had\. The hub is busy\.$"):
+        Asked(work, monkeypatch).provide(model="demo")

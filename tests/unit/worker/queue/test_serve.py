@@ -18,14 +18,15 @@ from PIL import Image
 from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.run_name import run_name
-from userdata.contract.work import BATCH, INTERACTIVE, read_message, write_message
+from userdata.contract.tries import Tries, read_tries
+from userdata.contract.work import BATCH, INTERACTIVE, write_message
 from userdata.job.job import Job
 from userdata.job.job_document import write_job
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.model.pipeline import load_pipeline
-from userdata.worker.queue import receiver, serve
+from userdata.worker.queue import inbox, receiver, serve
 from userdata.worker.queue.queues import Message, Queues
 from userdata.worker.queue.serve import DeviceLostError
 from userdata.worker.run import run
@@ -100,7 +101,7 @@ def test_a_stop_gives_the_message_back_at_once(work: Work, monkeypatch: pytest.M
     note = work.settings.state_directory / Folders().queued_run.name
 
     def asked_to_stop(queued: Queued) -> Outcome:
-        assert read_message(note.read_text()) == queued.run_id
+        assert (read_tries(note.read_text()) or Tries("")).work.run_id == queued.run_id
         assert work.left(INTERACTIVE) == (0, 1), "deleted before its run is over"
         work.stop.set()
         return Outcome.STOPPED
@@ -219,7 +220,7 @@ def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytes
         if len(waits) < 3:
             assert done_waiting.wait(30), "the message that is there was not taken"
 
-    monkeypatch.setattr(serve, "wait_until_idle", wait_until_idle)
+    monkeypatch.setattr(inbox, "wait_until_idle", wait_until_idle)
     did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
     for prompt in ("first", "second"):
         work.send(INTERACTIVE, work.put_job(prompt=prompt))

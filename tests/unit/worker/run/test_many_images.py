@@ -44,10 +44,12 @@ class Sink(Bucket):
     def put(self, key: str, content: bytes) -> None:
         if key.endswith("status.json"):
             self.last_status = content
-            return
+
+    def put_once(self, key: str, content: bytes, *, over: str | None = None) -> bool:
         assert self.open.wait(500)
         with self._lock:
             self.images += key.endswith(".png")
+        return True
 
 
 @pytest.fixture

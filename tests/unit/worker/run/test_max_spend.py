@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from userdata.bill.cost import earlier_receipts
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
 from userdata.job.run_error import MaxSpendReached, RunError
@@ -79,7 +80,7 @@ def test_it_is_said_what_was_spent_and_what_the_next_would_make_it() -> None:
 
 @pytest.fixture
 def ledger(settings: Settings, bucket: Bucket) -> Callable[[dict[str, str]], Ledger]:
-    return lambda parameters: Ledger(settings, bucket, RunKeys("a-run"), parameters)
+    return lambda parameters: Ledger(settings, bucket, parameters)
 
 
 def test_no_limit_is_none(ledger: Callable[[dict[str, str]], Ledger]) -> None:
@@ -94,10 +95,8 @@ def test_a_limit_without_a_price_is_refused(ledger: Callable[[dict[str, str]], L
 
 def test_a_given_price_goes_before_the_table_s(settings: Settings, bucket: Bucket) -> None:
     settings = dataclasses.replace(settings, device=None, boot_started_at=datetime.now(UTC))
-    keys = RunKeys("a-run")
     in_an_hour = {
-        price: Ledger(settings, bucket, keys, {"UsdPerHour": price}).cost(images=0, in_seconds=3600)
-        for price in ("0", "3")
+        price: Ledger(settings, bucket, {"UsdPerHour": price}).cost(images=0, in_seconds=3600) for price in ("0", "3")
     }
     usd = {price: cost.usd for price, cost in in_an_hour.items() if cost}
     assert usd["3"] - usd["0"] == pytest.approx(3 - 1.006, abs=0.01)
@@ -106,18 +105,18 @@ def test_a_given_price_goes_before_the_table_s(settings: Settings, bucket: Bucke
 def test_a_spot_instance_counts_at_the_price_to_which_it_can_rise_on_every_machine_of_the_run(
     settings: Settings, bucket: Bucket
 ) -> None:
-    keys, now = RunKeys("a-run"), datetime.now(UTC)
+    now = datetime.now(UTC)
     spot = dataclasses.replace(settings, device=None, life_cycle="spot", boot_started_at=now)
     begun = dataclasses.replace(spot, instance_id="i-taken-back", boot_started_at=now - timedelta(hours=1))
-    first = Ledger(begun, bucket, keys, {}).cost(images=0)
+    first = Ledger(begun, bucket, {}).cost(images=0)
     assert first is not None
     assert first.usd == pytest.approx(0.42 + 0.005, abs=0.01)
-    bucket.put(keys.report, json.dumps({"cost": first.model_dump(mode="json")}).encode())
+    earlier = earlier_receipts(json.dumps({"cost": first.model_dump(mode="json")}).encode())
 
     def hours(parameters: dict[str, str]) -> float:
         """How long the second machine may work with $3, whose first batch takes that long."""
         spending = read_spending(
-            {"MaxSpend": "3", **parameters}, Ledger(spot, bucket, keys, parameters), idle_seconds=0
+            {"MaxSpend": "3", **parameters}, Ledger(spot, bucket, parameters, earlier=earlier), idle_seconds=0
         )
         assert spending is not None
         return next(hour / 10 for hour in range(100) if spending._cost_in(3600 * hour / 10) > 3)

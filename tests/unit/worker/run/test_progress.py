@@ -116,4 +116,4 @@ def test_the_next_attempt_keeps_the_beginning_and_the_flags() -> None:
     earlier.started_at = "2026-01-01T00:00:00.000Z"
     status = continued_status(earlier.to_json().encode(), run_id="a-run", instance_id="i-2", images_total=6)
     assert (status.started_at, status.images_flagged) == (earlier.started_at, 2)
-    assert (status.instance_id, status.images_done, status.eta_seconds) == ("i-2", 0, None)
+    assert (status.instance_id, status.images_done, status.eta_seconds) == ("i-2", 4, None)

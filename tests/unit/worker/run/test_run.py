@@ -284,21 +284,21 @@ def test_failing_upload_fails_the_run_and_keeps_the_files(
 ) -> None:
     deployed = parameters(Iterations="2", Samples="1")
     keys = RunKeys(run_name(deployed))
-    put = Bucket.put
+    put_once = Bucket.put_once
 
-    def put_no_images(self: Bucket, key: str, content: bytes) -> None:
-        if key.endswith(".png"):
+    def put_no_images(self: Bucket, key: str, content: bytes) -> bool:
+        if key.endswith("0.png"):
             boto3.client("s3").put_object(Bucket="no-such-bucket", Key=key, Body=content)
-        put(self, key, content)
+        return put_once(self, key, content)
 
-    monkeypatch.setattr(Bucket, "put", put_no_images)
+    monkeypatch.setattr(Bucket, "put_once", put_no_images)
     assert do_run(settings, deployed, threading.Event()) is Outcome.BROKE
     error = _json(bucket, keys.status)["error"]
     assert keys.image(0) in error["message"]
     assert "start the instance" in error["message"]
     assert (settings.state_directory / keys.image(0)).exists()
 
-    monkeypatch.setattr(Bucket, "put", put)
+    monkeypatch.setattr(Bucket, "put_once", put_once)
     assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
     assert {keys.image(0), keys.image(1)} <= bucket.keys("")
 
@@ -392,14 +392,19 @@ def _versions(bucket: Bucket) -> dict[str, list[str]]:
 
 def _record_puts(bucket: Bucket, settings: Settings, deployed: dict[str, str]) -> list[str]:
     sent: list[str] = []
-    put = Bucket.put
+    put, put_once = Bucket.put, Bucket.put_once
 
     def record(self: Bucket, key: str, content: bytes) -> None:
         put(self, key, content)
         sent.append(key)
 
+    def record_once(self: Bucket, key: str, content: bytes) -> bool:
+        sent.append(key)
+        return put_once(self, key, content)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Bucket, "put", record)
+        patch.setattr(Bucket, "put_once", record_once)
         do_run(settings, deployed, threading.Event())
     return sent
 

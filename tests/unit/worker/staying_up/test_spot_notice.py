@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -44,18 +44,20 @@ def told() -> Iterator[Told]:
     told.service.stop()
 
 
-def watching(told: Told) -> threading.Event:
+def watching(told: Told, tell: Callable[[], None] = lambda: None) -> threading.Event:
     stop = threading.Event()
-    SpotNotice(stop, endpoint=told.service.endpoint, poll_seconds=0.02).watch()
+    SpotNotice(stop, tell=tell, endpoint=told.service.endpoint, poll_seconds=0.02).watch()
     return stop
 
 
 def test_the_notice_stops_the_work(told: Told) -> None:
-    stop = watching(told)
+    fleet = threading.Event()
+    stop = watching(told, fleet.set)
     assert told.asked.wait(10)
     assert not stop.is_set()
     told.view = replace(VIEW, spot_action={"action": "terminate", "time": "2026-01-02T03:04:05Z"})
     assert stop.wait(10)
+    assert fleet.wait(10)
 
 
 def test_a_service_that_fails_is_asked_again(told: Told) -> None:

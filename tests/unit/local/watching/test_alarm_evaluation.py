@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from scripts.local.aws.alarm_evaluation import Rule, alarm_state
+from scripts.local.watching.alarm_evaluation import Rule, alarm_state
 
 THREE = Rule("GreaterThanOrEqualToThreshold", 1.0, 3, 3, "notBreaching")
 POINTS = {"0": 0.0, "X": 1.0, "-": None}

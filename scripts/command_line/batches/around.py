@@ -1,0 +1,107 @@
+"""What lies around a batch and decides whether it goes on: its queue, its fleet, EC2's view of its machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+import botocore.exceptions
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.objects import TooLargeError, read
+from scripts.command_line.account.runs import Run
+from scripts.command_line.account.unfinished_runs import states_of
+from scripts.command_line.account.waiting import messages_in
+from scripts.command_line.batches.look import Looker, States
+from scripts.command_line.batches.progress import BatchRun, Progress
+from scripts.command_line.fleet.activities import trouble
+from scripts.command_line.fleet.at import planned_for
+from scripts.command_line.terminal.command_error import CommandError
+from userdata.batch.documents import MOST_BYTES
+from userdata.fleet import breakers
+from userdata.worker.bucket.passing_errors import passes
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Answer = TypeVar("Answer")
+QUEUE = "BatchQueue"
+
+
+def looker_of(session: boto3.Session, bucket: str, run_id: str) -> Looker:
+    """Looks at a batch, and asks EC2 for its machines, where the person has the right to."""
+    return Looker(session.client("s3", config=RETRIES), bucket, run_id, states=_states(session))
+
+
+def _states(session: boto3.Session) -> States:
+    def ask(instance_ids: list[str]) -> dict[str, str]:
+        try:
+            return {name: state.name for name, state in states_of(session, instance_ids).items()}
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            return {}
+
+    return ask
+
+
+def look_around(session: boto3.Session, deployment: Deployment, progress: Progress) -> Progress:
+    """`progress`, with what the queue, the fleet and the schedules say, as far as this person may ask them.
+
+    Raises `CommandError` when AWS is out of reach.
+    """
+    if progress.state not in ("waits", "works"):
+        return progress
+    queue = deployment.outputs.get(QUEUE)
+    closed = closed_because(session.client("s3", config=RETRIES), deployment.bucket)
+    found = dataclasses.replace(
+        progress,
+        queued=_asked(lambda: messages_in(session, queue)) if queue else None,
+        trouble=closed or _asked(lambda: trouble(session, deployment)),
+        is_closed=closed is not None,
+    )
+    if found.state == "stuck" and queue:
+        begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
+        return dataclasses.replace(found, begins_at=begins_at)
+    return found
+
+
+def _asked(ask: Callable[[], Answer | None]) -> Answer | None:
+    """The answer, None where this person has no right to it. Raises `CommandError` for what may pass."""
+    try:
+        return ask()
+    except CommandError as error:
+        if passes(error.__cause__):
+            raise
+        return None
+
+
+def closed_because(s3: S3Client, bucket: str) -> str | None:
+    """Why the fleet has closed itself, in a sentence; None while it is open."""
+    try:
+        body = read(s3, bucket, breakers.CLOSED, at_most=MOST_BYTES)
+    except TooLargeError:
+        return "The fleet has closed itself, and its reason cannot be read."
+    if body is None:
+        return None
+    try:
+        told = json.loads(body)
+        reason = str(told["reason"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        reason = ""
+    return f"The fleet has closed itself: {reason or 'its reason cannot be read'}".rstrip(". ") + "."
+
+
+def with_progress(session: boto3.Session, bucket: str, runs: list[Run]) -> list[Run]:
+    """The runs, with how far each batch among them is, as far as the bucket and EC2 tell. Raises `CommandError`."""
+    return [_with_progress(session, bucket, run) if run.batch else run for run in runs]
+
+
+def _with_progress(session: boto3.Session, bucket: str, run: Run) -> Run:
+    try:
+        return BatchRun.of(run, looker_of(session, bucket, run.run_id).look())
+    except CommandError as error:
+        if error.__cause__:
+            raise
+        return run

@@ -1,0 +1,241 @@
+"""`sd batch`: from a person's file to a batch that machines draw. Until its last question, nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.identity import find_caller, tell_identity
+from scripts.command_line.account.instance import NoCapacityError
+from scripts.command_line.account.others import wait_for_others
+from scripts.command_line.account.runs import Run
+from scripts.command_line.batches.control import raise_limit
+from scripts.command_line.batches.look import Looker
+from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
+from scripts.command_line.batching.plan import Planned, plan_batch
+from scripts.command_line.batching.sample import follow_sample, spread
+from scripts.command_line.batching.spool import Spool
+from scripts.command_line.batching.when import time_in_words
+from scripts.command_line.batching.wish import Wish
+from scripts.command_line.cost.estimate import image_seconds
+from scripts.command_line.deploying.inputs import upload_inputs
+from scripts.command_line.deploying.local_files import digest_of
+from scripts.command_line.fleet.at import release_at
+from scripts.command_line.fleet.start import start_machines
+from scripts.command_line.fleet.ways import find_ways, print_ways
+from scripts.command_line.generating.machine import need_queue
+from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.question import ask
+from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
+from scripts.interruption.signals import when_interrupted
+from stacks.facts.instance_types import INSTANCE_TYPES
+from userdata.batch.documents import Batch
+from userdata.contract.work import Release
+from userdata.fleet.decision import Way, images_of_unit
+from userdata.job.job import Job
+
+QUEUE = "BatchQueue"
+
+
+def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str, str], console: Console) -> None:
+    """Draws the rows of a file as `wish` says. `given` are the options of all images, by the parameters' names.
+
+    The same file with the same options is the same batch: what is missing of it is released. Raises `CommandError`.
+    """
+    tell_identity(session, stack)
+    deployment, _ = need_queue(session, stack)
+    if deployment.is_changing:
+        wait_for_others(session, stack, console)
+        deployment, _ = need_queue(session, stack)
+    command = _Command(session, deployment, wish, console)
+    with _disk_errors_in_words(), closing(Spool()) as spool:
+        planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
+        for sentence in planned.told:
+            command.say(sentence)
+        if command.draw(planned):
+            command.tell_next(planned.run_id)
+
+
+class _Command:
+    """One call of `sd batch`, on the stack that stands."""
+
+    def __init__(self, session: boto3.Session, deployment: Deployment, wish: Wish, console: Console) -> None:
+        self.session, self.deployment, self.wish, self.console = session, deployment, wish, console
+        self.bucket = Bucket(session.client("s3", config=RETRIES), deployment.bucket)
+
+    def say(self, sentence: str) -> None:
+        print_plain(repeat_typed(sentence, sys.argv[1:]), self.console, soft_wrap=True)
+
+    def tell_next(self, run_id: str) -> None:
+        self.say("What next:")
+        for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
+            self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
+
+    def draw(self, planned: Planned) -> bool:
+        """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""
+        standing = None if self.wish.add else planned.standing
+        images = planned.spool.images
+        if standing:
+            images = self._tell_standing(standing)
+            if not images:
+                return False
+        _refuse_stopped(planned)
+        weight = max(1, planned.weight * images // planned.spool.images)
+        ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
+        print_ways(ways, self.console)
+        self._ask(planned.run_id, images)
+        way = next(way for way in ways if way.chosen)
+        with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
+            _refuse_changed(planned.jobs.files)
+            upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
+            parts = self._hand_in(planned, standing, ways)
+        with when_interrupted(lambda: _goes_on(planned.run_id)):
+            if self.wish.sample is not None and parts == [0, 1]:
+                parts = self._draw_sample(planned.run_id, way)
+            self._release(planned.run_id, parts, way)
+        return True
+
+    def _tell_standing(self, standing: Standing) -> int:
+        """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
+        batch = standing.batch
+        progress = Looker(self.bucket.s3, self.bucket.name, batch.run_id).look()
+        images = batch.images - progress.images_done
+        if images:
+            self.say(
+                f"Batch {batch.run_id} is there already, since {batch.asked_at:%Y-%m-%d %H:%M} UTC, by {batch.by}. "
+                f"About {images:,} of its {batch.images:,} images are missing, and are drawn now."
+            )
+        else:
+            self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
+            print_next(progress, self.console)
+        return images
+
+    def _ask(self, run_id: str, images: int) -> None:
+        first = f", {self.wish.sample:,} of them first" if self.wish.sample is not None else ""
+        when = f" at {time_in_words(self.wish.at)}" if self.wish.at else ""
+        question = f"Draw {images:,} {'image' if images == 1 else 'images'}{first} as {run_id}{when}?"
+        if self.wish.yes:
+            self.say(question.replace("?", "."))
+        elif not ask(question, otherwise="Nothing was queued"):
+            raise CommandError("Nothing was queued.")
+
+    def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
+        """Writes what is not there yet. Returns the numbers of the parts to release."""
+        if standing:
+            if self.wish.max_usd is not None:
+                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
+            return list(range(len(standing.batch.parts)))
+        kinds = {way.offer.instance_type for way in ways} & INSTANCE_TYPES.keys()
+
+        def size(job: Job) -> int:
+            seconds = [image_seconds(job, INSTANCE_TYPES[kind]) for kind in kinds]
+            return images_of_unit(max((one for one in seconds if one), default=None))
+
+        if planned.standing:
+            written = write_units(planned.spool.units(size))
+            return [len(self.bucket.add_part(planned.standing, written).parts) - 1]
+        first = spread(planned.spool.images, self.wish.sample or planned.spool.images)
+        parts = [write_units(planned.spool.units(size, first.__contains__))]
+        if len(first) < planned.spool.images:
+            parts.append(write_units(planned.spool.units(size, lambda number: number not in first)))
+        for number, written in enumerate(parts):
+            self.bucket.put_units(planned.run_id, number, written)
+        document = Batch(
+            run_id=planned.run_id,
+            title=planned.title,
+            by=find_caller(self.session),
+            asked_at=datetime.now(UTC),
+            model=", ".join(planned.spool.models())[:2000],
+            parts=[written.part for written in parts],
+            max_usd=self.wish.max_usd,
+        )
+        self.bucket.put_batch(document, None)
+        return list(range(len(parts)))
+
+    def _draw_sample(self, run_id: str, way: Way) -> list[int]:
+        """Draws part 0, downloads it and asks. Returns the parts that are left to release."""
+        standing = self.bucket.find(run_id)
+        assert standing
+        # The rest may never be drawn: no more machines than the sample has units.
+        few = dataclasses.replace(way, machines=min(way.machines, standing.batch.parts[0].units))
+        self._release(run_id, [0], few)
+        follow_sample(self.session, self.deployment, self.bucket, standing.batch, self.console)
+        fetch_runs(
+            self.bucket.s3,
+            self.bucket.name,
+            [Run(run_id, None, batch=standing.batch)],
+            self.wish.fetch_to,
+            self.console,
+        )
+        others = sum(part.images for part in standing.batch.parts[1:])
+        later = f"The rest of {run_id} was not released"
+        if not self.wish.yes and not ask(f"Go on with the other {others:,} images?", otherwise=later):
+            raise CommandError(f"{later}. The same command without --sample releases it.")
+        return [1]
+
+    def _release(self, run_id: str, parts: list[int], way: Way) -> None:
+        if self.wish.at:
+            if len(parts) > 1:
+                raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
+            release_at(self.session, self.deployment, Release(run_id, parts[0]).to_body(), way, self.wish.at)
+            self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")
+            return
+        for part in parts:
+            release(self.session.client("sqs", config=RETRIES), self.deployment.outputs[QUEUE], run_id, part)
+        try:
+            start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
+        except NoCapacityError as refused:
+            raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
+
+
+@contextmanager
+def _disk_errors_in_words() -> Iterator[None]:
+    """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(
+            f"The file cannot be read to its end, or there is no room for temporary files in {tempfile.gettempdir()}: "
+            f"{error}. Mend that, and give the same command again."
+        ) from error
+
+
+def _refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raises `CommandError` for a file that has changed while a person read the ways."""
+    for key, file in files.items():
+        if digest_of(file)[:8] not in key:
+            raise CommandError(
+                f"{file} has changed since it was looked at. Nothing was queued. Give the command again."
+            )
+
+
+def _refuse_stopped(planned: Planned) -> None:
+    """Raises `CommandError` for a batch whose units machines would pass over."""
+    control = planned.standing.control if planned.standing else None
+    if control and control.state == "cancelled":
+        raise CommandError(
+            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
+        )
+    if control and control.state != "go":
+        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
+
+
+def _goes_on(run_id: str) -> str:
+    return (
+        f"Interrupted, but what was released of batch {run_id} is drawn. `sd watch {run_id}` looks, "
+        f"`sd pause {run_id}` stops it, and `sd resume {run_id}` releases what is missing."
+    )

@@ -1,0 +1,50 @@
+"""`--at`: when a batch is released."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from scripts.command_line.terminal.command_error import CommandError
+
+# As long as SQS keeps the messages that are sent then.
+MOST_AHEAD = timedelta(days=7)
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+
+
+def read_time(text: str, now: datetime) -> datetime:
+    """The time that `text` says: the next such time of day, or a date with a time, here where no zone is given.
+
+    `now` is in the time zone of this computer. Raises `CommandError`, for misuse, for what is no such time.
+    """
+    if clock := _CLOCK.fullmatch(text):
+        wall = now.replace(tzinfo=None, hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        found = _here(wall, now)
+        return found if found > now else _here(wall + timedelta(days=1), now)
+    try:
+        if ":" not in text:  # a date alone would be read as its midnight
+            raise ValueError
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(
+            f"--at is {text[:40]!r}, but must be a time, for example 02:00 or 2026-12-01T02:00+01:00.", exit_status=2
+        ) from None
+    found = found if found.tzinfo else _here(found, now)
+    if not now < found <= now + MOST_AHEAD:
+        why = "past" if found <= now else f"more than {MOST_AHEAD.days} days ahead"
+        raise CommandError(
+            f"--at is {time_in_words(found)}, which is {why}. Give one within {MOST_AHEAD.days} days.", exit_status=2
+        )
+    return found
+
+
+def _here(wall: datetime, now: datetime) -> datetime:
+    """The time of the clock on the wall here, whose offset may differ from that of now: summer time."""
+    zone = now.tzinfo
+    # A time zone of its own name knows its summer time; an offset alone is only that of now.
+    return wall.replace(tzinfo=zone) if hasattr(zone, "key") else wall.astimezone()
+
+
+def time_in_words(when: datetime) -> str:
+    """`2026-12-01 02:00 (UTC+01:00), which is 01:00 UTC`."""
+    return f"{when:%Y-%m-%d %H:%M} (UTC{when.isoformat()[-6:]}), which is {when.astimezone(UTC):%H:%M} UTC"

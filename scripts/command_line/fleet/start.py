@@ -1,0 +1,94 @@
+"""Starts the machines of a way: the instance of the stack, or as many machines of the fleet as the way has."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from rich.console import Console
+
+from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.instance import start_stopped
+from scripts.command_line.account.objects import read
+from scripts.command_line.fleet.group import Group, autoscaling, read_group
+from scripts.command_line.fleet.guard import set_guard
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.plain_text import print_plain, printable
+from scripts.command_line.terminal.question import ask
+from scripts.interruption.signals import when_interrupted
+from userdata.fleet.breakers import CLOSED
+from userdata.fleet.decision import Way, wanted_now
+
+
+def start_machines(
+    session: boto3.Session, deployment: Deployment, way: Way, console: Console, *, yes: bool = False
+) -> None:
+    """Starts what the way needs, and says so. `yes` reopens a fleet that has closed itself without asking.
+
+    Raises `NoCapacityError` when the instance's zone has no such instance, and `CommandError` otherwise. Whether EC2
+    has machines for a fleet shows later: `trouble` tells.
+    """
+    if not way.offer.of_fleet:
+        print_plain(start_stopped(session, deployment, "the batch").message, console, soft_wrap=True)
+        return
+    group = need_group(session, deployment)
+    reopen(session, deployment, yes=yes)
+    due = set_guard(session, group.name, datetime.now(UTC), max_hours(deployment))
+    wanted = wanted_now(way, way.machines, group.desired)
+    suspend_rebalancing(session, group)
+    told = "Interrupted: machines of the fleet may start, and cost money then: `sd status` looks, `sd stop` ends them."
+    with when_interrupted(lambda: told), aws_errors_in_words(f"start machines of the fleet {group.name}"):
+        autoscaling(session).update_auto_scaling_group(
+            AutoScalingGroupName=group.name, MinSize=0, MaxSize=group.size, DesiredCapacity=wanted
+        )
+    more = "" if wanted == way.machines else ", as for another run before"
+    print_plain(
+        f"The fleet was told to have {wanted} machine{'s' * (wanted > 1)}{more}. They end by themselves once nothing "
+        f"is left to draw, and at {due:%Y-%m-%d %H:%M} UTC whatever happens.",
+        console,
+        soft_wrap=True,
+    )
+
+
+def need_group(session: boto3.Session, deployment: Deployment) -> Group:
+    """The deployment's fleet. Raises `CommandError` where it has none."""
+    group = read_group(session, deployment)
+    if group is None:
+        raise CommandError(f"{deployment.stack} has no fleet. `sd deploy -c fleet=4` adds one of up to 4 machines.")
+    return group
+
+
+def max_hours(deployment: Deployment) -> float:
+    """How long a machine of the deployment may run."""
+    return float(deployment.parameters["MaxHours"])
+
+
+def suspend_rebalancing(session: boto3.Session, group: Group) -> None:
+    """Keeps Auto Scaling from ending machines that work, for as many in each zone. No template can say that."""
+    with aws_errors_in_words(f"suspend AZRebalance of the fleet {group.name}"):
+        autoscaling(session).suspend_processes(AutoScalingGroupName=group.name, ScalingProcesses=["AZRebalance"])
+
+
+def reopen(session: boto3.Session, deployment: Deployment, *, yes: bool) -> None:
+    """Opens a fleet that has closed itself, after a yes. Raises `CommandError` without one: then it stays closed."""
+    s3 = session.client("s3", config=RETRIES)
+    content = read(s3, deployment.bucket, CLOSED)
+    if content is None:
+        return
+    question = f"The fleet has closed itself: {_why(content)} Start machines of it all the same?"
+    if not yes and not ask(question, otherwise="No machine was started"):
+        raise CommandError("No machine was started: the fleet stays closed.")
+    with aws_errors_in_words(f"delete {CLOSED}"):
+        s3.delete_object(Bucket=deployment.bucket, Key=CLOSED)
+
+
+def _why(content: bytes) -> str:
+    """The reason that a machine has written."""
+    try:
+        found: Any = json.loads(content)
+        reason = str(found["reason"]) if isinstance(found, dict) and found.get("reason") else ""
+    except (ValueError, RecursionError):
+        reason = ""
+    return f"{printable(reason).rstrip('.')}." if reason else f"{CLOSED} does not say why."

@@ -1,0 +1,72 @@
+"""`sd watch`: its options, and whether a batch or one job is followed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import boto3
+import typer
+from rich.console import Console
+
+from scripts.command_line.account.deployment import Deployment, need_deployment
+from scripts.command_line.account.goes_on import run_goes_on
+from scripts.command_line.account.instance import known_run_id
+from scripts.command_line.account.runs import Run
+from scripts.command_line.batches.find import find_run, look_at
+from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batches.show import as_json
+from scripts.command_line.batches.watch import watch_batch
+from scripts.command_line.results.fetch_results import run_as_json, show_runs
+from scripts.command_line.results.watch import watch_run
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.interruption.signals import when_interrupted
+
+POLL_SECONDS = 5.0
+
+
+def watch(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="The run, by its name or the beginning of it; default: the newest batch."),
+    ] = None,
+    json_only: Annotated[bool, typer.Option("--json", help="Print how far it is now as JSON, for tools.")] = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Show how far a batch is until it is done: `sd watch cats-0123456789`. It goes on when you close this.
+
+    The exit status is 1 where units have failed, and where nothing goes on without you.
+    """
+    session = open_session(region, profile)
+    deployment = need_deployment(session, stack)
+    found = find_run(session, deployment, run)
+    if json_only:
+        typer.echo(as_json(look_at(session, deployment, found)) if found.batch else run_as_json(found))
+        return
+    console = Console()
+    if not found.batch:
+        _watch_whole(session, deployment, found.run_id, console)
+        return
+    last = watch_batch(session, deployment, found.run_id, console)
+    print_next(last, console)
+    if last.state != "done" or last.counts.failed:
+        raise typer.Exit(1)
+
+
+def _watch_whole(session: boto3.Session, deployment: Deployment, run_id: str, console: Console) -> None:
+    """Follows a run with a job of its own."""
+    with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
+        status = watch_run(
+            session,
+            deployment,
+            run_id,
+            Console(stderr=True),
+            every_seconds=POLL_SECONDS,
+            hours=float(deployment.parameters["MaxHours"]),
+            queued=run_id != known_run_id(deployment),
+            waits="Waits for the worker",
+        )
+    show_runs([Run(run_id, status)], console)
+    if status.phase != "done":
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""CloudWatch and EventBridge Scheduler as AWS documents them: a clock that tests move, metrics, alarms, schedules."""

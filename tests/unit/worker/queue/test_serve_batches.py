@@ -1,0 +1,249 @@
+"""The units of batches are drawn, once each, by whoever receives their messages; what fails blocks nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.worker.queue.conftest import PREFIX, RUN_ID, Work, units_of
+from tests.unit.worker.queue.test_serve import NOTHING, until, versions
+from tests.unit.worker.stand_in import StandIn
+from userdata.batch.documents import BatchEnded, Control, MachineShare, UnitDone, UnitFailed
+from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.patience import Patience
+from userdata.contract.tries import Tries, read_tries
+from userdata.contract.work import BATCH, INTERACTIVE, Release
+from userdata.record.image_metadata import ImageRecord, record_in_png
+from userdata.worker.between.task import Task
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.loaded.loaded import Loaded
+from userdata.worker.queue import serve
+from userdata.worker.queue.queues import Queues
+
+KEYS = RunKeys(RUN_ID)
+
+
+def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> None:
+    """With the real model: pixels, records and every document."""
+    units = units_of(2, images=2)
+    work.put_batch(units)
+    work.send_work(Release(RUN_ID, 0))
+    told: list[Any] = []
+    work.serve(loaded=Loaded(stays=True), batch_ended=lambda batch, ended: told.append((batch.run_id, ended)))
+
+    for unit in units:
+        done = UnitDone.from_json(work.bucket.get(KEYS.unit_done(0, unit.unit)) or b"")
+        assert (done.images, done.flagged, done.instance_id) == (2, 0, work.settings.instance_id)
+        for image in unit.images:
+            png = work.bucket.get(KEYS.image(image.index)) or b""
+            record = ImageRecord.from_json(work.bucket.get(KEYS.image_metadata(image.index)) or b"")
+            assert record_in_png(png) == record
+            assert record.request.seed == record.seed == image.index
+            assert (record.request.prompt, record.job["prompt"]) == (f"a horse {image.index}",) * 2
+            assert {other.index for other in record.batch} <= {one.index for one in unit.images}
+            assert versions(work.bucket, KEYS.image(image.index)) == 1
+    share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
+    assert (share.units, share.images) == (2, 4)
+    assert share.usd_per_hour == pytest.approx(3.6, abs=0.1)
+    assert share.usd == pytest.approx(share.seconds / 1000, rel=0.2)
+    ((run_id, ended),) = told
+    assert (run_id, ended.units_done, ended.units_failed) == (RUN_ID, 2, 0)
+    assert BatchEnded.from_json(work.bucket.get(KEYS.batch_ended) or b"") == ended
+    others = {KEYS.status, KEYS.report, KEYS.job, KEYS.log, KEYS.gpu, KEYS.tries}
+    assert not others & work.bucket.keys(KEYS.prefix)
+    assert (work.left(BATCH), work.dead(BATCH)) == (NOTHING, [])
+
+
+def test_what_is_drawn_already_is_not_drawn_again(work: Work) -> None:
+    first, second = work.put_batch(units_of(2))
+    work.send_work(first, first, second, kind=INTERACTIVE)
+    drawing = StandIn()
+    work.serve(loaded=drawing)
+    work.send_work(second, Release(RUN_ID, 0))
+    work.serve(loaded=drawing)
+    assert drawing.drawn == [[0, 1], [2, 3]]
+    assert (work.left(INTERACTIVE), work.left(BATCH)) == (NOTHING, NOTHING)
+
+
+def test_no_unit_is_begun_while_the_batch_rests(work: Work) -> None:
+    (unit,) = work.put_batch(units_of(1))
+    drawing = StandIn()
+    states: list[Any] = ["paused", "cancelled", "capped", "odd"]
+    for state in states:
+        if state == "odd":
+            work.bucket.put(KEYS.control, b"[]")
+        else:
+            work.control(state)
+        work.send_work(unit, Release(RUN_ID, 0))
+        work.serve(loaded=drawing)
+        assert (drawing.drawn, work.left(BATCH)) == ([], NOTHING)
+    work.control("go")
+    work.send_work(Release(RUN_ID, 0))
+    work.serve(loaded=drawing)
+    assert drawing.drawn == [[0, 1]]
+
+
+def test_a_unit_gives_way_between_its_batches_and_draws_no_image_twice(work: Work) -> None:
+    (unit,) = work.put_batch(units_of(1, images=5))
+    work.send_work(unit)
+    urgent = work.put_job(prompt="one")
+
+    def before(task: Task) -> None:
+        if task.missing[0].prompt == "a horse 0":
+            work.send(INTERACTIVE, urgent)
+            begins, seen = task.begin_batch, iter([False])
+            object.__setattr__(task, "begin_batch", lambda: next(seen, None) is None and until(lambda: waits(begins)))
+
+    def waits(begins: Any) -> bool:
+        begins()  # raises once somebody waits
+        return False
+
+    drawing = StandIn(at_once=2, before=before)
+    work.serve(loaded=drawing)
+    assert drawing.drawn == [[0, 1], [0], [2, 3], [4]]
+    assert all(versions(work.bucket, KEYS.image(index)) == 1 for index in range(5))
+    assert json.loads(work.bucket.get(RunKeys(urgent).status) or b"")["phase"] == "done"
+
+
+def test_the_next_unit_is_drawn_while_the_last_one_is_uploaded_but_its_message_waits(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.send_work(*work.put_batch(units_of(2)))
+    next_one_begins = threading.Event()
+    put_together = Bucket.put_together
+
+    def slow(self: Bucket, files: Any) -> bool:
+        if KEYS.image(0) in files[1][0]:
+            assert next_one_begins.wait(30)
+            assert work.left(BATCH) == (0, 2), "deleted before it was uploaded"
+        return put_together(self, files)
+
+    monkeypatch.setattr(Bucket, "put_together", slow)
+    work.serve(loaded=StandIn(before=lambda task: next_one_begins.set() if task.missing[0].index == 2 else None))
+    assert work.left(BATCH) == NOTHING
+    assert len(work.bucket.keys(KEYS.units_done)) == 2
+
+
+def test_a_stop_gives_the_unit_back_and_counts_no_failure(work: Work) -> None:
+    (unit,) = work.put_batch(units_of(1))
+    work.send_work(unit)
+    work.serve(loaded=StandIn(before=lambda _task: work.stop.set()))
+    assert work.left(BATCH) == (1, 0)
+    assert KEYS.unit_tries(0, 0) not in work.bucket.keys(KEYS.prefix)
+
+
+@pytest.fixture
+def _rests_shortly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(serve, "REST_SECONDS", 1)
+    yield
+
+
+@pytest.mark.usefixtures("_rests_shortly")
+def test_a_unit_that_fails_twice_is_set_aside_with_its_reason_and_blocks_nobody(work: Work) -> None:
+    poison, other = work.put_batch(units_of(2))
+    work.send_work(poison, other)
+
+    def before(task: Task) -> None:
+        if task.missing[0].index == 0:
+            raise RuntimeError("the card sees ghosts")
+
+    ends: list[BatchEnded] = []
+    work.serve(loaded=StandIn(before=before), batch_ended=lambda _batch, ended: ends.append(ended))
+    ((body, reason),) = work.dead(BATCH)
+    assert body == poison.to_body()
+    failed = UnitFailed.from_json(work.bucket.get(KEYS.unit_failed(0, 0)) or b"")
+    assert failed.reason == reason
+    assert "the card sees ghosts" in reason
+    assert (failed.at, failed.bytes) == (poison.at, poison.bytes)
+    assert KEYS.unit_done(0, 1) in work.bucket.keys(KEYS.units_done)
+    assert [(end.units_done, end.units_failed) for end in ends] == [(1, 1)]
+    assert work.left(BATCH) == NOTHING
+
+    work.send_work(poison)  # as `sd retry` does
+    work.serve(loaded=StandIn(), batch_ended=lambda _batch, ended: ends.append(ended))
+    assert [(end.units_done, end.units_failed) for end in ends] == [(1, 1), (2, 0)]
+
+
+def test_a_unit_that_kills_its_worker_is_set_aside_after_the_second_time(work: Work) -> None:
+    """Whoever sees the worker killed has put the note into the bucket; only one that was received before is read."""
+    (unit,) = work.put_batch(units_of(1))
+    work.send_work(unit)
+    note = work.settings.state_directory / Folders().queued_run.name
+    on_disk: list[Tries | None] = []
+    drawing = StandIn(before=lambda _task: on_disk.append(read_tries(note.read_text())))
+    twice = Tries(unit.to_body()).failed("killed").failed("The worker was killed by signal KILL.")
+    work.bucket.put(twice.key, twice.to_json().encode())
+    message = work.queues.receive(BATCH, wait_seconds=0)
+    assert message
+    work.queues.hide(message, seconds=0)
+    work.serve(loaded=drawing)
+    ((_, reason),) = work.dead(BATCH)
+    assert (reason, drawing.drawn) == ("The worker was killed by signal KILL.", [])
+    work.send_work(unit)
+    work.serve(loaded=drawing)
+    assert (drawing.drawn, on_disk) == ([[0, 1]], [Tries(unit.to_body())])
+
+
+def test_messages_that_point_at_no_unit_are_set_aside(work: Work) -> None:
+    (unit,) = work.put_batch(units_of(1))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"unit": 1, "at": 1}, "The unit cannot be read"),
+        ({"unit": 2, "at": 10**9}, "The unit cannot be read"),
+        ({"unit": 3, "bytes": 0}, "The unit cannot be read"),
+        ({"unit": 4, "bytes": 10**12}, "The unit cannot be read"),
+        ({"unit": 7}, "is that of unit 0"),
+        ({"part": 3}, "There is no runs/many-0123456789/units-3.jsonl"),
+    ]
+    for change, _ in changes:
+        work.send_work(dataclasses.replace(unit, **change))
+    work.serve(loaded=StandIn())
+    reasons = dict(work.dead(BATCH))
+    assert len(reasons) == len(changes)
+    for change, says in changes:
+        wrong = dataclasses.replace(unit, **change)
+        reason = reasons[wrong.to_body()]
+        assert says in reason
+        assert UnitFailed.from_json(work.bucket.get(KEYS.unit_failed(wrong.part, wrong.unit)) or b"").reason == reason
+
+
+def test_a_batch_ends_at_its_limit_of_dollars(work: Work) -> None:
+    """At $3.6 an hour a unit of a second costs a tenth of a cent; no further one is begun once the limit is near."""
+    work.send_work(*work.put_batch(units_of(3), max_usd=0.0001))
+    drawing = StandIn(before=lambda _task: time.sleep(0.2))
+    work.serve(loaded=drawing)
+    control = Control.from_json(work.bucket.get(KEYS.control) or b"")
+    assert (control.state, control.by) == ("capped", work.settings.instance_id)
+    assert "The batch may cost $0.0001" in control.why
+    assert len(drawing.drawn) < 3
+    assert (work.left(BATCH), work.dead(BATCH)) == (NOTHING, [])
+
+
+def test_the_time_of_a_machine_that_was_started_for_a_batch_counts_from_its_boot(work: Work) -> None:
+    work.send_work(*work.put_batch(units_of(1)))
+    work.serve(loaded=StandIn(), started_for_queues=True)
+    share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
+    assert share.began == work.settings.boot_started_at
+    assert share.seconds < 60
+    assert (share.usd or 0) > 3.6
+
+
+def test_messages_that_sqs_has_not_taken_are_sent_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = Queues(PREFIX, patience=Patience(attempts=3, sleep=lambda _seconds: None))
+    send, sent = queues._client.send_message_batch, []
+
+    def busy(QueueUrl: str, Entries: list[dict[str, str]]) -> Any:  # noqa: N803  # boto3's own names
+        sent.append([one["MessageBody"] for one in Entries])
+        taken = Entries[1:] if len(sent) == 1 else Entries
+        send(QueueUrl=QueueUrl, Entries=taken)  # type: ignore[arg-type]
+        return {"Failed": [{"Id": one["Id"], "Message": "busy"} for one in Entries if one not in taken]}
+
+    monkeypatch.setattr(queues._client, "send_message_batch", busy)
+    queues.send(BATCH, ["a", "b", "c"])
+    assert sent == [["a", "b", "c"], ["a"]]
+    assert work.left(BATCH) == (3, 0)

@@ -1,0 +1,134 @@
+"""The batches that this machine works on, from its first unit of one to the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from userdata.batch.documents import Batch, BatchEnded, UnitFailed
+from userdata.contract.layout import RunKeys
+from userdata.contract.work import BATCH, Release, UnitOfBatch
+from userdata.job.job import Job
+from userdata.job.run_error import RunError
+from userdata.worker.batch.control import may_begin
+from userdata.worker.batch.ended import Ended
+from userdata.worker.batch.endings import end_if_all_is_done
+from userdata.worker.batch.release import release_units
+from userdata.worker.batch.share import Share
+from userdata.worker.batch.spending import BatchSpending
+from userdata.worker.batch.unit_attempt import Machine, OpenBatch, UnitAttempt
+from userdata.worker.between.task import Draws
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.process.settings import Settings
+from userdata.worker.run.limits import Limits
+from userdata.worker.run.run import Outcome
+
+logger = logging.getLogger(__name__)
+TellEnded = Callable[[Batch, BatchEnded], None]
+
+
+class Batches:
+    """Does work of batches with what `loaded` keeps, on the machine of `settings`, whose parameters are `parameters`.
+
+    `provide` finds or fetches what a job is drawn with; it gets the job and the name of its batch. `send` sends
+    messages to a queue. `ended` is called once for a batch, by the machine that sees first that nothing is left to
+    draw.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parameters: Mapping[str, str],
+        stop: threading.Event,
+        *,
+        bucket: Bucket,
+        loaded: Draws,
+        provide: Callable[[Job, str], Settings],
+        send: Callable[[str, list[str]], None],
+        ended: TellEnded,
+    ) -> None:
+        self._settings = settings
+        self._parameters = parameters
+        self._stop = stop
+        self._bucket = bucket
+        self._loaded = loaded
+        self._provide = provide
+        self._send = send
+        self._ended = ended
+        self._open: dict[str, OpenBatch] = {}
+        # Those that a message was about since the batch queue was last found empty.
+        self._worked_on: set[str] = set()
+
+    def release(self, work: Release, *, gives_way: Callable[[], bool]) -> Ended:
+        """Sends the messages of some units, and one for the rest."""
+        self._worked_on.add(work.run_id)
+        try:
+            if may_begin(self._bucket, RunKeys(work.run_id)):
+                release_units(
+                    self._bucket,
+                    work,
+                    lambda bodies: self._send(BATCH, bodies),
+                    leaves=lambda: self._stop.is_set() or gives_way(),
+                )
+            return Ended(Outcome.DONE)
+        except RunError as error:
+            logger.error("%s", error)
+            return Ended(Outcome.FAILED, str(error), sets_aside=True)
+
+    def unit(
+        self, work: UnitOfBatch, *, gives_way: Callable[[], bool], broke_before: bool, from_boot: bool
+    ) -> UnitAttempt:
+        """An attempt at a unit, to be called until it does not give way."""
+        self._worked_on.add(work.run_id)
+        return UnitAttempt(
+            Machine(self._settings, self._parameters, self._loaded, lambda job: self._provide(job, work.run_id)),
+            self._bucket,
+            work,
+            lambda: self._opened(work.run_id),
+            limits=Limits(self._stop, None, gives_way),
+            broke_before=broke_before,
+            from_boot=from_boot,
+        )
+
+    def tell_failed(self, work: UnitOfBatch, why: str) -> None:
+        """Tells that a unit is set aside. Raises botocore's errors."""
+        failed = UnitFailed(
+            instance_id=self._settings.instance_id,
+            reason=why[:2000],
+            failed_at=datetime.now(UTC),
+            at=work.at,
+            bytes=max(1, work.bytes),
+        )
+        self._bucket.put(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
+
+    def look_for_ends(self) -> None:
+        """Sees whether a batch that this machine has worked on has ended. To be called when no message is left."""
+        while self._worked_on:
+            run_id = self._worked_on.pop()
+            self._close(run_id)
+            try:
+                if ended := end_if_all_is_done(self._bucket, run_id):
+                    self._ended(*ended)
+            except Exception as error:  # noqa: BLE001  # images and units tell of themselves: `sd watch` counts them
+                logger.warning("Whether %s has ended, or that it has, could not be told: %s", run_id, error)
+
+    def close(self) -> None:
+        """Sees to it that what this machine has done is told."""
+        for run_id in [*self._open]:
+            self._close(run_id)
+
+    def _close(self, run_id: str) -> None:
+        if batch := self._open.pop(run_id, None):
+            batch.share.close()
+
+    def _opened(self, run_id: str) -> OpenBatch:
+        if run_id not in self._open:
+            keys = RunKeys(run_id)
+            self._open[run_id] = OpenBatch(
+                keys,
+                Share(self._settings, self._parameters, self._bucket, keys),
+                BatchSpending(self._bucket, keys, instance_id=self._settings.instance_id),
+            )
+        return self._open[run_id]

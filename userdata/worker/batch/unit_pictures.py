@@ -1,0 +1,94 @@
+"""The pictures of a unit on their way to the bucket, each with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from userdata.batch.unit import OF_AN_IMAGE
+from userdata.contract.layout import RunKeys
+from userdata.job.image_request import ImageRequest
+from userdata.job.job import Job
+from userdata.record.image_metadata import describe_image, png_with_record
+from userdata.record.versions import library_versions
+from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.outbox import AT_ONCE
+
+if TYPE_CHECKING:
+    from userdata.worker.between.task import DrawnImage
+
+
+class UnitPictures:
+    """Uploads the images of `requests`, which share `job`, from memory: a unit is drawn again if the machine dies."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        keys: RunKeys,
+        job: Job,
+        requests: Sequence[ImageRequest],
+        *,
+        initial_image_sha256: str | None,
+    ) -> None:
+        self._bucket = bucket
+        self._keys = keys
+        self._job = job
+        self._requests = {request.index: request for request in requests}
+        self._initial_image_sha256 = initial_image_sha256
+        self._versions = library_versions()
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="unit upload")
+        self._uploads: list[Future[bool]] = []
+        self._flags: dict[int, bool] = {}
+
+    @property
+    def left(self) -> list[ImageRequest]:
+        """What is not drawn yet."""
+        return [request for index, request in self._requests.items() if index not in self._flags]
+
+    @property
+    def count(self) -> int:
+        """How many images the unit has."""
+        return len(self._requests)
+
+    @property
+    def flagged(self) -> int:
+        """How many images the safety checker has flagged."""
+        return sum(self._flags.values())
+
+    def save(self, drawn: DrawnImage) -> None:
+        """Uploads an image and its record in the background. May be called from several threads."""
+        record = describe_image(
+            _job_of(self._job, self._requests[drawn.index]),
+            self._requests,
+            drawn.index,
+            run_id=self._keys.run_id,
+            seconds=drawn.seconds,
+            drawn_with=drawn.drawn_with,
+            versions=self._versions,
+            initial_image_sha256=self._initial_image_sha256,
+            flagged=drawn.flagged,
+        )
+        files = [
+            (self._keys.image_metadata(drawn.index), record.to_json()),
+            (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
+        ]
+        self._uploads.append(self._threads.submit(self._bucket.put_together, files))
+        self._flags[drawn.index] = bool(drawn.flagged)
+
+    def finish(self) -> None:
+        """Waits until all is in the bucket. Raises botocore's error when something is not."""
+        self._threads.shutdown(wait=True)
+        for upload in self._uploads:
+            upload.result()
+
+
+def _job_of(job: Job, request: ImageRequest) -> Job:
+    """The job that would draw this one image; with the default prompt where a job may not have one of its length."""
+    own = {**job.model_dump(), **{name: getattr(request, name) for name in OF_AN_IMAGE}, "n_iter": 1, "n_samples": 1}
+    try:
+        return Job.model_validate(own)
+    except ValidationError:
+        return Job.model_validate({name: own[name] for name in own if name not in ("prompt", "negative_prompt")})
