@@ -33,9 +33,9 @@ from scripts.command_line.batches.around import QUEUE, with_progress
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
-from scripts.command_line.ending.stop import stop_instance
+from scripts.command_line.ending.stop import stop_everything
 from scripts.command_line.ending.teardown import teardown
-from scripts.command_line.fleet.stop import fleet_in_words, stop_fleet
+from scripts.command_line.fleet.stop import fleet_in_words
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
@@ -199,10 +199,7 @@ def stop(
     """
     session = open_session(region, profile)
     tell_identity(session, stack)
-    deployment = need_deployment(session, stack)
-    if told := stop_fleet(session, deployment):
-        _tell(told)
-    _tell(stop_instance(session, deployment, terminate=terminate))
+    stop_everything(session, need_deployment(session, stack), terminate=terminate, tell=_tell)
 
 
 @app.command()

@@ -261,6 +261,13 @@ def test_what_auto_scaling_refuses(group: Group, cloud: LocalCloud) -> None:
         group.want(4)
     with pytest.raises(ClientError, match="Desired capacity:2 must be between the specified min size:0 and max size:1"):
         group.client.update_auto_scaling_group(**group.named, MaxSize=1, DesiredCapacity=2)
+    on_demand = {"InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 100}}
+    with pytest.raises(ClientError, match="Max bound, 3, must be greater than or equal to min bound, 4"):
+        group.client.update_auto_scaling_group(**group.named, MinSize=4, MixedInstancesPolicy=on_demand)
+    shares = group.describe()["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert shares["OnDemandPercentageAboveBaseCapacity"] == 0, "what is refused changes nothing"
+    with pytest.raises(ClientError, match="a MixedInstancesPolicy and a VPCZoneIdentifier alone"):
+        group.client.create_auto_scaling_group(AutoScalingGroupName="other", MinSize=0, MaxSize=1)
     with pytest.raises(ClientError, match="No managed instance found for instance ID: i-1"):
         group.end("i-1", decrement=True)
     group.client.update_auto_scaling_group(**group.named, MinSize=1)

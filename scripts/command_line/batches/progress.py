@@ -142,7 +142,8 @@ class Progress:
     def live_in_words(self) -> str:
         """The machines that are at work, and what they cost."""
         many = len(self.live)
-        return f"{many} {'machine' if many == 1 else 'machines'} at ${self.usd_per_hour:.4g} an hour"
+        price = f"${self.usd_per_hour:.4g} an hour" if self.usd_per_hour else "a price that is not known"
+        return f"{many} {'machine' if many == 1 else 'machines'} at {price}"
 
     @property
     def usd_in_words(self) -> str:

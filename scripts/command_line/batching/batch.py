@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import sqlite3
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 
 import boto3
 from rich.console import Console
@@ -23,15 +20,14 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.control import raise_limit
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.next_commands import print_next
-from scripts.command_line.batching.hand_in import Bucket, Standing, release, write_units
-from scripts.command_line.batching.plan import Planned, plan_batch
-from scripts.command_line.batching.sample import follow_sample, spread
+from scripts.command_line.batching.cut import cut_into_parts
+from scripts.command_line.batching.hand_in import Bucket, Standing, release
+from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed, refuse_stopped
+from scripts.command_line.batching.sample import follow_sample
 from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
-from scripts.command_line.cost.estimate import image_seconds
 from scripts.command_line.deploying.inputs import upload_inputs
-from scripts.command_line.deploying.local_files import digest_of
 from scripts.command_line.fleet.at import release_at
 from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
@@ -42,11 +38,9 @@ from scripts.command_line.terminal.plain_text import print_plain
 from scripts.command_line.terminal.question import ask
 from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
-from stacks.facts.instance_types import INSTANCE_TYPES
 from userdata.batch.documents import Batch
 from userdata.contract.work import Release
-from userdata.fleet.decision import Way, images_of_unit
-from userdata.job.job import Job
+from userdata.fleet.decision import Way
 
 QUEUE = "BatchQueue"
 
@@ -62,8 +56,9 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
         wait_for_others(session, stack, console)
         deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
-    with _disk_errors_in_words(), closing(Spool()) as spool:
-        planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
+    with disk_errors_in_words(), closing(Spool()) as spool:
+        with console.status(f"Reads {wish.title}") if console.is_terminal else nullcontext():
+            planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
         if command.draw(planned):
@@ -93,14 +88,21 @@ class _Command:
             images = self._tell_standing(standing)
             if not images:
                 return False
-        _refuse_stopped(planned)
+        refuse_stopped(planned, self.wish)
         weight = max(1, planned.weight * images // planned.spool.images)
-        ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
+        ways = find_ways(
+            self.session,
+            self.deployment,
+            planned.plan,
+            weight,
+            max_usd=self.wish.max_usd,
+            machines=self.wish.machines,
+        )
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
         with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
-            _refuse_changed(planned.jobs.files)
+            refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
@@ -132,6 +134,10 @@ class _Command:
             self.say(question.replace("?", "."))
         elif not ask(question, otherwise="Nothing was queued"):
             raise CommandError("Nothing was queued.")
+        if self.wish.at and self.wish.at <= datetime.now(UTC):
+            raise CommandError(
+                f"It is past {time_in_words(self.wish.at)} by now. Nothing was queued. Give a later --at."
+            )
 
     def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
@@ -139,19 +145,9 @@ class _Command:
             if self.wish.max_usd is not None:
                 raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
             return list(range(len(standing.batch.parts)))
-        kinds = {way.offer.instance_type for way in ways} & INSTANCE_TYPES.keys()
-
-        def size(job: Job) -> int:
-            seconds = [image_seconds(job, INSTANCE_TYPES[kind]) for kind in kinds]
-            return images_of_unit(max((one for one in seconds if one), default=None))
-
+        parts = cut_into_parts(planned.spool, ways, self.wish.sample)
         if planned.standing:
-            written = write_units(planned.spool.units(size))
-            return [len(self.bucket.add_part(planned.standing, written).parts) - 1]
-        first = spread(planned.spool.images, self.wish.sample or planned.spool.images)
-        parts = [write_units(planned.spool.units(size, first.__contains__))]
-        if len(first) < planned.spool.images:
-            parts.append(write_units(planned.spool.units(size, lambda number: number not in first)))
+            return [len(self.bucket.add_part(planned.standing, parts[0]).parts) - 1]
         for number, written in enumerate(parts):
             self.bucket.put_units(planned.run_id, number, written)
         document = Batch(
@@ -189,9 +185,8 @@ class _Command:
 
     def _release(self, run_id: str, parts: list[int], way: Way) -> None:
         if self.wish.at:
-            if len(parts) > 1:
-                raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
-            release_at(self.session, self.deployment, Release(run_id, parts[0]).to_body(), way, self.wish.at)
+            body = Release(run_id, parts[0]).to_body()
+            release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")
             return
         for part in parts:
@@ -200,38 +195,6 @@ class _Command:
             start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
-
-
-@contextmanager
-def _disk_errors_in_words() -> Iterator[None]:
-    """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise CommandError(
-            f"The file cannot be read to its end, or there is no room for temporary files in {tempfile.gettempdir()}: "
-            f"{error}. Mend that, and give the same command again."
-        ) from error
-
-
-def _refuse_changed(files: Mapping[str, Path]) -> None:
-    """Raises `CommandError` for a file that has changed while a person read the ways."""
-    for key, file in files.items():
-        if digest_of(file)[:8] not in key:
-            raise CommandError(
-                f"{file} has changed since it was looked at. Nothing was queued. Give the command again."
-            )
-
-
-def _refuse_stopped(planned: Planned) -> None:
-    """Raises `CommandError` for a batch whose units machines would pass over."""
-    control = planned.standing.control if planned.standing else None
-    if control and control.state == "cancelled":
-        raise CommandError(
-            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
-        )
-    if control and control.state != "go":
-        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
 
 
 def _goes_on(run_id: str) -> str:

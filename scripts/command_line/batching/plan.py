@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -23,6 +25,7 @@ from scripts.command_line.batching.rows import read_rows
 from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.cost.estimate import image_seconds
+from scripts.command_line.deploying.local_files import digest_of
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.instance_types import INSTANCE_TYPES
 from userdata.contract.run_name import slug
@@ -118,3 +121,38 @@ def _weigh(spool: Spool, plan: Plan) -> tuple[Plan, int]:
             heaviest, most, seconds_of_heaviest = group.job, work, seconds
     weight = math.ceil(total / seconds_of_heaviest) if seconds_of_heaviest else images
     return dataclasses.replace(plan, job=heaviest), weight
+
+
+def refuse_changed(files: Mapping[str, Path]) -> None:
+    """Raises `CommandError` for a file that has changed while a person read the ways."""
+    for key, file in files.items():
+        if digest_of(file)[:8] not in key:
+            raise CommandError(
+                f"{file} has changed since it was looked at. Nothing was queued. Give the command again."
+            )
+
+
+def refuse_stopped(planned: Planned, wish: Wish) -> None:
+    """Raises `CommandError` for a batch whose units machines would pass over, or that no schedule can release."""
+    parts = len(planned.standing.batch.parts) if planned.standing else 1
+    if wish.at and parts > 1 and not wish.add:
+        raise CommandError(f"Batch {planned.run_id} has {parts} parts, but --at releases one. Leave --at out.")
+    control = planned.standing.control if planned.standing else None
+    if control and control.state == "cancelled":
+        raise CommandError(
+            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
+        )
+    if control and control.state != "go":
+        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
+
+
+@contextmanager
+def disk_errors_in_words() -> Iterator[None]:
+    """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(
+            f"The file cannot be read to its end, or there is no room for temporary files in {tempfile.gettempdir()}: "
+            f"{error}. Mend that, and give the same command again."
+        ) from error

@@ -91,7 +91,7 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         if not line:
             return
         total += len(line)
-        if "\0" in line or line.startswith("\udcff\udcfe"):
+        if "\0" in line:
             raise FileError(f"Line {number} has a NUL, as text in UTF-16 has. Save the file in UTF-8.")
         if not line.isascii() and _NO_UTF8.search(line):
             raise FileError(f"Line {number} is not UTF-8. Save the file with that encoding.")

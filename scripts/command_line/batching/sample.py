@@ -19,11 +19,6 @@ from userdata.contract.layout import RunKeys
 POLL_SECONDS = 5.0
 
 
-def spread(images: int, wanted: int) -> frozenset[int]:
-    """The numbers of `wanted` of so many images, at even distances, the first one among them."""
-    return frozenset(place * images // min(wanted, images) for place in range(min(wanted, images)))
-
-
 def follow_sample(
     session: boto3.Session, deployment: Deployment, bucket: Bucket, batch: Batch, console: Console
 ) -> None:

@@ -1,7 +1,8 @@
-"""`sd stop`: stops the instance, and with it the costs of running."""
+"""`sd stop`: stops the instance and ends the fleet's machines, and with them the costs of running."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import boto3
@@ -9,6 +10,7 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import instance_state
+from scripts.command_line.fleet.stop import stop_fleet
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.interruption.signals import when_interrupted
 
@@ -17,6 +19,24 @@ if TYPE_CHECKING:
 
 # EC2 takes a few minutes to cut off a guest that does not shut down by itself.
 WAIT = {"Delay": 5, "MaxAttempts": 120}
+
+
+def stop_everything(
+    session: boto3.Session, deployment: Deployment, *, terminate: bool, tell: Callable[[str], None]
+) -> None:
+    """Ends the fleet's machines and stops the instance, each whatever becomes of the other, and tells of both.
+
+    Raises `CommandError` as `stop_instance` does, and where the fleet cannot be told.
+    """
+    failure: CommandError | None = None
+    try:
+        if told := stop_fleet(session, deployment):
+            tell(told)
+    except CommandError as error:
+        failure = error
+    tell(stop_instance(session, deployment, terminate=terminate))
+    if failure:
+        raise failure
 
 
 def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: bool) -> str:

@@ -71,10 +71,11 @@ def in_words(activity: dict[str, Any]) -> str:
     said = " ".join(str(activity.get("StatusMessage", "")).split())
     when = activity["StartTime"].astimezone(UTC)
     minutes = max(0, round((datetime.now(UTC) - when).total_seconds() / 60))
+    ago = f"{minutes} minute{'s' * (minutes != 1)} ago"
     for pattern, why, way_out in REASONS:
         if re.search(pattern, said):
-            return f"The fleet gets no machine ({minutes} minutes ago): {why}; {way_out}."
+            return f"The fleet gets no machine ({ago}): {why}; {way_out}."
     return (
-        f"The fleet gets no machine ({minutes} minutes ago): AWS says {said.rstrip('.') or 'nothing about why'}; "
+        f"The fleet gets no machine ({ago}): AWS says {said.rstrip('.') or 'nothing about why'}; "
         "the group goes on trying, and `sd stop` ends that."
     )

@@ -17,7 +17,7 @@ import botocore.exceptions
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.fleet.group import Group
 from scripts.command_line.fleet.guard import set_guard
-from scripts.command_line.fleet.start import max_hours, need_group, reopen, suspend_rebalancing
+from scripts.command_line.fleet.start import close_idle_fleet, max_hours, need_group, reopen, suspend_rebalancing
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.contract.work import BATCH, queue_name, read_message
 from userdata.fleet.decision import Way
@@ -48,7 +48,9 @@ def release_at(
         )
     queue = _arn_of_queue(session, deployment)
     group = need_group(session, deployment) if way.offer.of_fleet else None
-    if group:
+    if group is None:
+        close_idle_fleet(session, deployment)
+    else:
         reopen(session, deployment, yes=yes)
         set_guard(session, group.name, when, max_hours(deployment))
         suspend_rebalancing(session, group)

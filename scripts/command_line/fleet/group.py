@@ -51,8 +51,8 @@ def read_group(session: boto3.Session, deployment: Deployment) -> Group | None:
         found = autoscaling(session).describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not found:
         raise CommandError(
-            f"The fleet {name} of {deployment.stack} is gone, so somebody has deleted it: `sd deploy` with another "
-            "-c fleet=N, and then with yours, makes it again."
+            f"The fleet {name} of {deployment.stack} is gone, so somebody has deleted it. `sd deploy -c fleet=` takes "
+            "it out of the stack, and `sd deploy -c fleet=4` then makes another."
         )
     group, policy = found[0], found[0].get("MixedInstancesPolicy", {})
     overrides = policy.get("LaunchTemplate", {}).get("Overrides", [])

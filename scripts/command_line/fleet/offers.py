@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import boto3
@@ -16,7 +18,7 @@ from scripts.command_line.cost.estimate import Preparation, image_seconds, prepa
 from scripts.command_line.fleet.group import Group
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
-from stacks.facts.vcpu_quotas import quota_kind
+from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 from userdata.bill.prices import read_prices
 from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.layout import BOOTS, CACHE
@@ -57,7 +59,7 @@ def fleet_offers(session: boto3.Session, deployment: Deployment, plan: Plan, gro
     preparation: Preparation = "cache" if _any(session, deployment.bucket, CACHE) else "install"
     market: Market = {0.0: "spot", 1.0: "on-demand"}.get(group.on_demand, "mixed")  # type: ignore[assignment]
     beside = _beside(plan, session.region_name)
-    most = {name: most_by_quota(session, name, group) for name in types}
+    left = functools.cache(lambda kind: _vcpus_left(session, kind, group))
     offers = []
     for name in types:
         usd, at_most = mean_price(prices, name, group.on_demand)
@@ -68,7 +70,7 @@ def fleet_offers(session: boto3.Session, deployment: Deployment, plan: Plan, gro
                 usd_per_hour=None if usd is None else usd + beside,
                 image_seconds=image_seconds(plan.job, INSTANCE_TYPES[name]),
                 boot_seconds=_boot_seconds(plan, preparation),
-                most=most[name],
+                most=_most_by_quota(name, group, left),
                 of_fleet=True,
                 at_most=at_most,
             )
@@ -76,27 +78,28 @@ def fleet_offers(session: boto3.Session, deployment: Deployment, plan: Plan, gro
     return offers
 
 
-def most_by_quota(session: boto3.Session, name: str, group: Group) -> int:
-    """How many machines of that type the fleet can have at once, by its size and by what its quotas leave.
-
-    A quota that AWS does not tell sets no limit: a refusal of EC2 is told by the fleet's activities.
-    """
-    free = {spot: _machines_left(session, name, group, spot=spot) for spot in (True, False)}
+def _most_by_quota(name: str, group: Group, left: Callable[[QuotaKind | None], float]) -> int:
+    """How many machines of that type the fleet can have at once, by its size and by the vCPUs that its quotas leave."""
+    vcpus = INSTANCE_TYPES[name].vcpus
+    of_market = {spot: quota_kind(name, spot=spot) for spot in (True, False)}
     for count in range(group.size, 0, -1):
         on_demand = math.ceil(count * group.on_demand)
-        if on_demand <= free[False] and count - on_demand <= free[True]:
+        wanted = {True: count - on_demand, False: on_demand}
+        if all(not many or many * vcpus <= left(of_market[spot]) for spot, many in wanted.items()):
             return count
     return 0
 
 
-def _machines_left(session: boto3.Session, name: str, group: Group, *, spot: bool) -> float:
-    """How many machines of that type fit into the quota beside all that runs, the fleet's own machines aside."""
-    kind = quota_kind(name, spot=spot)
-    if kind is None or group.on_demand == (0 if not spot else 1):
+def _vcpus_left(session: boto3.Session, kind: QuotaKind | None, group: Group) -> float:
+    """The vCPUs that the quota leaves beside all that runs, the fleet's own machines aside.
+
+    A quota that AWS does not tell sets no limit: a refusal of EC2 is told by the fleet's activities.
+    """
+    if kind is None:
         return math.inf
     try:
         others = sum(vcpus for one, vcpus in vcpus_in_use(session, kind).items() if one not in group.machines)
-        return (quota_limit(session, kind) - others) // INSTANCE_TYPES[name].vcpus
+        return quota_limit(session, kind) - others
     except CommandError:
         return math.inf
 

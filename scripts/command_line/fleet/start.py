@@ -31,6 +31,7 @@ def start_machines(
     has machines for a fleet shows later: `trouble` tells.
     """
     if not way.offer.of_fleet:
+        close_idle_fleet(session, deployment)
         print_plain(start_stopped(session, deployment, "the batch").message, console, soft_wrap=True)
         return
     group = need_group(session, deployment)
@@ -50,6 +51,18 @@ def start_machines(
         console,
         soft_wrap=True,
     )
+
+
+def close_idle_fleet(session: boto3.Session, deployment: Deployment) -> None:
+    """Sets the maximum of a fleet without machines to 0, for a batch that the instance draws.
+
+    Its alarm would otherwise start a machine of the fleet for what the instance has not taken yet. Whoever sizes the
+    fleet sets the maximum again.
+    """
+    group = read_group(session, deployment)
+    if group and not group.desired and not group.machines:
+        with aws_errors_in_words(f"keep the fleet {group.name} from starting a machine"):
+            autoscaling(session).update_auto_scaling_group(AutoScalingGroupName=group.name, MinSize=0, MaxSize=0)
 
 
 def need_group(session: boto3.Session, deployment: Deployment) -> Group:

@@ -9,7 +9,7 @@ from scripts.command_line.account.price_list import find_prices
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.group import Group, autoscaling, read_group
 from scripts.command_line.fleet.offers import mean_price
-from scripts.command_line.terminal.command_error import aws_errors_in_words
+from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 
 MOST_NAMED = 5
 
@@ -35,10 +35,15 @@ def stop_fleet(session: boto3.Session, deployment: Deployment) -> str | None:
 
 
 def fleet_in_words(session: boto3.Session, deployment: Deployment) -> list[str]:
-    """How the fleet stands, in sentences: none without a fleet. Raises `CommandError`."""
-    group = read_group(session, deployment)
-    if group is None:
-        return []
+    """How the fleet stands, in sentences, or why that cannot be told; none without a fleet."""
+    try:
+        group = read_group(session, deployment)
+        return _in_words(group, trouble(session, deployment)) if group else []
+    except CommandError as error:
+        return [str(error)]
+
+
+def _in_words(group: Group, why: str | None) -> list[str]:
     if not group.most:
         told = f"The fleet is shut: of its {_count(group.size)} none starts until a command asks for some."
     else:
@@ -47,7 +52,6 @@ def fleet_in_words(session: boto3.Session, deployment: Deployment) -> list[str]:
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
     if named:
         told += f" It has {len(named)}, of which {group.in_service} work: {', '.join(named[:MOST_NAMED])}{more}."
-    why = trouble(session, deployment)
     return [told, why] if why else [told]
 
 

@@ -85,9 +85,10 @@ def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], folder: Pat
     fetched = 0
     with (
         when_interrupted(lambda: "Interrupted. What has arrived is whole; the same command fetches the rest."),
-        Progress(*columns, console=console, transient=True) as progress,
         ThreadPoolExecutor(AT_ONCE) as pool,
+        ExitStack() as shown,
     ):
+        progress = Progress(*columns, console=console, transient=True)
         task = progress.add_task("Downloading", total=0)
         total = 0
         every = iter(files)
@@ -97,6 +98,8 @@ def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], folder: Pat
             total += sum(file.size for file in missing)
             progress.update(task, total=total)
             if missing:
+                if not fetched:
+                    shown.enter_context(progress)
                 _fetch_all(s3, bucket, missing, folder, pool, lambda file: progress.advance(task, file.size))
             fetched += len(missing)
     return fetched

@@ -15,6 +15,8 @@ from scripts.local.scaling.launch import template_data
 
 def _check_policy(groups: Groups, policy: dict[str, Any]) -> None:
     template = policy["LaunchTemplate"]
+    if not template.get("Overrides"):
+        raise ValidationError("The local cloud emulates groups with a list of types alone: Overrides is missing")
     extra = {name for one in template["Overrides"] for name in one} - {"InstanceType"}
     if extra:
         raise ValidationError(f"The local cloud does not emulate {', '.join(sorted(extra))} of a group's overrides")
@@ -31,6 +33,10 @@ def create_group(groups: Groups, response: AutoScalingResponse, asked: dict[str,
         raise AutoscalingClientError(
             "AlreadyExists",
             f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
+        )
+    if not {"MixedInstancesPolicy", "VPCZoneIdentifier"} <= asked.keys():
+        raise ValidationError(
+            "The local cloud emulates groups with a MixedInstancesPolicy and a VPCZoneIdentifier alone"
         )
     policy = {"InstancesDistribution": {}, **asked["MixedInstancesPolicy"]}
     _check_policy(groups, policy)
@@ -67,26 +73,20 @@ def create_group(groups: Groups, response: AutoScalingResponse, asked: dict[str,
 def update_group(groups: Groups, response: AutoScalingResponse, asked: dict[str, Any]) -> ActionResult:
     """Changes what is named, and leaves the rest. Another on-demand share replaces instances that run, one by one."""
     group = groups.find(asked["AutoScalingGroupName"])
-    if "MixedInstancesPolicy" in asked:
-        policy = _merged(group.mixed_instances_policy, asked["MixedInstancesPolicy"])
+    changed = asked.get("MixedInstancesPolicy", {})
+    policy = _merged(group.mixed_instances_policy, changed)
+    if changed:
         _check_policy(groups, policy)
-        group.remixing = "OnDemandPercentageAboveBaseCapacity" in asked["MixedInstancesPolicy"].get(
-            "InstancesDistribution", {}
-        )
-        group.mixed_instances_policy = policy
-        policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop(
-            "LaunchTemplateName", None
-        )  # moto's, besides the id
-        group._set_launch_configuration("", {}, policy)
-    if "VPCZoneIdentifier" in asked:
-        group._set_azs_and_vpcs([], asked["VPCZoneIdentifier"], update=True)
-    for setting, attribute in (
-        ("CapacityRebalance", "capacity_rebalance"),
-        ("HealthCheckType", "health_check_type"),
-    ):
-        if setting in asked:
-            setattr(group, attribute, asked[setting])
     groups.limit(group, _sizes(asked), "a user request update of")
+    if changed:
+        group.mixed_instances_policy = policy
+        # moto adds the template's name to its id, and refuses both.
+        policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
+        group._set_launch_configuration("", {}, policy)
+        group.remixing = "OnDemandPercentageAboveBaseCapacity" in changed.get("InstancesDistribution", {})
+    group._set_azs_and_vpcs([], asked.get("VPCZoneIdentifier", group.vpc_zone_identifier), update=True)
+    group.capacity_rebalance = asked.get("CapacityRebalance", group.capacity_rebalance)
+    group.health_check_type = asked.get("HealthCheckType", group.health_check_type)
     return EmptyResult()
 
 

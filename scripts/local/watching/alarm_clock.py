@@ -78,7 +78,10 @@ class AlarmClock:
 
         def follow() -> None:
             while not over.wait(MINUTE):
-                self._next_minute()
+                try:
+                    self._next_minute()
+                except Exception:
+                    log.exception("A minute of the clock failed.")
 
         thread = threading.Thread(target=follow, name="clock", daemon=True)
         thread.start()

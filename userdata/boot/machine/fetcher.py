@@ -45,11 +45,13 @@ def fetcher(folders: Folders) -> Optional[User]:
 def give(folder: Path, user: Optional[User]) -> None:
     """Makes `folder` and lets it belong to `user`. What another user has there, as older boots did, is removed first.
 
-    The folder above must be root's, since its owner could put a link in the place of `folder`.
+    The folder above must be root's, since its owner could put a link in the place of `folder`. Raises `StepError`.
     """
+    if folder.is_symlink():
+        raise StepError(f"{folder} is a link, and must be a folder. Remove it, and start the instance again.")
     if user:
         owner = pwd.getpwnam(user.name)
-        if os.path.lexists(folder) and folder.lstat().st_uid != owner.pw_uid:
+        if folder.exists() and folder.stat().st_uid != owner.pw_uid:
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if user:

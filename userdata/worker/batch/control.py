@@ -17,13 +17,14 @@ def may_begin(bucket: Bucket, keys: RunKeys) -> bool:
     return _allows(bucket.get(keys.control), keys)
 
 
-def cap(bucket: Bucket, keys: RunKeys, why: str, *, by: str) -> None:
-    """Writes that the limit of dollars is reached, unless a person has forbidden further units already."""
+def cap(bucket: Bucket, keys: RunKeys, why: str, *, by: str) -> bool:
+    """Writes that the limit of dollars is reached, unless further units are forbidden already; whether it has."""
     found, tag = bucket.get_with_tag(keys.control)
-    if _allows(found, keys):
-        logger.warning("%s: %s", keys.run_id, why)
-        document = Control(state="capped", why=why, by=by, at=datetime.now(UTC))
-        bucket.put_once(keys.control, document.to_json(), over=tag)
+    if not _allows(found, keys):
+        return False
+    logger.warning("%s: %s", keys.run_id, why)
+    document = Control(state="capped", why=why, by=by, at=datetime.now(UTC))
+    return bucket.put_once(keys.control, document.to_json(), over=tag)
 
 
 def _allows(content: bytes | None, keys: RunKeys) -> bool:

@@ -1,30 +1,38 @@
-"""Mails that a batch has ended, where somebody has asked for that."""
+"""Mails that a batch has ended or is stuck, where somebody has asked for that."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from userdata.batch.documents import Batch, BatchEnded, MachineShare
 from userdata.contract.layout import RunKeys
 from userdata.contract.notice import TOPIC
-from userdata.worker.batch.batches import TellEnded
 from userdata.worker.bucket.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
 
-def mail_that_it_ended(parameters: Mapping[str, str], bucket: Bucket) -> TellEnded:
-    """What mails by the topic of the deployed `parameters`; without one it does nothing. Raises botocore's errors."""
+def mail_about(run_id: str, text: str, parameters: Mapping[str, str]) -> None:
+    """Mails a text by the topic of the deployed `parameters`; without one it does nothing. A failure is logged."""
     topic = parameters.get(TOPIC)
+    if not topic:
+        return
+    try:
+        boto3.client("sns").publish(TopicArn=topic, Subject=f"sd-on-ec2: {run_id}", Message=text)
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("Nobody was mailed about %s: %s", run_id, error)
+
+
+def mail_that_it_ended(parameters: Mapping[str, str], bucket: Bucket) -> Callable[[Batch, BatchEnded], None]:
+    """What is to be called when a batch has ended. Raises botocore's errors when the bucket cannot be read."""
 
     def mail(batch: Batch, ended: BatchEnded) -> None:
-        if topic:
-            boto3.client("sns").publish(
-                TopicArn=topic, Subject=f"sd-on-ec2: {batch.run_id}", Message=_sentence(bucket, batch, ended)
-            )
+        if TOPIC in parameters:
+            mail_about(batch.run_id, _sentence(bucket, batch, ended), parameters)
 
     return mail
 

@@ -1,5 +1,6 @@
 import configparser
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,16 +12,32 @@ from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import WorkerUnit
 
 
-def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
+def service_of(name: str) -> configparser.SectionProxy:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read(BUNDLE / "sd-worker.service")
-    service = unit["Service"]
+    unit.read(BUNDLE / name)
+    return unit["Service"]
+
+
+def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
+    service = service_of("sd-worker.service")
     assert service["DynamicUser"] == "yes"
     assert service["StateDirectory"] == "sd-worker"
     assert "Restart" not in service
     assert service["ExecStart"].startswith("/bin/bash /opt/sd-on-ec2/current/userdata/")
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
+
+
+def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
+    """Two units whose users have one name have one user."""
+    service = service_of("sd-cache.service")
+    assert service["User"] == service_of("sd-worker.service").get("User", "sd-worker")
+    assert service["DynamicUser"] == "yes"
+    assert service["StateDirectory"] == "sd-worker"
+    assert service["ExecStopPost"].startswith("+/usr/bin/env python3 ")
+    if shutil.which("systemd-analyze"):
+        words = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(BUNDLE / "sd-cache.service")]
+        subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
 
 
 def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path: Path) -> None:

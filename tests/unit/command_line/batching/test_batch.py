@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from scripts.command_line.batching import batch as batching
 from scripts.command_line.batching import spool
+from scripts.command_line.fleet import ways
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batching.conftest import Person, as_jsonl
 from tests.unit.command_line.conftest import refusal
@@ -202,6 +205,7 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
 
     answers = iter([True, False])
     monkeypatch.setattr(batching, "ask", lambda question, otherwise: next(answers))
+    machines = _with_five_machines(monkeypatch)
     person.account.session.events.register("after-call.sqs.SendMessage", draw)
     with pytest.raises(CommandError, match=r"was not released\. The same command without --sample releases it"):
         person.batch("a.txt", "a\nb\nc\nd\ne\nf\n", sample=2, yes=False)
@@ -211,6 +215,40 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     assert (list(person.images(run_id)), list(person.images(run_id, 1))) == ([0, 3], [1, 2, 4, 5])
     person.batch("a.txt", sample=2)
     assert released == [0, 0, 1]
+    assert machines == [1, 1, 5], "no more machines than the sample has units"
+
+
+def test_a_sample_that_cannot_be_drawn_ends_the_command(person: Person) -> None:
+    person.account.deploy()
+
+    def fail(**_: object) -> None:
+        run_id = person.sent()[-1].run_id
+        person.control(run_id, "capped")
+        person.account.session.events.unregister("after-call.sqs.SendMessage", fail)
+
+    person.account.session.events.register("after-call.sqs.SendMessage", fail)
+    with pytest.raises(CommandError, match=r"The sample is not complete, and a-\w+ is capped"):
+        person.batch("a.txt", "a\nb\n", sample=1)
+    (run_id,) = {one.run_id for one in person.sent()}
+    person.control(run_id, "go")
+    person.account.put(RunKeys(run_id).unit_failed(0, 0), b"{}")
+    with pytest.raises(CommandError, match="1 of 1 units of the sample failed, so the rest is not released"):
+        person.batch("a.txt", sample=1)
+    assert {one.part for one in person.sent()} == {0}
+
+
+def _with_five_machines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lets each way have five machines. Returns how many are started, each time."""
+    started: list[int] = []
+
+    def find_ways(*found: Any, **options: Any) -> list[Any]:
+        return [dataclasses.replace(way, machines=5) for way in ways.find_ways(*found, **options)]
+
+    monkeypatch.setattr(batching, "find_ways", find_ways)
+    monkeypatch.setattr(
+        batching, "start_machines", lambda session, deployment, way, *_, **__: started.append(way.machines)
+    )
+    return started
 
 
 def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +260,7 @@ def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.Monke
     assert not any("batch.json" in key or "units" in key for key in person.objects())
 
 
-def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
+def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.account.deploy()
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):
         Image.new("RGB", size).save(name)
@@ -230,17 +268,30 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
     images = person.images(person.batch("a.jsonl", as_jsonl(rows)))
     assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128)]
     assert {one["job"].init_img for one in images.values()} <= person.objects()
-    assert len([key for key in person.objects() if key.startswith("inputs/")]) == 2
+    uploaded = {key for key in person.objects() if key.startswith("inputs/")}
+    assert len(uploaded) == 2
+    monkeypatch.setattr(batching, "ask", lambda *_, **__: Image.new("RGB", (64, 72)).save("tree.png") or True)
+    Image.new("RGB", (64, 80)).save("tree.png")
+    with pytest.raises(CommandError, match=r"tree\.png has changed since it was looked at\. Nothing was queued"):
+        person.batch("a.jsonl", yes=False)
+    assert {key for key in person.objects() if key.startswith("inputs/")} == uploaded
 
 
 def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     person.account.outputs["ReleaseRole"] = "arn:aws:iam::123456789012:role/release"
     person.account.deploy()
-    run_id = person.batch("a.txt", "a\n", at="13:30")
+    with pytest.raises(CommandError, match=r"It is past 2026-03-28 13:30 \(UTC\+01:00\), which is 12:30 UTC by now"):
+        person.batch("a.txt", "a\n", at="13:30")
+    now = datetime.now(UTC)
+    later: dict[str, Any] = {"at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%MZ}", "now": now}
+    run_id = person.batch("a.txt", **later)
+    assert f"Batch {run_id} begins at {now + timedelta(hours=2):%Y-%m-%d %H:%M} (UTC+00:00)" in person.said
     scheduled = person.account.session.client("scheduler").list_schedules()["Schedules"]
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
-    assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
+    person.batch("b.txt", "b\n", add=run_id)
+    with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
+        person.batch("a.txt", **later)
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -56,6 +56,21 @@ def test_without_a_fleet_the_instance_is_started(fleet: Fleet) -> None:
     assert fleet.account.state() == "running"
 
 
+def test_for_a_batch_that_the_instance_draws_the_alarm_of_the_fleet_buys_nothing(fleet: Fleet) -> None:
+    fleet.deploy(8)
+    start(fleet, 2)
+    start(fleet, 1, of_fleet=False)
+    assert fleet.group["MaxSize"] == 8  # another run draws with it
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=PREFIX, DesiredCapacity=0)
+    start(fleet, 1, of_fleet=False)
+    assert (fleet.group["MaxSize"], fleet.group["DesiredCapacity"]) == (0, 0)
+    start(fleet, 2)
+    assert (fleet.group["MaxSize"], fleet.group["DesiredCapacity"]) == (8, 2)
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=PREFIX, DesiredCapacity=0)
+    release_at(fleet.account.session, fleet.deployment, BODY, way(1, of_fleet=False), NIGHT)
+    assert fleet.group["MaxSize"] == 0
+
+
 def test_a_fleet_is_told_its_number_and_guarded_for_max_hours(fleet: Fleet) -> None:
     fleet.deploy(8, MaxHours="3")
     said = start(fleet, 4)

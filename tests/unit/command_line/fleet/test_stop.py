@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
+from scripts.command_line.ending.stop import stop_everything
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.fleet.at import release_at
 from scripts.command_line.fleet.stop import fleet_in_words, stop_fleet
+from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.fleet.conftest import PREFIX, Fleet
 from userdata.contract.work import Release
 from userdata.fleet.decision import Offer, Way
@@ -37,6 +39,17 @@ def test_a_status_names_the_machines(fleet: Fleet) -> None:
     assert told.startswith("The fleet may have 8 machines, and was told to have 6. It has 6, of which 6 work: i-")
     assert told.count("(g6.xlarge)") == 5
     assert told.endswith(" and 1 more.")
+
+
+def test_a_fleet_that_cannot_be_asked_keeps_no_instance_running(fleet: Fleet) -> None:
+    grow(fleet, 1)
+    fleet.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=PREFIX, ForceDelete=True)
+    told: list[str] = []
+    with pytest.raises(CommandError, match="The fleet sd-.* is gone"):
+        stop_everything(fleet.account.session, fleet.deployment, terminate=False, tell=told.append)
+    assert told[0].startswith("Stopped i-")
+    assert fleet.account.state() == "stopped"
+    assert "is gone" in fleet_in_words(fleet.account.session, fleet.deployment)[0]
 
 
 def test_a_stack_without_a_fleet_says_nothing_of_one(fleet: Fleet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import resource
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,8 @@ def fetch(images: int, folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_hundred_thousand_images_take_no_more_memory_than_a_few_thousand(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    """But for the directory of the ZIP, which its library keeps until the end."""
+def test_a_hundred_thousand_images_take_no_more_memory_than_a_few_thousand(tmp_path: Path) -> None:
+    """But for the directory of the ZIP, which its library keeps until the end: 75 MB were measured."""
     look(2000)
     before = peak()
     assert look(MOST_IMAGES) <= MOST_IMAGES // 2 // 1000 + 4
@@ -125,7 +123,5 @@ def test_a_hundred_thousand_images_take_no_more_memory_than_a_few_thousand(
     fetch(2000, tmp_path / "few")
     before = peak()
     fetch(MOST_IMAGES, tmp_path / "many")
-    of_fetch = peak() - before
-    record_property("MB more for a look, and for a download", (of_look, of_fetch))
     assert of_look < 5
-    assert of_fetch < 100
+    assert peak() - before < 100

@@ -36,8 +36,8 @@ class Asked:
         self._provider = Provider(settings, {**work.parameters, "Cache": "off"}, work.stop)
         self.fetched = 0
 
-    def provide(self, **given: str) -> Settings:
-        return self._provider.provide(Job(**{**SMALL, **given}), self._fetches)
+    def provide(self, *, batch: str | None = None, **given: str) -> Settings:
+        return self._provider.provide(Job(**{**SMALL, **given}), self._fetches, batch=batch)
 
     def _fetches(self) -> None:
         self.fetched += 1
@@ -84,6 +84,18 @@ def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pyte
     asked = Asked(work, monkeypatch)
     with pytest.raises(PassingRunError, match=r"broke off \(.*No module named no_such_module\)"):
         asked.provide(model="demo")
+
+
+def test_the_units_of_a_batch_look_once_for_a_file_that_could_be_replaced(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Provider, "_fetch", lambda _self, _job: work.settings)
+    asked = Asked(work, monkeypatch)
+    fetched = []
+    for batch in ("a", "a", "b", None, None):
+        asked.provide(batch=batch, vae="inputs/fine.safetensors")
+        fetched.append(asked.fetched)
+    assert fetched == [1, 1, 2, 3, 4]
 
 
 def test_what_has_made_room_for_others_is_provided_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,12 +130,35 @@ def test_the_next_unit_is_drawn_while_the_last_one_is_uploaded_but_its_message_w
     assert len(work.bucket.keys(KEYS.units_done)) == 2
 
 
+def test_of_two_machines_at_one_unit_the_first_one_counts(work: Work) -> None:
+    """One has lost its lease without knowing it, or SQS has delivered twice."""
+    (unit,) = work.put_batch(units_of(1))
+    work.send_work(unit, unit)
+    slow = work.settings
+    fast = dataclasses.replace(slow, instance_id="i-fast", state_directory=slow.state_directory / "fast")
+
+    def meanwhile(_task: Task) -> None:
+        work.settings = fast
+        work.serve(loaded=StandIn())
+
+    work.serve(loaded=StandIn(before=meanwhile))
+    shares = [MachineShare.from_json(work.bucket.get(KEYS.machine(one.instance_id)) or b"") for one in (fast, slow)]
+    assert [(share.units, share.images) for share in shares] == [(1, 2), (0, 0)]
+    assert all(share.seconds and share.usd for share in shares), "both have cost money"
+    for key in (KEYS.unit_done(0, 0), *(KEYS.image(index) for index in range(2))):
+        assert versions(work.bucket, key) == 1
+    assert (work.left(BATCH), work.dead(BATCH)) == (NOTHING, [])
+
+
 def test_a_stop_gives_the_unit_back_and_counts_no_failure(work: Work) -> None:
     (unit,) = work.put_batch(units_of(1))
     work.send_work(unit)
     work.serve(loaded=StandIn(before=lambda _task: work.stop.set()))
     assert work.left(BATCH) == (1, 0)
     assert KEYS.unit_tries(0, 0) not in work.bucket.keys(KEYS.prefix)
+    share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
+    assert share.units == 0
+    assert share.usd, "what is given back has cost money too"
 
 
 @pytest.fixture
@@ -177,17 +200,20 @@ def test_a_unit_that_kills_its_worker_is_set_aside_after_the_second_time(work: W
     note = work.settings.state_directory / Folders().queued_run.name
     on_disk: list[Tries | None] = []
     drawing = StandIn(before=lambda _task: on_disk.append(read_tries(note.read_text())))
-    twice = Tries(unit.to_body()).failed("killed").failed("The worker was killed by signal KILL.")
-    work.bucket.put(twice.key, twice.to_json().encode())
     message = work.queues.receive(BATCH, wait_seconds=0)
     assert message
+    twice = Tries(unit.to_body(), message.name).failed("killed").failed("The worker was killed by signal KILL.")
+    work.bucket.put(twice.key, twice.to_json().encode())
     work.queues.hide(message, seconds=0)
     work.serve(loaded=drawing)
     ((_, reason),) = work.dead(BATCH)
     assert (reason, drawing.drawn) == ("The worker was killed by signal KILL.", [])
-    work.send_work(unit)
+    work.send_work(unit)  # somebody asks again, and the machine that receives it first is taken away
+    message = work.queues.receive(BATCH, wait_seconds=0)
+    assert message
+    work.queues.hide(message, seconds=0)
     work.serve(loaded=drawing)
-    assert (drawing.drawn, on_disk) == ([[0, 1]], [Tries(unit.to_body())])
+    assert (drawing.drawn, on_disk) == ([[0, 1]], [Tries(unit.to_body(), message.name)])
 
 
 def test_messages_that_point_at_no_unit_are_set_aside(work: Work) -> None:
