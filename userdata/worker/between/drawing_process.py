@@ -116,7 +116,10 @@ class DrawingProcess:
     def _receive(self) -> tuple[words.Said, bytes]:
         while True:
             text, content = self._frames.receive()
-            said = words.SAID.validate_json(text)
+            try:
+                said = words.SAID.validate_json(text)
+            except ValueError:  # pydantic's takes many lines
+                raise ValueError("it said something that is no answer") from None
             if not isinstance(said, words.Log):
                 return said, content
             logger.log(said.level, "%s", said.text)
