@@ -18,8 +18,8 @@ from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure
 from userdata.job.job import Job
 from userdata.job.run_error import GaveWay, MaxSpendReached, PassingRunError, RunError, Stopped
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.attempt import Attempt
 from userdata.worker.run.ledger import Ledger
@@ -79,7 +79,7 @@ def do_run(
     *,
     idle_seconds: float = 0,
     bucket: Bucket | None = None,
-    loaded: Loaded | None = None,
+    loaded: Draws | None = None,
     queued: Queued | None = None,
 ) -> Outcome:
     """Does the run that `parameters` ask for, or what is left of it. Leaves a run that is done as it is.
@@ -112,7 +112,11 @@ def do_run(
                 settings = queued.provide(request.job, lambda: progress.enter("weights"))
             files = RunFiles(keys, bucket, settings.state_directory)
             before = [] if queued else read_boot_phases(Folders().boot_timeline)
-            Attempt(settings, request, files, progress, ledger, limits, loaded or Loaded(), phases_before=before).do()
+            if loaded is None:
+                from userdata.worker.loaded.loaded import Loaded  # what draws, in this process
+
+                loaded = Loaded()
+            Attempt(settings, request, files, progress, ledger, limits, loaded, phases_before=before).do()
             outcome = Outcome.DONE
         except MaxSpendReached as error:
             logger.info("%s", error)
