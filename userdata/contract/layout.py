@@ -117,7 +117,7 @@ class Folders:
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.fetched / "compiled"
-        self.compiled = root / "var/lib/sd-worker/compiled"
+        self.compiled = root / "var/lib/sd-drawing/compiled"
         # What sd-cache.service has kept, and where it packs: it has the user who compiles.
         self.cache_kept = self.compiled.with_name("kept.json")
         self.cache_packing = self.compiled.with_name("packing")
