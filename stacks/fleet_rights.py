@@ -36,7 +36,7 @@ class FleetRights(Construct):
     """A policy of the worker's role, which the instance has too, though it uses none of this.
 
     A machine may set the group's maximum to 0 and to nothing else, and, with `fallback`, its distribution of markets
-    alone. So a machine that somebody has taken over cannot buy one.
+    alone. So a machine that somebody has taken over cannot buy one, nor have others bought of a dearer type.
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
     """
 
@@ -59,7 +59,10 @@ class FleetRights(Construct):
                     sid="CloseTheFleet",
                     actions=["autoscaling:UpdateAutoScalingGroup"],
                     resources=[arn],
-                    conditions={"NumericEquals": {"autoscaling:MaxSize": "0"}},
+                    conditions={
+                        "NumericEquals": {"autoscaling:MaxSize": "0"},
+                        "Null": {"autoscaling:InstanceTypes": "true"},
+                    },
                 ),
                 iam.PolicyStatement(sid="TellOfTheFleet", actions=["s3:PutObject"], resources=[told]),
                 *([_change_the_market(arn)] if fallback else []),

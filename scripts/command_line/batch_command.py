@@ -39,6 +39,9 @@ def batch(
     max_usd: Annotated[
         float | None, typer.Option(metavar="USD", help="What all machines together may cost for this batch.")
     ] = None,
+    machines: Annotated[
+        int | None, typer.Option(metavar="N", help="So many machines of the fleet; default: as many as pay.")
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Begin then: 02:00, or 2026-12-01T02:00+01:00. Your computer may be off."),
@@ -61,6 +64,7 @@ def batch(
         add=add,
         sample=sample,
         max_usd=max_usd,
+        machines=machines,
         at=at,
         yes=yes,
         fetch_to=to,

@@ -121,9 +121,12 @@ def test_a_machine_may_leave_its_group_and_close_it_but_never_make_it_larger(fle
         == rights["ChangeTheMarket"]["Action"]
         == ("autoscaling:UpdateAutoScalingGroup")
     )
-    assert rights["CloseTheFleet"]["Condition"] == {"NumericEquals": {"autoscaling:MaxSize": "0"}}
+    assert rights["CloseTheFleet"]["Condition"] == {
+        "NumericEquals": {"autoscaling:MaxSize": "0"},
+        "Null": {"autoscaling:InstanceTypes": "true"},
+    }
     untouched = rights["ChangeTheMarket"]["Condition"]["Null"]
-    assert {"autoscaling:MaxSize", "autoscaling:MinSize"} <= untouched.keys()
+    assert {"autoscaling:MaxSize", "autoscaling:MinSize", "autoscaling:InstanceTypes"} <= untouched.keys()
     assert set(untouched.values()) == {"true"}
     assert rights["TellOfTheFleet"]["Action"] == "s3:PutObject"
     assert rights["TellOfTheFleet"]["Resource"]["Fn::Join"][1][1] == "/fleet/*"

@@ -23,9 +23,13 @@ MOST_FAILURES = 2
 
 @dataclass(frozen=True)
 class Tries:
-    """The message's `body`, how often what it asks for has failed, and why the last time, a sentence for a person."""
+    """The message's `body`, how often what it asks for has failed, and why the last time, a sentence for a person.
+
+    `message` is SQS's name of the message, None where that is not known: a later message for the same work begins anew.
+    """
 
     body: str
+    message: Optional[str] = None
     failures: int = 0
     why: str = ""
 
@@ -59,5 +63,6 @@ def read_tries(text: Optional[Union[str, bytes]]) -> Optional[Tries]:
         tries = Tries(**document)
     except (ValueError, TypeError):
         return None
-    typed = isinstance(tries.body, str) and type(tries.failures) is int and isinstance(tries.why, str)
+    named = tries.message is None or isinstance(tries.message, str)
+    typed = named and isinstance(tries.body, str) and type(tries.failures) is int and isinstance(tries.why, str)
     return tries if typed else None

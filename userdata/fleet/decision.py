@@ -49,7 +49,7 @@ class Work:
     """What is to be drawn: how many images, how many of them a unit has, and within which bounds.
 
     A machine stays up for `idle_seconds` after its last unit. `end_within` are the seconds after which the guard ends
-    all machines, boots included.
+    all machines, boots included. `machines` is how many a person wants, None for as many as pay.
     """
 
     images: int
@@ -57,6 +57,7 @@ class Work:
     idle_seconds: float
     max_usd: Optional[float]
     end_within: float
+    machines: Optional[int] = None
 
     @property
     def units(self) -> int:
@@ -108,9 +109,15 @@ def machines_that_pay(offer: Offer, work: Work) -> int:
     """How many machines of the offer are worth their boots, 0 where there can be none.
 
     Never more than units, than the offer has, or than `max_usd` pays for. Where these do not end in time, as many as do
-    are taken, as far as there are any. Without a figure for the card it is one: nothing says how many would pay.
+    are taken, as far as there are any. Without a figure for the card it is one: nothing says how many would pay. A
+    number that a person wants is taken, or none.
     """
     most = min(offer.most, work.units)
+    if work.machines is not None:
+        wanted = min(work.machines, work.units)
+        usd = way_of(offer, work, wanted).usd
+        too_dear = work.max_usd is not None and usd is not None and usd > work.max_usd
+        return 0 if wanted > offer.most or too_dear else wanted
     if most < 1 or offer.image_seconds is None:
         return max(0, min(most, 1))
     beside = max(1.0, offer.boot_seconds + work.idle_seconds)

@@ -10,6 +10,7 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import WORKS
 from userdata.batch.documents import Batch, Control, MachineShare
 from userdata.batch.unit import MOST_UNIT_IMAGES
+from userdata.bill.cost import Cost
 
 # A machine tells of each unit, and a unit is worth about a minute.
 LIVE_FOR = timedelta(minutes=3)
@@ -142,7 +143,8 @@ class Progress:
     def live_in_words(self) -> str:
         """The machines that are at work, and what they cost."""
         many = len(self.live)
-        return f"{many} {'machine' if many == 1 else 'machines'} at ${self.usd_per_hour:.4g} an hour"
+        price = f"${self.usd_per_hour:.4g} an hour" if self.usd_per_hour else "a price that is not known"
+        return f"{many} {'machine' if many == 1 else 'machines'} at {price}"
 
     @property
     def usd_in_words(self) -> str:
@@ -174,6 +176,14 @@ class BatchRun(Run):
     def done(self) -> str:
         """How many images of how many there are."""
         return f"{self.progress.images_done} of {self.progress.batch.images}" if self.progress else "-"
+
+    @property
+    def cost(self) -> Cost | None:
+        """What its machines told, None where a price is not known."""
+        if self.progress is None or self.progress.usd_unknown:
+            return None
+        images, usd = self.progress.images_done, self.progress.usd
+        return Cost(usd=usd, usd_per_image=usd / images if images else None, images=images, attempts=[])
 
     @property
     def told(self) -> str:

@@ -53,6 +53,8 @@ def _money(progress: Progress) -> str:
     if not progress.machines:
         return ""
     limit = f" of ${progress.batch.max_usd:.2f} (--max-usd)" if progress.batch.max_usd is not None else ""
+    if progress.state == "done":
+        return f"Cost: {progress.usd_in_words}{limit}."
     now = progress.live_in_words if progress.live else "no machine is at work"
     return f"Cost so far: {progress.usd_in_words}{limit}; {now}."
 

@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 
 import boto3
@@ -57,7 +57,8 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
         deployment, _ = need_queue(session, stack)
     command = _Command(session, deployment, wish, console)
     with disk_errors_in_words(), closing(Spool()) as spool:
-        planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
+        with console.status(f"Reads {wish.title}") if console.is_terminal else nullcontext():
+            planned = plan_batch(session, deployment, command.bucket, wish, given, spool)
         for sentence in planned.told:
             command.say(sentence)
         if command.draw(planned):
@@ -89,7 +90,14 @@ class _Command:
                 return False
         refuse_stopped(planned, self.wish)
         weight = max(1, planned.weight * images // planned.spool.images)
-        ways = find_ways(self.session, self.deployment, planned.plan, weight, max_usd=self.wish.max_usd)
+        ways = find_ways(
+            self.session,
+            self.deployment,
+            planned.plan,
+            weight,
+            max_usd=self.wish.max_usd,
+            machines=self.wish.machines,
+        )
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
         way = next(way for way in ways if way.chosen)
@@ -126,6 +134,10 @@ class _Command:
             self.say(question.replace("?", "."))
         elif not ask(question, otherwise="Nothing was queued"):
             raise CommandError("Nothing was queued.")
+        if self.wish.at and self.wish.at <= datetime.now(UTC):
+            raise CommandError(
+                f"It is past {time_in_words(self.wish.at)} by now. Nothing was queued. Give a later --at."
+            )
 
     def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
@@ -173,8 +185,6 @@ class _Command:
 
     def _release(self, run_id: str, parts: list[int], way: Way) -> None:
         if self.wish.at:
-            if len(parts) > 1:
-                raise CommandError(f"Batch {run_id} has {len(parts)} parts, but --at releases one. Leave --at out.")
             body = Release(run_id, parts[0]).to_body()
             release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")

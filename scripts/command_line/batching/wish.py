@@ -12,6 +12,7 @@ from scripts.command_line.batching.grid import read_grid
 from scripts.command_line.batching.rows import NO_TEXT, Format, format_of
 from scripts.command_line.batching.when import read_time
 from scripts.command_line.terminal.command_error import CommandError
+from stacks.facts.settings import MOST_MACHINES
 from userdata.job.job import Job
 
 STANDARD_INPUT = "-"
@@ -22,7 +23,8 @@ class Wish:
     """The file, `-` for standard input; the cells of the grid; how, when and at which cost it is drawn.
 
     `add` is the batch that gets the file as another part, `sample` how many images are drawn first, `max_usd` what all
-    machines together may cost, `at` when the batch is released. `fetch_to` is the folder of the sample's images.
+    machines together may cost, `machines` how many a person wants, None for as many as pay, `at` when the batch is
+    released. `fetch_to` is the folder of the sample's images.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Wish:
     add: str | None
     sample: int | None
     max_usd: float | None
+    machines: int | None
     at: datetime | None
     yes: bool
     fetch_to: Path
@@ -55,6 +58,7 @@ def read_wish(
     add: str | None,
     sample: int | None,
     max_usd: float | None,
+    machines: int | None,
     at: str | None,
     yes: bool,
     fetch_to: Path,
@@ -75,6 +79,10 @@ def read_wish(
         refusal = f"--sample is {sample}, but must be a number of images from 1, for example 8."
     elif max_usd is not None and not (max_usd > 0 and math.isfinite(max_usd)):
         refusal = f"--max-usd is {max_usd:g}, but must be US dollars above 0, for example 5."
+    elif machines is not None and not 1 <= machines <= MOST_MACHINES:
+        refusal = (
+            f"--machines is {machines}, but must be a number of machines from 1 to {MOST_MACHINES}, for example 4."
+        )
     elif add and max_usd is not None:
         refusal = "--add and --max-usd: leave one out, because the batch has its limit already."
     elif file == STANDARD_INPUT and not yes:
@@ -88,6 +96,7 @@ def read_wish(
         add=add,
         sample=sample,
         max_usd=max_usd,
+        machines=machines,
         at=read_time(at, now) if at else None,
         yes=yes,
         fetch_to=fetch_to,

@@ -20,12 +20,18 @@ from userdata.fleet.decision import Offer, Way, Work, find_best, images_of_unit,
 
 
 def find_ways(
-    session: boto3.Session, deployment: Deployment, plan: Plan, images: int, *, max_usd: float | None = None
+    session: boto3.Session,
+    deployment: Deployment,
+    plan: Plan,
+    images: int,
+    *,
+    max_usd: float | None = None,
+    machines: int | None = None,
 ) -> list[Way]:
     """The ways to draw `images` images of the plan's job on the machines of the deployment, the best one first.
 
-    Without a fleet there is one way, the instance. Raises `CommandError` where there is no machine to draw on, and
-    where `max_usd` pays for none.
+    Without a fleet there is one way, the instance. `machines` asks for a number of them, None for as many as pay.
+    Raises `CommandError` where there is no machine to draw on, not that many, and where `max_usd` pays for none.
     """
     group = read_group(session, deployment)
     offers = [offer for offer in [instance_offer(session, deployment, plan)] if offer]
@@ -40,11 +46,19 @@ def find_ways(
         idle_seconds=60.0 * plan.machine.idle_minutes,
         max_usd=max_usd,
         end_within=3600.0 * plan.machine.max_hours,
+        machines=machines,
     )
+    most = max(offer.most for offer in offers)
+    if machines is not None and min(machines, work.units) > most:
+        raise CommandError(
+            f"--machines is {machines}, but there can be at most {most}: the instance, or what `-c fleet=N` and the "
+            "vCPU quota leave (`sd quota status`; --spot for spot).",
+            exit_status=2,
+        )
     ways = find_best(offers, work)
     if not ways:
         raise CommandError(
-            _too_dear([way_of(offer, work, 1) for offer in offers if offer.most], max_usd), exit_status=2
+            _too_dear([way_of(offer, work, machines or 1) for offer in offers if offer.most], max_usd), exit_status=2
         )
     return ways
 
@@ -74,8 +88,9 @@ def _no_machine(deployment: Deployment, group: Group | None) -> str:
 def _too_dear(ways: Sequence[Way], max_usd: float | None) -> str:
     cheapest = min(ways, key=lambda way: way.usd or 0)
     return (
-        f"{max_usd:g} dollars pay for no way to draw these images: the cheapest, one {cheapest.offer.instance_type}, "
-        f"costs about ${cheapest.usd or 0:.2f}. Raise --max-usd, or draw fewer images."
+        f"{max_usd:g} dollars pay for no way to draw these images: the cheapest, "
+        f"{cheapest.machines} {cheapest.offer.instance_type}, costs about "
+        f"${cheapest.usd or 0:.2f}. Raise --max-usd, or draw fewer images."
     )
 
 

@@ -53,7 +53,7 @@ def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> Iterator[R
     """
     for entry in objects_below(s3, bucket, RunKeys(run_id).prefix):
         if not entry["Key"].endswith("/"):
-            yield remote_file(entry, _local_path(entry["Key"], folder))
+            yield remote_file(entry, local_path(entry["Key"], folder))
 
 
 def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectTypeDef]:
@@ -68,7 +68,8 @@ def remote_file(entry: ObjectTypeDef, path: Path) -> RemoteFile:
     return RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), path)
 
 
-def _local_path(key: str, folder: Path) -> Path:
+def local_path(key: str, folder: Path) -> Path:
+    """Where the copy of a key below `runs/` lies. Raises `CommandError` for one that would lead out of `folder`."""
     relative = PurePosixPath(key.removeprefix(RUNS))
     if relative.is_absolute() or ".." in relative.parts:
         raise CommandError(f"The key {key} leads out of {folder}, so it is not downloaded. Remove it from the bucket.")
@@ -85,9 +86,10 @@ def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], folder: Pat
     fetched = 0
     with (
         when_interrupted(lambda: "Interrupted. What has arrived is whole; the same command fetches the rest."),
-        Progress(*columns, console=console, transient=True) as progress,
         ThreadPoolExecutor(AT_ONCE) as pool,
+        ExitStack() as shown,
     ):
+        progress = Progress(*columns, console=console, transient=True)
         task = progress.add_task("Downloading", total=0)
         total = 0
         every = iter(files)
@@ -97,6 +99,8 @@ def download(s3: S3Client, bucket: str, files: Iterable[RemoteFile], folder: Pat
             total += sum(file.size for file in missing)
             progress.update(task, total=total)
             if missing:
+                if not fetched:
+                    shown.enter_context(progress)
                 _fetch_all(s3, bucket, missing, folder, pool, lambda file: progress.advance(task, file.size))
             fetched += len(missing)
     return fetched

@@ -53,8 +53,8 @@ class Share:
         with self._lock:
             return self._share
 
-    def count(self, receipt: Receipt | None, *, seconds: float, images: int | None) -> None:
-        """Counts `seconds` of work and what they cost, and a unit of `images` images; None for no unit of ours."""
+    def count(self, receipt: Receipt | None, *, seconds: float = 0, images: int | None = None) -> None:
+        """Counts what something has cost, `seconds` of work, and a unit of `images` images; None for no unit."""
         with self._lock:
             before = self._share
             usd = receipt.usd if receipt else None

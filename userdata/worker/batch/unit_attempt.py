@@ -77,26 +77,33 @@ class UnitAttempt:
         self._open_batch = open_batch
         self._limits = limits
         self._broke_before = broke_before
-        self._began = time.monotonic()
-        began = None if from_boot else datetime.now(UTC)
-        self._ledger = Ledger(machine.settings, self._bucket, machine.parameters, began=began)
+        self._from_boot = from_boot
+        self._received = time.monotonic()
         self._pictures: UnitPictures | None = None
 
     def __call__(self) -> Ended:
         """Draws what is left of the unit, unless somebody has drawn it, or nothing may be begun."""
+        began, ledger = time.monotonic(), self._ledger(self._bucket.counted_anew(), from_boot=self._from_boot)
         try:
             batch = self._open_batch()
             if not self._is_wanted(batch):
                 return Ended(Outcome.DONE)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must be told
+            return self._failed(error)
+        self._from_boot = False
+        try:
             pictures = self._draw()
+            return Ended(Outcome.DONE, finish=lambda: self._finish(batch, pictures))
         except GaveWay:
             return Ended(Outcome.GAVE_WAY)
         except Stopped:
             return Ended(Outcome.STOPPED)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must be told
+        except Exception as error:  # noqa: BLE001
             return self._failed(error)
-        drawn_at = time.monotonic()
-        return Ended(Outcome.DONE, finish=lambda: self._finish(batch, pictures, drawn_at))
+        finally:
+            # At once, because the limit counts it before the next unit, and however it ended, because it is paid for.
+            batch.share.count(ledger.receipt(), seconds=time.monotonic() - began)
+            batch.spending.unit_took(time.monotonic() - began)
 
     def _is_wanted(self, batch: OpenBatch) -> bool:
         keys, work = self._keys, self._work
@@ -153,12 +160,16 @@ class UnitAttempt:
         except ValueError as error:
             raise RunError(f"Unit {work.unit} of {key} cannot be drawn. {error}") from error
 
-    def _finish(self, batch: OpenBatch, pictures: UnitPictures, drawn_at: float) -> Ended:
+    def _ledger(self, bucket: Bucket, *, from_boot: bool = False) -> Ledger:
+        """What the machine costs from now on, or has cost since its boot, with the requests of `bucket`."""
+        began = None if from_boot else datetime.now(UTC)
+        return Ledger(self._machine.settings, bucket, self._machine.parameters, began=began)
+
+    def _finish(self, batch: OpenBatch, pictures: UnitPictures) -> Ended:
         """Waits for the uploads, and tells that the unit is done. The next unit may be drawn meanwhile."""
         try:
             pictures.finish()
             settings = self._machine.settings
-            seconds = round(time.monotonic() - self._began, 3)
             done = UnitDone(
                 instance_id=settings.instance_id,
                 instance_type=settings.instance_type,
@@ -166,16 +177,13 @@ class UnitAttempt:
                 ended=datetime.now(UTC),
                 images=pictures.count,
                 flagged=pictures.flagged,
-                seconds=seconds,
+                seconds=round(time.monotonic() - self._received, 3),
             )
             ours = self._bucket.put_once(self._keys.unit_done(self._work.part, self._work.unit), done.to_json())
         except Exception as error:  # noqa: BLE001
             return self._failed(error)
-        # Only up to when it was drawn: the machine's time since then is the next unit's.
-        worked = drawn_at - self._began
-        receipt = self._ledger.receipt(in_seconds=drawn_at - time.monotonic())
-        batch.share.count(receipt, seconds=worked, images=pictures.count if ours else None)
-        batch.spending.unit_took(worked)
+        # The requests alone: the machine's time since the unit was drawn is the next unit's.
+        batch.share.count(self._ledger(self._bucket).receipt(), images=pictures.count if ours else None)
         return Ended(Outcome.DONE)
 
     def _failed(self, error: Exception) -> Ended:

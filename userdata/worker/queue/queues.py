@@ -29,7 +29,7 @@ PATIENCE = Patience(attempts=5, first_pause=1, longest_pause=5)
 
 @dataclass(frozen=True)
 class Message:
-    """A message of the queue `kind`. `receipt` is what SQS knows this delivery of the message by.
+    """A message of the queue `kind`. `receipt` is what SQS knows this delivery of the message by, `name` the message.
 
     `receives` is how often it was received, this time included, as far as SQS knows.
     """
@@ -37,6 +37,7 @@ class Message:
     kind: str
     body: str
     receipt: str
+    name: str = ""
     receives: int = 1
 
 
@@ -68,7 +69,8 @@ class Queues:
             MessageSystemAttributeNames=[RECEIVES],
         )
         for found in answer.get("Messages", []):
-            return Message(kind, found["Body"], found["ReceiptHandle"], int(found["Attributes"][RECEIVES]))
+            receives = int(found["Attributes"][RECEIVES])
+            return Message(kind, found["Body"], found["ReceiptHandle"], found["MessageId"], receives)
         return None
 
     def hide(self, message: Message, *, seconds: int) -> None:

@@ -107,9 +107,12 @@ class Serving:
 
     def _do(self, lease: Lease) -> None:
         """Does what a message asks for to its end, and what goes first in between. The message goes last."""
-        tries = Tries(lease.message.body)
+        if self._batches.should_look:
+            self._settle()
+            self._batches.look_for_ends()
+        tries = Tries(lease.message.body, lease.message.name)
         try:
-            tries = self._tries_before(lease.message)
+            tries = self._tries_before(lease.message, tries)
             attempt = self._attempt_at(lease.message, tries)
         except ValueError as error:
             self._end(lease, tries, Ended(Outcome.FAILED, str(error), sets_aside=True))
@@ -129,12 +132,11 @@ class Serving:
         if ended.outcome.broke and not self._loaded.still_works():
             raise DeviceLostError
 
-    def _tries_before(self, message: Message) -> Tries:
+    def _tries_before(self, message: Message, tries: Tries) -> Tries:
         """How often the work has failed so far. Only a message that was received before can have failed."""
-        tries = Tries(message.body)
-        key = tries.key
+        key = tries.key  # refuses a message that points at nothing
         told = read_tries(self._bucket.get(key)) if message.receives > 1 else None
-        return told if told and told.body == message.body else tries
+        return told if told and told.message == message.name else tries
 
     def _attempt_at(self, message: Message, tries: Tries) -> Callable[[], Ended]:
         """An attempt at the work of `message`, to be called again after it gave way."""

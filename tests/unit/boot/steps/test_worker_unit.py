@@ -10,6 +10,7 @@ from tests.unit.boot.conftest import BUNDLE
 from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import WorkerUnit
+from userdata.contract.layout import Folders
 
 
 def service_of(name: str) -> configparser.SectionProxy:
@@ -29,12 +30,11 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
 
 
-def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
-    """Two units whose users have one name have one user."""
+def test_the_cache_is_written_with_the_rights_of_whoever_compiles_and_the_end_decided_by_root() -> None:
+    """Two units whose users have one name have one user, whose folder has that name too."""
     service = service_of("sd-cache.service")
-    assert service["User"] == service_of("sd-worker.service").get("User", "sd-worker")
+    assert service["User"] == service["StateDirectory"] == Folders("/").compiled.parent.name
     assert service["DynamicUser"] == "yes"
-    assert service["StateDirectory"] == "sd-worker"
     assert service["ExecStopPost"].startswith("+/usr/bin/env python3 ")
     if shutil.which("systemd-analyze"):
         words = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(BUNDLE / "sd-cache.service")]

@@ -38,16 +38,18 @@ class Person:
         if content is not None:
             Path(file).write_bytes(content if isinstance(content, bytes) else content.encode())
         given = options.pop("given", {})
+        now = options.pop("now", NOW)
         usual: dict[str, Any] = {
             "form": None,
             "grid": [],
             "add": None,
             "sample": None,
             "max_usd": None,
+            "machines": None,
             "at": None,
             "yes": True,
         }
-        wish = read_wish(file, given=given, fetch_to=self.folder, now=NOW, **{**usual, **options})
+        wish = read_wish(file, given=given, fetch_to=self.folder, now=now, **{**usual, **options})
         console = Console(file=io.StringIO(), width=300)
         try:
             batching.batch(self.account.session, stack="SdOnEc2", wish=wish, given=given, console=console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -217,6 +218,25 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     assert machines == [1, 1, 5], "no more machines than the sample has units"
 
 
+def test_a_sample_that_cannot_be_drawn_ends_the_command(person: Person) -> None:
+    person.account.deploy()
+
+    def fail(**_: object) -> None:
+        run_id = person.sent()[-1].run_id
+        person.control(run_id, "capped")
+        person.account.session.events.unregister("after-call.sqs.SendMessage", fail)
+
+    person.account.session.events.register("after-call.sqs.SendMessage", fail)
+    with pytest.raises(CommandError, match=r"The sample is not complete, and a-\w+ is capped"):
+        person.batch("a.txt", "a\nb\n", sample=1)
+    (run_id,) = {one.run_id for one in person.sent()}
+    person.control(run_id, "go")
+    person.account.put(RunKeys(run_id).unit_failed(0, 0), b"{}")
+    with pytest.raises(CommandError, match="1 of 1 units of the sample failed, so the rest is not released"):
+        person.batch("a.txt", sample=1)
+    assert {one.part for one in person.sent()} == {0}
+
+
 def _with_five_machines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lets each way have five machines. Returns how many are started, each time."""
     started: list[int] = []
@@ -240,7 +260,7 @@ def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.Monke
     assert not any("batch.json" in key or "units" in key for key in person.objects())
 
 
-def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
+def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.account.deploy()
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):
         Image.new("RGB", size).save(name)
@@ -248,20 +268,35 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person) -> None:
     images = person.images(person.batch("a.jsonl", as_jsonl(rows)))
     assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128)]
     assert {one["job"].init_img for one in images.values()} <= person.objects()
-    assert len([key for key in person.objects() if key.startswith("inputs/")]) == 2
+    uploaded = {key for key in person.objects() if key.startswith("inputs/")}
+    assert len(uploaded) == 2
+
+    def change(*_: object, **__: object) -> bool:
+        Image.new("RGB", (64, 72)).save("tree.png")
+        return True
+
+    monkeypatch.setattr(batching, "ask", change)
+    Image.new("RGB", (64, 80)).save("tree.png")
+    with pytest.raises(CommandError, match=r"tree\.png has changed since it was looked at\. Nothing was queued"):
+        person.batch("a.jsonl", yes=False)
+    assert {key for key in person.objects() if key.startswith("inputs/")} == uploaded
 
 
 def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     person.account.outputs["ReleaseRole"] = "arn:aws:iam::123456789012:role/release"
     person.account.deploy()
-    run_id = person.batch("a.txt", "a\n", at="13:30")
+    with pytest.raises(CommandError, match=r"It is past 2026-03-28 13:30 \(UTC\+01:00\), which is 12:30 UTC by now"):
+        person.batch("a.txt", "a\n", at="13:30")
+    now = datetime.now(UTC)
+    later: dict[str, Any] = {"at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%MZ}", "now": now}
+    run_id = person.batch("a.txt", **later)
+    assert f"Batch {run_id} begins at {now + timedelta(hours=2):%Y-%m-%d %H:%M} (UTC+00:00)" in person.said
     scheduled = person.account.session.client("scheduler").list_schedules()["Schedules"]
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
-    assert f"Batch {run_id} begins at 2026-03-28 13:30 (UTC+01:00), which is 12:30 UTC" in person.said
     person.batch("b.txt", "b\n", add=run_id)
     with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
-        person.batch("a.txt", at="13:30")
+        person.batch("a.txt", **later)
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -95,6 +95,7 @@ def test_the_time_zone_is_said() -> None:
         ({"given": {"Prompt": "a\udcff"}}, "Prompt is not UTF-8"),
         ({"max_usd": float("nan")}, "--max-usd is nan"),
         ({"max_usd": 0.0}, "--max-usd is 0"),
+        ({"machines": 0}, "--machines is 0"),
         ({"max_usd": 1.0, "add": "x"}, "--add and --max-usd"),
         ({"add": "x", "given": {"RunId": "y"}}, "--add and --run-id"),
         ({"file": "-", "yes": False}, "add --yes"),
@@ -108,6 +109,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], sa
         "add": None,
         "sample": None,
         "max_usd": None,
+        "machines": None,
         "at": None,
     }
     asked = {"file": "a.txt", "yes": True, "fetch_to": Path(), "now": NOON, **usual, **options}

@@ -13,8 +13,8 @@ from tests.unit.command_line.fleet.conftest import PREFIX, Fleet
 from userdata.fleet.decision import Way
 
 
-def ways(fleet: Fleet, images: int = 1000, max_usd: float | None = None) -> list[Way]:
-    return find_ways(fleet.account.session, fleet.deployment, fleet.plan, images, max_usd=max_usd)
+def ways(fleet: Fleet, images: int = 1000, max_usd: float | None = None, machines: int | None = None) -> list[Way]:
+    return find_ways(fleet.account.session, fleet.deployment, fleet.plan, images, max_usd=max_usd, machines=machines)
 
 
 def shown(found: list[Way]) -> str:
@@ -72,7 +72,7 @@ def test_where_no_machine_can_be_had_the_quota_is_told(fleet: Fleet) -> None:
 def test_what_the_limit_does_not_pay_for_is_refused_with_what_it_would_cost(fleet: Fleet) -> None:
     fleet.deploy(InstanceType="g6.xlarge")
     assert ways(fleet, 1000, max_usd=5)
-    with pytest.raises(CommandError, match=r"0.5 dollars pay for no way .* one g6.xlarge, costs about \$1\.[67]"):
+    with pytest.raises(CommandError, match=r"0.5 dollars pay for no way .* 1 g6.xlarge, costs about \$1\.[67]"):
         ways(fleet, 1000, max_usd=0.5)
 
 
@@ -94,3 +94,14 @@ def test_a_model_of_noise_has_one_machine_and_no_figures(fleet: Fleet) -> None:
     [way] = ways(fleet)
     assert (way.machines, way.hours, way.usd, slowest_seconds([way])) == (1, None, None, None)
     assert "No speed is known" in shown([way])
+
+
+def test_a_person_may_want_another_number_of_machines(fleet: Fleet) -> None:
+    fleet.deploy(2, on_demand=100)
+    found = ways(fleet, 100, machines=2)
+    assert {(way.machines, way.offer.of_fleet) for way in found} == {(2, True)}
+    assert {way.machines for way in ways(fleet, 1, machines=2)} == {1}, "a machine draws a unit at a time"
+    with pytest.raises(CommandError, match="--machines is 3, but there can be at most 2"):
+        ways(fleet, 1000, machines=3)
+    with pytest.raises(CommandError, match="pay for no way"):
+        ways(fleet, 1000, machines=2, max_usd=0.5)
