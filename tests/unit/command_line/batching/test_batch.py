@@ -265,8 +265,9 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatc
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):
         Image.new("RGB", size).save(name)
     rows = [{"prompt": "a", "init-img": name} for name in ("horse.png", "tree.png", "horse.png")]
+    rows.append({"prompt": "a", "init-img": "tree.png", "H": "256"})
     images = person.images(person.batch("a.jsonl", as_jsonl(rows)))
-    assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128)]
+    assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128), (640, 256)]
     assert {one["job"].init_img for one in images.values()} <= person.objects()
     uploaded = {key for key in person.objects() if key.startswith("inputs/")}
     assert len(uploaded) == 2
