@@ -72,11 +72,11 @@ def test_the_cells_of_a_grid_share_the_seeds_of_their_row(person: Person) -> Non
 
 def test_a_grid_of_seeds_and_models(person: Person) -> None:
     person.account.deploy(Model="tiny")
-    run_id = person.batch("a.txt", "a\nb --seed -1\n", grid=["model=tiny,demo"], given={"Steps": "5"})
+    run_id = person.batch("a.txt", "a\nb --seed -1 --steps 6\n", grid=["model=tiny,demo"], given={"Steps": "5"})
     images = person.images(run_id)
     assert [one["model"] for one in images.values()] == ["tiny", "demo", "tiny", "demo"]
     assert images[2]["seed"] == images[3]["seed"]
-    assert [unit.job["model"] for unit in person.units(run_id)] == ["tiny", "tiny", "demo"], "the models in turn"
+    assert [unit.job["model"] for unit in person.units(run_id)] == ["tiny", "tiny", "demo", "demo"]
     assert (images[1]["H"], images[1]["W"]) == (128, 128), "each model has its own size"
     images = person.images(person.batch("b.txt", "a\n", grid=["seed=7..9"]))
     assert [one["seed"] for one in images.values()] == [7, 8, 9]
