@@ -51,7 +51,7 @@ def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: 
         _set(session, deployment, progress, "paused", over=("go",))
     say(
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
-        f"{what_it_saves(progress, deployment.parameters.get('IdleMinutes', '0'))}"
+        f"{what_it_saves(progress, deployment)}"
     )
     print_next(look_at(session, deployment, progress), Console())
 
@@ -108,7 +108,7 @@ def cancel(
         cancel_release(session, deployment, progress.run_id)
     say(
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
-        f"{what_it_saves(progress, deployment.parameters.get('IdleMinutes', '0'))}"
+        f"{what_it_saves(progress, deployment)}"
     )
     print_next(look_at(session, deployment, progress), Console())
 
