@@ -20,8 +20,8 @@ from userdata.worker.batch.release import release_units
 from userdata.worker.batch.share import Share
 from userdata.worker.batch.spending import BatchSpending
 from userdata.worker.batch.unit_attempt import Machine, OpenBatch, UnitAttempt
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.limits import Limits
 from userdata.worker.run.run import Outcome
@@ -47,7 +47,7 @@ class Batches:
         stop: threading.Event,
         *,
         bucket: Bucket,
-        loaded: Loaded,
+        loaded: Draws,
         provide: Callable[[Job, str], Settings],
         send: Callable[[str, list[str]], None],
         ended: TellEnded,

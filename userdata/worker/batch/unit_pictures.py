@@ -18,7 +18,7 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.outbox import AT_ONCE
 
 if TYPE_CHECKING:
-    from userdata.worker.drawing.pending_batch import DrawnImage
+    from userdata.worker.between.task import DrawnImage
 
 
 class UnitPictures:

@@ -20,8 +20,8 @@ from userdata.contract.work import BATCH, Release, UnitOfBatch, WholeRun, read_w
 from userdata.job.run_error import RunError
 from userdata.worker.batch.batches import Batches, TellEnded
 from userdata.worker.batch.ended import Ended
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue.inbox import Inbox
 from userdata.worker.queue.lease import Lease
@@ -57,7 +57,7 @@ class Serving:
         *,
         queues: Queues,
         bucket: Bucket,
-        loaded: Loaded,
+        loaded: Draws,
         uses: Sequence[Use],
         idle_seconds: float,
         stays: bool = False,

@@ -271,11 +271,11 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatc
     uploaded = {key for key in person.objects() if key.startswith("inputs/")}
     assert len(uploaded) == 2
 
-    def change_and_say_yes(*_: Any, **__: Any) -> bool:
+    def change(*_: object, **__: object) -> bool:
         Image.new("RGB", (64, 72)).save("tree.png")
         return True
 
-    monkeypatch.setattr(batching, "ask", change_and_say_yes)
+    monkeypatch.setattr(batching, "ask", change)
     Image.new("RGB", (64, 80)).save("tree.png")
     with pytest.raises(CommandError, match=r"tree\.png has changed since it was looked at\. Nothing was queued"):
         person.batch("a.jsonl", yes=False)

@@ -22,9 +22,9 @@ from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import BATCH, INTERACTIVE, Release
 from userdata.record.image_metadata import ImageRecord, record_in_png
 from userdata.worker.batch import batches, unit_pictures
+from userdata.worker.between.task import Task
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.queue import serve
 from userdata.worker.queue.queues import Queues
 
