@@ -39,6 +39,9 @@ BatchName = Annotated[str, typer.Argument(metavar="RUN", help="The batch, by its
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run, by its name or the beginning of it.")]
 
 
+Reopens = Annotated[bool, typer.Option("--yes", "-y", help="Open a fleet that has closed itself without a question.")]
+
+
 def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Begin no further unit of a batch: `sd pause cats-0123456789`. What is drawn stays."""
     session, deployment, progress = _open(run, stack, region, profile, verb="pause")
@@ -59,6 +62,7 @@ def resume(
         float | None,
         typer.Option("--max-usd", metavar="USD", min=0.01, help="A new limit of what all machines together may cost."),
     ] = None,
+    yes: Reopens = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -81,7 +85,7 @@ def resume(
             release(session, deployment, progress.run_id)
             left = progress.batch.units - progress.counts.done
             say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
-            start_for(session, deployment, progress.run_id, _images_of(progress, left), Console())
+            start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
     print_next(look_at(session, deployment, progress), Console())
 
 
@@ -109,7 +113,13 @@ def cancel(
     print_next(look_at(session, deployment, progress), Console())
 
 
-def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
+def retry(
+    run: RunName,
+    yes: Reopens = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
     """Try again what has failed of a run: `sd retry cats-0123456789`.
 
     That are the units that were set aside, and what a dead-letter queue holds of the run.
@@ -136,7 +146,7 @@ def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Pr
         retried = retry_units(session, deployment, found.run_id, found.batch)
         _tell_retried(found.run_id, retried, "unit")
         if retried.sent:
-            start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console())
+            start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console(), yes=yes)
     print_next(look_at(session, deployment, found), Console())
 
 

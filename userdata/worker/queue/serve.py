@@ -107,6 +107,9 @@ class Serving:
 
     def _do(self, lease: Lease) -> None:
         """Does what a message asks for to its end, and what goes first in between. The message goes last."""
+        if self._batches.should_look:
+            self._settle()
+            self._batches.look_for_ends()
         tries = Tries(lease.message.body, lease.message.name)
         try:
             tries = self._tries_before(lease.message, tries)

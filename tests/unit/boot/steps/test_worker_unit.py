@@ -10,6 +10,7 @@ from tests.unit.boot.conftest import BUNDLE
 from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import WorkerUnit
+from userdata.contract.layout import Folders
 
 
 def service_of(name: str) -> configparser.SectionProxy:
@@ -29,11 +30,12 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
 
 
 def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
-    """Two units whose users have one name have one user."""
-    service = service_of("sd-cache.service")
-    assert service["User"] == service_of("sd-worker.service").get("User", "sd-worker")
+    """Two units whose users have one name have one user. Nobody with credentials has the user who draws."""
+    service, drawing = service_of("sd-cache.service"), service_of("sd-drawing@.service")
+    assert service["User"] == service["StateDirectory"] == Folders("/").cache_kept.parent.name == "sd-worker"
+    assert drawing["User"] == drawing["StateDirectory"] == Folders("/").compiled.parent.name != service["User"]
+    assert service["BindReadOnlyPaths"] == f"-/var/lib/private/{drawing['User']}"
     assert service["DynamicUser"] == "yes"
-    assert service["StateDirectory"] == "sd-worker"
     assert service["ExecStopPost"].startswith("+/usr/bin/env python3 ")
     if shutil.which("systemd-analyze"):
         words = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(BUNDLE / "sd-cache.service")]

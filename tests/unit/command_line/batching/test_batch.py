@@ -270,7 +270,12 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatc
     assert {one["job"].init_img for one in images.values()} <= person.objects()
     uploaded = {key for key in person.objects() if key.startswith("inputs/")}
     assert len(uploaded) == 2
-    monkeypatch.setattr(batching, "ask", lambda *_, **__: Image.new("RGB", (64, 72)).save("tree.png") or True)
+
+    def change(*_: object, **__: object) -> bool:
+        Image.new("RGB", (64, 72)).save("tree.png")
+        return True
+
+    monkeypatch.setattr(batching, "ask", change)
     Image.new("RGB", (64, 80)).save("tree.png")
     with pytest.raises(CommandError, match=r"tree\.png has changed since it was looked at\. Nothing was queued"):
         person.batch("a.jsonl", yes=False)
