@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +12,8 @@ from enum import Enum
 from typing import Any
 
 from userdata.bill.cost import earlier_receipts
-from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.layout import MOST_IMAGES, Folders, RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure
 from userdata.job.job import Job
@@ -190,10 +190,9 @@ def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) 
 def _told(status: bytes | None) -> dict[str, Any]:
     """What a status.json tells; nothing when it is none."""
     try:
-        document = json.loads(status) if status else {}
+        return read_json(status) if status else {}
     except ValueError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
@@ -202,5 +201,7 @@ def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
         phase, total = told["phase"], int(told["images_total"])
     except (KeyError, TypeError, ValueError):
         return False
+    if phase != "done" or not 0 <= total <= MOST_IMAGES:
+        return False
     wanted = {keys.image(index) for index in range(total)}
-    return phase == "done" and wanted <= bucket.keys(keys.samples_folder)
+    return wanted <= bucket.keys(keys.samples_folder)
