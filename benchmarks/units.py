@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ddim_steps=options.steps,
         sampler="dpm_solver",
         n_iter=1,
-        n_samples=options.images,
+        n_samples=1,
         safety_checker="off",
         skip_grid="on",
     )
@@ -72,12 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             model.mkdir()
             write_random_checkpoint(model / "random.safetensors", device=device)
-        figures = _time(Path(scratch) / "machine", model, job, units=options.units, cpu=tiny)
+        figures = _time(Path(scratch) / "machine", model, job, (options.units, options.images), cpu=tiny)
     _print(f"figures: {json.dumps(figures)}")
     return 0
 
 
-def _time(folder: Path, model: Path, job: Job, *, units: int, cpu: bool) -> dict[str, Any]:
+def _time(folder: Path, model: Path, job: Job, size: tuple[int, int], *, cpu: bool) -> dict[str, Any]:
     write_parameters(
         folder, {**job.model_dump(mode="json", by_alias=True), "IdleMinutes": 60, "Queues": "sd-benchmark"}
     )
@@ -89,18 +89,18 @@ def _time(folder: Path, model: Path, job: Job, *, units: int, cpu: bool) -> dict
         )
         try:
             _wait(objects, RunKeys(job.name).report, worker, folder)  # the deployed run: all is loaded and recorded
-            whole = _whole_run(objects, queue, job, units, worker, folder)
-            return {**whole, **_batch(objects, queue, job, units, worker, folder)}
+            whole = _whole_run(objects, queue, job, size, worker, folder)
+            return {**whole, **_batch(objects, queue, job, size, worker, folder)}
         finally:
             worker.terminate()
             worker.wait(timeout=60)
 
 
 def _whole_run(
-    objects: Objects, queue: Queue, job: Job, units: int, worker: subprocess.Popen[bytes], folder: Path
+    objects: Objects, queue: Queue, job: Job, size: tuple[int, int], worker: subprocess.Popen[bytes], folder: Path
 ) -> dict[str, Any]:
     """As many images in one run: the time from its first image's batch to its last image in the bucket."""
-    run = job.model_copy(update={"n_iter": units, "seed": job.seed + 1})
+    run = job.model_copy(update={"n_iter": size[0] * size[1], "seed": job.seed + 1})
     objects.contents[RunKeys(run.name).job] = write_job(run)
     queue.send(WholeRun(run.name).to_body())
     _wait(objects, RunKeys(run.name).report, worker, folder)
@@ -110,10 +110,10 @@ def _whole_run(
 
 
 def _batch(
-    objects: Objects, queue: Queue, job: Job, units: int, worker: subprocess.Popen[bytes], folder: Path
+    objects: Objects, queue: Queue, job: Job, size: tuple[int, int], worker: subprocess.Popen[bytes], folder: Path
 ) -> dict[str, Any]:
     shared = job.model_dump(mode="json")
-    images = job.n_samples
+    units, images = size
     lines = [
         Unit(
             unit=unit,

@@ -60,7 +60,17 @@ LADDER = Capture(
     "sd deploy --types g6.xlarge,g5.xlarge --model tiny -c stack=Ladder -c keep_results=false",
 )
 DEPLOY = Capture("demo", './scripts/demo "A horse standing under a tree"', r"deploying\.\.\.|✅|->", DEMO)
-AFTER_THE_DEPLOY = (Capture("status", "sd status"), Capture("results", "sd results"))
+AFTER_THE_DEPLOY = (
+    Capture("status", "sd status"),
+    Capture("results", "sd results"),
+    # Nobody is there to answer, so that nothing is queued.
+    Capture(
+        "batch",
+        "sd batch prompts.txt --model stable-diffusion-v1-5 --max-usd 5",
+        runs="for number in $(seq 1000); do echo a horse, number $number; done > prompts.txt; "
+        "sd batch prompts.txt --model stable-diffusion-v1-5 --max-usd 5",
+    ),
+)
 # Not the CDK's line for each event.
 TEARDOWN = Capture("teardown", "sd teardown --yes", r"^(?!.* \| )")
 TEARDOWN_AGAIN = Capture("teardown-again", "sd teardown --yes")

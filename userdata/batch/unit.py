@@ -21,6 +21,10 @@ from userdata.job.prompt_file import LineJob
 from userdata.job.refusal import explain
 
 MOST_UNIT_IMAGES = 64
+# As many as a job may have drawn at once; a GPU takes as many as it has room for, whatever the job says.
+MOST_SAMPLES = 16
+# Of a job's prompt; a line's may be longer.
+LONGEST_TEXT = 1000
 # Of a line of units.jsonl. Sixty-four of the longest prompts are longer, so that such a unit has fewer images.
 MOST_LINE_BYTES = 256 * 1024
 # What of a job each image of a unit may have for itself. All else is loaded, and the same for a whole unit.
@@ -74,6 +78,8 @@ class Unit(BaseModel):
     def requests(self) -> tuple[Job, list[ImageRequest]]:
         """The job that the unit's images share, and what each image is drawn from, with its index in the batch.
 
+        The job has the first image's texts, unless they are longer than a job's, as a line's may be.
+
         Raises `ValueError`, with a sentence for a person, for what breaks a rule of the job.
         """
         if foreign := {name for image in self.images for name in image.given} - OF_AN_IMAGE:
@@ -85,10 +91,22 @@ class Unit(BaseModel):
         for image, job in zip(self.images, jobs, strict=True):
             [request] = image_requests(job)
             requests.append(dataclasses.replace(request, index=image.index, line=image.line))
-        return jobs[0].model_copy(update={"n_samples": len(jobs)}), requests
+        return _whole(jobs[0], len(jobs)), requests
 
     def _job(self, image: UnitImage) -> Job:
         try:
             return LineJob.model_validate({**self.job, **image.given, "n_iter": 1, "n_samples": 1, "from_file": ""})
         except ValidationError as error:
             raise ValueError(f"Image {image.index}: {' '.join(explain(error, LineJob))}") from None
+
+
+def _whole(first: Job, images: int) -> Job:
+    """The job of `images` images, by that of the first one, within the rules of a job, which the drawing process holds it to."""
+    long = [name for name in ("prompt", "negative_prompt") if len(getattr(first, name)) > LONGEST_TEXT]
+    return Job.model_validate(
+        {
+            **first.model_dump(),
+            **{name: Job.model_fields[name].default for name in long},
+            "n_samples": min(images, MOST_SAMPLES),
+        }
+    )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from userdata.batch.unit import MOST_LINE_BYTES, Unit, UnitImage
+from userdata.batch.unit import MOST_LINE_BYTES, MOST_SAMPLES, MOST_UNIT_IMAGES, Unit, UnitImage
 from userdata.job.job import Job
 
 IMAGES = [
@@ -64,3 +64,12 @@ def test_the_original_scripts_draw_no_unit() -> None:
 def test_any_other_line_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"^The unit "):
         Unit.from_line(line)
+
+
+def test_the_job_of_the_largest_unit_and_the_longest_texts_keeps_the_rules_of_a_job() -> None:
+    texts = {"prompt": "a horse, " * 1000, "negative_prompt": "b" * 5000}
+    images = [UnitImage(index=index, given={"seed": index, **texts}) for index in range(MOST_UNIT_IMAGES)]
+    job, requests = Unit(unit=0, job=UNIT.job, images=images).requests()
+    assert len(requests) == MOST_UNIT_IMAGES
+    assert {request.prompt for request in requests} == {texts["prompt"]}
+    assert Job.model_validate(job.model_dump()).n_samples == MOST_SAMPLES
