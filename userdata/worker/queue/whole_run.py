@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from userdata.contract.layout import RunKeys
 from userdata.job.run_error import RunError
 from userdata.worker.batch.ended import Ended
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue.queued_job import failure_of, parameters_of
 from userdata.worker.run.run import Outcome, Queued, do_run, refuse_run
@@ -23,7 +23,7 @@ def do_whole_run(
     *,
     idle_seconds: float,
     bucket: Bucket,
-    loaded: Loaded,
+    loaded: Draws,
     queued: Queued,
 ) -> Ended:
     """An attempt at the run `queued`, as `do_run` does it, on a machine with the `deployed` parameters."""
