@@ -1,6 +1,6 @@
 """Writes what this machine had to fetch and build to the cache: the main process of sd-cache.service.
 
-It has the user who draws, not root: a link that this user has put somewhere leads it only to what that user may read.
+It has the worker's user, not root: a link that somebody has put somewhere leads it only to what the worker may read.
 So it cannot write the boot's notes, and keeps a note of its own, which nobody else reads.
 """
 

@@ -118,9 +118,9 @@ class Folders:
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.fetched / "compiled"
         self.compiled = root / "var/lib/sd-drawing/compiled"
-        # What sd-cache.service has kept, and where it packs: it has the user who compiles.
-        self.cache_kept = self.compiled.with_name("kept.json")
-        self.cache_packing = self.compiled.with_name("packing")
+        # What sd-cache.service, which has the worker's user, has kept, and where it packs.
+        self.cache_kept = root / "var/lib/sd-worker/kept.json"
+        self.cache_packing = root / "var/lib/sd-worker/packing"
         # What the worker does of a queue, and how often that has failed, as long as the worker does it.
         self.queued_run = root / "var/lib/sd-worker/queued-run.json"
         self.logs = root / "var/log/sd-on-ec2"

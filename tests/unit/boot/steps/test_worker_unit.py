@@ -29,10 +29,12 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
 
 
-def test_the_cache_is_written_with_the_rights_of_whoever_compiles_and_the_end_decided_by_root() -> None:
-    """Two units whose users have one name have one user, whose folder has that name too."""
-    service = service_of("sd-cache.service")
-    assert service["User"] == service["StateDirectory"] == Folders("/").compiled.parent.name
+def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
+    """Two units whose users have one name have one user. Nobody with credentials has the user who draws."""
+    service, drawing = service_of("sd-cache.service"), service_of("sd-drawing@.service")
+    assert service["User"] == service["StateDirectory"] == Folders("/").cache_kept.parent.name == "sd-worker"
+    assert drawing["User"] == drawing["StateDirectory"] == Folders("/").compiled.parent.name != service["User"]
+    assert service["BindReadOnlyPaths"] == f"-/var/lib/private/{drawing['User']}"
     assert service["DynamicUser"] == "yes"
     assert service["ExecStopPost"].startswith("+/usr/bin/env python3 ")
     if shutil.which("systemd-analyze"):

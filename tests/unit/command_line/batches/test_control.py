@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from scripts.command_line import main
 from scripts.command_line.batches.retry import send_all
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import RUN, Somebody, share
@@ -217,6 +220,21 @@ def test_messages_that_sqs_refuses_alone_are_sent_again() -> None:
     with pytest.raises(CommandError, match="SQS refused 1 of 3 messages"):
         send_all(sqs, "https://sqs/1/q", ["a", "b", "c"])
     assert sqs.sent == ["a", "b"]
+
+
+def test_ctrl_c_half_way_says_which_command_does_the_rest(
+    somebody: Somebody, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    somebody.ask()
+    somebody.control("paused")
+    at_once(somebody, "before-call.sqs.SendMessage", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["sd", "resume", RUN])
+    with pytest.raises(SystemExit) as exited:
+        main.main()
+    assert exited.value.code == 130
+    assert f"Interrupted half-way: `sd watch {RUN}` shows what was done" in capsys.readouterr().err
+    somebody.sd("resume", RUN)
+    assert somebody.waits() == [Release(RUN, 0)]
 
 
 def test_a_stack_without_a_queue_is_told_what_adds_it(somebody: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:

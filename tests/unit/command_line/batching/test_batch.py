@@ -72,11 +72,11 @@ def test_the_cells_of_a_grid_share_the_seeds_of_their_row(person: Person) -> Non
 
 def test_a_grid_of_seeds_and_models(person: Person) -> None:
     person.account.deploy(Model="tiny")
-    run_id = person.batch("a.txt", "a\nb --seed -1\n", grid=["model=tiny,demo"], given={"Steps": "5"})
+    run_id = person.batch("a.txt", "a\nb --seed -1 --steps 6\n", grid=["model=tiny,demo"], given={"Steps": "5"})
     images = person.images(run_id)
     assert [one["model"] for one in images.values()] == ["tiny", "demo", "tiny", "demo"]
     assert images[2]["seed"] == images[3]["seed"]
-    assert [unit.job["model"] for unit in person.units(run_id)] == ["tiny", "tiny", "demo"], "the models in turn"
+    assert [unit.job["model"] for unit in person.units(run_id)] == ["tiny", "tiny", "demo", "demo"]
     assert (images[1]["H"], images[1]["W"]) == (128, 128), "each model has its own size"
     images = person.images(person.batch("b.txt", "a\n", grid=["seed=7..9"]))
     assert [one["seed"] for one in images.values()] == [7, 8, 9]
@@ -265,8 +265,9 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatc
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):
         Image.new("RGB", size).save(name)
     rows = [{"prompt": "a", "init-img": name} for name in ("horse.png", "tree.png", "horse.png")]
+    rows.append({"prompt": "a", "init-img": "tree.png", "H": "256"})
     images = person.images(person.batch("a.jsonl", as_jsonl(rows)))
-    assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128)]
+    assert [(one["W"], one["H"]) for one in images.values()] == [(192, 128), (64, 64), (192, 128), (640, 256)]
     assert {one["job"].init_img for one in images.values()} <= person.objects()
     uploaded = {key for key in person.objects() if key.startswith("inputs/")}
     assert len(uploaded) == 2

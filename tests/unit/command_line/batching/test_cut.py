@@ -17,7 +17,7 @@ from scripts.command_line.batching.rows import Row
 from scripts.command_line.batching.spool import Spool
 from stacks.parameters import GROUPS, parameters_of
 from userdata.batch.unit import Unit
-from userdata.job.image_request import ImageRequest
+from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 
 PARAMETERS = {p.name: str(p.properties["default"]) for model in GROUPS.values() for p in parameters_of(model)}
@@ -79,3 +79,15 @@ def test_a_sample_is_spread_over_all_images(images: int, wanted: int) -> None:
         images // wanted <= right - left <= -(-images // wanted)
         for left, right in zip(numbers, [*numbers[1:], images], strict=True)
     )
+
+
+def test_images_with_other_weights_of_a_lora_share_no_unit() -> None:
+    """They are merged into the model, which all images of a unit are drawn with."""
+    with closing(Spool()) as spool:
+        for line, weight in enumerate((0.5, 1, 0.5), 1):
+            job = Job(
+                model="tiny", prompt=f"a <lora:style:{weight}>", lora="inputs/style.safetensors", n_iter=1, n_samples=1
+            )
+            spool.add(job, image_requests(job)[0], None, line)
+        units = [[image.index for image in unit.images] for unit in spool.units(lambda job: 9)]
+    assert units == [[0, 2], [1]]
