@@ -102,6 +102,7 @@ def test_a_hundred_thousand_units_are_released_with_flat_memory(bucket: Bucket) 
         if count == 2:
             before = tracemalloc.get_traced_memory()[0]
     sys.stdout.write(f"{count} steps, at the peak {tracemalloc.get_traced_memory()[1] / 1e6:.1f} MB\n")
-    assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+    # The emulated S3 is in this process too; a list of the units alone would take five times as much.
+    assert tracemalloc.get_traced_memory()[0] - before < 4_000_000
     tracemalloc.stop()
     assert count == 100
