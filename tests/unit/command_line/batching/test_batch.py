@@ -366,3 +366,16 @@ def test_words_that_other_programs_read_are_told_once_and_drawn(person: Person) 
     run_id = person.batch("a.txt", "a {red|blue} horse\n" * 20)
     assert person.said.count("{red|blue}") == 1
     assert len(person.images(run_id)) == 20
+
+
+def test_a_document_that_another_command_has_written_stays(person: Person) -> None:
+    person.account.deploy()
+    run_id = person.batch("a.txt", "a\n")
+    bucket = hand_in.Bucket(person.account.s3, person.account.bucket)
+    standing = bucket.find(run_id)
+    assert standing
+    bucket.put_batch(standing.batch.model_copy(update={"title": "another's"}), standing.etag)
+    for etag in (None, standing.etag):
+        with pytest.raises(CommandError, match="Another command has written batch a-"):
+            bucket.put_batch(standing.batch, etag)
+    assert person.document(run_id).title == "another's"
