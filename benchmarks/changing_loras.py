@@ -24,9 +24,9 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import load
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.model.lora import Loras
 from userdata.worker.model.tiny_model import make_tiny_model
 

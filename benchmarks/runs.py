@@ -16,9 +16,9 @@ from diffusers import DiffusionPipeline
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import Stopped
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.model.pipeline import load_pipeline
 
 GIB = 2**30

@@ -23,7 +23,7 @@ from scripts.command_line.batches.control import (
     set_state,
 )
 from scripts.command_line.batches.find import find_run, look_at
-from scripts.command_line.batches.next_commands import more_usd, print_next
+from scripts.command_line.batches.next_commands import how_to_raise, print_next, what_it_saves
 from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batches.retry import Retried, retry_units, retry_whole
 from scripts.command_line.batches.start import start_for
@@ -39,16 +39,19 @@ BatchName = Annotated[str, typer.Argument(metavar="RUN", help="The batch, by its
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run, by its name or the beginning of it.")]
 
 
+Reopens = Annotated[bool, typer.Option("--yes", "-y", help="Open a fleet that has closed itself without a question.")]
+
+
 def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
     """Begin no further unit of a batch: `sd pause cats-0123456789`. What is drawn stays."""
     session, deployment, progress = _open(run, stack, region, profile, verb="pause")
     if progress.state == "capped":
-        raise CommandError(_how_to_raise(progress))
+        raise CommandError(how_to_raise(progress))
     with _changing(progress.run_id):
         _set(session, deployment, progress, "paused", over=("go",))
     say(
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
-        f"{_what_it_saves(progress, deployment)}"
+        f"{what_it_saves(progress, deployment)}"
     )
     print_next(look_at(session, deployment, progress), Console())
 
@@ -59,6 +62,7 @@ def resume(
         float | None,
         typer.Option("--max-usd", metavar="USD", min=0.01, help="A new limit of what all machines together may cost."),
     ] = None,
+    yes: Reopens = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -70,7 +74,7 @@ def resume(
             f"{progress.run_id} has cost {progress.usd_in_words} already: --max-usd must be a sum above that."
         )
     if max_usd is None and progress.state == "capped":
-        raise CommandError(_how_to_raise(progress))
+        raise CommandError(how_to_raise(progress))
     with _changing(progress.run_id):
         if max_usd is not None:
             raise_limit(session.client("s3", config=RETRIES), deployment.bucket, progress.run_id, max_usd)
@@ -81,7 +85,7 @@ def resume(
             release(session, deployment, progress.run_id)
             left = progress.batch.units - progress.counts.done
             say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
-            start_for(session, deployment, progress.run_id, _images_of(progress, left), Console())
+            start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
     print_next(look_at(session, deployment, progress), Console())
 
 
@@ -104,12 +108,18 @@ def cancel(
         cancel_release(session, deployment, progress.run_id)
     say(
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
-        f"{_what_it_saves(progress, deployment)}"
+        f"{what_it_saves(progress, deployment)}"
     )
     print_next(look_at(session, deployment, progress), Console())
 
 
-def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
+def retry(
+    run: RunName,
+    yes: Reopens = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
     """Try again what has failed of a run: `sd retry cats-0123456789`.
 
     That are the units that were set aside, and what a dead-letter queue holds of the run.
@@ -136,7 +146,7 @@ def retry(run: RunName, stack: Stack = STACK, region: Region = None, profile: Pr
         retried = retry_units(session, deployment, found.run_id, found.batch)
         _tell_retried(found.run_id, retried, "unit")
         if retried.sent:
-            start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console())
+            start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console(), yes=yes)
     print_next(look_at(session, deployment, found), Console())
 
 
@@ -180,24 +190,6 @@ def _set(
 def _images_of(progress: Progress, units: int) -> int:
     """About how many images so many units have."""
     return max(1, round(progress.batch.images * units / progress.batch.units))
-
-
-def _how_to_raise(progress: Progress) -> str:
-    run = progress.run_id
-    return (
-        f"{run} has reached its limit of ${progress.batch.max_usd or 0:.2f}, and nothing of it is drawn now. Raise the "
-        f"limit: `sd resume {run} --max-usd {more_usd(progress):g}`."
-    )
-
-
-def _what_it_saves(progress: Progress, deployment: Deployment) -> str:
-    if not progress.live:
-        return "No machine is at work on it, so that nothing more is saved."
-    minutes = deployment.parameters.get("IdleMinutes", "0")
-    return (
-        f"At work: {progress.live_in_words}. Each goes {minutes} minutes (IdleMinutes) after its last work, and `sd "
-        "stop` ends them now."
-    )
 
 
 def _tell_retried(run_id: str, retried: Retried, what: str) -> None:

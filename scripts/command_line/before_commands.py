@@ -14,6 +14,7 @@ from scripts.command_line.account.deployment import RETRIES, Deployment, bucket_
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import list_runs
+from scripts.command_line.batches.around import with_progress
 from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
 from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
 from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
@@ -81,7 +82,7 @@ def cost(
         credentials_of(session)
         name = find_bucket(session, stack=stack, bucket=bucket)
         s3 = session.client("s3", config=RETRIES)
-        costs = read_costs(s3, name, list_runs(s3, name))
+        costs = read_costs(s3, name, with_progress(session, name, list_runs(s3, name)))
         if as_json:
             say(costs_as_json(costs))
         else:

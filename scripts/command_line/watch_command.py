@@ -19,6 +19,7 @@ from scripts.command_line.batches.watch import watch_batch
 from scripts.command_line.results.fetch_results import run_as_json, show_runs
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.signals import when_interrupted
 
 POLL_SECONDS = 5.0
@@ -42,7 +43,7 @@ def watch(
     deployment = need_deployment(session, stack)
     found = find_run(session, deployment, run)
     if json_only:
-        typer.echo(as_json(look_at(session, deployment, found)) if found.batch else run_as_json(found))
+        say(as_json(look_at(session, deployment, found)) if found.batch else run_as_json(found))
         return
     console = Console()
     if not found.batch:

@@ -37,6 +37,22 @@ def seconds_to_draw(seen: Seen) -> str:
     return f"{sum(one['seconds'] for one in phases):.1f} s" if phases else "no record"
 
 
+def batch(seen: Seen) -> str:
+    """How the batch that `sd watch` has followed ended, and how many images it has."""
+    told = re.search(r": (\w+): ([0-9,]+ of [0-9,]+) images", seen.finished.output)
+    return f"{told[1]}, {told[2]}" if told else "no batch was watched"
+
+
+def drawn_by(seen: Seen) -> str:
+    """The machines that have drawn the batch, by what each of them has written."""
+    named = re.search(r"([a-z0-9-]+-[0-9a-f]{10}): \w+: ", seen.finished.output)
+    prefix = RunKeys(named[1] if named else "none").machines
+    with aws_errors_in_words(f"list {prefix} in {seen.bucket}"):
+        found = seen.s3.list_objects_v2(Bucket=seen.bucket, Prefix=prefix).get("Contents", [])
+    shares = [seen.document(one["Key"]) for one in found]
+    return ", ".join(f"{one.get('instance_type')} {one.get('life_cycle')}" for one in shares) or "nobody"
+
+
 def drawn_prompt(seen: Seen) -> str:
     """The prompt that the instance has worked on."""
     return str(seen.document(seen.keys.job).get("prompt", "none"))

@@ -10,8 +10,9 @@ from scripts.command_line.cost.estimate import Preparation
 from scripts.proof.place import Place
 from scripts.proof.seen import Seen
 
-# What a step waits for: the end of the deployed run, and then the instance's own end or nothing more.
-Until = Literal["run over and instance off", "run over", "instance off"]
+# What a step waits for: the end of the deployed run, and then the instance's own end or nothing more; or that no
+# instance is billed any more, those of the fleet included.
+Until = Literal["run over and instance off", "run over", "instance off", "nothing billed"]
 DEPLOY = ("cdk", "deploy")
 
 

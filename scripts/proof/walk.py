@@ -132,6 +132,8 @@ class Walk:
                 lambda: self._account.look().instance_state(look.instance_id) in SETTLED,
                 minutes=OFF_MINUTES,
             )
+        if step.until == "nothing billed":
+            self._terminal.wait("all instances to be gone", lambda: not self._account.billed(), minutes=OFF_MINUTES)
         return run
 
     def _wait_for_run(self, look: Look) -> Run:

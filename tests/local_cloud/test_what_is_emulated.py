@@ -107,4 +107,7 @@ def test_commands() -> None:
 def test_keys_of_units() -> None:
     units = "\n".join(Path(file).read_text("utf-8") for file in USERDATA.glob("*.service"))
     services = "".join(re.findall(r"^\[Service\]$(.*?)(?=^\[|\Z)", units, re.DOTALL | re.MULTILINE))
-    assert set(re.findall(r"^(\w+)=", services, re.MULTILINE)) == unit_file.READ | unit_file.PASSED_OVER
+    assert (
+        set(re.findall(r"^(\w+)=", services, re.MULTILINE))
+        == unit_file.READ | unit_file.PASSED_OVER | unit_file.OF_OTHER_UNITS
+    )

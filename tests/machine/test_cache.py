@@ -7,6 +7,7 @@ import io
 import json
 import sysconfig
 import tarfile
+from pathlib import Path
 
 from tests.machine.site import manners
 from tests.machine.site.environment_server import ENVIRONMENT, environment_server
@@ -14,6 +15,7 @@ from tests.machine.site.instance import Instance
 from tests.machine.site.launch import Launch
 from tests.machine.site.outcomes import assert_done
 from tests.machine.site.site import Site
+from userdata.contract.layout import Folders
 
 
 def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> None:
@@ -25,7 +27,8 @@ def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> N
         manifest, *parts = kept(first)
         assert parts
         # Not root packed what the worker may have written.
-        assert first.machine.disk.inside("/var/lib/private/sd-worker/kept.json").stat().st_uid != 0
+        state = Path("/var/lib/private", Folders("/").cache_kept.parent.name)
+        assert first.machine.disk.inside(str(state / "kept.json")).stat().st_uid != 0
 
         with_code_of_its_own(first, manifest)
         with launch.in_place_of(first, ENVIRONMENT) as second:

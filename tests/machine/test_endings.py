@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from userdata.job.job import Job
 def test_keep_leaves_the_machine_running_and_a_stop_from_outside_ends_it(site: Site) -> None:
     with site.launched({"AfterRun": "keep"}) as instance:
         instance.wait_for_line("AfterRun is keep", file=WORKER_LOG)
-        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
+        # Other files are looked for than the deployed run's, so that the worker provides them in its own folder.
+        queued = instance.send(Job(model="tiny", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1, safety_checker="off"))
         wait_for(lambda: (instance.status(queued) or {}).get("phase") == "done", "the run of the queue")
+        assert instance.machine.disk.inside("/var/lib/private/sd-worker/models/tiny/model_index.json").exists()
         assert instance.state == "running"
         instance.stop()
         assert_done(instance)
@@ -27,6 +30,7 @@ def test_an_idle_machine_powers_off_after_its_idle_time(site: Site) -> None:
         wait_for(lambda: instance.phase == "done", "the images")
         began = time.monotonic()
         assert_worker_is_nobody_special(instance)
+        assert_what_draws_has_no_network_and_no_credentials(instance)
         assert instance.state == "running"
         assert_done(instance)
         assert time.monotonic() - began > 45
@@ -34,8 +38,56 @@ def test_an_idle_machine_powers_off_after_its_idle_time(site: Site) -> None:
 
 def assert_worker_is_nobody_special(instance: Instance) -> None:
     """No user of the machine, without capabilities, and with no keys but those that the metadata service gives it."""
-    process = Path(f"/proc/{instance.worker()}")
-    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    worker = instance.worker()
+    assert_dynamic_user_without_capabilities(worker)
+    assert "AWS_ACCESS_KEY_ID" not in Path(f"/proc/{worker}/environ").read_text()
+    assert "libtorch" not in Path(f"/proc/{worker}/maps").read_text()
+
+
+def assert_what_draws_has_no_network_and_no_credentials(instance: Instance) -> None:
+    """What the process can do is tried out in its namespaces and as its user; the worker shows that it is possible."""
+    worker, drawing = instance.worker(), instance.process_of("userdata.worker.draw")
+    assert_dynamic_user_without_capabilities(drawing)
+    assert "libtorch" in Path(f"/proc/{drawing}/maps").read_text()
+    assert status_of(drawing)["Seccomp"].strip() == "2"  # its filter lets it open UNIX sockets alone
+    variables = Path(f"/proc/{drawing}/environ").read_text().split("\0")
+    assert [one for one in variables if one.startswith(("AWS_", "PIP_"))] == []
+    assert any(one.startswith("AWS_") for one in Path(f"/proc/{worker}/environ").read_text().split("\0"))
+
+    assert tried(worker, REACH_METADATA) == "done"
+    assert tried(drawing, REACH_METADATA) == "OSError: [Errno 101] Network is unreachable"
+    memory = f"open('/proc/{pid_inside(worker)}/environ').read()"
+    assert tried(worker, memory) == "done"
+    assert "Error" in tried(drawing, memory)
+    for settings in ("/var/lib/sd-on-ec2/worker.env", "/etc/sd-on-ec2/machine.env"):
+        assert tried(worker, f"open({settings!r}).read()") == "done"
+        assert tried(drawing, f"open({settings!r}).read()").startswith("PermissionError")
+    assert tried(worker, "open('/var/lib/sd-worker/tried', 'w')") == "done"
+    assert "Read-only file system" in tried(drawing, "open('/var/lib/sd-worker/tried', 'w')")
+
+
+REACH_METADATA = "import socket; socket.create_connection(('169.254.169.254', 80), timeout=5)"
+
+
+def tried(pid: int, code: str) -> str:
+    """How Python code ends that is run where the process is, and as its user: `done`, or its error."""
+    uid = status_of(pid)["Uid"].split()[0]
+    entered = ["nsenter", "--target", str(pid), "--all", "--setuid", uid, "--setgid", uid]
+    done = subprocess.run([*entered, "python3", "-c", code], capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else "done"
+
+
+def pid_inside(pid: int) -> str:
+    """The number of a process in its own machine."""
+    return status_of(pid)["NSpid"].split()[-1]
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def assert_dynamic_user_without_capabilities(pid: int) -> None:
+    status = status_of(pid)
     assert int(status["Uid"].split()[0]) >= 61184  # systemd's range for dynamic users
     assert int(status["CapEff"], 16) == 0
-    assert "AWS_ACCESS_KEY_ID" not in (process / "environ").read_text()

@@ -85,8 +85,7 @@ def test_a_worker_that_is_killed(site: Site) -> None:
 def test_a_worker_that_runs_out_of_memory(site: Site) -> None:
     large = {"Height": "2048", "Width": "2048"}
     with site.launched(large, prepare=lambda machine: machine.limit_memory(900)) as instance:
-        # In words of its own where systemd sees the cause, which it does with control groups of the second version.
-        assert_failed(instance, step="generating", message="The worker was")
+        assert_failed(instance, step="generating", message="ran out of memory. Ask for smaller images")
 
 
 def test_a_gpu_that_runs_out_of_memory(site: Site) -> None:

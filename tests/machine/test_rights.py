@@ -19,7 +19,7 @@ TOKEN = "/sd-on-ec2/hub-token"
 LORAS = tuple("abcd")  # as many as may be listed
 # Session Manager's agent is not in the tests' machine, and no message is sent to it: tests/local_cloud/test_rights.py
 # shows what the role may do with queues.
-NOT_ASKED_HERE = ("SessionManager", "AskForWork", "SetAsideWhatCannotBeDrawn")
+NOT_ASKED_HERE = ("SessionManager", "AskForWork", "ReleaseUnitsOfBatches", "SetAsideWhatCannotBeDrawn")
 EMBEDDINGS = tuple("efgh")  # the same
 
 

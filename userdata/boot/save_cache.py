@@ -1,6 +1,6 @@
 """Writes what this machine had to fetch and build to the cache: the main process of sd-cache.service.
 
-It has the worker's user, not root: a link that the worker has put somewhere leads it only to what the worker may read.
+It has the worker's user, not root: a link that somebody has put somewhere leads it only to what the worker may read.
 So it cannot write the boot's notes, and keeps a note of its own, which nobody else reads.
 """
 
@@ -19,6 +19,7 @@ from userdata.boot.machine.step_error import StepError
 from userdata.boot.telling.boot_log import start_log
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.layout import Folders
+from userdata.contract.outside import read_json
 from userdata.contract.worker_environment import WorkerEnvironment
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ def _known(entry: Entry, kept: Dict[str, str]) -> Optional[str]:
 
 def _read_kept(file: Path) -> Dict[str, str]:
     try:
-        return {str(key): str(content) for key, content in json.loads(file.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return {str(key): str(content) for key, content in read_json(file.read_bytes()).items()}
+    except (OSError, ValueError):
         return {}
 
 

@@ -24,9 +24,9 @@ class Bundle:
         # The definition of the environment that the original scripts run in.
         self.compvis = root / "compvis"
 
-    def unit(self, name: str) -> Path:
-        """The systemd unit of a service."""
-        return self.root / f"{name}.service"
+    def unit(self, file_name: str) -> Path:
+        """The file of a systemd unit."""
+        return self.root / file_name
 
 
 # The bundle that this module belongs to.

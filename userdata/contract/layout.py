@@ -117,8 +117,8 @@ class Folders:
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
         self.compiled_before = self.fetched / "compiled"
-        self.compiled = root / "var/lib/sd-worker/compiled"
-        # What sd-cache.service, which has the worker's rights, has kept, and where it packs.
+        self.compiled = root / "var/lib/sd-drawing/compiled"
+        # What sd-cache.service, which has the worker's user, has kept, and where it packs.
         self.cache_kept = root / "var/lib/sd-worker/kept.json"
         self.cache_packing = root / "var/lib/sd-worker/packing"
         # What the worker does of a queue, and how often that has failed, as long as the worker does it.

@@ -32,6 +32,8 @@ from userdata.contract.status import utc_text
 
 # Added to worker.env, with any value, for a worker that waits for the queues without end, on a machine that stays up.
 STAYS = "SD_STAYS"
+# Names the socket of the drawing process; sd-worker.service sets it.
+DRAWING_SOCKET = "SD_DRAWING_SOCKET"
 LifeCycle = Literal["on-demand", "spot"]
 Device = Literal["cpu"]
 Document = TypeVar("Document", bound="Variables")
@@ -76,12 +78,16 @@ class Variables:
 
         Raises `ValueError` for a value with a line break.
         """
-        variables = dict(others or {})
+        return environment_text({**(others or {}), **self.variables()})
+
+    def variables(self) -> Dict[str, str]:
+        """The fields that are set, by the names of their variables."""
+        variables = {}
         for field, variable in self.fields().items():
             value = getattr(self, field)
             if value is not None:
                 variables[variable.name] = utc_text(value) if isinstance(value, datetime) else str(value)
-        return environment_text(variables)
+        return variables
 
     @classmethod
     def read(cls: Type[Document], environment: Mapping[str, str]) -> Document:

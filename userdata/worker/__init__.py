@@ -1,1 +1,1 @@
-"""The process that turns jobs into images in the bucket. What it shares with others is in `userdata.contract`."""
+"""The processes that turn jobs into images in the bucket. What they share with others is in `userdata.contract`."""

@@ -22,11 +22,9 @@ from userdata.contract.worker_environment import STAYS
 from userdata.fleet.market import Market
 from userdata.job.run_error import RunError, Stopped
 from userdata.worker.batch.notice import mail_that_it_ended
+from userdata.worker.between.drawing_process import DrawingProcess
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.imports_ahead import start_imports
-from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.process.compiled_kernels import begin_with
-from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 from userdata.worker.process.settings import Settings, wait_for_settings
 from userdata.worker.queue.queues import Queues
 from userdata.worker.queue.serve import DeviceLostError, Serving
@@ -47,20 +45,19 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.update(LIBRARY_ENVIRONMENT)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
     SpotNotice(stop, tell=tell_lost).watch()
     try:
         folders = Folders()
         parameters = read_parameters(folders.parameters)
-        start_imports()
+        # Before anything is waited for: the libraries that draw take seconds to import.
+        loaded = DrawingProcess.start(os.environ, stays=bool(parameters.get(QUEUES)))
         idle_seconds = _idle_seconds(parameters)
         settings = wait_for_settings(folders, os.environ, stop)
-        begin_with(settings.compiled, settings.state_directory / "compiled")
         # Of a queued run that a power cut ended; its message comes again.
         (settings.state_directory / folders.queued_run.name).unlink(missing_ok=True)
-        bucket, loaded = Bucket(settings.bucket), Loaded(stays=bool(parameters.get(QUEUES)))
+        bucket = Bucket(settings.bucket)
         if Market.read(parameters):  # a machine of a fleet does the queues' runs alone
             outcome = Outcome.DONE
         else:
@@ -97,7 +94,7 @@ def _stay_up(
     idle_seconds: float,
     *,
     bucket: Bucket,
-    loaded: Loaded,
+    loaded: Draws,
 ) -> None:
     """Does what the queues hold, if the stack has queues, and waits out the idle time."""
     stays = STAYS in os.environ
@@ -137,6 +134,6 @@ def _idle_seconds(parameters: Mapping[str, str]) -> float:
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    # Not sys.exit: ending an interpreter with torch in it takes seconds of a machine that is paid for. Nothing is left
-    # to do, because the worker has waited for every upload.
+    # Not sys.exit, which would wait for threads that still ask a bucket or a queue, on a machine that is paid for.
+    # Nothing is left to do, because the worker has waited for every upload.
     os._exit(code)

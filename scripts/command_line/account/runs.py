@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from scripts.command_line.account.objects import TooLargeError, read, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch
+from userdata.bill.cost import Cost
 from userdata.contract.layout import RUNS, RunKeys
 from userdata.contract.status import Status, utc_text
 
@@ -45,6 +46,11 @@ class Run:
     def done(self) -> str:
         """How many images of how many there are; `-` while unknown."""
         return f"{self.status.images_done} of {self.status.images_total}" if self.status else "-"
+
+    @property
+    def cost(self) -> Cost | None:
+        """What it has cost, where that does not stand in its report."""
+        return None
 
     @property
     def told(self) -> str:

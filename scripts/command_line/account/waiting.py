@@ -40,5 +40,5 @@ def messages_in(session: boto3.Session, *urls: str) -> int:
 
 
 def waiting_in_words(count: int) -> str:
-    """`1 run in the queue`, `2 runs in the queue`."""
-    return f"{count} {'run' if count == 1 else 'runs'} in the queue"
+    """`1 run or unit in the queue`, `2 runs or units in the queue`: each unit of a batch has a message."""
+    return f"{count} {'run or unit' if count == 1 else 'runs or units'} in the queue"

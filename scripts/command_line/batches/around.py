@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +20,7 @@ from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.batch.documents import MOST_BYTES
+from userdata.contract.outside import read_json
 from userdata.fleet import breakers
 from userdata.worker.bucket.passing_errors import passes
 
@@ -86,9 +86,8 @@ def closed_because(s3: S3Client, bucket: str) -> str | None:
     if body is None:
         return None
     try:
-        told = json.loads(body)
-        reason = str(told["reason"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+        reason = str(read_json(body)["reason"])
+    except (KeyError, ValueError):
         reason = ""
     return f"The fleet has closed itself: {reason or 'its reason cannot be read'}".rstrip(". ") + "."
 

@@ -2,7 +2,7 @@
 
 One look reads `batch.json` and `control.json`, lists `units/`, `failed/` and `machines/` (one request for 1,000 objects
 of each), and reads the machines' documents that have changed. It asks EC2 once for 200 machines, and the batch queue
-once. For 100,000 images in 1,600 units that are 6 requests and those of the machines that worked since.
+once. For 100,000 images in 1,600 units that are 6 requests to the bucket and those of the machines that worked since.
 """
 
 from __future__ import annotations

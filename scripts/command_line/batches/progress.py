@@ -10,6 +10,7 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import WORKS
 from userdata.batch.documents import Batch, Control, MachineShare
 from userdata.batch.unit import MOST_UNIT_IMAGES
+from userdata.bill.cost import Cost
 
 # A machine tells of each unit, and a unit is worth about a minute.
 LIVE_FOR = timedelta(minutes=3)
@@ -175,6 +176,14 @@ class BatchRun(Run):
     def done(self) -> str:
         """How many images of how many there are."""
         return f"{self.progress.images_done} of {self.progress.batch.images}" if self.progress else "-"
+
+    @property
+    def cost(self) -> Cost | None:
+        """What its machines told, None where a price is not known."""
+        if self.progress is None or self.progress.usd_unknown:
+            return None
+        images, usd = self.progress.images_done, self.progress.usd
+        return Cost(usd=usd, usd_per_image=usd / images if images else None, images=images, attempts=[])
 
     @property
     def told(self) -> str:

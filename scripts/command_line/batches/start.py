@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def start_for(session: boto3.Session, deployment: Deployment, run_id: str, images: int, console: Console) -> None:
-    """Shows what drawing so many images costs, and starts the machines of the best way. Raises `CommandError`."""
+def start_for(
+    session: boto3.Session, deployment: Deployment, run_id: str, images: int, console: Console, *, yes: bool
+) -> None:
+    """Shows what drawing so many images costs, and starts the machines of the best way.
+
+    `yes` opens a fleet that has closed itself without a question. Raises `CommandError`.
+    """
     job = _first_job(session.client("s3", config=RETRIES), deployment.bucket, run_id)
     plan = dataclasses.replace(make_plan(deployment, {}, {}), job=job)
     ways = find_ways(session, deployment, plan, images)
     print_ways(ways, console)
-    start_machines(session, deployment, next(way for way in ways if way.chosen), console)
+    start_machines(session, deployment, next(way for way in ways if way.chosen), console, yes=yes)
 
 
 def _first_job(s3: S3Client, bucket: str, run_id: str) -> Job:

@@ -29,17 +29,17 @@ NOT_IN_IT = (
 
 @dataclass(frozen=True)
 class RunCost:
-    """A run and its cost, which is None where the run's report has no receipt."""
+    """A run and its cost, which is None where the run's report has no receipt. That of a batch has no attempts."""
 
     run: Run
     cost: Cost | None
 
 
 def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
-    """The receipts of those runs. Raises `CommandError` when the bucket cannot be read."""
+    """The receipts of those runs, and what the machines of batches told. Raises `CommandError`."""
     with ThreadPoolExecutor(8) as pool:
         reports = list(pool.map(lambda run: read(s3, bucket, RunKeys(run.run_id).report), runs))
-    return [RunCost(run, _receipt(report)) for run, report in zip(runs, reports, strict=True)]
+    return [RunCost(run, run.cost or _receipt(report)) for run, report in zip(runs, reports, strict=True)]
 
 
 def _receipt(report: bytes | None) -> Cost | None:
@@ -84,7 +84,7 @@ def _figures(cost: Cost | None) -> tuple[str, str, str, str]:
     if cost is None:
         return "-", "-", "not known", "-"
     per_image = "-" if cost.usd_per_image is None else f"{cost.usd_per_image:.4f}"
-    return str(len(cost.attempts)), str(cost.images), f"{cost.usd:.4f}", per_image
+    return str(len(cost.attempts) or "-"), str(cost.images), f"{cost.usd:.4f}", per_image
 
 
 def costs_as_json(costs: list[RunCost]) -> str:

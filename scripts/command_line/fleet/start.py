@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import Any
 
 import boto3
 from rich.console import Console
@@ -18,6 +16,7 @@ from scripts.command_line.terminal.command_error import CommandError, aws_errors
 from scripts.command_line.terminal.plain_text import print_plain, printable
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
+from userdata.contract.outside import read_json
 from userdata.fleet.breakers import CLOSED
 from userdata.fleet.decision import Way, wanted_now
 
@@ -100,8 +99,7 @@ def reopen(session: boto3.Session, deployment: Deployment, *, yes: bool) -> None
 def _why(content: bytes) -> str:
     """The reason that a machine has written."""
     try:
-        found: Any = json.loads(content)
-        reason = str(found["reason"]) if isinstance(found, dict) and found.get("reason") else ""
-    except (ValueError, RecursionError):
+        reason = str(read_json(content).get("reason") or "")
+    except ValueError:
         reason = ""
     return f"{printable(reason).rstrip('.')}." if reason else f"{CLOSED} does not say why."

@@ -53,7 +53,7 @@ def files_of(s3: S3Client, bucket: str, run_id: str, folder: Path) -> Iterator[R
     """
     for entry in objects_below(s3, bucket, RunKeys(run_id).prefix):
         if not entry["Key"].endswith("/"):
-            yield remote_file(entry, _local_path(entry["Key"], folder))
+            yield remote_file(entry, local_path(entry["Key"], folder))
 
 
 def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectTypeDef]:
@@ -68,7 +68,8 @@ def remote_file(entry: ObjectTypeDef, path: Path) -> RemoteFile:
     return RemoteFile(entry["Key"], entry["Size"], entry["ETag"].strip('"'), path)
 
 
-def _local_path(key: str, folder: Path) -> Path:
+def local_path(key: str, folder: Path) -> Path:
+    """Where the copy of a key below `runs/` lies. Raises `CommandError` for one that would lead out of `folder`."""
     relative = PurePosixPath(key.removeprefix(RUNS))
     if relative.is_absolute() or ".." in relative.parts:
         raise CommandError(f"The key {key} leads out of {folder}, so it is not downloaded. Remove it from the bucket.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from scripts.command_line.results.download import RemoteFile, objects_below, remote_file
+from scripts.command_line.results.download import RemoteFile, local_path, objects_below, remote_file
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.batch.documents import Batch
 from userdata.batch.unit import MOST_LINE_BYTES, Unit, UnitImage
@@ -95,4 +95,4 @@ def named_files(s3: S3Client, bucket: str, run_id: str, folder: Path, names: Nam
             # Whatever else somebody has put there is passed over.
             if found := _IMAGE.fullmatch(entry["Key"].removeprefix(prefix)):
                 name = names[int(found["index"])] + found["ending"]
-                yield remote_file(entry, folder / run_id / below / name)
+                yield remote_file(entry, local_path(prefix + name, folder))

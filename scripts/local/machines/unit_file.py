@@ -7,6 +7,8 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from userdata.contract.worker_environment import DRAWING_SOCKET
+
 MACHINE_FOLDERS = ("/opt", "/var", "/etc", "/run", "/srv")
 READ = frozenset(
     {
@@ -27,7 +29,13 @@ PASSED_OVER = frozenset(
         *("ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
         *("ProtectKernelTunables", "ProtectProc", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime"),
         *("RuntimeMaxSec", "StandardError", "StandardOutput", "SystemCallArchitectures", "SystemCallFilter", "Type"),
-        *("UMask", "User"),
+        *("BindReadOnlyPaths", "UMask", "User"),
+    }
+)
+# Those of units that are not started here: the drawing process is the worker's child.
+OF_OTHER_UNITS = frozenset(
+    {
+        *("IPAddressDeny", "InaccessiblePaths", "KillSignal", "PrivateNetwork", "StandardInput"),
     }
 )
 
@@ -115,7 +123,9 @@ def _apply(unit: Unit, key: str, value: str, prefix: Path) -> None:
         unit.working_directory = Path(below_prefix(value, prefix))
     elif key == "Environment":
         name, _, text = value.partition("=")
-        unit.environment[name] = text
+        # There is no user and no network here for the drawing process to have of its own: it is the worker's child.
+        if name != DRAWING_SOCKET:
+            unit.environment[name] = text
     elif key == "EnvironmentFile":
         path = Path(below_prefix(value.removeprefix("-"), prefix))
         unit.environment_files.append(EnvironmentFile(path, optional=value.startswith("-")))

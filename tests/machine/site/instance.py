@@ -108,7 +108,11 @@ class Instance:
 
     def worker(self) -> int:
         """The process id of the worker on the host, once there is one."""
-        return wait_for(self._find_worker, "the worker's process")
+        return self.process_of("userdata.worker")
+
+    def process_of(self, module: str) -> int:
+        """The process id on the host of the machine's process that runs `module`, once there is one."""
+        return wait_for(lambda: self._find(module), f"the process of {module}")
 
     def kill_worker(self) -> None:
         """Kills the worker's process, as the kernel does when memory is short."""
@@ -183,10 +187,10 @@ class Instance:
             self._ec2.terminate_instances(InstanceIds=[self.id])
         self.wait_for_state("terminated")
 
-    def _find_worker(self) -> int | None:
+    def _find(self, module: str) -> int | None:
         for pid in self.machine.processes():
             with contextlib.suppress(OSError):  # it has just ended
-                if b"\0userdata.worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if f"\0{module}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return None
 

@@ -34,8 +34,8 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert machine.calls == ["systemctl daemon-reload", "systemctl restart sd-worker", "systemctl start sd-worker"]
     assert (machine.folders.models / "tiny/made").exists()
-    unit = machine.folders.units / "sd-worker.service"
-    assert unit.read_text() == (machine.folders.bundle / "userdata/sd-worker.service").read_text()
+    for unit in ("sd-worker.service", "sd-drawing.socket", "sd-drawing@.service", "sd-cache.service"):
+        assert (machine.folders.units / unit).read_text() == (machine.folders.bundle / "userdata" / unit).read_text()
     environment = read_environment_file(machine.folders.worker_environment)
     assert environment.pop("SD_BOOT_STARTED_AT").endswith("Z")
     assert environment == {

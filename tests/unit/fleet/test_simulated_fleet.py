@@ -48,6 +48,13 @@ def test_whatever_happens_each_unit_is_drawn_or_left_and_no_machine_too_many(
     assert found == outcome(machines, weather, seed=seed), "the same seed tells the same story"
 
 
+def test_a_unit_of_a_lost_machine_is_drawn_by_another() -> None:
+    found = outcome(10, Weather("losses", single_losses=4.0))
+    assert found.losses > 0
+    assert found.units_left == 0
+    assert found.launches == 10 + found.losses
+
+
 def test_boots_that_all_fail_close_the_fleet_and_the_guard_ends_it() -> None:
     failing = outcome(1, Weather("none boots", failing_boots=1.0))
     assert (failing.launches, failing.units_left) == (FAILURES, 50)

@@ -10,9 +10,8 @@ from PIL import Image
 
 from userdata.job.image_request import ImageRequest
 from userdata.record.drawn_with import DrawnWith
-from userdata.worker.drawing.pending_batch import DrawnImage
+from userdata.worker.between.task import DrawnImage, Task
 from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.process.settings import Settings
 
 

@@ -6,9 +6,10 @@ import sys
 IMPORT = """
 import sys, threading
 
-from userdata.worker.__main__ import start_imports
+import userdata.worker.__main__
+from userdata.worker.draw import start_imports
 
-assert "torch" not in sys.modules
+assert not {"torch", "diffusers", "transformers"} & set(sys.modules), "what holds the credentials loads what draws"
 {before}
 start_imports()
 (thread,) = [one for one in threading.enumerate() if one.name == "imports"]
@@ -18,7 +19,7 @@ print("userdata.worker.loaded.make_drawing" in sys.modules)
 
 
 def imported(before: str = "") -> str:
-    code = IMPORT.format(before=before)
+    code = IMPORT.replace("{before}", before)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip() + done.stderr.strip()

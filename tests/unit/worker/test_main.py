@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from userdata.worker import __main__ as worker
+from userdata.worker.between.drawing_process import DrawingProcess
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
@@ -23,12 +24,11 @@ def ends(
     bucket: Bucket, settings: Settings, parameters: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., int]:
     """The exit code of a worker whose deployed run ends as given, and which stays up as given."""
-    monkeypatch.setattr(worker, "LIBRARY_ENVIRONMENT", {})
+    monkeypatch.setattr(DrawingProcess, "start", lambda *_, **__: Loaded(stays=True))
     monkeypatch.setattr(worker, "SpotNotice", lambda _stop, tell: type("Notice", (), {"watch": nothing}))
     monkeypatch.setattr(worker, "wait_for_settings", lambda *_: settings)
     monkeypatch.setattr(worker, "read_parameters", lambda _: parameters(Queues="sd-a-stack"))
-    for name in ("start_imports", "begin_with", "signal.signal"):
-        monkeypatch.setattr(f"userdata.worker.__main__.{name}", nothing)
+    monkeypatch.setattr("userdata.worker.__main__.signal.signal", nothing)
 
     def end(outcome: Outcome, stay_up: Callable[..., None]) -> int:
         monkeypatch.setattr(worker, "do_run", lambda *_, **__: outcome)

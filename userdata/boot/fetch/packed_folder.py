@@ -21,6 +21,7 @@ from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.tree import check_tree
 from userdata.boot.machine.commands import answer_of
 from userdata.boot.machine.file_hash import sha256_of
+from userdata.contract.outside import read_json
 from userdata.contract.status import utc_now
 
 SCHEMA = 1
@@ -92,14 +93,14 @@ def pack_folder(
 def read_manifest(text: str) -> Tuple[List[Part], int]:
     """The parts that a manifest names, and how many bytes they have unpacked. Raises `ValueError`."""
     try:
-        document = json.loads(text)
+        document = read_json(text)
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}")
         parts = [Part(str(part["sha256"]), _count(part["bytes"])) for part in document["parts"]]
         if not 0 < len(parts) <= MOST_PARTS or not all(re.fullmatch("[0-9a-f]{64}", part.sha256) for part in parts):
             raise ValueError("its parts have no hashes")
         return parts, _count(document["unpacked_bytes"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the manifest is not one ({type(error).__name__}: {error})") from error
 
 

@@ -18,6 +18,7 @@ from userdata.contract.worker_environment import STAYS, ModelEnvironment, Worker
 logger = logging.getLogger(__name__)
 UNIT = "sd-worker"
 CACHE_UNIT = "sd-cache"
+UNIT_FILES = (f"{UNIT}.service", "sd-drawing.socket", "sd-drawing@.service", f"{CACHE_UNIT}.service")
 SYSTEMCTL_SECONDS = 120
 
 
@@ -101,8 +102,8 @@ class WorkerUnit:
         folders.model_environment.unlink(missing_ok=True)  # from an earlier boot
         write_atomically(folders.worker_environment, self._text.encode())
         changed = False
-        for unit in (UNIT, CACHE_UNIT):
-            new, installed = folders.deployed.unit(unit).read_text("utf-8"), folders.units / f"{unit}.service"
+        for name in UNIT_FILES:
+            new, installed = folders.deployed.unit(name).read_text("utf-8"), folders.units / name
             if not installed.exists() or installed.read_text("utf-8") != new:
                 write_atomically(installed, new.encode())
                 changed = True

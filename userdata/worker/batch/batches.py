@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -19,13 +20,15 @@ from userdata.worker.batch.release import release_units
 from userdata.worker.batch.share import Share
 from userdata.worker.batch.spending import BatchSpending
 from userdata.worker.batch.unit_attempt import Machine, OpenBatch, UnitAttempt
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.limits import Limits
 from userdata.worker.run.run import Outcome
 
 logger = logging.getLogger(__name__)
+# How often to look for ends while messages of other batches keep coming.
+LOOK_SECONDS = 300.0
 TellEnded = Callable[[Batch, BatchEnded], None]
 
 
@@ -44,7 +47,7 @@ class Batches:
         stop: threading.Event,
         *,
         bucket: Bucket,
-        loaded: Loaded,
+        loaded: Draws,
         provide: Callable[[Job, str], Settings],
         send: Callable[[str, list[str]], None],
         ended: TellEnded,
@@ -60,6 +63,7 @@ class Batches:
         self._open: dict[str, OpenBatch] = {}
         # Those that a message was about since the batch queue was last found empty.
         self._worked_on: set[str] = set()
+        self._looked_at = time.monotonic()
 
     def release(self, work: Release, *, gives_way: Callable[[], bool]) -> Ended:
         """Sends the messages of some units, and one for the rest."""
@@ -103,8 +107,14 @@ class Batches:
         )
         self._bucket.put(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
 
+    @property
+    def should_look(self) -> bool:
+        """Whether it is time to look for ends although the queue is not empty."""
+        return bool(self._worked_on) and time.monotonic() - self._looked_at >= LOOK_SECONDS
+
     def look_for_ends(self) -> None:
-        """Sees whether a batch that this machine has worked on has ended. To be called when no message is left."""
+        """Sees whether a batch that this machine has worked on has ended. Nothing may be under way meanwhile."""
+        self._looked_at = time.monotonic()
         while self._worked_on:
             run_id = self._worked_on.pop()
             self._close(run_id)

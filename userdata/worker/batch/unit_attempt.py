@@ -22,9 +22,8 @@ from userdata.worker.batch.notice import mail_about
 from userdata.worker.batch.share import Share
 from userdata.worker.batch.spending import BatchSpending
 from userdata.worker.batch.unit_pictures import UnitPictures
+from userdata.worker.between.task import Draws, Task
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.ledger import Ledger
 from userdata.worker.run.limits import Limits
@@ -49,7 +48,7 @@ class Machine:
 
     settings: Settings
     parameters: Mapping[str, str]
-    loaded: Loaded
+    loaded: Draws
     provide: Callable[[Job], Settings]
 
 

@@ -18,7 +18,7 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.outbox import AT_ONCE
 
 if TYPE_CHECKING:
-    from userdata.worker.drawing.pending_batch import DrawnImage
+    from userdata.worker.between.task import DrawnImage
 
 
 class UnitPictures:
@@ -40,7 +40,8 @@ class UnitPictures:
         self._initial_image_sha256 = initial_image_sha256
         self._versions = library_versions()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="unit upload")
-        self._uploads: list[Future[bool]] = []
+        self._uploads: list[Future[None]] = []
+        self._failed = False
         self._flags: dict[int, bool] = {}
 
     @property
@@ -75,7 +76,7 @@ class UnitPictures:
             (self._keys.image_metadata(drawn.index), record.to_json()),
             (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
         ]
-        self._uploads.append(self._threads.submit(self._bucket.put_together, files))
+        self._uploads.append(self._threads.submit(self._upload, files))
         self._flags[drawn.index] = bool(drawn.flagged)
 
     def finish(self) -> None:
@@ -83,6 +84,15 @@ class UnitPictures:
         self._threads.shutdown(wait=True)
         for upload in self._uploads:
             upload.result()
+
+    def _upload(self, files: Sequence[tuple[str, bytes]]) -> None:
+        if self._failed:
+            return  # with all their attempts, the others would hold up the worker for as long again, each
+        try:
+            self._bucket.put_together(files)
+        except Exception:
+            self._failed = True
+            raise
 
 
 def _job_of(job: Job, request: ImageRequest) -> Job:

@@ -31,7 +31,7 @@ from userdata.worker.drawing.grid import MOST_PIXELS, grid_layout, grid_size, wr
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
 
 if TYPE_CHECKING:
-    from userdata.worker.drawing.pending_batch import DrawnImage
+    from userdata.worker.between.task import DrawnImage
 
 # The model whose rules a job keeps when the catalogue does not know its own model.
 USUAL_MODEL = "stable-diffusion-v1-5"

@@ -23,11 +23,11 @@ from userdata.job.initial_image import fit_image
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.record.drawn_with import DrawnWith
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.compvis.command import command
 from userdata.worker.compvis.folder import prepare_folder
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.pace import Pace
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.model.device import device_name
 from userdata.worker.process.settings import Settings
 

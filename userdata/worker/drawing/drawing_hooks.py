@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.generate import FlagsOf
-from userdata.worker.drawing.pending_batch import DrawnImage
 
 ImageStep = Callable[[DrawnImage], DrawnImage]
 

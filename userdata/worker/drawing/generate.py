@@ -24,7 +24,8 @@ from userdata.job.initial_image import fit_image
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.record.drawn_with import DrawnWith, Execution
-from userdata.worker.drawing.pending_batch import DrawnImage, PendingBatch
+from userdata.worker.between.task import DrawnImage
+from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
 from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_weights

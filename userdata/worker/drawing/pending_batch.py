@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from PIL import Image
@@ -12,20 +11,7 @@ from PIL import Image
 from userdata.job.image_request import ImageRequest
 from userdata.job.run_error import RunError
 from userdata.record.drawn_with import DrawnWith
-
-
-@dataclass(frozen=True)
-class DrawnImage:
-    """An image, its share in seconds of the time that its batch took, and how it was computed.
-
-    `flagged` is the safety checker's answer, None for an image that was not checked.
-    """
-
-    index: int
-    image: Image.Image
-    seconds: float
-    drawn_with: DrawnWith
-    flagged: bool | None = None
+from userdata.worker.between.task import DrawnImage
 
 
 class PendingBatch:

@@ -14,9 +14,9 @@ from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.choices import Engine
 from userdata.job.job import Job
 from userdata.job.run_error import BetweenBatches
+from userdata.worker.between.task import Task
 from userdata.worker.loaded.file_stamp import stamp
 from userdata.worker.loaded.model_ahead import ModelAhead
-from userdata.worker.loaded.task import Task
 from userdata.worker.process.garbage_collection import collect_all, collector_at_rest
 from userdata.worker.process.settings import Settings
 

@@ -12,6 +12,7 @@ from userdata.contract.lora_list import listed_loras
 from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
+from userdata.worker.between.task import Task
 from userdata.worker.compvis.drawing import CompvisDrawing
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks, ImageStep
@@ -20,7 +21,6 @@ from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.loaded.loaded_model import LoadedModel
 from userdata.worker.loaded.model_ahead import ModelAhead
-from userdata.worker.loaded.task import Task
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.lora import check_lora
 from userdata.worker.model.memory_check import check_memory

@@ -16,6 +16,8 @@ from userdata.job.run_error import RunError, Stopped
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.05
+# systemd sets it; each unit has a folder of its own.
+STATE_DIRECTORY = "STATE_DIRECTORY"
 MODEL_FOLDER = ModelEnvironment.fields()["model_folder"].name
 
 
@@ -23,7 +25,7 @@ MODEL_FOLDER = ModelEnvironment.fields()["model_folder"].name
 class Settings(ModelEnvironment, WorkerEnvironment):
     """The machine and its places. systemd makes `state_directory`, the worker's own folder."""
 
-    state_directory: Annotated[Path, Variable("STATE_DIRECTORY", Path)]
+    state_directory: Annotated[Path, Variable(STATE_DIRECTORY, Path)]
 
 
 def wait_for_settings(folders: Folders, environment: Mapping[str, str], stop: threading.Event) -> Settings:

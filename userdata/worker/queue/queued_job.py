@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from userdata.contract.image_size import EDGES
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
 from userdata.job.job import Job
 from userdata.job.job_document import read_job
@@ -39,7 +39,7 @@ def parameters_of(bucket: Bucket, run_id: str, deployed: Mapping[str, str]) -> d
 def failure_of(bucket: Bucket, run_id: str) -> str:
     """Why the run has failed, as its status tells. Raises botocore's errors."""
     try:
-        return str(json.loads(bucket.get(RunKeys(run_id).status) or b"")["error"]["message"])
+        return str(read_json(bucket.get(RunKeys(run_id).status) or b"")["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return "The run failed twice; its log.txt may say why."
 

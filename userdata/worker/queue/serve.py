@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,21 +13,20 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from userdata.contract.layout import Folders, RunKeys
-from userdata.contract.tries import MOST_FAILURES, Tries, read_tries
+from userdata.contract.tries import MOST_FAILURES, Tries
 from userdata.contract.work import BATCH, Release, UnitOfBatch, WholeRun, read_work
-from userdata.job.run_error import RunError
 from userdata.worker.batch.batches import Batches, TellEnded
 from userdata.worker.batch.ended import Ended
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue.inbox import Inbox
 from userdata.worker.queue.lease import Lease
+from userdata.worker.queue.noted import noted, told, tries_before
 from userdata.worker.queue.provider import Provider
-from userdata.worker.queue.queued_job import failure_of, parameters_of
 from userdata.worker.queue.queues import Message, Queues
-from userdata.worker.run.run import Outcome, Queued, do_run, refuse_run
+from userdata.worker.queue.whole_run import do_whole_run
+from userdata.worker.run.run import Outcome, Queued
 from userdata.worker.staying_up.idle import Use
 
 logger = logging.getLogger(__name__)
@@ -57,7 +55,7 @@ class Serving:
         *,
         queues: Queues,
         bucket: Bucket,
-        loaded: Loaded,
+        loaded: Draws,
         uses: Sequence[Use],
         idle_seconds: float,
         stays: bool = False,
@@ -107,9 +105,12 @@ class Serving:
 
     def _do(self, lease: Lease) -> None:
         """Does what a message asks for to its end, and what goes first in between. The message goes last."""
+        if self._batches.should_look:
+            self._settle()
+            self._batches.look_for_ends()
         tries = Tries(lease.message.body, lease.message.name)
         try:
-            tries = self._tries_before(lease.message, tries)
+            tries = tries_before(self._bucket, lease.message)
             attempt = self._attempt_at(lease.message, tries)
         except ValueError as error:
             self._end(lease, tries, Ended(Outcome.FAILED, str(error), sets_aside=True))
@@ -118,22 +119,16 @@ class Serving:
             logger.error("The bucket cannot be read: %s", error)
             self._rest(lease)
             return
-        while (ended := self._noted(tries, attempt)).outcome is Outcome.GAVE_WAY and not self._stop.is_set():
+        while (ended := noted(self._settings, tries, attempt)).outcome is Outcome.GAVE_WAY and not self._stop.is_set():
             if first := self._inbox.first():
                 self._do(first)
         if finish := ended.finish:
             self._settle()  # no more than one waits for its uploads, whose images are in memory
-            self._ending = self._background.submit(lambda: self._end(lease, tries, _told(tries, finish)))
+            self._ending = self._background.submit(lambda: self._end(lease, tries, told(tries, finish)))
             return
         self._end(lease, tries, ended)
         if ended.outcome.broke and not self._loaded.still_works():
             raise DeviceLostError
-
-    def _tries_before(self, message: Message, tries: Tries) -> Tries:
-        """How often the work has failed so far. Only a message that was received before can have failed."""
-        key = tries.key  # refuses a message that points at nothing
-        told = read_tries(self._bucket.get(key)) if message.receives > 1 else None
-        return told if told and told.message == message.name else tries
 
     def _attempt_at(self, message: Message, tries: Tries) -> Callable[[], Ended]:
         """An attempt at the work of `message`, to be called again after it gave way."""
@@ -144,48 +139,19 @@ class Serving:
         broke_before = tries.failures + 1 >= MOST_FAILURES
         match tries.work:
             case WholeRun(run_id):
-                return lambda: self._whole_run(run_id, gives_way, broke_before=broke_before)
+                return lambda: do_whole_run(
+                    self._settings,
+                    self._parameters,
+                    self._stop,
+                    idle_seconds=self._idle_seconds,
+                    bucket=self._bucket,
+                    loaded=self._loaded,
+                    queued=Queued(run_id, datetime.now(UTC), self._provider.provide, gives_way, broke_before),
+                )
             case Release() as release:
                 return lambda: self._batches.release(release, gives_way=gives_way)
             case UnitOfBatch() as unit:
                 return self._batches.unit(unit, gives_way=gives_way, broke_before=broke_before, from_boot=from_boot)
-
-    def _noted(self, tries: Tries, attempt: Callable[[], Ended]) -> Ended:
-        """An attempt, of which a note lies on the disk: whoever sees this process killed can tell what it was at."""
-        note = self._settings.state_directory / Folders().queued_run.name
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(tries.to_json(), "utf-8")
-        try:
-            return _told(tries, attempt)
-        finally:
-            note.unlink(missing_ok=True)
-
-    def _whole_run(self, run_id: str, gives_way: Callable[[], bool], *, broke_before: bool) -> Ended:
-        queued = Queued(
-            run_id,
-            began=datetime.now(UTC),
-            provide=self._provider.provide,
-            gives_way=gives_way,
-            broke_before=broke_before,
-        )
-        try:
-            parameters = parameters_of(self._bucket, run_id, self._parameters)
-        except RunError as error:
-            return Ended(refuse_run(self._settings, self._bucket, run_id, error))
-        outcome = do_run(
-            self._settings,
-            parameters,
-            self._stop,
-            idle_seconds=self._idle_seconds,
-            bucket=self._bucket,
-            loaded=self._loaded,
-            queued=queued,
-        )
-        if outcome is Outcome.DONE:
-            # All of it is in the bucket, and the disk must last for many runs.
-            shutil.rmtree(self._settings.state_directory / RunKeys(run_id).prefix, ignore_errors=True)
-        again = outcome is Outcome.BROKE_AGAIN
-        return Ended(outcome, failure_of(self._bucket, run_id) if again else "", sets_aside=again)
 
     def _end(self, lease: Lease, tries: Tries, ended: Ended) -> None:
         """Deletes the message of work that has ended, sets it aside, or gives it back. Raises nothing."""
@@ -226,13 +192,3 @@ class Serving:
     def _rests(self) -> str | None:
         """Work that rests keeps the machine up: nobody would start the machine again for its message."""
         return "what failed is tried again" if time.monotonic() < self._rests_until else None
-
-
-def _told(tries: Tries, work: Callable[[], Ended]) -> Ended:
-    """How `work` ended, whatever it raises."""
-    try:
-        return work()
-    except Exception as error:  # noqa: BLE001
-        # The bucket cannot be reached, or the disk takes not even a log: whatever it is, others may go better.
-        logger.error("%s failed before or while telling so in the bucket: %s", tries.work.run_id, error)
-        return Ended(Outcome.BROKE, str(error))

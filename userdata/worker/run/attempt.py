@@ -11,8 +11,7 @@ from userdata.job.job_document import write_job
 from userdata.job.run_error import RunError
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
-from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
+from userdata.worker.between.task import Draws, Task
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.gpu_samples import GpuSamples
 from userdata.worker.run.ledger import Ledger
@@ -41,7 +40,7 @@ class Attempt:
         progress: Progress,
         ledger: Ledger,
         limits: Limits,
-        loaded: Loaded,
+        loaded: Draws,
         *,
         phases_before: Sequence[PhaseTime],
     ) -> None:

@@ -20,7 +20,7 @@ from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_request import RunRequest
 
 if TYPE_CHECKING:
-    from userdata.worker.drawing.pending_batch import DrawnImage
+    from userdata.worker.between.task import DrawnImage
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from userdata.bill.cost import Cost
+from userdata.contract.outside import read_json
 from userdata.job.seeds import Seed
 from userdata.worker.run.gpu_samples import GpuSummary
 
@@ -63,7 +64,7 @@ class Report(BaseModel):
 def read_boot_phases(timeline: Path) -> list[PhaseTime]:
     """The phases of the boot that started this worker; none, and a line in the log, when `timeline` is no timeline."""
     try:
-        return [PhaseTime.model_validate(phase) for phase in json.loads(timeline.read_text("utf-8"))["phases"]]
+        return [PhaseTime.model_validate(phase) for phase in read_json(timeline.read_bytes())["phases"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         logger.info("The report has no phases of the boot: %s", error)
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -13,13 +12,14 @@ from enum import Enum
 from typing import Any
 
 from userdata.bill.cost import earlier_receipts
-from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.layout import MOST_IMAGES, Folders, RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure
 from userdata.job.job import Job
 from userdata.job.run_error import GaveWay, MaxSpendReached, PassingRunError, RunError, Stopped
+from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.attempt import Attempt
 from userdata.worker.run.ledger import Ledger
@@ -79,7 +79,7 @@ def do_run(
     *,
     idle_seconds: float = 0,
     bucket: Bucket | None = None,
-    loaded: Loaded | None = None,
+    loaded: Draws | None = None,
     queued: Queued | None = None,
 ) -> Outcome:
     """Does the run that `parameters` ask for, or what is left of it. Leaves a run that is done as it is.
@@ -112,7 +112,11 @@ def do_run(
                 settings = queued.provide(request.job, lambda: progress.enter("weights"))
             files = RunFiles(keys, bucket, settings.state_directory)
             before = [] if queued else read_boot_phases(Folders().boot_timeline)
-            Attempt(settings, request, files, progress, ledger, limits, loaded or Loaded(), phases_before=before).do()
+            if loaded is None:
+                from userdata.worker.loaded.loaded import Loaded  # what draws, in this process
+
+                loaded = Loaded()
+            Attempt(settings, request, files, progress, ledger, limits, loaded, phases_before=before).do()
             outcome = Outcome.DONE
         except MaxSpendReached as error:
             logger.info("%s", error)
@@ -190,10 +194,9 @@ def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) 
 def _told(status: bytes | None) -> dict[str, Any]:
     """What a status.json tells; nothing when it is none."""
     try:
-        document = json.loads(status) if status else {}
+        return read_json(status) if status else {}
     except ValueError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
@@ -202,5 +205,7 @@ def _is_done(bucket: Bucket, keys: RunKeys, status: bytes | None) -> bool:
         phase, total = told["phase"], int(told["images_total"])
     except (KeyError, TypeError, ValueError):
         return False
+    if phase != "done" or not 0 <= total <= MOST_IMAGES:
+        return False
     wanted = {keys.image(index) for index in range(total)}
-    return phase == "done" and wanted <= bucket.keys(keys.samples_folder)
+    return wanted <= bucket.keys(keys.samples_folder)

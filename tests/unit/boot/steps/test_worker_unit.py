@@ -10,6 +10,7 @@ from tests.unit.boot.conftest import BUNDLE
 from tests.unit.boot.given_machine import given_machine
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.steps.worker_unit import WorkerUnit
+from userdata.contract.layout import Folders
 
 
 def service_of(name: str) -> configparser.SectionProxy:
@@ -24,17 +25,17 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert service["DynamicUser"] == "yes"
     assert service["StateDirectory"] == "sd-worker"
     assert "Restart" not in service
-    assert "Environment=PYTORCH_NVML_BASED_CUDA_CHECK=1" in (BUNDLE / "sd-worker.service").read_text().splitlines()
     assert service["ExecStart"].startswith("/bin/bash /opt/sd-on-ec2/current/userdata/")
     assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
 
 
 def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
-    """Two units whose users have one name have one user."""
-    service = service_of("sd-cache.service")
-    assert service["User"] == service_of("sd-worker.service").get("User", "sd-worker")
+    """Two units whose users have one name have one user. Nobody with credentials has the user who draws."""
+    service, drawing = service_of("sd-cache.service"), service_of("sd-drawing@.service")
+    assert service["User"] == service["StateDirectory"] == Folders("/").cache_kept.parent.name == "sd-worker"
+    assert drawing["User"] == drawing["StateDirectory"] == Folders("/").compiled.parent.name != service["User"]
+    assert service["BindReadOnlyPaths"] == f"-/var/lib/private/{drawing['User']}"
     assert service["DynamicUser"] == "yes"
-    assert service["StateDirectory"] == "sd-worker"
     assert service["ExecStopPost"].startswith("+/usr/bin/env python3 ")
     if shutil.which("systemd-analyze"):
         words = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(BUNDLE / "sd-cache.service")]
@@ -43,13 +44,24 @@ def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_ro
 
 def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/bash\necho "$HOME $PWD $*"\n')
+    python.write_text('#!/bin/bash\necho "$HOME $PWD $*"; printenv AWS_REGION PIP_INDEX_URL\nexit 0\n')
     python.chmod(0o755)
-    environment = {"SD_PYTHON": str(python), "STATE_DIRECTORY": "/var/lib/sd-worker", "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        ["bash", str(BUNDLE / "worker.sh")], env=environment, cwd="/", capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n"
+    environment = {
+        "SD_PYTHON": str(python),
+        "STATE_DIRECTORY": "/var/lib/sd-worker",
+        "PATH": os.environ["PATH"],
+        "AWS_REGION": "us-east-1",
+        "PIP_INDEX_URL": "https://me:secret@mirror/",
+    }
+
+    def said(*module: str) -> str:
+        words = ["bash", str(BUNDLE / "worker.sh"), *module]
+        return subprocess.run(words, env=environment, cwd="/", capture_output=True, text=True, check=True).stdout
+
+    kept = "us-east-1\nhttps://me:secret@mirror/\n"
+    assert said() == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n{kept}"
+    # Nothing that may be a credential goes to the process that draws.
+    assert said("userdata.worker.draw") == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker.draw\n"
 
 
 def test_a_setting_that_no_unit_can_have_is_told(tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from scripts.command_line import main
 from scripts.command_line.batches.retry import send_all
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import RUN, Somebody, share
 from tests.unit.command_line.conftest import refusal
+from tests.unit.command_line.fleet.conftest import Fleet
 from userdata.batch.documents import Batch, Control
 from userdata.contract.layout import RunKeys
 from userdata.contract.work import Release, UnitOfBatch, WholeRun
+from userdata.fleet import breakers
 
 HOUR = timedelta(hours=1)
 
@@ -47,6 +52,21 @@ def test_a_pause_says_what_goes_on_and_a_resume_sends_each_part(somebody: Somebo
     assert "goes on with the 6 units that are missing" in said
     assert "g6.xlarge" in said, "the table of ways shows what it costs"
     assert next_of(said) == [f"sd watch {RUN}", f"sd pause {RUN}", f"sd cancel {RUN}"]
+
+
+def test_a_closed_fleet_is_opened_after_a_yes_and_gets_machines(somebody: Somebody) -> None:
+    fleet = Fleet(somebody.account)
+    somebody.account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    fleet.deploy(4)
+    somebody.ask()
+    somebody.account.put(breakers.CLOSED, b'{"reason": "Three machines in a row failed."}')
+    refused(somebody, "No machine was started, because the question got no answer", "resume", RUN)
+    assert fleet.group["DesiredCapacity"] == 0
+    somebody.control("paused")
+    said = somebody.sd("resume", RUN, "--yes")
+    assert "The fleet was told to have" in said
+    assert fleet.group["DesiredCapacity"] > 0
+    assert breakers.CLOSED not in somebody.objects()
 
 
 def test_a_batch_at_work_is_not_sent_again(somebody: Somebody) -> None:
@@ -200,6 +220,21 @@ def test_messages_that_sqs_refuses_alone_are_sent_again() -> None:
     with pytest.raises(CommandError, match="SQS refused 1 of 3 messages"):
         send_all(sqs, "https://sqs/1/q", ["a", "b", "c"])
     assert sqs.sent == ["a", "b"]
+
+
+def test_ctrl_c_half_way_says_which_command_does_the_rest(
+    somebody: Somebody, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    somebody.ask()
+    somebody.control("paused")
+    at_once(somebody, "before-call.sqs.SendMessage", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["sd", "resume", RUN])
+    with pytest.raises(SystemExit) as exited:
+        main.main()
+    assert exited.value.code == 130
+    assert f"Interrupted half-way: `sd watch {RUN}` shows what was done" in capsys.readouterr().err
+    somebody.sd("resume", RUN)
+    assert somebody.waits() == [Release(RUN, 0)]
 
 
 def test_a_stack_without_a_queue_is_told_what_adds_it(somebody: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:

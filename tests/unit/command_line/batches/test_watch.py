@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 
-from scripts.command_line import main, watch_command
+from scripts.command_line import before_commands, main, watch_command
 from scripts.command_line.batches import watch
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.watch import watch_batch
@@ -256,6 +256,17 @@ def test_without_a_batch_and_with_an_unknown_name_there_is_a_sentence(somebody: 
     for words, said in ((["watch"], "There is no batch yet."), (["pause", "dogs"], "There is no run dogs.")):
         with pytest.raises(CommandError, match=said):
             somebody.sd(*words)
+
+
+def test_past_costs_hold_what_machines_told(somebody: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:
+    somebody.ask()
+    somebody.draw(0, 1)
+    for number in range(2):
+        somebody.put(somebody.keys.machine(f"i-{number}"), share(f"i-{number}", units=1, images=2))
+    monkeypatch.setattr(before_commands, "choose_session", lambda *_: somebody.account.session)
+    said = somebody.sd("cost", "--actual")
+    assert re.search(rf"{RUN} +\S+ \S+ +- +4 +0.5000 +0.1250", said), said
+    assert json.loads(somebody.sd("cost", "--actual", "--json"))["usd"] == 0.5
 
 
 def test_lists_show_batches_and_runs_that_wait(somebody: Somebody) -> None:

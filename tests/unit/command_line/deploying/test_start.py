@@ -52,7 +52,7 @@ def test_runs_that_wait_in_the_queue_are_work_too(account: Account, phase: str) 
     sqs.receive_message(QueueUrl=account.outputs["InteractiveQueue"])  # by a worker that was stopped since
     started, message = start(account)
     assert (started, account.state()) == (True, "running")
-    assert message == f"Started {account.instance_id} for 2 runs in the queue; see `sd status`."
+    assert message == f"Started {account.instance_id} for 2 runs or units in the queue; see `sd status`."
 
 
 def test_a_job_that_failed_or_never_began_is_tried_again(account: Account) -> None:

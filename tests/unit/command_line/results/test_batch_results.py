@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.command_line.results import together
-from scripts.command_line.results.names import Names
+from scripts.command_line.results.names import Names, named_files
 from scripts.command_line.results.written import written_whole
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import RUN, Somebody, somebody
@@ -59,6 +59,12 @@ def test_a_batch_is_downloaded_by_its_names_and_once(somebody: Somebody, tmp_pat
     (tmp_path / SAMPLES / "CAT.png").write_bytes(b"cut off")
     somebody.sd("results", RUN, "--to", str(tmp_path))
     assert [path for path in fetched if "samples" in path] == [f"/{somebody.keys.image(2)}"]
+
+
+def test_a_run_of_an_odd_name_writes_nothing_outside_the_folder(somebody: Somebody, tmp_path: Path) -> None:
+    somebody.account.put("runs/../txt2img-samples/samples/00000.png", b"x")
+    with pytest.raises(CommandError, match="leads out of"):
+        list(named_files(somebody.account.s3, somebody.account.bucket, "..", tmp_path, Names(sqlite3.connect(""))))
 
 
 def record(index: int, **job: Any) -> bytes:
@@ -124,7 +130,7 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(
 
 def test_what_the_json_says_is_neither_believed_nor_unbounded(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
-    bad = [b"", b"null", json.dumps({"schema": 1}).encode(), b" " * (together.MOST_RECORD_BYTES + 1)]
+    bad = [b"", b"null", json.dumps({"schema": 1}).encode(), record(0) + b" " * together.MOST_RECORD_BYTES]
     for content in bad:
         image.with_suffix(".json").write_bytes(content)
         assert together.write_csv(tmp_path / "run.csv", iter([image])) == (1, 1)

@@ -39,4 +39,4 @@ def test_a_no_deletes_no_stack_whose_queues_hold_runs(account: Account, monkeypa
             destroy=lambda session, stack: deleted.append(stack),
         )  # fmt: skip
     assert deleted == []
-    assert "1 run in the queue will not be drawn to the end, because the queues are deleted. Delete" in asked[0]
+    assert "1 run or unit in the queue will not be drawn to the end, because the queues are deleted. Delete" in asked[0]

@@ -19,11 +19,7 @@ def test_the_worker_s_unit_is_read() -> None:
     assert unit.start == ["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/worker.sh"]
     assert unit.stop_post == [["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/after-worker.sh"]]
     assert unit.working_directory == Path("/disk/opt/sd-on-ec2/current")
-    assert unit.environment == {
-        "HF_HUB_OFFLINE": "1",
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    assert unit.environment == {"PYTHONDONTWRITEBYTECODE": "1"}
     assert unit.environment_files == [
         EnvironmentFile(Path("/disk/etc/sd-on-ec2/machine.env"), optional=True),
         EnvironmentFile(Path("/disk/var/lib/sd-on-ec2/worker.env"), optional=False),

@@ -14,10 +14,10 @@ import torch
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError, Stopped
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing import drawing, prepared
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.model.pipeline import load_pipeline
 
 SMALL: dict[str, Any] = {"H": 64, "W": 72, "ddim_steps": 2, "model": "tiny"}

@@ -15,10 +15,10 @@ from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.job.prompt_file import read_prompt_file
 from userdata.job.run_error import RunError
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing import drawing, prepared
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.model.lora import Loras, want_different_loras
 from userdata.worker.model.pipeline import load_pipeline
 

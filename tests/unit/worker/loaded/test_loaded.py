@@ -21,12 +21,11 @@ from userdata.contract.worker_environment import Paths
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import GaveWay, RunError
+from userdata.worker.between.task import DrawnImage, Task
 from userdata.worker.drawing import prepared
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.process.settings import Settings

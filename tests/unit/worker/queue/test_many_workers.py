@@ -29,9 +29,9 @@ from userdata.contract.patience import Patience
 from userdata.contract.work import BATCH, Release
 from userdata.record.image_metadata import ImageRecord, record_in_png
 from userdata.worker.batch import share, unit_attempt
+from userdata.worker.between.task import Task
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.queue import lease, queues, receiver, serve
 from userdata.worker.queue.queues import Queues
 from userdata.worker.queue.serve import Serving

@@ -26,7 +26,7 @@ from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded import make_drawing
 from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.model.pipeline import load_pipeline
-from userdata.worker.queue import inbox, receiver, serve
+from userdata.worker.queue import inbox, receiver, serve, whole_run
 from userdata.worker.queue.queues import Message, Queues
 from userdata.worker.queue.serve import DeviceLostError
 from userdata.worker.run import run
@@ -89,7 +89,7 @@ def test_a_batch_gives_way_to_who_waits_and_goes_on(work: Work, monkeypatch: pyt
         did.append((queued.run_id, outcome.name))
         return outcome
 
-    monkeypatch.setattr(serve, "do_run", told)
+    monkeypatch.setattr(whole_run, "do_run", told)
     work.serve()
     gave_way, whole = [(batch, "begins"), (batch, "GAVE_WAY")], [(urgent, "begins"), (urgent, "DONE")]
     assert did == [*gave_way, *whole, (batch, "begins"), (batch, "DONE")]
@@ -258,7 +258,7 @@ def fakes(work: Work, monkeypatch: pytest.MonkeyPatch, ends: Callable[[Queued], 
         did.append((queued.run_id, outcome.name))
         return outcome
 
-    monkeypatch.setattr(serve, "do_run", do_run)
+    monkeypatch.setattr(whole_run, "do_run", do_run)
     return did
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from tests.unit.worker.queue.conftest import PREFIX, RUN_ID, Work, units_of
 from tests.unit.worker.queue.test_serve import NOTHING, until, versions
@@ -20,9 +21,10 @@ from userdata.contract.patience import Patience
 from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import BATCH, INTERACTIVE, Release
 from userdata.record.image_metadata import ImageRecord, record_in_png
+from userdata.worker.batch import batches, unit_pictures
+from userdata.worker.between.task import Task
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded.loaded import Loaded
-from userdata.worker.loaded.task import Task
 from userdata.worker.queue import serve
 from userdata.worker.queue.queues import Queues
 
@@ -58,6 +60,33 @@ def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> No
     others = {KEYS.status, KEYS.report, KEYS.job, KEYS.log, KEYS.gpu, KEYS.tries}
     assert not others & work.bucket.keys(KEYS.prefix)
     assert (work.left(BATCH), work.dead(BATCH)) == (NOTHING, [])
+
+
+def test_the_end_of_a_batch_waits_for_no_other_batch(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LOOK_SECONDS", 0)
+    other = "others-0123456789"
+    work.send_work(*work.put_batch(units_of(1)), *work.put_batch(units_of(3), other))
+    drawing = StandIn()
+    ended: list[tuple[str, int]] = []
+    work.serve(loaded=drawing, batch_ended=lambda batch, _ended: ended.append((batch.run_id, len(drawing.drawn))))
+    assert ended == [(RUN_ID, 1), (other, 4)]
+
+
+def test_an_upload_that_fails_lets_the_others_of_its_unit_be(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def away(_bucket: Bucket, files: Any) -> bool:
+        tried.append(files[0][0])
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    monkeypatch.setattr(Bucket, "put_together", away)
+    monkeypatch.setattr(unit_pictures, "AT_ONCE", 1)
+    monkeypatch.setattr(serve, "REST_SECONDS", 0)
+    work.send_work(*work.put_batch(units_of(1, images=6)))
+    work.serve(loaded=StandIn())
+    assert len(tried) == 2, "once in each attempt"
+    assert "https://s3" in UnitFailed.from_json(work.bucket.get(KEYS.unit_failed(0, 0)) or b"").reason
+    assert KEYS.unit_done(0, 0) not in work.bucket.keys(KEYS.prefix)
 
 
 def test_what_is_drawn_already_is_not_drawn_again(work: Work) -> None:

@@ -16,8 +16,8 @@ from userdata.contract.status import Status
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.record.drawn_with import DrawnWith
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.bucket.bucket import Bucket
-from userdata.worker.drawing.pending_batch import DrawnImage
 from userdata.worker.run.pictures import Pictures
 from userdata.worker.run.progress import Progress
 from userdata.worker.run.run_files import RunFiles

@@ -1,0 +1,66 @@
+"""What comes from outside is read in one way: whoever reads it by hand meets each of its oddities anew."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Rooms that meet what others have written: objects of the bucket, servers, files of people.
+ROOMS = ("userdata", "scripts/command_line")
+# Call, and where it may stand, because there nobody but this project or this machine's root has written what is read.
+HOMES = {
+    "json.loads": {
+        "userdata/contract/outside.py",  # the reader itself
+        "userdata/contract/catalogue.py",  # the bundle's own
+        "userdata/worker/model/single_file.py",
+        "userdata/worker/model/tiny_model.py",
+        "userdata/worker/model/empty_model.py",  # pinned by its hash, as the next
+        "userdata/worker/model/diffusers_folder.py",
+        "userdata/worker/process/compiled_kernels.py",  # Triton's
+        "userdata/worker/process/transformers_index.py",  # pip's, of this environment
+        "userdata/boot/fetch/bucket.py",  # the `aws` command's
+        "scripts/command_line/terminal/written_context.py",  # the person's own cdk.json
+        "scripts/command_line/report/this_machine.py",  # npm's
+        "scripts/command_line/account/deployment.py",  # what the stack itself has put out
+        "scripts/command_line/account/price_list.py",  # AWS's
+        "scripts/command_line/before/companion_checks.py",  # the bundle's own
+        "userdata/boot/fetch/cache.py",  # root's own notes
+        "scripts/command_line/batching/rows.py",  # the reader of people's rows, which looks at pairs
+        "scripts/command_line/batching/spool.py",  # what the same command has just written
+    },
+    "json.load": {"userdata/boot/provide.py"},  # the worker's, by a pipe
+    "datetime.fromisoformat": {
+        "userdata/contract/outside.py",
+        "scripts/command_line/batching/when.py",  # what a person types, who may leave the zone out
+    },
+    "Image.open": {
+        "userdata/job/initial_image.py",  # the reader of people's images
+        "userdata/record/image_metadata.py",  # the reader of our own, which may come from others
+        "userdata/worker/compvis/drawing.py",  # what the scripts beside it have just drawn
+        "userdata/worker/run/pictures.py",  # what this machine has drawn
+        "scripts/command_line/results/replay.py",  # the same, on this computer
+    },
+}
+
+
+def calls() -> Iterator[tuple[str, str, int]]:
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in HOMES:
+                    yield name, str(file.relative_to(ROOT)), node.lineno
+
+
+def test_what_comes_from_outside_is_read_by_its_reader() -> None:
+    found = list(calls())
+    strangers = [f"{file}:{line} {name}" for name, file, line in found if file not in HOMES[name]]
+    assert strangers == [], "Use userdata/contract/outside.py, or say here who alone has written what is read."
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_no_exception_outlives_its_reason(name: str) -> None:
+    assert {file for called, file, _ in calls() if called == name} == HOMES[name]
