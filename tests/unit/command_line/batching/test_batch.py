@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts.command_line.batching import batch as batching
-from scripts.command_line.batching import spool
+from scripts.command_line.batching import hand_in, spool
 from scripts.command_line.fleet import ways
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batching.conftest import Person, as_jsonl
@@ -152,7 +152,9 @@ def test_an_interrupted_command_is_made_whole_by_the_same_command(person: Person
     assert len(person.sent()) == 1
 
 
-def test_units_that_another_command_has_written_stay(person: Person) -> None:
+def test_units_that_another_command_has_written_stay_unless_it_left_them_behind(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person.account.deploy()
     run_id = person.batch("a.txt", "a\n")
     person.account.s3.delete_object(Bucket=person.account.bucket, Key=RunKeys(run_id).batch)
@@ -160,6 +162,9 @@ def test_units_that_another_command_has_written_stay(person: Person) -> None:
     with pytest.raises(CommandError, match="Another command is just adding"):
         person.batch("a.txt")
     assert person.read(RunKeys(run_id).units(0)) == b"others"
+    monkeypatch.setattr(hand_in, "LEFT_BEHIND", timedelta(0))
+    assert person.batch("a.txt") == run_id
+    assert len(person.images(run_id)) == 1
 
 
 def test_a_batch_that_was_stopped_is_not_released(person: Person) -> None:
@@ -361,3 +366,16 @@ def test_words_that_other_programs_read_are_told_once_and_drawn(person: Person) 
     run_id = person.batch("a.txt", "a {red|blue} horse\n" * 20)
     assert person.said.count("{red|blue}") == 1
     assert len(person.images(run_id)) == 20
+
+
+def test_a_document_that_another_command_has_written_stays(person: Person) -> None:
+    person.account.deploy()
+    run_id = person.batch("a.txt", "a\n")
+    bucket = hand_in.Bucket(person.account.s3, person.account.bucket)
+    standing = bucket.find(run_id)
+    assert standing
+    bucket.put_batch(standing.batch.model_copy(update={"title": "another's"}), standing.etag)
+    for etag in (None, standing.etag):
+        with pytest.raises(CommandError, match="Another command has written batch a-"):
+            bucket.put_batch(standing.batch, etag)
+    assert person.document(run_id).title == "another's"
