@@ -76,6 +76,8 @@ def unpack_folder(bucket: Bucket, prefix: str, folder: Path) -> bool:
 
         side_by_side(take, parts)
         check_tree(whole)  # where a link of one part leads by a link of another
+        # Whoever draws is another user. An older machine's entry may have folders that CUDA had closed.
+        answer_of(["chmod", "--recursive", "u+rwX,go+rX", str(whole)], seconds=TAR_SECONDS)
         if folder.exists():
             shutil.rmtree(folder)
         whole.rename(folder)

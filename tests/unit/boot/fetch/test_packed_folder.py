@@ -206,6 +206,15 @@ def test_no_program_gets_the_rights_of_its_owner(bucket: Bucket, tmp_path: Path)
     assert (tmp_path / "ldm/su").stat().st_mode & 0o7777 == 0o755
 
 
+def test_what_was_closed_can_be_read_by_whoever_draws(bucket: Bucket, packed: Path, tmp_path: Path) -> None:
+    (packed / "bin").chmod(0o700)
+    (packed / "bin/b").chmod(0o600)
+    pack(bucket, packed)
+    assert unpack_folder(bucket, PREFIX, tmp_path / "ldm")
+    modes = [(tmp_path / "ldm" / name).stat().st_mode & 0o777 for name in ("bin", "bin/b", "bin/a")]
+    assert modes == [0o755, 0o644, 0o755]
+
+
 def test_more_than_the_manifest_says_is_refused(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
