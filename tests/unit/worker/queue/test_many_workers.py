@@ -190,7 +190,7 @@ def _poisoned(task: Task) -> None:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Seconds in place of minutes."""
     for module in (queues, lease):
-        monkeypatch.setattr(module, "VISIBILITY_SECONDS", 3)
+        monkeypatch.setattr(module, "VISIBILITY_SECONDS", 2)
     monkeypatch.setattr(serve, "REST_SECONDS", 1)
     monkeypatch.setattr(receiver, "AGAIN_SECONDS", 0.01)
     for module in (share, unit_attempt):
@@ -204,7 +204,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize(
     ("units", "workers", "seconds"),
-    [(40, 4, 120), pytest.param(2000, 8, 3000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
+    [(30, 4, 120), pytest.param(2000, 8, 3000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
 )
 def test_each_image_is_there_once_whatever_happens(work: Work, units: int, workers: int, seconds: float) -> None:
     field = Field(work, units_of(units), seed=1)
@@ -221,6 +221,7 @@ def test_each_image_is_there_once_whatever_happens(work: Work, units: int, worke
     assert Faults.counts["delete_message: times out before its effect"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_quick")
 def test_what_the_model_draws_under_faults_is_what_it_draws_without(work: Work) -> None:
     units = units_of(6)
