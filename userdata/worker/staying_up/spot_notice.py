@@ -22,8 +22,8 @@ class SpotNotice:
     """Sets `stop` when the metadata service announces that the instance will be interrupted.
 
     The worker then ends its image within a step, uploads what it has and leaves; the run is resumed by the next start
-    or the next instance. `tell` is called before, and may take some seconds. A service that does not answer is asked again: on most machines
-    there is never a notice.
+    or the next instance. `tell` is called before, and may take some seconds. A service that does not answer is asked
+    again: on most machines there is never a notice.
     """
 
     def __init__(
