@@ -22,8 +22,8 @@ class SpotNotice:
     """Sets `stop` when the metadata service announces that the instance will be interrupted.
 
     The worker then ends its image within a step, uploads what it has and leaves; the run is resumed by the next start
-    or the next instance. `tell` is called besides. A service that does not answer is asked again: on most machines
-    there is never a notice.
+    or the next instance. `tell` is called before, and may take some seconds. A service that does not answer is asked
+    again: on most machines there is never a notice.
     """
 
     def __init__(
@@ -48,8 +48,9 @@ class SpotNotice:
             try:
                 notice = read_json(self._service.get("spot/instance-action"))
                 logger.warning("EC2 takes this spot instance back: %s at %s", notice["action"], notice["time"])
-                self._stop.set()
+                # First, because a worker that has nothing to save ends at once, and this thread with it.
                 self._tell()
+                self._stop.set()
             except (NoAnswerError, ValueError, KeyError, TypeError) as error:
                 logger.debug("no notice: %s", error)
                 self._stop.wait(self._poll_seconds)
