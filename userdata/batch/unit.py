@@ -101,7 +101,7 @@ class Unit(BaseModel):
 
 
 def _whole(first: Job, images: int) -> Job:
-    """The job of `images` images, by that of the first one, within the rules of a job, which the drawing process holds it to."""
+    """The job of `images` images, by that of the first one, within the rules of a job: what draws holds it to them."""
     long = [name for name in ("prompt", "negative_prompt") if len(getattr(first, name)) > LONGEST_TEXT]
     return Job.model_validate(
         {
