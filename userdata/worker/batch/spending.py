@@ -39,12 +39,18 @@ class BatchSpending:
         self._clock = clock
         self._look_again_at = -math.inf
         self._max_usd: float | None = None
+        self._images = 0
         self._others: list[MachineShare] = []
         self._longest = 0.0
 
     def unit_took(self, seconds: float) -> None:
         """Tells how long a unit took. The longest one so far says what the next one may cost."""
         self._longest = max(self._longest, seconds)
+
+    @property
+    def images(self) -> int:
+        """How many images the whole batch has, as far as it was read."""
+        return self._images
 
     def why_not(self, own: MachineShare) -> str | None:
         """Why a further unit would pass the limit, a sentence for a person; None where it would not.
@@ -71,7 +77,8 @@ class BatchSpending:
     def _look(self) -> None:
         content = self._bucket.get(self._keys.batch)
         try:
-            self._max_usd = Batch.from_json(content).max_usd if content else None
+            batch = Batch.from_json(content) if content else None
+            self._max_usd, self._images = (batch.max_usd, batch.images) if batch else (None, 0)
         except ValueError as error:
             logger.warning("%s is not readable, and no limit of dollars is known: %s", self._keys.batch, error)
         self._others = []

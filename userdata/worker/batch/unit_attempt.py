@@ -91,7 +91,7 @@ class UnitAttempt:
             return self._failed(error)
         self._from_boot = False
         try:
-            pictures = self._draw()
+            pictures = self._draw(beside=batch.spending.images)
             return Ended(Outcome.DONE, finish=lambda: self._finish(batch, pictures))
         except GaveWay:
             return Ended(Outcome.GAVE_WAY)
@@ -114,7 +114,7 @@ class UnitAttempt:
             return False
         return True
 
-    def _draw(self) -> UnitPictures:
+    def _draw(self, *, beside: int) -> UnitPictures:
         job, requests = self._read()
         if job.from_image:
             self._keys = RunKeys(self._keys.run_id, from_image=True)
@@ -140,6 +140,7 @@ class UnitAttempt:
                     begin_batch=self._limits.before_batch,
                     leave_if_asked=self._limits.leave_if_asked,
                     estimate=lambda _seconds: None,
+                    beside=max(0, beside - len(requests)),
                 ),
             )
         return pictures

@@ -84,6 +84,7 @@ class DrawingProcess:
             job=task.job,
             missing=list(task.missing),
             total=task.total,
+            beside=task.beside,
             initial_size=image.size if image else None,
         )
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="image") as threads:

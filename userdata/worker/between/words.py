@@ -40,6 +40,7 @@ class Draw(Word):
     job: Job
     missing: list[ImageRequest]
     total: int
+    beside: Annotated[int, Field(ge=0)] = 0
     initial_size: tuple[int, int] | None = None
 
 

@@ -39,6 +39,7 @@ class Drawing:
 
     Other threads finish the images of a batch while the next batch is being drawn. Whatever ends the drawing, the
     images that are drawn are finished first. `prepared` outlives the drawing; without one, nothing stays prepared.
+    `beside` is as for a `Task`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Drawing:
         requests: Sequence[ImageRequest],
         *,
         total: int,
+        beside: int = 0,
         initial_image: Image.Image | None,
         hooks: DrawingHooks,
         loras: Loras | None = None,
@@ -57,6 +59,7 @@ class Drawing:
         self._job = job
         self._requests = requests
         self._total = total
+        self._beside = beside
         self._initial_image = initial_image
         self._hooks = hooks
         self._loras = loras
@@ -101,7 +104,7 @@ class Drawing:
 
         Returns how many are drawn, and the largest number to go on with.
         """
-        execution, fits = self._prepared.prepare(self._pipeline, kind, asked=self._job.n_samples)
+        execution, fits = self._prepared.prepare(self._pipeline, kind, asked=self._job.n_samples, beside=self._beside)
         largest = min(largest, fits)
         drawn = 0
         batch = kind

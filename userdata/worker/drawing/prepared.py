@@ -29,14 +29,17 @@ class Prepared:
         self._largest = 0
 
     def prepare(
-        self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int
+        self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int, beside: int = 0
     ) -> tuple[Execution, int]:
         """Prepares `pipeline` for `kind`, images of one kind; `asked` is the job's n_samples.
+
+        `beside` is how many more like these may follow, which count for the choice of how the networks run. Rejected:
+        to count what was drawn before, because an image would then depend on it, by rounding.
 
         Returns how the networks run, and the largest number of images to draw at once.
         """
         one = kind[0]
-        execution = choose_execution(pipeline, steps=one.ddim_steps, images=len(kind))
+        execution = choose_execution(pipeline, steps=one.ddim_steps, images=len(kind) + beside)
         wanted = (id(pipeline), execution, one.H, one.W, len(kind), asked)
         if wanted != self._for:
             self.release()

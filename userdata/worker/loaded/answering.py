@@ -81,6 +81,7 @@ class Answering:
             word.job,
             word.missing,
             total=word.total,
+            beside=word.beside,
             initial_image=Image.frombytes("RGB", word.initial_size, content) if word.initial_size else None,
             ready=lambda: self.say(words.Ready()),
             save=self._save,

@@ -101,7 +101,7 @@ class Loaded:
         if self._model and self._model_is == _identity(settings, task.job) and self._model.takes_other_loras():
             return None
         self.release()
-        return ModelAhead(settings, task.job, task.missing)
+        return ModelAhead(settings, task.job, task.missing, beside=task.beside)
 
     @contextmanager
     def _freed_unless_trusted(self) -> Iterator[None]:

@@ -61,6 +61,7 @@ def make_drawing(settings: Settings, task: Task, loaded: LoadedModel | None) -> 
         job,
         missing,
         total=task.total,
+        beside=task.beside,
         initial_image=task.initial_image,
         hooks=hooks,
         loras=loras,

@@ -25,11 +25,11 @@ class ModelAhead:
     drawing meets it again, where a person can be told.
     """
 
-    def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest]) -> None:
+    def __init__(self, settings: Settings, job: Job, requests: Sequence[ImageRequest], *, beside: int = 0) -> None:
         self._settings = settings
         self._precision = str(job.precision)
         self._in_one_file = not (settings.model_folder / "model_index.json").exists()
-        self._work = [(kind[0].ddim_steps, len(kind)) for kind in kinds_of(requests)]
+        self._work = [(kind[0].ddim_steps, len(kind) + beside) for kind in kinds_of(requests)]
         self._tensors: Tensors | None = None
         self._threads = [self._begin(self._read), self._begin(self._warm_up)]
 

@@ -39,12 +39,9 @@ class Asking:
         self.images: list[DrawnImage] = []
         self.heard: list[str] = []
         requests = image_requests(given)
+        heard: Any = {name: self._hook(name, hooks.get(name)) for name in (*HOOKS, "save")}
         self.task = Task(
-            given,
-            requests,
-            total=len(requests),
-            initial_image=START if given.from_image else None,
-            **{name: self._hook(name, hooks.get(name)) for name in (*HOOKS, "save")},
+            given, requests, total=len(requests), initial_image=START if given.from_image else None, **heard
         )
 
     def _hook(self, name: str, given: Callable[..., None] | None) -> Callable[..., None]:

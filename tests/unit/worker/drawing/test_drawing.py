@@ -99,6 +99,20 @@ def test_compiled_kernels_are_remembered_from_the_first_batch_on(
     assert remembered == ([torch.device("cpu")] if execution == "fused" else [])
 
 
+def test_what_follows_counts_for_the_choice_of_how_to_draw(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each unit of a batch is too short for compiled kernels, and all together are not."""
+    counted: list[int] = []
+
+    def choose(_pipeline: Any, *, images: int, **_: Any) -> str:
+        counted.append(images)
+        return "eager"
+
+    monkeypatch.setattr(prepared, "choose_execution", choose)
+    pipeline = _pipeline(tiny_model)
+    prepared.Prepared().prepare(pipeline, image_requests(Job(**SMALL, n_iter=2, n_samples=1)), asked=1, beside=40)
+    assert counted == [42]
+
+
 def _once() -> Callable[[], None]:
     begun: list[int] = []
 

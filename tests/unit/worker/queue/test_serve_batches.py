@@ -89,6 +89,13 @@ def test_an_upload_that_fails_lets_the_others_of_its_unit_be(work: Work, monkeyp
     assert KEYS.unit_done(0, 0) not in work.bucket.keys(KEYS.prefix)
 
 
+def test_a_unit_is_drawn_as_a_part_of_its_batch(work: Work) -> None:
+    beside: list[int] = []
+    work.send_work(*work.put_batch(units_of(3, images=2)))
+    work.serve(loaded=StandIn(before=lambda task: beside.append(task.beside)))
+    assert beside == [4, 4, 4]
+
+
 def test_what_is_drawn_already_is_not_drawn_again(work: Work) -> None:
     first, second = work.put_batch(units_of(2))
     work.send_work(first, first, second, kind=INTERACTIVE)
