@@ -7,11 +7,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 # Locked for as long as its process lives; the system unlocks it, however the process ends.
 LOCK = ".in-use"
+REMOVAL_SECONDS = 5.0
 
 
 @contextlib.contextmanager
@@ -30,6 +32,15 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         with _locked(folder):
             yield folder
     finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes the folder. A thread that is ending may still put a file there, so that it is tried for some seconds."""
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    shutil.rmtree(folder, ignore_errors=True)
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
         shutil.rmtree(folder, ignore_errors=True)
 
 

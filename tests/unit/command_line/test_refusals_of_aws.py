@@ -24,20 +24,26 @@ from userdata.record.image_metadata import describe_image, png_with_record
 
 # Each command, with the words that bring it to AWS.
 COMMANDS: dict[str, list[list[str]]] = {
+    "batch": [["rows.csv", "--yes"]],
+    "cancel": [["a-0123456789", "--yes"]],
     "cost": [[], ["--actual"]],
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "doctor": [[]],
     "generate": [["a horse"]],
     "hold": [[], ["2h"], ["off"]],
+    "pause": [["a-0123456789"]],
     "quota request": [["--yes"]],
     "quota status": [[], ["--spot"]],
     "replay": [["image.png", "--deploy"]],
     "report": [[]],
     "results": [[], ["--list"]],
+    "resume": [["a-0123456789"]],
+    "retry": [["a-0123456789"]],
     "start": [[]],
     "status": [[], ["--timeline"]],
     "stop": [[], ["--terminate"]],
     "teardown": [["--audit-only"]],
+    "watch": [[], ["--json"]],
     "zones": [[], ["g5.xlarge"]],
 }
 LINES = [[*command.split(), *words] for command, lines in COMMANDS.items() for words in lines]
@@ -86,6 +92,7 @@ def person(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     record = describe_image(
         job, image_requests(job), 0, run_id=job.name, seconds=1, drawn_with=drawn, versions={"diffusers": "1"}
     )
+    Path("rows.csv").write_text("prompt\na horse\n")
     Path("image.png").write_bytes(png_with_record(Image.new("RGB", (64, 64)), record))
     return account
 
@@ -154,7 +161,8 @@ def test_a_refusal_of_every_call_is_a_sentence(
 def test_a_refusal_of_every_call_but_that_for_the_stack_is_a_sentence(
     person: Account, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    person.outputs["InteractiveQueue"] = "https://sqs.us-east-1.amazonaws.com/123456789012/sd-1-interactive"
+    for output, kind in (("InteractiveQueue", "interactive"), ("BatchQueue", "batch")):
+        person.outputs[output] = f"https://sqs.us-east-1.amazonaws.com/123456789012/sd-1-{kind}"
     person.deploy(Prompt="ein Bär")
     monkeypatch.setenv("AWS_REGION", REGION)
     for name, handler in REFUSALS.items():

@@ -65,7 +65,7 @@ ANYWHERE: list[tuple[Change, str]] = [
     (lambda r: r["batch"][0].update(seed=2**70), f"{2**70} is no seed"),
     (lambda r: r["batch"][0].update(seed=-1), "-1 is no seed"),
     (lambda r: r["batch"][0].update(strength=7), "Strength is 7"),
-    (lambda r: r["batch"][0].update(scale=float("nan")), "GuidanceScale is nan"),
+    (lambda r: r["batch"][0].update(scale=float("nan")), "NaN is no finite number"),
     (lambda r: r["batch"][0].update(prompt="\ud800"), "Prompt is '\\ud800', but must be"),
 ]
 HERE: list[tuple[Change, str]] = [
