@@ -83,7 +83,7 @@ def resume(
             say(f"{progress.run_id} is at work already, so no message was sent and no machine started.")
         else:
             release(session, deployment, progress.run_id)
-            left = progress.batch.units - progress.counts.done
+            left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
             say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
             start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
     print_next(look_at(session, deployment, progress), Console())

@@ -191,7 +191,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Seconds in place of minutes."""
     for module in (queues, lease):
         monkeypatch.setattr(module, "VISIBILITY_SECONDS", 2)
-    monkeypatch.setitem(lease.Lease.__init__.__kwdefaults__, "every_seconds", 0.5)
+    usual = lease.Lease.__init__.__kwdefaults__
+    assert usual
+    monkeypatch.setitem(usual, "every_seconds", 0.5)
     monkeypatch.setattr(serve, "REST_SECONDS", 1)
     monkeypatch.setattr(receiver, "AGAIN_SECONDS", 0.01)
     for module in (share, unit_attempt):
