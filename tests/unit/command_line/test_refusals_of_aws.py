@@ -165,7 +165,8 @@ def test_a_refusal_of_every_call_but_that_for_the_stack_is_a_sentence(
         person.outputs[output] = f"https://sqs.us-east-1.amazonaws.com/123456789012/sd-1-{kind}"
     person.deploy(Prompt="ein Bär")
     monkeypatch.setenv("AWS_REGION", REGION)
-    for name, handler in REFUSALS.items():
+    # A third of them for each command, others for the next: all of them go the same way through it.
+    for name, handler in list(REFUSALS.items())[LINES.index(words) % 3 :: 3]:
         with monkeypatch.context() as patch:
             refuse(patch, "before-call", lambda handler=handler, **given: _unless_stack(handler, given))
             try:

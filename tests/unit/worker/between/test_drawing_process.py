@@ -32,6 +32,12 @@ START = Image.linear_gradient("L").convert("RGB").resize((2100, 80))  # larger t
 DRAWN_WITH = {"indices": [0, 1], "execution": "eager", "precision": "float32", "device": "cpu"}
 
 
+@pytest.fixture(autouse=True)
+def _memory_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel counts for the whole computer, on which other tests fill the memory of their machines meanwhile."""
+    monkeypatch.setattr(drawing_process, "_out_of_memory_kills", lambda: 0)
+
+
 class Asking:
     """A task, and what is heard of it. `heard` has the names of the hooks that were called."""
 

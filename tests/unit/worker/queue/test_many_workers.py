@@ -219,6 +219,9 @@ def test_each_image_is_there_once_whatever_happens(work: Work, units: int, worke
     assert {reason.count("the card sees ghosts") for _, reason in letters} == {1}
     drawn = collections.Counter(index for drawing in field.drawings for batch in drawing.drawn for index in batch)
     Faults.counts["images drawn again"] = sum(count - 1 for count in drawn.values())
+    assert sum(Faults.counts.values()) > units
+    if units < 1000:
+        return  # which faults so few requests meet is left to chance, and to the threads
     assert Faults.counts["killed workers"] > units / 60
     assert Faults.counts["put_object: times out after its effect"] > units / 60
     assert Faults.counts["delete_message: times out before its effect"]

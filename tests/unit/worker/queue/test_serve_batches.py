@@ -53,7 +53,8 @@ def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> No
     share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
     assert (share.units, share.images) == (2, 4)
     assert share.usd_per_hour == pytest.approx(3.6, abs=0.1)
-    assert share.usd == pytest.approx(share.seconds / 1000, rel=0.2)
+    assert share.usd
+    assert 0 <= share.usd - share.seconds / 1000 < 0.0005, "the time, and some requests"
     ((run_id, ended),) = told
     assert (run_id, ended.units_done, ended.units_failed) == (RUN_ID, 2, 0)
     assert BatchEnded.from_json(work.bucket.get(KEYS.batch_ended) or b"") == ended
