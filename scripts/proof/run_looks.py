@@ -25,15 +25,15 @@ def run(seen: Seen) -> str:
 
 def sent_run(seen: Seen) -> str:
     """The end of the run that the command has sent, and how many images it has."""
-    sent = re.search(r"Sent run ([a-z0-9-]+)\.", seen.finished.output)
-    status = read_status(seen.s3, seen.bucket, sent[1]) if sent else None
+    run_id = _sent(seen)
+    status = read_status(seen.s3, seen.bucket, run_id) if run_id else None
     return f"{status.phase}, {status.images_done} of {status.images_total}" if status else "no run was sent"
 
 
 def seconds_to_draw(seen: Seen) -> str:
     """From the sent run's first phase to its last, by its report: what the warm worker needed."""
-    sent = re.search(r"Sent run ([a-z0-9-]+)\.", seen.finished.output)
-    phases = seen.document(RunKeys(sent[1]).report).get("phases", []) if sent else []
+    run_id = _sent(seen)
+    phases = seen.document(RunKeys(run_id).report).get("phases", []) if run_id else []
     return f"{sum(one['seconds'] for one in phases):.1f} s" if phases else "no record"
 
 
@@ -100,6 +100,11 @@ def cached(seen: Seen) -> str:
     with aws_errors_in_words(f"list {CACHE} in {seen.bucket}"):
         found = seen.s3.list_objects_v2(Bucket=seen.bucket, Prefix=CACHE, Delimiter="/").get("CommonPrefixes", [])
     return ", ".join(one["Prefix"].removeprefix(CACHE).rstrip("/") for one in found) or "nothing"
+
+
+def _sent(seen: Seen) -> str | None:
+    found = re.search(r"Sent run ([a-z0-9-]+)\.", seen.finished.output)
+    return found[1] if found else None
 
 
 def _phases(seen: Seen) -> tuple[Phase, ...]:

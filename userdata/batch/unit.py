@@ -17,14 +17,11 @@ from userdata.contract.outside import read_json
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
+from userdata.job.job_fields import LONGEST_PROMPT, MOST_SAMPLES
 from userdata.job.prompt_file import LineJob
 from userdata.job.refusal import explain
 
 MOST_UNIT_IMAGES = 64
-# As many as a job may have drawn at once; a GPU takes as many as it has room for, whatever the job says.
-MOST_SAMPLES = 16
-# Of a job's prompt; a line's may be longer.
-LONGEST_TEXT = 1000
 # Of a line of units.jsonl. Sixty-four of the longest prompts are longer, so that such a unit has fewer images.
 MOST_LINE_BYTES = 256 * 1024
 # What of a job each image of a unit may have for itself. All else is loaded, and the same for a whole unit.
@@ -101,8 +98,11 @@ class Unit(BaseModel):
 
 
 def _whole(first: Job, images: int) -> Job:
-    """The job of `images` images, by that of the first one, within the rules of a job: what draws holds it to them."""
-    long = [name for name in ("prompt", "negative_prompt") if len(getattr(first, name)) > LONGEST_TEXT]
+    """The job of `images` images, by that of the first one, within the rules of a job: what draws holds it to them.
+
+    A GPU draws as many at once as it has room for, whatever the job says.
+    """
+    long = [name for name in ("prompt", "negative_prompt") if len(getattr(first, name)) > LONGEST_PROMPT]
     return Job.model_validate(
         {
             **first.model_dump(),

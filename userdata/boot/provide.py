@@ -23,11 +23,10 @@ from userdata.boot.machine.step_error import NoRoomError, PassingStepError, Step
 from userdata.boot.steps.job_files import provide_job_files
 from userdata.boot.steps.machine import Machine
 from userdata.contract.layout import Folders
-from userdata.contract.worker_environment import ModelEnvironment, WorkerEnvironment
+from userdata.contract.worker_environment import FAILED_FOR_NOW, ModelEnvironment, WorkerEnvironment
 
 logger = logging.getLogger(__name__)
 FAILED_AND_REPORTED = 70
-FAILED_FOR_NOW = 75  # EX_TEMPFAIL of sysexits.h
 UNFINISHED = (".part", ".pieces")
 WEIGHTS = (".safetensors", ".ckpt", ".bin", ".pt", ".pth")
 

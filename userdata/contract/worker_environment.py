@@ -34,6 +34,8 @@ from userdata.contract.status import utc_text
 STAYS = "SD_STAYS"
 # Names the socket of the drawing process; sd-worker.service sets it.
 DRAWING_SOCKET = "SD_DRAWING_SOCKET"
+# The exit status of `userdata.boot.provide` where the cause passes by itself: EX_TEMPFAIL of sysexits.h.
+FAILED_FOR_NOW = 75
 LifeCycle = Literal["on-demand", "spot"]
 Device = Literal["cpu"]
 Document = TypeVar("Document", bound="Variables")

@@ -32,6 +32,8 @@ READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
 # The library that makes the watermark refuses images of fewer pixels.
 WATERMARK_PIXELS = 256 * 256
+LONGEST_PROMPT = 1000
+MOST_SAMPLES = 16
 
 
 class JobFields(BaseModel):
@@ -46,7 +48,7 @@ class JobFields(BaseModel):
         rule='a text of 1 to 1000 characters that is not blank, for example "A horse standing under a tree"; a '
         "PromptFile may have longer ones",
         min_length=1,
-        max_length=1000,
+        max_length=LONGEST_PROMPT,
         pattern=r"^[\s\S]*\S[\s\S]*$",
     )
     negative_prompt: str = parameter(
@@ -54,7 +56,7 @@ class JobFields(BaseModel):
         name="NegativePrompt",
         description="What the images should not show.",
         rule='a text of up to 1000 characters, for example "blurry, watermark"; a PromptFile may have longer ones',
-        max_length=1000,
+        max_length=LONGEST_PROMPT,
     )
     H: int = parameter(
         512,
@@ -95,7 +97,7 @@ class JobFields(BaseModel):
         name="Samples",
         description="How many images are made at once.",
         ge=1,
-        le=16,
+        le=MOST_SAMPLES,
     )
     scale: float = parameter(
         7.5,

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+# S3's answers where the condition of a write does not hold, or somebody else writes the key at the same moment.
+OTHERS_WROTE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
+
 class TooLargeError(CommandError):
     """An object has more bytes than whoever reads it takes."""
 

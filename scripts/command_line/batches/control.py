@@ -10,7 +10,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.objects import TooLargeError, read_version
+from scripts.command_line.account.objects import OTHERS_WROTE, TooLargeError, read_version
 from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.around import QUEUE
 from scripts.command_line.batches.progress import Progress
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 State = Literal["go", "paused", "cancelled", "capped"]
-# S3's answers where somebody else has written since, or writes at the same moment.
-OTHERS_WROTE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MOST_TRIES = 5
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import botocore.exceptions
 
+from scripts.command_line.account.objects import OTHERS_WROTE
 from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.look import read_control
-from scripts.command_line.generating.send import IS_THERE
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_PARTS, Batch, Control, Part
 from userdata.batch.unit import Unit
@@ -105,7 +105,7 @@ class Bucket:
             try:
                 self.s3.put_object(Bucket=self.name, Key=key, Body=body, Metadata=metadata, **options)
             except botocore.exceptions.ClientError as error:
-                if error.response["Error"]["Code"] not in IS_THERE:
+                if error.response["Error"]["Code"] not in OTHERS_WROTE:
                     raise
                 return False
         return True

@@ -8,6 +8,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.account.objects import OTHERS_WROTE
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.contract.layout import RunKeys
 from userdata.contract.work import write_message
@@ -17,9 +18,6 @@ from userdata.job.job_document import write_job
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
-
-# S3's answers where the key is there already, or is written by somebody else at the same moment.
-IS_THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 def send(session: boto3.Session, bucket: str, queue: str, job: Job) -> None:
@@ -34,7 +32,7 @@ def send(session: boto3.Session, bucket: str, queue: str, job: Job) -> None:
         try:
             s3.put_object(Bucket=bucket, Key=key, Body=write_job(job), ContentType="application/json", IfNoneMatch="*")
         except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in IS_THERE:
+            if error.response["Error"]["Code"] not in OTHERS_WROTE:
                 raise
     sqs: SQSClient = session.client("sqs", config=RETRIES)
     with aws_errors_in_words(f"send the message of run {job.name}"):

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from userdata.batch.unit import MOST_LINE_BYTES, MOST_SAMPLES, MOST_UNIT_IMAGES, Unit, UnitImage
+from userdata.batch.unit import MOST_LINE_BYTES, MOST_UNIT_IMAGES, Unit, UnitImage
 from userdata.job.job import Job
+from userdata.job.job_fields import MOST_SAMPLES
 
 IMAGES = [
     UnitImage(index=7, given={"prompt": "a horse", "seed": 11}, name="a horse (1)", line=3),

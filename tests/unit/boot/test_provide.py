@@ -15,10 +15,10 @@ from tests.unit.boot.conftest import PARAMETERS, Machine
 from tests.unit.boot.loopback import reply, serving
 from userdata.boot import provide
 from userdata.boot.machine.step_error import NoRoomError, PassingStepError, StepError
-from userdata.boot.provide import FAILED_AND_REPORTED, FAILED_FOR_NOW
+from userdata.boot.provide import FAILED_AND_REPORTED
 from userdata.boot.steps.job_files import provide_job_files
 from userdata.contract.environment_file import parse_environment
-from userdata.contract.worker_environment import ModelEnvironment
+from userdata.contract.worker_environment import FAILED_FOR_NOW, ModelEnvironment
 
 Call = Callable[..., tuple[int, str]]
 

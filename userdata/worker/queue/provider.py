@@ -19,7 +19,7 @@ from pathlib import Path
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.environment_file import parse_environment
 from userdata.contract.log_lines import log_output
-from userdata.contract.worker_environment import ModelEnvironment
+from userdata.contract.worker_environment import FAILED_FOR_NOW, ModelEnvironment
 from userdata.job.choices import Engine
 from userdata.job.job import Job
 from userdata.job.run_error import PassingRunError, RunError, Stopped
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 COMMAND = "userdata.boot.provide"
 LOOK_SECONDS = 0.2
 LAST_LINES = 5
-FAILED_FOR_NOW = 75  # of COMMAND, where the cause passes by itself
 # What of a job says nothing about files. A field that is forgotten here costs a look at the files, no more.
 NOT_FILES = {
     *("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "seed", "fixed_code", "ddim_eta"),

@@ -13,11 +13,12 @@ from tests.unit.boot.loopback import reply, serving
 from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.layout import Folders
+from userdata.contract.worker_environment import FAILED_FOR_NOW
 from userdata.job.job import Job
 from userdata.job.run_error import PassingRunError, RunError, Stopped
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue import provider
-from userdata.worker.queue.provider import FAILED_FOR_NOW, Provider
+from userdata.worker.queue.provider import Provider
 
 
 class Asked:
