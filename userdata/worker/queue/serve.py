@@ -92,6 +92,7 @@ class Serving:
         )
         self._background = ThreadPoolExecutor(1, thread_name_prefix="end of a unit")
         self._ending: Future[None] | None = None
+        self._ending_body = ""
 
     def serve(self) -> None:
         """Returns when the machine has been idle, or is asked to stop. Raises `DeviceLostError`."""
@@ -105,6 +106,8 @@ class Serving:
 
     def _do(self, lease: Lease) -> None:
         """Does what a message asks for to its end, and what goes first in between. The message goes last."""
+        if lease.message.body == self._ending_body:
+            self._settle()  # the same message once more: only at its end the bucket tells that the unit is drawn
         if self._batches.should_look:
             self._settle()
             self._batches.look_for_ends()
@@ -124,6 +127,7 @@ class Serving:
                 self._do(first)
         if finish := ended.finish:
             self._settle()  # no more than one waits for its uploads, whose images are in memory
+            self._ending_body = lease.message.body
             self._ending = self._background.submit(lambda: self._end(lease, tries, told(tries, finish)))
             return
         self._end(lease, tries, ended)

@@ -97,6 +97,28 @@ def test_a_unit_is_drawn_as_a_part_of_its_batch(work: Work) -> None:
     assert beside == [4, 4, 4]
 
 
+def test_a_message_that_comes_twice_waits_for_the_end_of_its_unit(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing, begun_again = StandIn(before=lambda _: began()), threading.Event()
+    begun: list[int] = []
+
+    def began() -> None:
+        begun.append(1)
+        if len(begun) == 2:
+            begun_again.set()
+
+    finish = unit_pictures.UnitPictures.finish
+
+    def slowly(pictures: unit_pictures.UnitPictures) -> None:
+        begun_again.wait(0.5)
+        finish(pictures)
+
+    monkeypatch.setattr(unit_pictures.UnitPictures, "finish", slowly)
+    (unit,) = work.put_batch(units_of(1))
+    work.send_work(unit, unit)
+    work.serve(loaded=drawing)
+    assert drawing.drawn == [[0, 1]]
+
+
 def test_what_is_drawn_already_is_not_drawn_again(work: Work) -> None:
     first, second = work.put_batch(units_of(2))
     work.send_work(first, first, second, kind=INTERACTIVE)
