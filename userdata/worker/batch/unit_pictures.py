@@ -72,11 +72,11 @@ class UnitPictures:
             initial_image_sha256=self._initial_image_sha256,
             flagged=drawn.flagged,
         )
-        files = [
+        files = (
             (self._keys.image_metadata(drawn.index), record.to_json()),
             (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
-        ]
-        self._uploads.append(self._threads.submit(self._upload, files))
+        )
+        self._uploads.append(self._threads.submit(self._upload, *files))
         self._flags[drawn.index] = bool(drawn.flagged)
 
     def finish(self) -> None:
@@ -85,11 +85,11 @@ class UnitPictures:
         for upload in self._uploads:
             upload.result()
 
-    def _upload(self, files: Sequence[tuple[str, bytes]]) -> None:
+    def _upload(self, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
         if self._failed:
             return  # with all their attempts, the others would hold up the worker for as long again, each
         try:
-            self._bucket.put_together(files)
+            self._bucket.put_picture(record, image)
         except Exception:
             self._failed = True
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from userdata.bill.cost import Requests
 from userdata.contract.patience import Patience
+from userdata.record.image_metadata import record_in_png
 from userdata.worker.bucket.passing_errors import passes
 
 if TYPE_CHECKING:
@@ -91,17 +92,25 @@ class Bucket:
             return self.get(key) == content
         return True
 
-    def put_together(self, files: Sequence[tuple[str, bytes]]) -> bool:
-        """Stores files that belong together, each once, in their order. Returns whether the last one is ours.
+    def put_picture(self, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
+        """Stores an image's record and then the image, each once, whoever else is at the same image.
 
-        Whoever wrote the last one has written them all: an image's record must not be that of another machine's image.
+        In the end the record is that inside the image, since whoever comes sees to that: another machine may have died
+        between the two, or between its image and the record that it meant to put in place of a dead machine's.
         """
-        ours = [self.put_once(key, content) for key, content in files]
-        if ours[-1]:
-            for (key, content), mine in zip(files, ours, strict=True):
-                if not mine:
-                    self.put(key, content)
-        return ours[-1]
+        first = self.put_once(*record)
+        if self.put_once(*image):
+            if first:
+                return
+            content = record[1]
+        else:
+            try:
+                content = record_in_png(self.get(image[0]) or b"").to_json()
+            except ValueError:
+                return  # somebody's own file, which has no record
+        found, tag = self.get_with_tag(record[0])
+        if found != content:
+            self.put_once(record[0], content, over=tag)
 
     def get(self, key: str) -> bytes | None:
         """The content of `key`, or None when there is no such object."""

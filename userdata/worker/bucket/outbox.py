@@ -34,28 +34,29 @@ class Outbox:
         self._failure: tuple[str, Exception] | None = None
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="outbox")
 
-    def send(self, *keys: str, once: bool = False) -> None:
+    def send(self, *keys: str, picture: bool = False) -> None:
         """Hands over files, each to be uploaded after the one before it, beside those of other calls.
 
-        With `once` they belong together, and stay away where another machine, or an earlier attempt, was first.
+        With `picture` they are an image's record and the image, which stay away where another machine, or an earlier
+        attempt, was first.
         Raises `PassingRunError` once an upload has failed.
         """
         self._raise_failure()
-        self._threads.submit(self._upload, keys, once)
+        self._threads.submit(self._upload, keys, picture)
 
     def finish(self) -> None:
         """Waits until everything is in the bucket. Raises `PassingRunError` when something is not."""
         self._threads.shutdown(wait=True)
         self._raise_failure()
 
-    def _upload(self, keys: tuple[str, ...], once: bool) -> None:
-        for together in [keys] if once else [(key,) for key in keys]:
+    def _upload(self, keys: tuple[str, ...], picture: bool) -> None:
+        for together in [keys] if picture else [(key,) for key in keys]:
             if self._failure:
                 return
             try:
                 files = [(key, (self._folder / key).read_bytes()) for key in together]
-                if once:
-                    self._bucket.put_together(files)
+                if picture:
+                    self._bucket.put_picture(*files)
                 else:
                     self._bucket.put(*files[0])
             except (BotoCoreError, ClientError, OSError) as error:

@@ -63,7 +63,7 @@ class Pictures:
 
     def send(self, index: int) -> None:
         """Uploads image `index` and its record from the disk, in the background."""
-        self._outbox.send(self._files.keys.image_metadata(index), self._files.keys.image(index), once=True)
+        self._outbox.send(self._files.keys.image_metadata(index), self._files.keys.image(index), picture=True)
 
     def save_grid(self) -> None:
         """Makes the grid of all images, and sends it; nothing with SkipGrid, or where the grid would be too large."""

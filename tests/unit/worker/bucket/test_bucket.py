@@ -10,8 +10,13 @@ import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from PIL import Image
 
 from tests.unit.worker.conftest import BUCKET
+from userdata.job.image_request import image_requests
+from userdata.job.job import Job
+from userdata.record.drawn_with import DrawnWith
+from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.worker.bucket.bucket import PATIENCE, Bucket
 
 KEY = "runs/x/status.json"
@@ -131,15 +136,36 @@ def test_a_writer_that_meets_another_one_tries_again(bucket: Bucket, monkeypatch
     assert bucket.get(KEY) == b"{}"
 
 
-@pytest.mark.parametrize(("first", "left"), [("0.json", b"record of b"), ("0.png", b"record of a")])
-def test_an_image_and_its_record_are_of_one_writer(bucket: Bucket, first: str, left: bytes) -> None:
-    """Another machine has died between the two, or has been first with both."""
-    record, image = "runs/x/0.json", "runs/x/0.png"
-    bucket.put_once(record, b"record of a")
-    if first == "0.png":
-        bucket.put_once(image, b"image of a")
-    assert bucket.put_together([(record, b"record of b"), (image, b"image of b")]) is (first == "0.json")
-    assert (bucket.get(record), bucket.get(image)) == (left, left.replace(b"record", b"image"))
+RECORD, IMAGE = "runs/x/0.json", "runs/x/0.png"
+
+
+def test_a_record_without_its_image_is_replaced_by_that_of_the_image(bucket: Bucket) -> None:
+    """Another machine has died between the two."""
+    bucket.put_once(RECORD, b"record of a")
+    bucket.put_picture((RECORD, b"record of b"), (IMAGE, b"image of b"))
+    assert (bucket.get(RECORD), bucket.get(IMAGE)) == (b"record of b", b"image of b")
+
+
+@pytest.mark.parametrize("lies_there", [b"record of a", None])
+def test_who_finds_anothers_image_leaves_it_with_the_record_inside(bucket: Bucket, lies_there: bytes | None) -> None:
+    """The image's machine has died before it put its own record in place of a dead machine's, or has lost it."""
+    job = Job()
+    drawn = DrawnWith(indices=[0], execution="eager", precision="float32", device="cpu")
+    record = describe_image(
+        job, image_requests(job), 0, run_id="x", seconds=1, drawn_with=drawn, versions={"diffusers": "1"}
+    )
+    image = png_with_record(Image.new("RGB", (8, 8)), record)
+    bucket.put_once(IMAGE, image)
+    if lies_there:
+        bucket.put_once(RECORD, lies_there)
+    bucket.put_picture((RECORD, b"record of c"), (IMAGE, b"image of c"))
+    assert (bucket.get(RECORD), bucket.get(IMAGE)) == (record.to_json(), image)
+
+
+def test_a_file_without_a_record_in_place_of_an_image_is_left_alone(bucket: Bucket) -> None:
+    bucket.put_once(IMAGE, b"a person's own")
+    bucket.put_picture((RECORD, b"record of c"), (IMAGE, b"image of c"))
+    assert (bucket.get(RECORD), bucket.get(IMAGE)) == (b"record of c", b"a person's own")
 
 
 def test_a_part_of_an_object_is_read_alone(bucket: Bucket) -> None:

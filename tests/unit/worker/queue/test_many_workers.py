@@ -260,12 +260,11 @@ def test_a_hundred_thousand_images_are_drawn_with_flat_memory(work: Work, monkey
     count = itertools.count()
     sizes: list[float] = []
 
-    def sink(_bucket: Bucket, files: Sequence[tuple[str, bytes]]) -> bool:
+    def sink(_bucket: Bucket, _record: tuple[str, bytes], _image: tuple[str, bytes]) -> None:
         if next(count) % 10_000 == 9_999:
             sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6)
-        return bool(files)
 
-    monkeypatch.setattr(Bucket, "put_together", sink)
+    monkeypatch.setattr(Bucket, "put_picture", sink)
     work.put_batch(units_of(100_000 // 50, images=50))
     work.send_work(Release(RUN_ID, 0))
     ended: list[BatchEnded] = []

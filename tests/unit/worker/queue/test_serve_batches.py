@@ -76,11 +76,11 @@ def test_the_end_of_a_batch_waits_for_no_other_batch(work: Work, monkeypatch: py
 def test_an_upload_that_fails_lets_the_others_of_its_unit_be(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    def away(_bucket: Bucket, files: Any) -> bool:
-        tried.append(files[0][0])
+    def away(_bucket: Bucket, record: tuple[str, bytes], _image: tuple[str, bytes]) -> None:
+        tried.append(record[0])
         raise EndpointConnectionError(endpoint_url="https://s3")
 
-    monkeypatch.setattr(Bucket, "put_together", away)
+    monkeypatch.setattr(Bucket, "put_picture", away)
     monkeypatch.setattr(unit_pictures, "AT_ONCE", 1)
     monkeypatch.setattr(serve, "REST_SECONDS", 0)
     work.send_work(*work.put_batch(units_of(1, images=6)))
@@ -175,15 +175,15 @@ def test_the_next_unit_is_drawn_while_the_last_one_is_uploaded_but_its_message_w
 ) -> None:
     work.send_work(*work.put_batch(units_of(2)))
     next_one_begins = threading.Event()
-    put_together = Bucket.put_together
+    put_picture = Bucket.put_picture
 
-    def slow(self: Bucket, files: Any) -> bool:
-        if KEYS.image(0) in files[1][0]:
+    def slow(self: Bucket, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
+        if KEYS.image(0) == image[0]:
             assert next_one_begins.wait(30)
             assert work.left(BATCH) == (0, 2), "deleted before it was uploaded"
-        return put_together(self, files)
+        put_picture(self, record, image)
 
-    monkeypatch.setattr(Bucket, "put_together", slow)
+    monkeypatch.setattr(Bucket, "put_picture", slow)
     work.serve(loaded=StandIn(before=lambda task: next_one_begins.set() if task.missing[0].index == 2 else None))
     assert work.left(BATCH) == NOTHING
     assert len(work.bucket.keys(KEYS.units_done)) == 2
