@@ -19,6 +19,7 @@ from scripts.command_line import (
     batch_control_commands,
     before_commands,
     generate_command,
+    look_inside_commands,
     replay_command,
     report_command,
     watch_command,
@@ -226,6 +227,8 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         status: "sd status --timeline",
         watch_command.watch: "sd watch cats-0123456789",
         results: "sd results cats-0123456789 --zip",
+        look_inside_commands.logs: "sd logs cats-0123456789 --follow",
+        look_inside_commands.connect: "sd connect",
         report_command.report: "sd report",
     },
     "Steer a batch": {
