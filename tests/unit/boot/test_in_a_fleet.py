@@ -79,9 +79,9 @@ def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
         ends()
         assert member.calls[before:][-2:] == [rungs()[0], OFF]
     assert list(of_fleet(member)) == [breakers.BOOTED]
-    failed = {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"}
-    tell_failure(member.folders, failed)
-    after_worker(member.folders, failed)
+    broke = {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"}
+    tell_failure(member.folders, broke)
+    after_worker(member.folders, broke)
     assert member.calls[-2:] == [rungs()[0], OFF]
     (failed,) = member.objects(breakers.FAILED).values()
     assert "The worker ended with 1" in json.loads(failed)["reason"]

@@ -19,7 +19,7 @@ def test_the_worker_s_unit_is_read() -> None:
     assert unit.start == ["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/worker.sh"]
     assert unit.stop_post == [
         Command(["/usr/bin/env", "python3", "-u", "-m", "userdata.boot.tell_failure"], may_fail=True),
-        Command(["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/after-worker.sh"], may_fail=False),
+        Command(["/usr/bin/env", "python3", "-u", "-m", "userdata.boot.after_worker"], may_fail=False),
     ]
     assert unit.working_directory == Path("/disk/opt/sd-on-ec2/current")
     assert unit.environment == {"PYTHONDONTWRITEBYTECODE": "1"}
