@@ -127,7 +127,7 @@ def retry(
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
-    found = find_run(session, deployment, run)
+    found = find_run(session, deployment.bucket, run)
     if not found.batch:
         with _changing(found.run_id):
             retried = retry_whole(session, deployment, found.run_id)
@@ -157,7 +157,7 @@ def _open(
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
-    found = find_run(session, deployment, run)
+    found = find_run(session, deployment.bucket, run)
     if not found.batch:
         raise CommandError(
             f"{found.run_id} is one job and no batch, so that it can only be stopped as a whole: `sd stop`."

@@ -24,14 +24,15 @@ from scripts.command_line import (
     report_command,
     watch_command,
 )
-from scripts.command_line.account.deployment import RETRIES, need_deployment
+from scripts.command_line.account.deployment import RETRIES, find_deployment, need_deployment
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
-from scripts.command_line.account.results_bucket import find_bucket
+from scripts.command_line.account.results_bucket import find_bucket, is_left_behind
 from scripts.command_line.account.runs import Run, choose_runs, list_batches, list_runs, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.batches.around import QUEUE, with_progress
+from scripts.command_line.batches.left_behind import show_interrupted
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
@@ -100,11 +101,13 @@ def results(
     session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
-    runs = with_progress(session, name, with_interruptions(session, choose_runs(list_runs(s3, name), run or [])))
+    is_left = not bucket and is_left_behind(session, stack=stack, bucket=name)
+    chosen = choose_runs(list_runs(s3, name), run or [])
+    runs = with_progress(session, name, with_interruptions(session, chosen, is_left=is_left))
     if not runs:
         say(f"No runs in {name} yet.")
         return
-    show_runs(runs, Console())
+    show_runs(runs, Console(), is_left=is_left)
     if not list_only:
         fetch_runs(s3, name, runs, to, Console(stderr=True), as_zip=as_zip, as_csv=as_csv)
 
@@ -117,6 +120,8 @@ def status(
 ) -> None:
     """Show the instance, and how far the deployed job and the latest three batches are."""
     session = open_session(region, profile)
+    if find_deployment(session, stack) is None:
+        show_interrupted(session, stack, Console())
     deployment = need_deployment(session, stack)
     state = instance_state(session, deployment).name
     say(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
@@ -169,6 +174,7 @@ def start(
 
 def stop(
     terminate: Annotated[bool, typer.Option("--terminate", help="Delete the instance and its disk instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a run is cut off.")] = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -179,7 +185,7 @@ def stop(
     """
     session = open_session(region, profile)
     tell_identity(session, stack)
-    stop_everything(session, need_deployment(session, stack), terminate=terminate, tell=_tell)
+    stop_everything(session, need_deployment(session, stack), terminate=terminate, yes=yes, tell=_tell)
 
 
 def hold(

@@ -20,7 +20,7 @@ from userdata.fleet.breakers import Told
 from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
-# systemd gives the end of a worker 90 seconds, of which telling a failure may take 45.
+# systemd gives what powers off 90 seconds.
 SECONDS = 20
 LIMITS = ("--cli-connect-timeout", "5", "--cli-read-timeout", "10", "--output", "json")
 # Buildkite's: the group wants one machine less; it wants another in this one's place; it shall find out by itself.

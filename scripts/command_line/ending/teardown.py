@@ -19,6 +19,7 @@ from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.fleet.at import delete_releases
 from scripts.command_line.fleet.group import read_group
+from scripts.command_line.fleet.stop import machines_in_words
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
@@ -87,7 +88,8 @@ def _destroy(
         run = run_in_progress(session, deployment)
         told = f"{cut_off(run, deployment)} " if run else ""
         if group := read_group(session, deployment):
-            told += f"{len(group.machines)} machines of the fleet will end. " if group.machines else ""
+            count = machines_in_words(len(group.machines))
+            told += f"{count} of the fleet will end, with what they draw. " if group.machines else ""
         if waiting := runs_waiting(session, deployment):
             told += f"{waiting_in_words(waiting)} will not be drawn to the end, because the queues are deleted. "
     if yes:

@@ -21,8 +21,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def show_runs(runs: list[Run], console: Console) -> None:
-    """Prints a table of runs, and below the table why runs have failed or ended at MaxSpend."""
+INTERRUPTED = (
+    "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for again, or "
+    "when an instance starts while it waits in a queue."
+)
+INTERRUPTED_FOR_GOOD = (
+    "The stack of what is interrupted was deleted, and its queues with it: no machine works on it. Its images stay."
+)
+
+
+def show_runs(runs: list[Run], console: Console, *, is_left: bool = False) -> None:
+    """Prints a table of runs, and below the table why runs have failed or ended at MaxSpend.
+
+    `is_left` says that their stack is gone, so that nothing goes on by itself.
+    """
     table = Table("Run", "Started (UTC)", "State", "Images", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
     for run in runs:
@@ -33,11 +45,8 @@ def show_runs(runs: list[Run], console: Console) -> None:
             done += f" ({status.images_flagged} flagged)"
         table.add_row(cell(run.run_id), cell(started), run.state, done)
     console.print(table)
-    if any(run.is_interrupted for run in runs):
-        told = (
-            "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for "
-            "again, or when an instance starts while it waits in a queue."
-        )
+    if any(run.state == "interrupted" for run in runs):
+        told = INTERRUPTED_FOR_GOOD if is_left else INTERRUPTED
         console.print(told, highlight=False, soft_wrap=True)
     for run in runs:
         if run.status and run.status.error:

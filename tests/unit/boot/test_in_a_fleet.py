@@ -13,6 +13,7 @@ from stacks.fleet import OF_THE_RUN_ALONE
 from tests.unit.boot.conftest import Machine
 from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import after_worker
+from userdata.boot.tell_failure import tell_failure
 from userdata.fleet import breakers, group, leave
 from userdata.fleet.group import LADDER, Group
 
@@ -71,19 +72,20 @@ def test_a_machine_of_no_group_asks_for_nothing(member: Machine) -> None:
     assert (member.calls, of_fleet(member)) == ([], {})
 
 
-def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine, caplog: pytest.LogCaptureFixture) -> None:
+def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
     ended = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **member.worker_environment()}
     for ends in (partial(after_worker, member.folders, ended), partial(after_cache, member.folders)):
         before = len(member.calls)
         ends()
         assert member.calls[before:][-2:] == [rungs()[0], OFF]
     assert list(of_fleet(member)) == [breakers.BOOTED]
-    after_worker(member.folders, {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"})
+    broke = {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"}
+    tell_failure(member.folders, broke)
+    after_worker(member.folders, broke)
     assert member.calls[-2:] == [rungs()[0], OFF]
     (failed,) = member.objects(breakers.FAILED).values()
     assert "The worker ended with 1" in json.loads(failed)["reason"]
     assert member.objects("runs/") == {}  # the deployed run is none of its
-    assert "could not be told" not in caplog.text
 
 
 def test_the_third_failing_boot_in_a_row_closes_the_fleet(member: Machine) -> None:

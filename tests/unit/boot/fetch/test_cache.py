@@ -216,7 +216,7 @@ def note_something(machine: Machine) -> None:
 def end_worker(machine: Machine, **variables: str) -> None:
     machine.write_parameters()
     ending = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **variables}
-    machine.bash(machine.folders.bundle / "userdata/after-worker.sh", **machine.worker_environment(), **ending)
+    machine.end_worker(**machine.worker_environment(), **ending)
 
 
 def test_a_success_keeps_what_is_not_kept_and_powers_off_afterwards(machine: Machine) -> None:

@@ -46,7 +46,7 @@ def test_a_fleet_that_cannot_be_asked_keeps_no_instance_running(fleet: Fleet) ->
     fleet.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=PREFIX, ForceDelete=True)
     told: list[str] = []
     with pytest.raises(CommandError, match="The fleet sd-.* is gone"):
-        stop_everything(fleet.account.session, fleet.deployment, terminate=False, tell=told.append)
+        stop_everything(fleet.account.session, fleet.deployment, terminate=False, yes=True, tell=told.append)
     assert told[0].startswith("Stopped i-")
     assert fleet.account.state() == "stopped"
     assert "is gone" in fleet_in_words(fleet.account.session, fleet.deployment)[0]
