@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -23,7 +23,7 @@ class NoPictureError(ValueError):
 
 
 @contextlib.contextmanager
-def opened_picture(content: bytes, formats: Sequence[str]) -> Iterator[ImageFile.ImageFile]:
+def opened_picture(content: bytes, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
     """The picture in `content`, of one of Pillow's `formats`. Its pixels are not decoded yet.
 
     Whatever goes wrong here, or within the block, is raised as `ValueError`, whose message goes on after "it". Raises
@@ -45,7 +45,7 @@ def opened_picture(content: bytes, formats: Sequence[str]) -> Iterator[ImageFile
         raise ValueError(f"it cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _open(content: bytes, formats: Sequence[str]) -> ImageFile.ImageFile:
+def _open(content: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
     """Pillow looks for a JPEG's resolution in EXIF, and takes one with an odd one for no JPEG: EXIF is hidden then."""
     try:
         return Image.open(io.BytesIO(content), formats=formats)
