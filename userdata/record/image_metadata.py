@@ -25,6 +25,7 @@ from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
+from userdata.job.picture_file import opened_picture
 from userdata.job.prompt_loras import weights_of
 from userdata.job.sampler_names import NAMES
 from userdata.job.seeds import Seed
@@ -182,12 +183,9 @@ def png_with_record(image: Image.Image, record: ImageRecord) -> bytes:
 
 def record_in_png(content: bytes) -> ImageRecord:
     """The record inside a PNG. Raises `ValueError` when there is no record, or when `content` is no PNG."""
-    try:
-        image = Image.open(io.BytesIO(content), formats=["PNG"])
-        image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"this is no PNG ({error})") from error
-    texts: dict[str, str] = getattr(image, "text", {})
+    with opened_picture(content, ("PNG",)) as file:
+        file.load()  # texts may stand behind the pixels
+        texts: dict[str, str] = getattr(file, "text", {})
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from scripts.command_line.account.objects import TooLargeError, read, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RUNS, RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
     body = read(s3, bucket, RunKeys(run_id).status)
     try:
-        return STATUS.validate_json(body) if body else None
-    except ValidationError:
+        return STATUS.validate_python(read_json(body)) if body else None
+    except ValueError:  # ValidationError is one
         return None
 
 

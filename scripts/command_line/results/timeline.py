@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +15,7 @@ from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell
 from userdata.contract.layout import BOOTS, RunKeys
+from userdata.contract.outside import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -106,8 +107,8 @@ def show_timelines(timelines: list[Timeline], console: Console) -> None:
 
 def _record(content: bytes | None, kind: type[Record]) -> Record | None:
     try:
-        return kind.model_validate_json(content) if content else None
-    except ValidationError:
+        return kind.model_validate(read_json(content)) if content else None
+    except ValueError:  # ValidationError is one
         return None
 
 

@@ -30,7 +30,7 @@ def complete_model_folder(folder: Path, bundle: Bundle, layout: str) -> None:
         match = PART.fullmatch(file.name)
         if match:
             try:
-                header, _ = read_header(file)
+                header, _, _ = read_header(file)
             except ValueError as error:
                 raise StepError(
                     f"{file} is no safetensors file ({error}), though it is the one that the catalogue lists. Choose "

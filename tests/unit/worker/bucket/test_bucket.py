@@ -186,3 +186,11 @@ def test_keys_come_in_order_from_wherever_one_begins(bucket: Bucket, monkeypatch
 
 def test_a_key_that_is_not_there_is_none(bucket: Bucket) -> None:
     assert bucket.get(KEY) is None
+
+
+def test_of_an_object_that_is_too_long_no_more_is_read_than_shows_that(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("runs/a/status.json", b"0123456789")
+    monkeypatch.setattr("userdata.worker.bucket.bucket.MOST_BYTES", 4)
+    assert bucket.get("runs/a/status.json") == b"01234"
