@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +14,8 @@ from tests.whole_way.conftest import QUICK, Person, wait_for
 # Enough for the moment of a fault to matter, and little enough for many runs: about three seconds of one processor.
 JOB = {"Prompt": "soak", "Steps": "8", "Height": "128", "Width": "128", "Iterations": "3", "Samples": "2"}
 IMAGES = 6
+FIRST = {**QUICK, "Iterations": "1", "Samples": "1", "Prompt": "soak"}
+KEPT: dict[str, Any] = {"UsePreviousValue": True}
 STACK = "SdOnEc2"
 RESTING = ("stopped", "terminated")
 
@@ -30,6 +31,14 @@ class Stage:
         self._cloudformation = self.cloud.client("cloudformation")
         self.look()
 
+    @classmethod
+    def deployed(cls, person: Person) -> Stage:
+        """The stack, deployed for it."""
+        person.deploy(**FIRST)
+        stage = cls(person)
+        wait_for(stage.rests, "the first run to end")
+        return stage
+
     def look(self) -> None:
         """Reads what the stack is. Every writing of an object is kept from now on, so that a second one is seen."""
         self.bucket, self.instance_id = self.person.output("ResultsBucket"), self.person.output("InstanceId")
@@ -37,7 +46,7 @@ class Stage:
 
     def deploy_anew(self) -> None:
         """`cdk deploy`, and the end of the run that it begins."""
-        self.person.deploy(**QUICK, Iterations="1", Samples="1", Prompt="soak")
+        self.person.deploy(**FIRST)
         self.look()
         wait_for(self.rests, "the first run to end")
 
@@ -45,7 +54,7 @@ class Stage:
         """Deploys other parameters, as `cdk deploy` does that finds no other change."""
         given = [
             {"ParameterKey": name, **({"ParameterValue": parameters[name]} if name in parameters else KEPT)}
-            for name in self._parameters()
+            for name in self.parameters()
         ]
         with contextlib.suppress(ClientError):  # nothing is to be changed
             self._cloudformation.update_stack(
@@ -107,22 +116,10 @@ class Stage:
         """The machine that stands for the instance."""
         return self.cloud.machines[self.instance_id]
 
-    @property
     def parameters(self) -> dict[str, str]:
         """What is deployed."""
-        return self._parameters()
-
-    @property
-    def folder(self) -> Path:
-        """A person's folder."""
-        return self.person.folder
-
-    def _parameters(self) -> dict[str, str]:
         return {one["ParameterKey"]: one.get("ParameterValue", "") for one in self._described()["Parameters"]}
 
     def _described(self) -> dict[str, Any]:
         described: dict[str, Any] = self._cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
         return described
-
-
-KEPT: dict[str, Any] = {"UsePreviousValue": True}

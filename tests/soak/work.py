@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from tests.soak.stage import IMAGES, JOB, Stage
@@ -34,6 +36,12 @@ class Work(ABC):
     def begin_again(self) -> None:
         """Does what a person is told to do when the instance has stopped before the work was done."""
 
+    def wait(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Waits so long, but no longer than until `until` holds or the work is done."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not until() and not self.is_done():
+            time.sleep(0.05)
+
     @property
     def keys(self) -> RunKeys:
         """The keys of the run."""
@@ -61,7 +69,7 @@ class DeployedRun(Work):
     def begin(self) -> None:
         """As `Work.begin`."""
         self.stage.deploy(**JOB, RunId=self.name)
-        self.run_id = run_name(self.stage.parameters)
+        self.run_id = run_name(self.stage.parameters())
         self.stage.start()
 
     def is_done(self) -> bool:
@@ -78,7 +86,7 @@ class QueuedBatch(Work):
 
     def begin(self) -> None:
         """As `Work.begin`."""
-        file = self.stage.folder / f"{self.name}.txt"
+        file = self.stage.person.folder / f"{self.name}.txt"
         file.write_text("".join(f"soak {number}\n" for number in range(IMAGES)), "utf-8")
         sizes = ("--steps", JOB["Steps"], "--height", JOB["Height"], "--width", JOB["Width"])
         told = self.stage.sd("batch", str(file), *sizes, "--run-id", self.name, "--yes")
