@@ -33,11 +33,13 @@ def main() -> int:
         cloud.bootstrap()
         stage = Stage.deployed(Person(cloud, Path(folder)))
         soak = Soak(stage, chance)
-        for fault in _faults(options, chance):
-            for outcome in soak.do(fault):
-                done.append(outcome)
-                _tell(len(done), outcome)
-    sys.stdout.write(table(done))
+        try:
+            for fault in _faults(options, chance):
+                for outcome in soak.do(fault):
+                    done.append(outcome)
+                    _tell(len(done), outcome)
+        finally:
+            sys.stdout.write(table(done))
     return int(any(outcome.is_bad for outcome in done))
 
 

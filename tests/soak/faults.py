@@ -29,13 +29,19 @@ class Fault:
 
 
 def _kill(module: str) -> Strike:
-    """Kills the processes of the machine that run `module`."""
+    """Kills the process of the machine that runs `module`, once there is one."""
 
     def strike(work: Work, _chance: random.Random) -> Callable[[], bool]:
-        killed = [process for process in _processes(work) if _runs(process, module)]
-        for process in killed:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        killed: list[psutil.Process] = []
+
+        def is_killed() -> bool:
+            killed.extend(process for process in _processes(work) if _runs(process, module))
+            for process in killed:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            return bool(killed)
+
+        work.wait(60, until=is_killed)
         return lambda: bool(killed)
 
     return strike

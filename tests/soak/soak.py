@@ -52,9 +52,12 @@ class Soak:
         self._number = 0
         self._undisturbed: dict[str, Pictures] = {}
 
-    def do(self, fault: str) -> list[Outcome]:
-        """Work that meets the fault, and before that such work without one, if there was none yet."""
-        kind = self._chance.choice(FAULTS[fault].of)
+    def do(self, fault: str, kind: str | None = None) -> list[Outcome]:
+        """Work that meets the fault, and before that such work without one, if there was none yet.
+
+        The kind of the work is left to chance where it is None.
+        """
+        kind = kind or self._chance.choice(FAULTS[fault].of)
         before = [self._do("none", kind)] if kind not in self._undisturbed and fault != "none" else []
         return [*before, self._do(fault, kind)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import math
 import random
 import re
 import socket
@@ -31,21 +32,25 @@ SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 
 @dataclass
 class Fault:
-    """A fault of `services` from now until `until` on the monotonic clock, which meets a `share` of the requests.
+    """A fault of `services`, for `seconds` from the first request that it meets, which meets a `share` of the requests.
 
     `met` counts what it has met.
     """
 
     kind: Kind
     services: tuple[Service, ...]
-    until: float
+    seconds: float
     share: float
     chance: random.Random = field(repr=False)
     met: int = 0
+    _until: float = math.inf
 
     def meets(self) -> bool:
         """Whether it meets what is asked for now, which it counts."""
-        found = time.monotonic() < self.until and self.chance.random() < self.share
+        now = time.monotonic()
+        found = now < self._until and self.chance.random() < self.share
+        if found and not self.met:
+            self._until = now + self.seconds
         self.met += found
         return found
 
@@ -62,7 +67,7 @@ class Faults:
 
     def begin(self, kind: Kind, *services: Service, seconds: float, share: float = 1.0, seed: int = 0) -> Fault:
         """Begins a fault in the place of an earlier one. `seed` decides which requests are among the `share`."""
-        self._fault = Fault(kind, services, time.monotonic() + seconds, share, random.Random(seed))  # noqa: S311
+        self._fault = Fault(kind, services, seconds, share, random.Random(seed))  # noqa: S311
         return self._fault
 
     def end(self) -> None:
