@@ -125,8 +125,8 @@ def _drawing(work: Work, chance: random.Random) -> None:
 
 
 def _late(work: Work, chance: random.Random) -> None:
-    work.wait(60, until=lambda: len(work.images()) >= IMAGES - 1)
-    work.wait(chance.uniform(0, 0.5))
+    work.wait(60, until=lambda: len(work.images()) >= IMAGES - 2)
+    work.wait(chance.uniform(0, 0.3))
 
 
 MOMENTS: dict[str, Callable[[Work, random.Random], None]] = {"early": _early, "drawing": _drawing, "late": _late}
