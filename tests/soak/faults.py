@@ -17,7 +17,7 @@ from tests.soak.work import KINDS, Work
 # Strikes work that has begun, with what the seed makes of chance, and returns what tells afterwards whether the work
 # has met it.
 Strike = Callable[[Work, random.Random], Callable[[], bool]]
-LONGEST_SECONDS = 10
+SECONDS = (3, 6, 10)
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def _runs(process: psutil.Process, module: str) -> bool:
 
 
 def _cut_power(work: Work, _chance: random.Random) -> Callable[[], bool]:
-    pid = work.stage.machine.pid
+    pid, done = work.stage.machine.pid, work.is_done()
     if pid:
         os.kill(pid, signal.SIGKILL)
-    return lambda: bool(pid)
+    return lambda: bool(pid) and not done
 
 
 def _stop(work: Work, _chance: random.Random) -> Callable[[], bool]:
@@ -101,7 +101,7 @@ def _tear_down(work: Work, _chance: random.Random) -> Callable[[], bool]:
 
 def _meet(kind: Kind, *services: Service, share: float = 1.0) -> Strike:
     def strike(work: Work, chance: random.Random) -> Callable[[], bool]:
-        seconds = chance.choice([3, 6, LONGEST_SECONDS])
+        seconds = chance.choice(SECONDS)
         fault = work.stage.cloud.faults.begin(
             kind, *services, seconds=seconds, share=share, seed=chance.getrandbits(32)
         )

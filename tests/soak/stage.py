@@ -56,10 +56,9 @@ class Stage:
             {"ParameterKey": name, **({"ParameterValue": parameters[name]} if name in parameters else KEPT)}
             for name in self.parameters()
         ]
-        with contextlib.suppress(ClientError):  # nothing is to be changed
-            self._cloudformation.update_stack(
-                StackName=STACK, UsePreviousTemplate=True, Parameters=given, Capabilities=["CAPABILITY_IAM"]
-            )
+        self._cloudformation.update_stack(
+            StackName=STACK, UsePreviousTemplate=True, Parameters=given, Capabilities=["CAPABILITY_IAM"]
+        )
         wait_for(lambda: not self._described()["StackStatus"].endswith("IN_PROGRESS"), "the stack")
 
     def start(self) -> None:
