@@ -57,6 +57,21 @@ def test_it_takes_the_next_rung_of_the_ladder_when_one_breaks(member: Machine, r
     assert member.calls == rungs()[: refused + 1]
 
 
+def test_a_clock_that_is_wrong_for_seconds_is_waited_out(member: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = member.folder / "tried"
+    wrong = "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"
+    member.command(
+        "aws",
+        f"echo try >>{tried}; if (($(wc -l <{tried}) < 3)); then\n"
+        f"  echo 'An error occurred (SignatureDoesNotMatch): {wrong}' >&2; exit 254\nfi\n"
+        f'while [[ $1 == -* ]]; do shift 2; done; echo "${{*:2}}" >>"{member.folder}/calls"',
+    )
+    monkeypatch.setattr(group, "CLOCK_SECONDS", 0.01)
+    leave.leave(member.parameters)
+    assert member.calls[-1:] == rungs()[:1]
+    assert tried.read_text().count("try") > 3
+
+
 def test_a_group_that_does_not_answer_is_waited_for_no_longer_than_systemd_waits(
     member: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
