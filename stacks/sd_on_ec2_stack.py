@@ -27,8 +27,11 @@ from stacks.results import Results
 from stacks.worker_role import WorkerRole
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.notice import TOPIC
+from userdata.contract.version import VERSION
 from userdata.contract.work import BATCH, INTERACTIVE
 from userdata.render import render_user_data
+
+DESCRIPTION = f"sd-on-ec2 {VERSION}: from a prompt to images in a bucket"
 
 
 class SdOnEc2Stack(Stack):
@@ -40,7 +43,7 @@ class SdOnEc2Stack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, bucket_alone: bool = False) -> None:
         self._first_zones = settings.zones if isinstance(settings.zones, int) else 1
-        super().__init__(scope, construct_id, description="sd-on-ec2: from a prompt to images in a bucket")
+        super().__init__(scope, construct_id, description=DESCRIPTION)
         given_settings = json.dumps(settings.given(), sort_keys=True)
         if bucket_alone:
             bucket = Results(self, "Results", settings=settings).bucket

@@ -42,6 +42,7 @@ from scripts.command_line.fleet.stop import fleet_in_words
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
+from scripts.command_line.terminal.checkout import version_in_words
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
 from scripts.command_line.terminal.help import GroupedCommand, GroupedCommands
@@ -50,8 +51,21 @@ from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 
+NO_STATUS = "The run has not begun, or a later version draws it"
 # `sd results --list` shows them all.
 MOST_BATCHES = 3
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"sd {version_in_words()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of this checkout."),
+]
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]
 
 
@@ -134,7 +148,7 @@ def status(
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
-    doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else "The run has not begun"
+    doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else NO_STATUS
     say(f"{doing}.")
     batches = list_batches(s3, deployment.bucket)[-MOST_BATCHES:] if QUEUE in deployment.outputs else []
     show_runs([*with_progress(session, deployment.bucket, batches), run], Console())
@@ -255,12 +269,18 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         account_commands.zones: "sd zones g6.xlarge",
     },
 }
+
+
+def options_of_sd(version: Version = False) -> None:
+    """Stable Diffusion on one EC2 GPU instance."""
+
+
 app = typer.Typer(
     cls=GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Stable Diffusion on one EC2 GPU instance.",
+    callback=options_of_sd,
 )
 for heading, commands in COMMANDS.items():
     for command, example in commands.items():

@@ -94,7 +94,9 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
 def show_timelines(timelines: list[Timeline], console: Console) -> None:
     """Prints a table for each boot. Raises `CommandError` when there is no boot."""
     if not timelines:
-        raise CommandError("No boot of this instance has been recorded yet. Try again in a minute.")
+        raise CommandError(
+            "No boot of this instance has been recorded yet that this version can read. Try again in a minute."
+        )
     for timeline in timelines:
         title = f"Boot of {timeline.started_at:%Y-%m-%d %H:%M:%S} UTC, {timeline.seconds:.1f} s"
         table = Table("phase", "", title=title, title_justify="left")
