@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
 from userdata.contract.bundle import BUNDLE
 from userdata.job.choices import Prediction, Sampler
@@ -25,6 +25,12 @@ STEPS_THAT_CRASHED_THE_ORIGINAL = (1, 3, 9, 27, 36, 37, 101, 251, 333, 501, 999,
 
 def test_every_sampler_of_the_schema_is_defined() -> None:
     assert set(samplers.SAMPLERS) == {sampler.value for sampler in Sampler}
+
+
+@pytest.mark.parametrize("own", [DPMSolverMultistepScheduler, UniPCMultistepScheduler])
+def test_the_scheduler_in_a_folder_of_diffusers_is_not_taken_for_one_of_flows(own: Any) -> None:
+    """Both can be set to flows, and say in every configuration whether they are."""
+    assert isinstance(samplers.make_scheduler("ddim", own.from_config(CONFIGURATION).config, 4), OriginalDDIM)
 
 
 @pytest.mark.parametrize("steps", STEPS_THAT_CRASHED_THE_ORIGINAL)
