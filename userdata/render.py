@@ -61,6 +61,7 @@ def render_user_data(
     text = template.render(
         fleet=FLEET in plain, plain=plain, free_text=free_text, bundle_bucket=bundle_bucket, bundle_key=bundle_key
     )
+    text = re.sub(r"(?m)^ +", "", text)  # what indents is for people: every byte counts, and no value stands there
     for number, line in enumerate(text.splitlines(), 1):
         if not line.isascii():
             raise ValueError(f"user data: line {number} is not ASCII, so cloud-init would not run it: {line!r}")

@@ -28,6 +28,10 @@ def replay(
         Path | None,
         typer.Option("--init-img", "--init_img", metavar="FILE", help="The initial image, if the run had one."),
     ] = None,
+    init_mask: Annotated[
+        Path | None,
+        typer.Option("--init-mask", "--init_mask", metavar="FILE", help="The mask, if the run had one."),
+    ] = None,
     lora_file: Annotated[
         list[Path], typer.Option(metavar="FILE", help="A LoRA that the image was made with; once for each.")
     ] = [],  # noqa: B006  # typer reads it and makes its own
@@ -38,7 +42,9 @@ def replay(
     embedding_file: Annotated[
         list[Path], typer.Option(metavar="FILE", help="An embedding that the image was made with; once for each.")
     ] = [],  # noqa: B006
-    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket that has the initial image.")] = None,
+    bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The bucket that has the initial image and the mask.")
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="The file to write; default: a file beside the image.")
     ] = None,
@@ -69,7 +75,7 @@ def replay(
         )
         return
     os.environ.update(LIBRARY_ENVIRONMENT)
-    initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile))
+    initial_image = find_initial_image(record, init_img, bucket, lambda: open_session(region, profile), init_mask)
     target = to or image.with_name(f"{image.stem}-replay.png")
     if not replay_here(
         image,

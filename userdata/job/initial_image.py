@@ -51,6 +51,7 @@ _KINDS = {
 class InitialImage:
     """The image as RGB, upright and opaque, and the SHA-256 of its file in hexadecimal.
 
+    With a mask (`init_mask`) the image is RGBA, and `mask_sha256` is that of the mask's file.
     `suffixes` are the endings of such files, the usual one first. `told` are sentences about what was made of it.
     """
 
@@ -58,6 +59,7 @@ class InitialImage:
     sha256: str
     suffixes: tuple[str, ...]
     told: tuple[str, ...]
+    mask_sha256: str | None = None
 
 
 def read_image(content: bytes) -> InitialImage:

@@ -27,6 +27,10 @@ PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
 WITHOUT_CHOICE = frozenset({"FluxPipeline"})
 
 
+# The pipelines that can redraw within a mask. A person's own checkpoint has none yet, and will have one of these.
+WITH_MASK = frozenset({None, "StableDiffusionPipeline", "StableDiffusionXLPipeline"})
+
+
 class Job(JobFields):
     """One run: which images to make. Image k, counted from 0, has seed `seed + k`.
 
@@ -124,6 +128,13 @@ class Job(JobFields):
         if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
             given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
             raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
+        if self.init_mask and not self.init_img:
+            raise ValueError("InitMask is given without InitImage: give the image whose white part is to be redrawn")
+        if self.init_mask and model.pipeline not in WITH_MASK:
+            raise ValueError(
+                f"InitMask is given, but {model.title} cannot redraw a part of an image here: leave it out, or choose "
+                "a Model of Stable Diffusion 1 or XL"
+            )
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:
             check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})

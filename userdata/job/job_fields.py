@@ -27,6 +27,7 @@ from userdata.job.seeds import RANDOM, SEEDS, Seed
 MODEL_NAMES = list(read_catalogue())
 # A key is part of EC2's user data, which must be short. Those of uploads and of images have about 100 characters.
 LONGEST_KEY = 128
+LONGEST_MASK_KEY = 48
 # What the worker may read of the results bucket, by the rights that the stack gives it.
 READABLE = rf"(?:{INPUTS}|{RUNS})[A-Za-z0-9/_.=+@ -]+"
 ROUNDED = "; it is rounded down to a multiple of 8"
@@ -189,6 +190,16 @@ class JobFields(BaseModel):
         rule="empty, or the key of an image below inputs/ or runs/ in the results bucket, for example inputs/horse.png",
         max_length=LONGEST_KEY,
         pattern=rf"^$|^{READABLE}$",  # its content says which kind it is, not its name
+    )
+    init_mask: str = parameter(
+        "",
+        name="InitMask",
+        description="Key of a mask in the results bucket, as large as InitImage: white is redrawn, black stays. Empty: "
+        "all is redrawn.",
+        rule=f"empty, or the key of an image below {INPUTS} or {RUNS} in the results bucket, for example "
+        f"{INPUTS}mask.png; {LONGEST_MASK_KEY} characters at most",
+        max_length=LONGEST_MASK_KEY,
+        pattern=rf"^$|^{READABLE}$",
     )
     from_file: str = parameter(
         "",

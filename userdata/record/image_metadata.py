@@ -24,6 +24,7 @@ from userdata.contract.outside import read_json
 from userdata.contract.status import utc_now
 from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
+from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
 from userdata.job.picture_file import opened_picture
 from userdata.job.prompt_loras import weights_of
@@ -35,8 +36,8 @@ from userdata.record.drawn_with import DrawnWith
 PARAMETERS_CHUNK = "parameters"
 RECORD_CHUNK = "sd-on-ec2"
 SCHEMA = 1
-# The key that stands in a job for the initial image of a call by hand, which reads its image itself.
-IMAGE_OF_A_CALL = f"{INPUTS}init-img.png"
+# The keys that stand in a job for the initial image and the mask of a call by hand, which reads them itself.
+IMAGE_OF_A_CALL, MASK_OF_A_CALL = f"{INPUTS}init-img.png", f"{INPUTS}init-mask.png"
 # As many digits of a checkpoint's SHA-256 as the community uses to name the checkpoint.
 MODEL_HASH_DIGITS = 10
 # A line of a prompt that readers would take for the start of another part of the text.
@@ -50,7 +51,8 @@ class ImageRecord(BaseModel):
 
     `index` counts from 0 over the run, `seconds` is the image's share of its batch's time, `job` is the whole job, as
     in job.json. `batch` holds what the image and those drawn together with it were drawn from, in their order, and
-    `initial_image_sha256` is that of the file, in hexadecimal, None for text to image. `drawn_with` is None, and
+    `initial_image_sha256` is that of the file, in hexadecimal, None for text to image, and `mask_sha256` that of the
+    mask, if there was one. `drawn_with` is None, and
     `batch` empty, for an image of an earlier version. `flagged` is the safety checker's answer, None for an image that
     was not checked. `checkpoint` names the file or folder of a model that was given as one, instead of by the job's
     `model`.
@@ -70,6 +72,7 @@ class ImageRecord(BaseModel):
     checkpoint: str | None = None
     batch: list[ImageRequest] = []
     initial_image_sha256: str | None = None
+    mask_sha256: str | None = None
 
     @field_validator("job")
     @classmethod
@@ -108,7 +111,7 @@ def describe_image(
     seconds: float,
     drawn_with: DrawnWith,
     versions: dict[str, str],
-    initial_image_sha256: str | None = None,
+    initial_image: InitialImage | None = None,
     flagged: bool | None = None,
     checkpoint: str | None = None,
 ) -> ImageRecord:
@@ -126,7 +129,8 @@ def describe_image(
         flagged=flagged,
         checkpoint=checkpoint,
         batch=[requests[companion] for companion in drawn_with.indices],
-        initial_image_sha256=initial_image_sha256,
+        initial_image_sha256=initial_image.sha256 if initial_image else None,
+        mask_sha256=initial_image.mask_sha256 if initial_image else None,
     )
 
 

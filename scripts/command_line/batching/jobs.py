@@ -27,7 +27,9 @@ from userdata.job.seeds import RANDOM, SEEDS
 
 Value = str | int | float
 # The files that an image is drawn from, and what says how they are read. Rows that share them share what is looked up.
-OF_FILES = ("model", "precision", "prediction", "vae", "embeddings", "engine", "lora", "init_img")
+OF_FILES = ("model", "precision", "prediction", "vae", "embeddings", "engine", "lora", "init_img", "init_mask")
+# Those of them that are no part of the model.
+OF_INPUTS = ("init_img", "init_mask")
 EDGES = ("H", "W")
 # A prompt without any of these breaks no rule but those of its length: no weight, no LoRA, no words of other programs.
 _SYNTAX = re.compile(r"[<>()\[\]{}\\]|__|\b(?:AND|BREAK)\b")
@@ -108,7 +110,7 @@ class Jobs:
                 "--prompt-file prompts.txt`.",
                 exit_status=2,
             )
-        of_model = tuple(str(getattr(job, name)) for name in OF_FILES if name != "init_img")
+        of_model = tuple(str(getattr(job, name)) for name in OF_FILES if name not in OF_INPUTS)
         if of_model not in self._checked:
             check_files(self._session, request)
             self._checked.add(of_model)

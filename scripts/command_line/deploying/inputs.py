@@ -19,6 +19,7 @@ from scripts.command_line.terminal.parameter_options import check_parameters
 from userdata.contract.image_size import takes_size_of_image
 from userdata.contract.layout import INPUTS
 from userdata.job import initial_image, prompt_file
+from userdata.job.init_mask import told_of, with_mask
 from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
@@ -28,18 +29,24 @@ from userdata.job.run_error import RunError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LONGEST_STEM = 80
-# The parameters that name an input, each with an example of a key, and how many bytes it may have.
-EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "PromptFile": f"{INPUTS}prompts.txt"}
-MOST_BYTES = {"InitImage": initial_image.MOST_BYTES, "PromptFile": prompt_file.MOST_BYTES}
+# The parameters that name an input, each with an example of a key, how many bytes it may have, and how long the stem of
+# an upload's key may be: the key must fit into the parameter.
+EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "InitMask": f"{INPUTS}mask.png", "PromptFile": f"{INPUTS}prompts.txt"}
+MOST_BYTES = {
+    "InitImage": initial_image.MOST_BYTES,
+    "InitMask": initial_image.MOST_BYTES,
+    "PromptFile": prompt_file.MOST_BYTES,
+}
+LONGEST_STEM = {"InitImage": 80, "InitMask": 26, "PromptFile": 80}
+IMAGES = ("InitImage", "InitMask")
 
 
 @dataclass(frozen=True)
 class Input:
     """A file of this machine, or an object of the results bucket: what a person typed, and its content.
 
-    `key` is the object's; a file has the key that it will be uploaded to, and `is_file` is set. `image` is the initial
-    image that the content is.
+    `key` is the object's; a file has the key that it will be uploaded to, and `is_file` is set. `image` is the image
+    that the content of an initial image or a mask is.
     """
 
     given: str
@@ -62,12 +69,12 @@ def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str
     """A file of this machine goes before an object of the same name."""
     file = file_here(given)
     content = content_of(file, MOST_BYTES[parameter]) if file else _object(session, bucket, parameter, given)
-    image = _read_image(given, content) if parameter == "InitImage" else None
+    image = _read_image(parameter, given, content) if parameter in IMAGES else None
     if file is None:
         return Input(given, content, given, is_file=False, image=image)
     suffixes = image.suffixes if image else (".txt",)
     suffix = file.suffix if file.suffix.lower() in suffixes else suffixes[0]
-    key = key_for(file, hashlib.sha256(content).hexdigest(), LONGEST_STEM, suffix)
+    key = key_for(file, hashlib.sha256(content).hexdigest(), LONGEST_STEM[parameter], suffix)
     return Input(given, content, key, is_file=True, image=image)
 
 
@@ -86,12 +93,12 @@ def _object(session: boto3.Session, bucket: str | None, parameter: str, given: s
     return found
 
 
-def _read_image(given: str, content: bytes) -> InitialImage:
+def _read_image(parameter: str, given: str, content: bytes) -> InitialImage:
     try:
         return read_image(content)
     except ValueError as error:
         raise CommandError(
-            f"InitImage is {given!r}, but must be a {FORMATS_IN_WORDS} image; this file cannot be read as one "
+            f"{parameter} is {given!r}, but must be a {FORMATS_IN_WORDS} image; this file cannot be read as one "
             f"({error}). Convert it, for example to horse.png."
         ) from error
 
@@ -102,13 +109,20 @@ def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
     told: list[str] = []
     if image := inputs.get("InitImage"):
         assert image.image
-        told += image.image.told
+        told += told_of(image.image, "InitImage")
         if takes_size_of_image(plan.parameters):
             job = _job_of_size(image.given, image.image, plan)
     if prompts := inputs.get("PromptFile"):
         jobs = [line.job for line in _read_prompts(prompts.given, prompts.content, job)]
     else:
         jobs = [job]
+    if mask := inputs.get("InitMask"):
+        assert image and image.image and mask.image  # a job with a mask and no image breaks a rule
+        told += told_of(mask.image, "InitMask")
+        try:
+            with_mask(image.image, mask.image, jobs)
+        except ValueError as error:
+            raise CommandError(f"InitMask is {mask.given!r}, but {error}.") from error
     return told + job_notices(jobs)
 
 

@@ -17,6 +17,7 @@ from userdata.contract.atomic_file import write_atomically
 from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest
+from userdata.job.init_mask import with_mask
 from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.picture_file import opened_picture
 from userdata.job.prompt_loras import weights_of
@@ -53,19 +54,34 @@ def read_record(file: Path) -> ImageRecord:
 
 
 def find_initial_image(
-    record: ImageRecord, given: Path | None, bucket: str | None, session: Callable[[], boto3.Session]
+    record: ImageRecord,
+    given: Path | None,
+    bucket: str | None,
+    session: Callable[[], boto3.Session],
+    given_mask: Path | None = None,
 ) -> InitialImage | None:
-    """The initial image of `record`: the file `given`, or the object in the bucket. Raises `CommandError`."""
-    key = str(record.job.get("init_img", ""))
-    if not key or not (given or bucket):
-        return None
+    """The initial image of `record` with its mask: the files that are given, or the objects in the bucket.
+
+    What is not given and in no bucket is left out. Raises `CommandError`.
+    """
+
+    def find(field: str, option: str, file: Path | None) -> InitialImage | None:
+        key = str(record.job.get(field, ""))
+        if not key or not (file or bucket):
+            return None
+        try:
+            content = file.read_bytes() if file else read(session().client("s3", config=RETRIES), str(bucket), key)
+            if content is None:
+                raise CommandError(f"{bucket} no longer has {key}. Give that file: {option} FILE.")
+            return read_image(content)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"The file {file or key} cannot be read: {error}.") from error
+
+    image, mask = find("init_img", "--init-img", given), find("init_mask", "--init-mask", given_mask)
     try:
-        content = given.read_bytes() if given else read(session().client("s3", config=RETRIES), str(bucket), key)
-        if content is None:
-            raise CommandError(f"{bucket} no longer has {key}. Give that file: --init-img FILE.")
-        return read_image(content)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"The initial image {given or key} cannot be read: {error}.") from error
+        return with_mask(image, mask, record.batch) if image and mask else image
+    except ValueError as error:
+        raise CommandError(f"The mask {given_mask or record.job['init_mask']} is not the image's: {error}.") from error
 
 
 def replay_here(

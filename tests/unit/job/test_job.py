@@ -283,6 +283,20 @@ def test_flux_refuses_what_it_cannot_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, "InitMask is given without InitImage"),
+        ({"init_img": "inputs/a.png", "model": "flux-schnell"}, r"FLUX.1 \[schnell\] cannot redraw a part of an image"),
+        ({"init_img": "inputs/a.png", "engine": "compvis"}, "which the original img2img.py does not know"),
+    ],
+)
+def test_a_mask_is_refused_where_nothing_could_be_done_with_it(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Job(init_mask="inputs/mask.png", **given)
+    assert Job(init_mask="inputs/mask.png", init_img="inputs/a.png", model="hf:a/b/c.ckpt").init_mask
+
+
+@pytest.mark.parametrize(
     ("model", "asked", "rounded"),
     [("stable-diffusion-v1-5", 513, 512), ("stable-diffusion-v1-5", 520, 520), ("flux-schnell", 520, 512)],
 )

@@ -28,7 +28,7 @@ from userdata.worker.process.settings import Settings
 from userdata.worker.run.ledger import Ledger
 from userdata.worker.run.limits import Limits
 from userdata.worker.run.run import Outcome, in_words, outcome_of
-from userdata.worker.run.run_request import fetch_initial_image
+from userdata.worker.run.run_request import fetch_initial_image, masked
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +118,11 @@ class UnitAttempt:
         job, requests = self._read()
         if job.from_image:
             self._keys = RunKeys(self._keys.run_id, from_image=True)
-        initial = fetch_initial_image(self._bucket, job.init_img) if job.from_image else None
+        start = fetch_initial_image(self._bucket, job.init_img) if job.from_image else None
+        initial = masked(self._bucket, job, start, requests)
         settings = self._machine.provide(job)
         pictures = self._pictures = self._pictures or UnitPictures(
-            self._bucket, self._keys, job, requests, initial_image_sha256=initial.sha256 if initial else None
+            self._bucket, self._keys, job, requests, initial_image=initial
         )
         if missing := pictures.left:
             self._limits.before_model()

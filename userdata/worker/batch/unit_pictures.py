@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from userdata.batch.unit import OF_AN_IMAGE
 from userdata.contract.layout import RunKeys
 from userdata.job.image_request import ImageRequest
+from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
 from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
@@ -31,13 +32,13 @@ class UnitPictures:
         job: Job,
         requests: Sequence[ImageRequest],
         *,
-        initial_image_sha256: str | None,
+        initial_image: InitialImage | None,
     ) -> None:
         self._bucket = bucket
         self._keys = keys
         self._job = job
         self._requests = {request.index: request for request in requests}
-        self._initial_image_sha256 = initial_image_sha256
+        self._initial_image = initial_image
         self._versions = library_versions()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="unit upload")
         self._uploads: list[Future[None]] = []
@@ -69,7 +70,7 @@ class UnitPictures:
             seconds=drawn.seconds,
             drawn_with=drawn.drawn_with,
             versions=self._versions,
-            initial_image_sha256=self._initial_image_sha256,
+            initial_image=self._initial_image,
             flagged=drawn.flagged,
         )
         files = (

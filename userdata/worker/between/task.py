@@ -32,6 +32,8 @@ class DrawnImage:
 class Task:
     """The images `missing` of the `total` images of `job`, and the image that they start from, if any.
 
+    Its fourth channel is the mask of inpainting, where it has one.
+
     `beside` is how many more images like these may follow: work that pays for many is begun for them too. `ready` hears
     that everything is loaded. `save`, `begin_batch`, `leave_if_asked` and `estimate` are those of the
     `DrawingHooks`. There is no bucket and no queue among all this, so that what draws needs neither.

@@ -31,7 +31,7 @@ class Word(BaseModel):
 class Draw(Word):
     """Asks for the images of a `Task`. `settings` are variables; behind it the initial image of that size, as RGB.
 
-    `stays` says that another run may follow.
+    With a mask, which the job says, it is RGBA. `stays` says that another run may follow.
     """
 
     kind: Literal["draw"] = "draw"

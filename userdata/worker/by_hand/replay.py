@@ -95,6 +95,13 @@ def check_replay(record: ImageRecord, initial_image: InitialImage | None) -> Non
             f"The image was made from another initial image: {job.init_img} had the SHA-256 "
             f"{record.initial_image_sha256}, this one has {initial_image.sha256}."
         )
+    if job.init_mask and initial_image.mask_sha256 is None:
+        raise RunError(f"The image was made with the mask {job.init_mask}. Give that file, too: --init-mask FILE.")
+    if job.init_mask and initial_image.mask_sha256 != record.mask_sha256:
+        raise RunError(
+            f"The image was made with another mask: {job.init_mask} had the SHA-256 {record.mask_sha256}, this one has "
+            f"{initial_image.mask_sha256}."
+        )
 
 
 def replay(

@@ -18,6 +18,7 @@ from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words
 from userdata.contract.log_lines import log_format
 from userdata.job.image_request import ImageRequest, image_requests
+from userdata.job.init_mask import told_of, with_mask
 from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, read_prompt_file
@@ -62,12 +63,14 @@ class _Call:
 
         self._options = options
         self._model = find_local_model(options.ckpt)
-        self._initial_image = _read_initial_image(options.init_img) if script == "img2img" else None
+        self._initial_image = _read_image("--init-img", options.init_img) if script == "img2img" else None
         size = None
         if self._initial_image and options.H is None and options.W is None:
             size = size_from(self._initial_image.image, options.init_img)
         self._job = job_of(script, options, model=self._model.name or USUAL_MODEL, size=size)
         self._requests = _requests(options, self._job)
+        if self._initial_image and self._job.init_mask:
+            self._initial_image = _masked(self._initial_image, options.init_mask, self._requests)
         self._folder = OutputFolder(Path(options.outdir))
         self._images: dict[int, Image.Image] = {}
         self._check_that_something_is_saved()
@@ -134,21 +137,28 @@ class _Call:
             seconds=drawn.seconds,
             drawn_with=drawn.drawn_with,
             versions=library_versions(),
-            initial_image_sha256=self._initial_image.sha256 if self._initial_image else None,
+            initial_image=self._initial_image,
             flagged=drawn.flagged,
             checkpoint=None if self._model.name else self._model.place.name,
         )
         write_atomically(self._folder.sample(drawn.index), png_with_record(drawn.image, record))
 
 
-def _read_initial_image(file: str) -> InitialImage:
+def _read_image(option: str, file: str) -> InitialImage:
     try:
         image = read_image(Path(file).read_bytes())
     except (OSError, ValueError) as error:
-        raise RunError(f"--init-img is {file!r}, but must be a {FORMATS_IN_WORDS} image ({error}).") from error
-    for sentence in image.told:
+        raise RunError(f"{option} is {file!r}, but must be a {FORMATS_IN_WORDS} image ({error}).") from error
+    for sentence in told_of(image, "InitMask" if option == "--init-mask" else "InitImage"):
         logger.info("%s", sentence)
     return image
+
+
+def _masked(image: InitialImage, file: str, requests: Sequence[ImageRequest]) -> InitialImage:
+    try:
+        return with_mask(image, _read_image("--init-mask", file), requests)
+    except ValueError as error:
+        raise RunError(f"--init-mask is {file!r}, but {error}.") from error
 
 
 def _requests(options: argparse.Namespace, job: Job) -> list[ImageRequest]:

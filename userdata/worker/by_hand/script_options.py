@@ -16,7 +16,7 @@ from userdata.job.choices import Precision, Prediction
 from userdata.job.job import Job
 from userdata.job.refusal import explain
 from userdata.job.sampler_names import NAMES
-from userdata.record.image_metadata import IMAGE_OF_A_CALL
+from userdata.record.image_metadata import IMAGE_OF_A_CALL, MASK_OF_A_CALL
 
 LONGEST_STEM = 24
 Script = Literal["txt2img", "img2img"]
@@ -83,6 +83,7 @@ def parser(script: Script) -> argparse.ArgumentParser:
     )
     if image:
         add("--init-img", dest="init_img", required=True, help="the image to start from")
+        add("--init-mask", dest="init_mask", help="a mask as large as it: white is redrawn, black stays")
         add("--strength", default=0.75, help="how much of it is replaced by noise, 0.01 to 1 (%(default)s)")
     unset = None if image else 512
     add("--H", default=unset, help="height in pixels" + (", default: the image's" if image else " (512)"))
@@ -123,12 +124,14 @@ def job_of(script: Script, options: argparse.Namespace, *, model: str, size: tup
             parser(script).error(f"{file} must be a file that is here, called {', '.join(CHECKPOINT_SUFFIXES)}")
     values["vae"] = _key(options.vae) if options.vae else ""
     values["embeddings"] = ",".join(map(_key, options.embedding))
-    init_img = {"init_img": IMAGE_OF_A_CALL} if script == "img2img" else {}
+    of_image = {"init_img": IMAGE_OF_A_CALL} if script == "img2img" else {}
+    if getattr(options, "init_mask", None):
+        of_image["init_mask"] = MASK_OF_A_CALL
     try:
         return Job.model_validate(
             {
                 **values,
-                **init_img,
+                **of_image,
                 "sampler": sampler,
                 "fixed_code": "on" if options.fixed_code else "off",
                 "skip_grid": "on" if options.skip_grid else "off",

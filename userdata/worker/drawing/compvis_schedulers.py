@@ -80,8 +80,12 @@ class OriginalDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no typ
         return super().step(model_output, here, sample, eta, generator=generator, **more)
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
-        """An image with the noise of the timestep before `timesteps`, as the original's `stochastic_encode` adds it."""
-        return super().add_noise(original_samples, noise, _noisier(timesteps, self._noisier_by, len(self)))
+        """An image with the noise of the timestep before `timesteps`, as the original's `stochastic_encode` adds it.
+
+        Once a step is done, with the noise of `timesteps` itself, as the original mixes in what a mask keeps.
+        """
+        by = self._noisier_by if self._position is None else 0
+        return super().add_noise(original_samples, noise, _noisier(timesteps, by, len(self)))
 
 
 class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no types
@@ -112,7 +116,8 @@ class OriginalPLMS(PNDMScheduler):  # type: ignore[misc]  # diffusers has no typ
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
         """Does what `OriginalDDIM.add_noise` does."""
-        return super().add_noise(original_samples, noise, _noisier(timesteps, self._noisier_by, len(self)))
+        by = 0 if self.counter else self._noisier_by
+        return super().add_noise(original_samples, noise, _noisier(timesteps, by, len(self)))
 
 
 class OriginalDPMSolver(DPMSolverMultistepScheduler):  # type: ignore[misc]  # diffusers has no types

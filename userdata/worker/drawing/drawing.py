@@ -65,7 +65,7 @@ class Drawing:
         self._loras = loras
         self._prepared = prepared or Prepared()
         self._stays_prepared = prepared is not None
-        self._own_scheduler = pipeline.scheduler.config
+        self._own_scheduler = pipeline.scheduler
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
         self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
@@ -81,7 +81,7 @@ class Drawing:
                 if self._loras and self._loras.would_change(one.loras or {}):
                     self._prepared.release()
                     self._loras.apply(one.loras or {})
-                prepare_sampler(self._pipeline, one, self._own_scheduler, from_image=from_image)
+                prepare_sampler(self._pipeline, one, self._own_scheduler.config, from_image=from_image)
                 largest = len(kind)
                 while left:
                     drawn, largest = self._draw_while_memory_suffices(left, largest)
@@ -91,6 +91,8 @@ class Drawing:
                 self._finishing.close()
             raise
         finally:
+            # The next drawing makes its sampler from the checkpoint's own scheduler, not from what this one needed.
+            self._pipeline.scheduler = self._own_scheduler
             if not self._stays_prepared:
                 self._prepared.release()
         self._finishing.close()

@@ -20,11 +20,12 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from userdata.job.image_request import ImageRequest
-from userdata.job.initial_image import fit_image
+from userdata.job.init_mask import fit_start
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.record.drawn_with import DrawnWith, Execution
 from userdata.worker.between.task import DrawnImage
+from userdata.worker.drawing.inpainting import Inpainting
 from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
@@ -69,12 +70,14 @@ def begin_batch(
     Raises torch's `OutOfMemoryError`.
     """
     one, steps = batch[0], StepsInFlight(pipeline.device)
-    options = _options_for(pipeline, one, initial_image, count=len(batch))
+    start, mask = fit_start(initial_image, width=one.W, height=one.H) if initial_image else (None, None)
+    inpainting = Inpainting(pipeline, start, mask) if start and mask else None
+    options = _options_for(pipeline, one, start, count=len(batch))
 
     def tell(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         steps.one_more()
         on_step(min(1.0, (step + 1) / max(1, pipeline.num_timesteps)))
-        return tensors
+        return {"latents": inpainting.after_step(step, tensors["latents"])} if inpainting else tensors
 
     began = time.monotonic()
     colours = pipeline(
@@ -88,6 +91,7 @@ def begin_batch(
         callback_on_step_end=tell,
         **options,
     ).images
+    colours = inpainting.pasted(colours) if inpainting else colours
     drawn_with = DrawnWith(
         indices=[request.index for request in batch],
         execution=execution,
@@ -144,18 +148,17 @@ def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
 
 
 def _options_for(
-    pipeline: DiffusionPipeline, one: ImageRequest, initial_image: Image.Image | None, *, count: int
+    pipeline: DiffusionPipeline, one: ImageRequest, start: Image.Image | None, *, count: int
 ) -> dict[str, Any]:
-    """The options that not every pipeline knows, for `count` images like `one`."""
+    """The options that not every pipeline knows, for `count` images like `one` from `start`, an image of their size."""
     options: dict[str, Any] = {}
     flow = "transformer" in pipeline.components
     if flow:
         options["max_sequence_length"] = FLUX_TOKENS
-    if flow or initial_image is None:  # the other pipelines take the size of the initial image
+    if flow or start is None:  # the other pipelines take the size of the initial image
         options.update(height=one.H, width=one.W)
-    if initial_image is not None:
-        fitted = fit_image(initial_image, width=one.W, height=one.H)
-        options.update(image=[fitted] * count, strength=one.strength)
+    if start is not None:
+        options.update(image=[start] * count, strength=one.strength)
     if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
         options["eta"] = one.ddim_eta
     return options

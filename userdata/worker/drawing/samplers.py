@@ -35,8 +35,8 @@ class SamplerDefinition:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-# A setting that only schedulers of flow models have.
-FLOW = "use_dynamic_shifting"
+# A setting that only schedulers of flow models have. Rejected: use_dynamic_shifting, which others know too.
+FLOW = "base_image_seq_len"
 # As the original's samplers: the last step's target is the first training step, not the clean image.
 _AS_THE_ORIGINAL = {"set_alpha_to_one": False, "steps_offset": 1}
 

@@ -82,7 +82,7 @@ class Answering:
             word.missing,
             total=word.total,
             beside=word.beside,
-            initial_image=Image.frombytes("RGB", word.initial_size, content) if word.initial_size else None,
+            initial_image=_initial_image(word, content),
             ready=lambda: self.say(words.Ready()),
             save=self._save,
             begin_batch=self._begin_batch,
@@ -142,6 +142,11 @@ class _ToWorker(logging.Handler):
             self._answering.say(words.Log(level=record.levelno, text=_utf8(self.format(record))[-MOST_LOGGED:]))
         except Exception:  # noqa: BLE001  # a line that cannot be sent ends no drawing
             self.handleError(record)
+
+
+def _initial_image(word: words.Draw, content: bytes) -> Image.Image | None:
+    mode = "RGBA" if word.job.init_mask else "RGB"
+    return Image.frombytes(mode, word.initial_size, content) if word.initial_size else None
 
 
 def _utf8(text: str) -> str:

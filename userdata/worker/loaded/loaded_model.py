@@ -23,7 +23,6 @@ class LoadedModel:
     def __init__(self, pipeline: DiffusionPipeline, *, stays: bool) -> None:
         self.prepared = Prepared()
         self._pipelines = {False: pipeline}
-        self._scheduler = pipeline.scheduler
         self._precision = pipeline.vae.dtype
         self._stays = stays
         self._loras: Loras | None = None
@@ -36,7 +35,6 @@ class LoadedModel:
         if from_image not in self._pipelines:
             self._pipelines[from_image] = for_image_to_image(self._pipelines[False])
         pipeline = self._pipelines[from_image]
-        pipeline.scheduler = self._scheduler
         pipeline.vae.disable_tiling()
         if pipeline.vae.dtype != self._precision:  # memory that ran out in the decoder of XL leaves it in the other one
             self.prepared.release()

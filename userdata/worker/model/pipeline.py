@@ -80,7 +80,7 @@ def load_pipeline(
     if embeddings:
         teach_embeddings(pipeline, embeddings)
     set_prediction(pipeline, Prediction(prediction), marked)
-    pipeline.set_progress_bar_config(disable=True)
+    _without_extras(pipeline)
     # One image at a time through the decoder, because decoding takes most memory and gains nothing from batching.
     pipeline.vae.enable_slicing()
     return for_image_to_image(pipeline) if from_image else pipeline
@@ -92,8 +92,18 @@ def for_image_to_image(pipeline: DiffusionPipeline) -> DiffusionPipeline:
     from diffusers import AutoPipelineForImage2Image
 
     other = AutoPipelineForImage2Image.from_pipe(pipeline)
-    other.set_progress_bar_config(disable=True)
+    _without_extras(other)
     return other
+
+
+def _without_extras(pipeline: DiffusionPipeline) -> None:
+    """Takes diffusers' progress bar from `pipeline`, and the invisible watermark that it gives to XL unasked.
+
+    The worker writes its own watermark, and only where `Watermark` is on.
+    """
+    pipeline.set_progress_bar_config(disable=True)
+    if hasattr(pipeline, "watermark"):
+        pipeline.watermark = None
 
 
 def _why_not_loaded(folder: Path, checkpoint: Path | None, error: Exception) -> str:

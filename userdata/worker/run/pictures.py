@@ -50,7 +50,7 @@ class Pictures:
             seconds=drawn.seconds,
             drawn_with=drawn.drawn_with,
             versions=self._versions,
-            initial_image_sha256=request.initial_image.sha256 if request.initial_image else None,
+            initial_image=request.initial_image,
             flagged=drawn.flagged,
         )
         write_atomically(self._files.on_disk(keys.image_metadata(drawn.index)), record.to_json())

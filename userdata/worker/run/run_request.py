@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.layout import RunKeys
 from userdata.job.image_request import ImageRequest, image_requests, wants_drawn_seed
+from userdata.job.init_mask import told_of, with_mask
 from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
@@ -23,13 +24,14 @@ from userdata.worker.bucket.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
-INITIAL_IMAGE_RULE = f"the key of a {FORMATS_IN_WORDS} image in the results bucket, for example inputs/horse.png"
+IMAGE_RULE = f"the key of a {FORMATS_IN_WORDS} image in the results bucket, for example inputs/horse.png"
 
 
 @dataclass(frozen=True)
 class RunRequest:
     """A run that can be drawn: its job with every default resolved, its images, and the image that they start from.
 
+    The latter has the job's mask, if there is one.
     `drawn_seed` is the seed that was drawn, where the job or a line of its prompt file leaves that to chance.
     """
 
@@ -56,7 +58,8 @@ def read_run_request(bucket: Bucket, parameters: Mapping[str, str], *, run_id: s
         job = read_job({**job.model_dump(by_alias=True), "Height": height, "Width": width})
     lines = _fetch_prompt_file(bucket, job) if job.from_file else []
     drawn = _drawn_seed(bucket, run_id) if wants_drawn_seed(job, lines) else None
-    return RunRequest(job, image_requests(job, lines, drawn_seed=drawn), initial_image, drawn)
+    images = image_requests(job, lines, drawn_seed=drawn)
+    return RunRequest(job, images, masked(bucket, job, initial_image, images), drawn)
 
 
 def _drawn_seed(bucket: Bucket, run_id: str) -> int:
@@ -80,27 +83,43 @@ def read_job(parameters: Mapping[str, Any]) -> Job:
         raise RunError(" ".join(explain(error, Job))) from error
 
 
-def fetch_initial_image(bucket: Bucket, key: str) -> InitialImage:
-    """The image at `key` in `bucket`. Raises `RunError` when there is no such object, or when it is no image."""
+def masked(
+    bucket: Bucket, job: Job, initial_image: InitialImage | None, images: Iterable[ImageRequest]
+) -> InitialImage | None:
+    """`initial_image` with the mask of `job`, if there is one, for `images`. Raises `RunError`."""
+    if not job.init_mask or initial_image is None:
+        return initial_image
+    mask = fetch_initial_image(bucket, job.init_mask, "InitMask")
+    try:
+        return with_mask(initial_image, mask, images)
+    except ValueError as error:
+        raise RunError(f"InitMask is {job.init_mask!r}, but {error}.") from error
+
+
+def fetch_initial_image(bucket: Bucket, key: str, parameter: str = "InitImage") -> InitialImage:
+    """The image at `key` in `bucket`, which `parameter` names: InitImage or InitMask.
+
+    Raises `RunError` when there is no such object, or when it is no image.
+    """
     try:
         content = bucket.get(key)
     except (BotoCoreError, ClientError) as error:
         raise RunError(
-            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} answers: {error}."
+            f"{parameter} is {key!r}, but must be {IMAGE_RULE}; the bucket {bucket.name} answers: {error}."
         ) from error
     if content is None:
         raise RunError(
-            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; the bucket {bucket.name} has no such object, "
+            f"{parameter} is {key!r}, but must be {IMAGE_RULE}; the bucket {bucket.name} has no such object, "
             f"so upload it first: `aws s3 cp FILE 's3://{bucket.name}/{key}'`."
         )
     try:
         image = read_image(content)
     except ValueError as error:
         raise RunError(
-            f"InitImage is {key!r}, but must be {INITIAL_IMAGE_RULE}; this object of {len(content):,} bytes cannot be "
+            f"{parameter} is {key!r}, but must be {IMAGE_RULE}; this object of {len(content):,} bytes cannot be "
             f"read as one ({error})."
         ) from error
-    for sentence in image.told:
+    for sentence in told_of(image, parameter):
         logger.info("%s", sentence)
     return image
 

@@ -287,6 +287,13 @@ def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatc
         person.batch("a.jsonl", yes=False)
     assert {key for key in person.objects() if key.startswith("inputs/")} == uploaded
 
+    Image.linear_gradient("L").resize((64, 72)).save("a mask with a name that is as long as it likes.png")
+    masked = {"prompt": "a", "init-img": "tree.png", "init-mask": "a mask with a name that is as long as it likes.png"}
+    (image,) = person.images(person.batch("masked.jsonl", as_jsonl([masked]))).values()
+    assert {image["job"].init_img, image["job"].init_mask} <= person.objects()
+    with pytest.raises(CommandError, match="it has 64 × 72 pixels, and the initial image 200 × 136"):
+        person.batch("wrong.jsonl", as_jsonl([{**masked, "init-img": "horse.png"}]))
+
 
 def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     person.account.outputs["ReleaseRole"] = "arn:aws:iam::123456789012:role/release"

@@ -41,10 +41,11 @@ def test_another_model_comes_with_its_own_precision_and_size(person: Person) -> 
 def test_the_images_have_the_size_of_a_file_of_this_machine_which_is_uploaded(person: Person) -> None:
     person.deploy()
     Image.new("RGB", (200, 136)).save("horse.png")
-    person.generate(Prompt="a tree", InitImage="horse.png")
+    Image.linear_gradient("L").resize((200, 136)).save("mask.png")
+    person.generate(Prompt="a tree", InitImage="horse.png", InitMask="mask.png")
     job = drawn(person)
     assert (job.W, job.H) == (192, 128)
-    assert job.init_img in person.objects()
+    assert {job.init_img, job.init_mask} <= person.objects()
 
 
 def test_a_drawn_seed_is_another_run_each_time(person: Person) -> None:

@@ -46,8 +46,11 @@ class Asking:
         self.heard: list[str] = []
         requests = image_requests(given)
         heard: Any = {name: self._hook(name, hooks.get(name)) for name in (*HOOKS, "save")}
+        start = START.copy()
+        if given.init_mask:
+            start.putalpha(Image.linear_gradient("L").resize(START.size))
         self.task = Task(
-            given, requests, total=len(requests), initial_image=START if given.from_image else None, **heard
+            given, requests, total=len(requests), initial_image=start if given.from_image else None, **heard
         )
 
     def _hook(self, name: str, given: Callable[..., None] | None) -> Callable[..., None]:
@@ -103,7 +106,8 @@ def test_it_draws_the_same_bits_and_has_no_credentials(
     kept_loaded_ends_with_the_test: None,
 ) -> None:
     here: Draws = Loaded()
-    for given in (job(), job(init_img="inputs/start.png", strength=0.7, seed=7, prompt="ein Bär 🐻")):
+    image = job(init_img="inputs/start.png", strength=0.7, seed=7, prompt="ein Bär 🐻")
+    for given in (job(), image, job(init_img="inputs/start.png", init_mask="inputs/mask.png")):
         there, alone = Asking(given), Asking(given)
         caplog.clear()
         process.draw(settings, there.task)

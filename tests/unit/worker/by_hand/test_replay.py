@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections.abc import Callable
@@ -50,10 +51,11 @@ def _image_of_a_run(bucket: Bucket, settings: Settings, deployed: dict[str, str]
         ({"Iterations": "1", "Samples": "3"}, 1),
         ({"Iterations": "1", "Samples": "2", "Eta": "0.7", "Seed": "9"}, 1),
         ({"Iterations": "1", "Samples": "2", "InitImage": "inputs/start.png", "Strength": "0.6"}, 1),
+        ({"Iterations": "1", "Samples": "2", "InitImage": "inputs/start.png", "InitMask": "inputs/mask.png"}, 1),
         ({"Iterations": "1", "Samples": "2", "PromptFile": "inputs/prompts.txt"}, 3),
         ({"Iterations": "1", "Samples": "2", "PromptFile": "inputs/prompts.txt"}, 2),
     ],
-    ids=["batch", "noise", "image", "prompt-file", "sampler-of-its-own"],
+    ids=["batch", "noise", "image", "mask", "prompt-file", "sampler-of-its-own"],
 )
 def test_the_same_bits(
     bucket: Bucket, settings: Settings, parameters: Deploy, tmp_path: Path, given: dict[str, str], index: int
@@ -63,12 +65,14 @@ def test_the_same_bits(
     Image.effect_noise((90, 80), 90).save(start, format="PNG")
     bucket.put("inputs/start.png", start.getvalue())
     (tmp_path / "start.png").write_bytes(start.getvalue())
+    Image.radial_gradient("L").resize((90, 80)).save(tmp_path / "mask.png")
+    bucket.put("inputs/mask.png", (tmp_path / "mask.png").read_bytes())
     file = _image_of_a_run(bucket, settings, parameters(**given), index, tmp_path)
     record = read_record(file)
     assert record.drawn_with
     assert len(record.drawn_with.indices) == (1 if index == 2 else 2 if "PromptFile" in given else len(record.batch))
     console = Console(file=io.StringIO(), width=500)
-    initial_image = find_initial_image(record, tmp_path / "start.png", None, _no_session)
+    initial_image = find_initial_image(record, tmp_path / "start.png", None, _no_session, tmp_path / "mask.png")
     assert replay_here(
         file, record, model=str(settings.model_folder), initial_image=initial_image, loras=[],
         to=tmp_path / "again.png", console=console,
@@ -169,15 +173,25 @@ def test_a_missing_or_another_initial_image_is_refused_before_the_model_is_loade
     record = _record_of(Job(model="tiny", init_img="inputs/horse.png")).model_copy(
         update={"initial_image_sha256": "0" * 64}
     )
-    Image.new("RGB", (64, 64)).save(tmp_path / "other.png")
-    for given, why in (
-        (None, "Give that file: --init-img FILE"),
-        (tmp_path / "other.png", "from another initial image"),
+    Image.new("RGB", (640, 512)).save(tmp_path / "other.png")
+    Image.radial_gradient("L").resize((640, 512)).save(tmp_path / "mask.png")
+    with_a_mask = record.model_copy(
+        update={
+            "job": {**record.job, "init_mask": "inputs/mask.png"},
+            "initial_image_sha256": hashlib.sha256((tmp_path / "other.png").read_bytes()).hexdigest(),
+            "mask_sha256": "0" * 64,
+        }
+    )
+    for one, given, mask, why in (
+        (record, None, None, "Give that file: --init-img FILE"),
+        (record, tmp_path / "other.png", None, "from another initial image"),
+        (with_a_mask, tmp_path / "other.png", None, "with the mask inputs/mask.png. Give that file, too: --init-mask"),
+        (with_a_mask, tmp_path / "other.png", tmp_path / "mask.png", "with another mask"),
     ):
         with pytest.raises(CommandError, match=why):
             replay_here(
-                tmp_path / "x.png", record, model="no-such-model", loras=[], to=tmp_path / "y.png", console=Console(),
-                initial_image=find_initial_image(record, given, None, _no_session),
+                tmp_path / "x.png", one, model="no-such-model", loras=[], to=tmp_path / "y.png", console=Console(),
+                initial_image=find_initial_image(one, given, None, _no_session, mask),
             )  # fmt: skip
 
 

@@ -64,6 +64,15 @@ def test_image_to_image_has_its_images_size(tiny_model: Path, tmp_path: Path) ->
     assert main("img2img", [*call, "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]) == 0
     assert Image.open(tmp_path / "out/samples/00000.png").size == (96, 64)
 
+    Image.linear_gradient("L").resize((100, 70)).save(tmp_path / "mask.png")
+    call += ["--init-mask", str(tmp_path / "mask.png"), "--ckpt", str(tiny_model), "--outdir", str(tmp_path / "out")]
+    assert main("img2img", call) == 0
+    masked = Image.open(tmp_path / "out/samples/00001.png").convert("RGB")
+    assert masked.crop((0, 0, 96, 3)).getcolors() == [(96 * 3, (255, 0, 0))]
+    assert len(masked.crop((0, 50, 96, 64)).getcolors(10**6) or ()) > 9
+    Image.new("L", (100, 70)).save(tmp_path / "mask.png")
+    assert main("img2img", call) == 1
+
 
 @pytest.mark.parametrize(
     ("script", "words", "why"),

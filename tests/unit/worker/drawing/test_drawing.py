@@ -28,11 +28,13 @@ def test_full_memory_halves_the_batch_and_goes_on(
 ) -> None:
     job = Job(**SMALL, n_iter=1, n_samples=5)
     pipeline = _pipeline(tiny_model)
+    own = pipeline.scheduler
     _limit_memory(pipeline, monkeypatch, images=2)
     drawn = _draw(pipeline, job)
     assert [image.drawn_with.indices for image in drawn] == [[0, 1], [0, 1], [2, 3], [2, 3], [4]]
     assert [image.index for image in drawn] == [0, 1, 2, 3, 4]
     assert "does not suffice for 5 images at once: now 2" in caplog.text
+    assert pipeline.scheduler is own, "the next drawing makes its sampler from it"
     usual = _draw(_pipeline(tiny_model), job)
     assert all(_difference(one, other) <= 2 for one, other in zip(drawn, usual, strict=True))
 

@@ -61,6 +61,23 @@ def test_image_to_image_is_the_same_alone_and_in_company(tiny_model: Path) -> No
     assert _difference(alone[1], company[1]) <= BATCHING_TOLERANCE
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_with_a_mask_what_is_black_stays_to_the_bit_and_what_is_white_is_drawn(tiny_model: Path, sampler: str) -> None:
+    start, mask = Image.effect_noise((72, 64), 90).convert("RGB"), Image.new("L", (72, 64))
+    mask.paste(255, (20, 20, 50, 50))
+    mask.paste(100, (0, 0, 10, 10))
+    start.putalpha(mask)
+    job = Job(**SMALL, init_img="inputs/x.png", init_mask="inputs/m.png", strength=1.0, sampler=sampler)
+    alone, company = _draw(tiny_model, job, [1], start)[1], _draw(tiny_model, job, [0, 1], start)
+    assert _difference(alone, company[1]) <= BATCHING_TOLERANCE
+    before, after, shades = (numpy.asarray(one).astype(int) for one in (start.convert("RGB"), alone, mask))
+    change = abs(after - before).max(axis=2)
+    assert change[shades == 0].max() == 0
+    assert change[shades == 255].mean() > 20
+    assert 0 < change[shades == 100].mean() < change[shades == 255].mean()
+    assert _difference(company[0], company[1]) > 20
+
+
 def test_guidance_of_zero_and_one_is_none(tiny_model: Path) -> None:
     zero, one, usual = (_draw(tiny_model, Job(**SMALL, scale=scale), [0])[0] for scale in (0, 1, 7.5))
     assert _difference(zero, one) == 0

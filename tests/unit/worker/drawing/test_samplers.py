@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
 from userdata.contract.bundle import BUNDLE
 from userdata.job.choices import Prediction, Sampler
@@ -25,6 +25,12 @@ STEPS_THAT_CRASHED_THE_ORIGINAL = (1, 3, 9, 27, 36, 37, 101, 251, 333, 501, 999,
 
 def test_every_sampler_of_the_schema_is_defined() -> None:
     assert set(samplers.SAMPLERS) == {sampler.value for sampler in Sampler}
+
+
+@pytest.mark.parametrize("own", [DPMSolverMultistepScheduler, UniPCMultistepScheduler])
+def test_the_scheduler_in_a_folder_of_diffusers_is_not_taken_for_one_of_flows(own: Any) -> None:
+    """Both can be set to flows, and say in every configuration whether they are."""
+    assert isinstance(samplers.make_scheduler("ddim", own.from_config(CONFIGURATION).config, 4), OriginalDDIM)
 
 
 @pytest.mark.parametrize("steps", STEPS_THAT_CRASHED_THE_ORIGINAL)
@@ -139,3 +145,25 @@ def _alpha(scheduler: Any, timestep: torch.Tensor) -> torch.Tensor:
     """The cumulative alpha at `timestep`, between two training steps too, where DPM-Solver asks for it."""
     logarithms = scheduler.alphas_cumprod.clamp(min=2**-24).log().numpy()
     return torch.tensor(numpy.interp(float(timestep), numpy.arange(len(logarithms)), logarithms)).exp()
+
+
+@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+def test_between_two_steps_an_image_gets_the_noise_of_the_next_one(sampler: str) -> None:
+    """As inpainting needs it outside its mask; the original adds the noise of an earlier moment only to begin with."""
+    scheduler = samplers.make_scheduler(sampler, CONFIGURATION, 10, strength=0.5)
+    scheduler.set_timesteps(10)
+    steps = scheduler.timesteps[-5:]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(len(scheduler.timesteps) - 5)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    nothing = torch.zeros_like(noise)
+    at_first = scheduler.add_noise(nothing, noise, steps[:1])
+    scheduler.step(noise, steps[0], at_first)
+    noisy = scheduler.add_noise(nothing, noise, steps[1:2])
+    assert noisy.std() < at_first.std()
+    if sampler in ("ddim", "plms", "lcm"):
+        sigma = (1 - scheduler.alphas_cumprod[steps[1]]) ** 0.5
+    else:
+        sigma = scheduler.sigmas[len(scheduler.timesteps) - 4]
+        sigma = sigma if sampler.startswith("euler") else (sigma**2 / (1 + sigma**2)) ** 0.5
+    torch.testing.assert_close(noisy, sigma * noise)

@@ -28,7 +28,7 @@ from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
 from userdata.worker.drawing.weighted_prompts import encode_text, prompts_weighted
 from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.memory_need import memory_need_gib
-from userdata.worker.model.pipeline import LAYOUTS, load_pipeline
+from userdata.worker.model.pipeline import LAYOUTS, for_image_to_image, load_pipeline
 
 CPU = torch.device("cpu")
 NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -152,6 +152,7 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
             torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
     assert pipeline.tokenizer_2("a").input_ids[0] == 49406
     assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
+    assert pipeline.watermark is for_image_to_image(pipeline).watermark is None, "nobody asked for diffusers' own"
     draw(pipeline, Job(model="sdxl-base", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
     reads_weights_too(pipeline)
 
