@@ -147,7 +147,7 @@ def test_of_two_machines_that_begin_a_run_one_draws_the_seed(
     with monkeypatch.context() as meanwhile:
         other = partial(bucket.put, keys.job, write_job(asked, drawn_seed=7))
         meanwhile.setattr(attempt.Attempt, "_take_stock", lambda _: other())
-        assert do_run(settings, deployed, threading.Event()) is Outcome.FAILED
+        assert do_run(settings, deployed, threading.Event()) is Outcome.BROKE
     assert "at the same time, with another seed. Start" in _json(bucket, keys.status)["error"]["message"]
     assert _json(bucket, keys.job)["drawn_seed"] == 7
     bucket.put(keys.job, write_job(asked))
