@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 INTERRUPTED = (
-    "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for again, or "
-    "when an instance starts while it waits in a queue."
+    "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for again, "
+    "or when an instance starts while it waits in a queue."
 )
 INTERRUPTED_FOR_GOOD = (
     "The stack of what is interrupted was deleted, and its queues with it: no machine works on it. Its images stay."
