@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from functools import partial
 
 import pytest
 
 from stacks.fleet import OF_THE_RUN_ALONE
-from tests.unit.boot.conftest import Machine
+from tests.unit.boot.conftest import BUNDLE, Machine
 from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import after_worker
 from userdata.boot.tell_failure import tell_failure
@@ -172,3 +173,16 @@ def test_the_timer_s_process_finds_its_way_by_the_image_s_settings(member: Machi
     script.write_text(f"cd {member.folders.bundle} && {words}\n")
     done = member.bash(script)
     assert (done.returncode, member.calls) == (0, rungs()[:1]), done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
+def test_root_reads_what_other_machines_have_told_as_nobody() -> None:
+    code = (
+        "import os; from userdata.contract.layout import Folders; from userdata.fleet.leave import drop_rights; "
+        "drop_rights(Folders('')); print(os.getresuid(), os.getresgid(), os.getgroups())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BUNDLE.parent, capture_output=True, text=True, check=True, timeout=20
+    )
+    nobody = (65534, 65534, 65534)
+    assert done.stdout.strip() == f"{nobody} {nobody} []"

@@ -34,6 +34,7 @@ LATER = (
     "which git gcc curl python3 conda aws",
     "python3 --version; aws --version",
     "systemd-analyze",
+    "systemd-analyze security --offline=true --no-pager /opt/sd-on-ec2/current/userdata/sd-*.service | grep Overall",
     "cloud-init --version",
     "sed -n '/final/,$p' /etc/cloud/cloud.cfg",
     "cloud-init analyze show | tail -n 40",

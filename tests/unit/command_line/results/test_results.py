@@ -267,11 +267,13 @@ def test_a_run_whose_machine_is_gone_or_works_on_another_is_interrupted(account:
     others = {"forgotten-by-ec-two": interrupted, "in-another-region": going, "at-an-odd-machine": interrupted}
     others |= {"replaced-by-another-run": interrupted, "done": "done"}
     assert listed(account) == {**others, "at-work": going}
+    assert "it goes on when it is deployed or asked for again" in "\n".join(results("--list")[1])
     # After a teardown in mid-run.
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
-    assert listed(account) == {**others, "at-work": interrupted}
-    assert "it goes on when it is deployed or asked for again" in "\n".join(results("--list")[1])
+    # EC2 may have forgotten a machine that was terminated a minute ago.
+    assert listed(account) == {**others, "at-work": interrupted, "in-another-region": interrupted}
+    assert "The stack of what is interrupted was deleted" in "\n".join(results("--list")[1])
 
 
 def test_who_may_not_look_at_instances_sees_what_runs_say(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
