@@ -65,7 +65,7 @@ class Soak:
         self._number += 1
         work = KINDS[kind](self._stage, f"{self._name}-{self._number}")
         work.begin()
-        moment = self._chance.choice(list(MOMENTS))
+        moment = self._chance.choice(FAULTS[fault].moments)
         MOMENTS[moment](work, self._chance)
         outcome = Outcome(fault, kind, moment)
         began = time.monotonic()
