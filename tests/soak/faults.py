@@ -22,10 +22,11 @@ SECONDS = (3, 6, 10)
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` begins it, and `of` are the kinds of work that can meet it."""
+    """`strike` begins it, `of` are the kinds of work that can meet it, and `moments` those of work at which it may."""
 
     strike: Strike
     of: tuple[str, ...] = tuple(KINDS)
+    moments: tuple[str, ...] = ("early", "drawing", "late")
 
 
 def _kill(module: str) -> Strike:
@@ -110,6 +111,10 @@ def _meet(kind: Kind, *services: Service, share: float = 1.0) -> Strike:
     return strike
 
 
+def _of_the_queue(strike: Strike) -> Fault:
+    return Fault(strike, of=("batch",), moments=("early", "drawing"))
+
+
 TEARDOWN = "torn-down"
 FAULTS = {
     "none": Fault(lambda _work, _chance: lambda: False),
@@ -124,9 +129,9 @@ FAULTS = {
     "s3-reset": Fault(_meet("reset", "s3", share=0.5)),
     "s3-slow": Fault(_meet("slow", "s3")),
     "wrong-clock": Fault(_meet("clock", "s3", "sqs")),
-    "sqs-busy": Fault(_meet("busy", "sqs"), of=("batch",)),
-    "sqs-reset": Fault(_meet("reset", "sqs", share=0.5), of=("batch",)),
-    "delivered-twice": Fault(_meet("twice", "sqs", share=0.7), of=("batch",)),
-    "deletion-lost": Fault(_meet("kept", "sqs", share=0.7), of=("batch",)),
-    "out-of-order": Fault(_meet("order", "sqs"), of=("batch",)),
+    "sqs-busy": _of_the_queue(_meet("busy", "sqs")),
+    "sqs-reset": _of_the_queue(_meet("reset", "sqs", share=0.5)),
+    "delivered-twice": _of_the_queue(_meet("twice", "sqs", share=0.7)),
+    "deletion-lost": _of_the_queue(_meet("kept", "sqs", share=0.7)),
+    "out-of-order": _of_the_queue(_meet("order", "sqs")),
 }

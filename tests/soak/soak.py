@@ -65,7 +65,7 @@ class Soak:
         self._number += 1
         work = KINDS[kind](self._stage, f"{self._name}-{self._number}")
         work.begin()
-        moment = self._chance.choice(list(MOMENTS))
+        moment = self._chance.choice(FAULTS[fault].moments)
         MOMENTS[moment](work, self._chance)
         outcome = Outcome(fault, kind, moment)
         began = time.monotonic()
@@ -75,7 +75,7 @@ class Soak:
             expected = {key.rpartition("/")[2] for key in there}
         else:
             expected = {f"{index:05}.png" for index in range(IMAGES)}
-            outcome.starts = self._settle(work)
+            self._settle(work, outcome)
         outcome.seconds = time.monotonic() - began
         self._stage.cloud.faults.end()
         outcome.met, outcome.told, outcome.left = met(), work.told(), self._stage.running()
@@ -86,20 +86,21 @@ class Soak:
             self._stage.stop()
         return outcome
 
-    def _settle(self, work: Work) -> int:
-        """How often the work had to be begun again until it was done and the machine at rest, or time was over."""
-        deadline, starts = time.monotonic() + DEADLINE_SECONDS, 0
+    def _settle(self, work: Work, outcome: Outcome) -> None:
+        """Begins the work again until it is done and the machine at rest, or time is over."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
             resting = self._stage.rests()
-            if resting and work.is_done():
+            if resting and (work.is_done() or outcome.starts == MOST_STARTS):
                 break
             if resting:
-                if starts == MOST_STARTS:
+                outcome.starts += 1
+                try:
+                    work.begin_again()
+                except AssertionError as error:
+                    outcome.lost.append(f"it cannot be begun again: {error}")
                     break
-                starts += 1
-                work.begin_again()
             time.sleep(0.25)
-        return starts
 
     def _look(self, work: Work, expected: set[str], outcome: Outcome) -> None:
         found, damaged = pictures_of(work)
@@ -107,7 +108,7 @@ class Soak:
         others = [name for name, picture in found.items() if picture != undisturbed.get(name)]
         missing = sorted(expected - found.keys())
         outcome.images = len(found)
-        outcome.lost = [
+        outcome.lost += [
             *missing,
             *damaged,
             *(f"{name}: another image than that of an undisturbed run" for name in others),

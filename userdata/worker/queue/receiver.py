@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 
+from userdata.contract.patience import Patience
+from userdata.worker.bucket.passing_errors import passes
 from userdata.worker.queue.lease import Lease
 from userdata.worker.queue.queues import Queues
 
 logger = logging.getLogger(__name__)
-# After a failure. A queue that cannot be reached is no reason to end, and none to stay up longer.
+# After a failure. A queue that cannot be reached is no reason to end, and none to stay up longer than LAST_LOOKS.
 AGAIN_SECONDS = 5.0
 # Of a request that must not miss a message: one that does not wait asks only some of SQS's servers.
 LAST_LOOK_SECONDS = 1
+# 91 s in all, as for the bucket: a queue that is away for the seconds of the last look must not end a machine that was
+# started for what the queue holds.
+LAST_LOOKS = Patience(attempts=9, first_pause=1, longest_pause=20)
 
 
 class Receiver:
@@ -55,13 +60,17 @@ class Receiver:
         nothing, self._found_nothing = self._found_nothing, False
         return nothing
 
-    def look_again(self) -> None:
-        """Returns when a request that began after this call has ended, or when a message has come."""
+    def look_again(self, stop: threading.Event) -> None:
+        """Returns when a request that began after this call was answered, or when a message has come.
+
+        One that fails for now is repeated until `stop` is set.
+        """
         self._hurries.set()
         if self._thread:
             self._thread.join()
-        if not self._lease:
-            self._receive(wait_seconds=LAST_LOOK_SECONDS)
+        for pause in (*LAST_LOOKS.pauses(), 0):
+            if self._lease or not self._fails_for_now(wait_seconds=LAST_LOOK_SECONDS) or stop.wait(pause):
+                break
         self._hurries.clear()
 
     def close(self) -> None:
@@ -69,18 +78,23 @@ class Receiver:
         if lease := self.take():
             lease.give_back()
 
-    def _receive(self, wait_seconds: int | None = None) -> None:
+    def _receive(self) -> None:
+        self._fails_for_now(wait_seconds=self._wait_seconds)
+
+    def _fails_for_now(self, *, wait_seconds: int) -> bool:
+        """Asks for a message once, and says whether that has failed by what passes."""
+        failed: Exception | None = None
         try:
-            message = self._queues.receive(
-                self._kind, wait_seconds=self._wait_seconds if wait_seconds is None else wait_seconds
-            )
+            message = self._queues.receive(self._kind, wait_seconds=wait_seconds)
             self._found_nothing = message is None
             self._lease = Lease(self._queues, message) if message else None
             self._failure = ""
         except Exception as error:  # noqa: BLE001  # whatever it is: who asks no more would wait for ever
+            failed = error
             if str(error) != self._failure:
                 self._failure = str(error)
                 logger.warning("The queue of %s runs cannot be asked, and is asked again: %s", self._kind, error)
             self._hurries.wait(AGAIN_SECONDS)
         self._asking = False
         self._woken.set()
+        return passes(failed)
