@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto.iam.access_control import IAMPolicy
 from PIL import Image
 from typer.testing import CliRunner
@@ -48,6 +50,9 @@ class Operator:
         keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         for name, value in {**cloud.environment, **keys}.items():
             monkeypatch.setenv(name, value)
+        # Read once: EC2's description alone takes a quarter second, and each command would read it anew.
+        descriptions = create_loader()
+        monkeypatch.setattr(botocore.session, "create_loader", lambda *_: descriptions)
         self._asked: list[tuple[str, str, Any]] = []
         checks = permissions._moto_checks
 
@@ -114,6 +119,7 @@ def test_it_is_enough_for_daily_use_and_every_statement_is_needed(
 
 def _draw(person: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a worker that tells the run done as soon as it is asked for."""
+
     def drawn(session: Any, deployment: Any, run_id: str, *given: Any, **more: Any) -> Any:
         person.put(RunKeys(run_id).status, Status(run_id, person.instance_id, phase="done").to_json())
         return watch_run(session, deployment, run_id, *given, **more)
