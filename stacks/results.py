@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import NIST, acknowledge
 from stacks.facts.settings import Settings
 from userdata.contract.layout import CACHE, CORRECTED, WRITTEN_ONCE
 
@@ -57,7 +57,18 @@ class Results(Construct):
             bucket.policy.apply_removal_policy(removal_policy)
         if not keep:
             self._log_emptying()
-        acknowledge(bucket, {"S1": "One person's pictures: access logs would cost more than they tell."})
+        unlogged = "One person's pictures: access logs would cost more than they tell."
+        acknowledge(bucket, {"S1": unlogged})
+        acknowledge(
+            bucket,
+            {
+                "S3BucketLoggingEnabled": unlogged,
+                "S3BucketReplicationEnabled": "An image can be drawn again from its record; a copy would cost twice.",
+                "S3BucketVersioningEnabled": "No machine may delete, and an image can be drawn again from its record.",
+                "S3DefaultEncryptionKMS": "S3's own key costs nothing; -c output_key has a key of one's own.",
+            },
+            NIST,
+        )
         return bucket
 
     def _log_emptying(self) -> None:
@@ -65,6 +76,8 @@ class Results(Construct):
         log = logs.LogGroup(
             self, "EmptyingLog", retention=logs.RetentionDays.ONE_WEEK, removal_policy=RemovalPolicy.DESTROY
         )
+        reason = "It names objects that were deleted; CloudWatch Logs encrypts it with a key of its own."
+        acknowledge(log, {"CloudWatchLogGroupEncrypted": reason}, NIST)
         provider = Stack.of(self).node.find_child("Custom::S3AutoDeleteObjectsCustomResourceProvider")
         handler = provider.node.find_child("Handler")
         assert isinstance(handler, CfnResource)

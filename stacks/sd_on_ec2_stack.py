@@ -10,6 +10,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.access import Access
+from stacks.acknowledge import NIST, acknowledge
 from stacks.budget import Budget
 from stacks.facts.outputs import OUTPUTS
 from stacks.facts.settings import Settings
@@ -44,6 +45,8 @@ class SdOnEc2Stack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, bucket_alone: bool = False) -> None:
         self._first_zones = settings.zones if isinstance(settings.zones, int) else 1
         super().__init__(scope, construct_id, description=DESCRIPTION)
+        reason = "A policy belongs to one role and goes with it; a managed one could be given to others."
+        acknowledge(self, {"IAMNoInlinePolicy": reason}, NIST)
         given_settings = json.dumps(settings.given(), sort_keys=True)
         if bucket_alone:
             bucket = Results(self, "Results", settings=settings).bucket
