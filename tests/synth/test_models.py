@@ -62,10 +62,14 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
 @pytest.mark.parametrize(
     ("model", "instance_type", "volume_size", "why"),
     [
-        ("flux-schnell", "g5.xlarge", "200", "needs 34 GiB of GPU memory: choose at least g6e.xlarge"),
+        ("flux-schnell", "g5.xlarge", "200", "needs 32 GiB of GPU memory: choose at least g6e.xlarge"),
         ("flux-schnell", "g6e.xlarge", "100", "33.7 GB of weights: choose a VolumeSize of at least 117"),
         ("flux-schnell", "g6e.xlarge", "117", None),
         ("flux-schnell", "g9.xlarge", "200", None),
+        ("flux2-klein", "g4dn.xlarge", "100", "computes in bfloat16, which the T4 does not have"),
+        ("flux2-klein", "g6.xlarge", "100", None),
+        ("z-image-turbo", "g5.xlarge", "115", "32.8 GB of weights: choose a VolumeSize of at least 116"),
+        ("chroma", "g6.xlarge", "200", "needs 26.2 GiB of GPU memory: choose at least g6e.xlarge"),
         ("sdxl-base", "g4dn.xlarge", "100", None),
         ("stable-diffusion-v1-5", "g4dn.xlarge", "80", None),
         ("s3://bucket/any.safetensors", "g4dn.xlarge", "80", None),
