@@ -10,6 +10,7 @@ from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import (
     ENGINE_WORDS,
     disk_words,
+    licence_words,
     memory_words,
     number_words,
     too_new_for_the_original,
@@ -40,13 +41,24 @@ class ModelFit(Construct):
         for name, model in read_catalogue().items():
             chosen = Fn.condition_equals(parameters.text("Model"), name)
             rule = "".join(part.capitalize() for part in name.split("-"))
-            usual = [*self._numbers(model, parameters), *self._memory(model, "autocast", parameters)]
-            self._rule(rule, chosen, [*usual, *self._disk(model, parameters)])
+            usual = [
+                *self._licence(model, parameters),
+                *self._numbers(model, parameters),
+                *self._memory(model, "autocast", parameters),
+                *self._disk(model, parameters),
+            ]
+            self._rule(rule, chosen, usual)
             self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
 
     def _rule(self, name: str, condition: ICfnRuleConditionExpression, assertions: list[CfnRuleAssertion]) -> None:
         if assertions:
             CfnRule(self, name, rule_condition=condition, assertions=assertions)
+
+    def _licence(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        if model.forbids is None:
+            return []
+        accepted = Fn.condition_equals(parameters.text("AcceptLicence"), model.name)
+        return [CfnRuleAssertion(assert_=accepted, assert_description=licence_words(model))]
 
     def _numbers(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
         """No single precision passes: the models that need bfloat16 do not fit such a card in it either."""

@@ -18,6 +18,7 @@ from scripts.command_line import (
     batch_control_commands,
     before_commands,
     generate_command,
+    models_command,
     replay_command,
     report_command,
     watch_command,
@@ -52,6 +53,7 @@ app = typer.Typer(
 
 app.command()(before_commands.doctor)
 app.command()(account_commands.zones)
+app.command()(models_command.models)
 app.command()(before_commands.cost)
 app.command()(generate_command.generate)
 app.command()(batch_command.batch)

@@ -91,6 +91,14 @@ def number_words(model: Model) -> str:
     )
 
 
+def licence_words(model: Model) -> str:
+    """What the restrictive licence of `model` forbids, and how a person says that this is known."""
+    return (
+        f"{model.title} is under the licence {model.licence}, which {model.forbids}. Read it at {model.page}, then say "
+        f"so: AcceptLicence={model.name}."
+    )
+
+
 def disk_words(model: Model) -> str:
     """That a disk is too small for `model`, and the smallest that is not."""
     need = volume_need_gib(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_model_that_does_not_fit_is_refused(
         return
     with pytest.raises(RuleError, match=why):
         check_rules(template, values)
+
+
+@pytest.mark.parametrize("accepted", ["", "sdxl-turbo"])
+def test_a_restrictive_licence_wants_a_word_before(template: Template, accepted: str) -> None:
+    values = {"Model": "sdxl-turbo", "InstanceType": "g6.xlarge", "VolumeSize": "100", "BootstrapVersion": "99"}
+    why = "forbids commercial use without .* say so: AcceptLicence=sdxl-turbo"
+    with nullcontext() if accepted else pytest.raises(RuleError, match=why):
+        check_rules(template, {**values, "AcceptLicence": accepted})
 
 
 @pytest.mark.parametrize(
