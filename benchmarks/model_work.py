@@ -97,7 +97,7 @@ def z_image_tflop(*, height: int, width: int) -> float:
         block = sum(one.numel() for one in ZImageTransformer2DModel.from_config(config).layers[0].parameters())
 
     def blocks(count: int, length: int) -> float:
-        return count * (2.0 * block * length + 4.0 * length**2 * config["dim"])
+        return count * (2.0 * block * length + 4.0 * length**2 * float(config["dim"]))
 
     layers, refiners = config["n_layers"], config["n_refiner_layers"]
     return (blocks(layers, patches + tokens) + blocks(refiners, patches) + blocks(refiners, tokens)) / 1e12

@@ -51,7 +51,9 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
     disk = max(MachineParameters().volume_size, volume_need_gib(model))
     price = find_prices(None, region, [smallest.name]).get((smallest.name, "on-demand"))
     seconds = image_seconds(job, smallest)
-    known = price is not None and seconds is not None
+    usd = None
+    if price is not None and seconds is not None:
+        usd = running_usd(price, read_prices().rates_of(region), 1000 * seconds / 60, disk_gib=disk)
     speed = CARD_SPEEDS.get(smallest.gpu.name)
     in_the_box = "projected: two processor cores, since a card would wait for its small kernels"
     return ListedModel(
@@ -62,7 +64,7 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
         disk_gib=disk,
         price=price,
         seconds=seconds,
-        usd=running_usd(price, read_prices().rates_of(region), 1000 * seconds / 60, disk_gib=disk) if known else None,
+        usd=usd,
         basis=in_the_box if model.bundled_sha256 else f"{speed.basis}: {speed.origin}" if speed and seconds else "none",
     )
 
