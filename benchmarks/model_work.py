@@ -94,12 +94,13 @@ def z_image_tflop(*, height: int, width: int) -> float:
     config = _config("z-image")
     patches, tokens = height * width // 256, -(-A_TEXT // 32) * 32
     with torch.device("meta"):
-        block = sum(one.numel() for one in ZImageTransformer2DModel.from_config(config).layers[0].parameters())
+        network = ZImageTransformer2DModel.from_config(config)
+    block = sum(int(one.numel()) for one in network.layers[0].parameters())
 
     def blocks(count: int, length: int) -> float:
         return count * (2.0 * block * length + 4.0 * length**2 * float(config["dim"]))
 
-    layers, refiners = config["n_layers"], config["n_refiner_layers"]
+    layers, refiners = int(config["n_layers"]), int(config["n_refiner_layers"])
     return (blocks(layers, patches + tokens) + blocks(refiners, patches) + blocks(refiners, tokens)) / 1e12
 
 
