@@ -20,6 +20,7 @@ from scripts.command_line import (
     before_commands,
     generate_command,
     look_inside_commands,
+    models_command,
     replay_command,
     report_command,
     watch_command,
@@ -266,6 +267,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     "Before a deploy": {
         before_commands.doctor: "sd doctor --model sdxl-base",
         before_commands.cost: "sd cost --model sdxl-base --samples 16",
+        models_command.models: "sd models",
         account_commands.zones: "sd zones g6.xlarge",
     },
 }

@@ -48,6 +48,7 @@ class Capture:
 
 BEFORE_THE_DEPLOY = (
     Capture("doctor-problems", "sd doctor --instance-type p5.4xlarge -c spot=true -c max_price=9 --max-spend 1"),
+    Capture("models", "sd models"),
     Capture("cost", "sd cost"),
     Capture("quota-status", "sd quota status"),
     Capture("zones", "sd zones --instance-type g6e.xlarge"),

@@ -10,25 +10,16 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import is_whole, round_edge
 from userdata.contract.run_name import run_name
-from userdata.job.choices import Engine, Prediction, SafetyChecker, Switch
+from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
+from userdata.job.model_rules import why_not_model
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
 from userdata.job.refusal import LONGEST_SHOWN
 from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
 from userdata.job.seeds import RANDOM
-
-# The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
-PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
-
-# Pipelines of models that predict one thing only, and read texts with encoders that no embedding is made for.
-WITHOUT_CHOICE = frozenset({"FluxPipeline"})
-
-
-# The pipelines that can redraw within a mask. A person's own checkpoint has none yet, and will have one of these.
-WITH_MASK = frozenset({None, "StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 
 
 class Job(JobFields):
@@ -108,12 +99,6 @@ class Job(JobFields):
                 f"Steps {self.ddim_steps} and Strength {self.strength:g} leave no step to do: "
                 "their product must be at least 1, for example Steps 75 and Strength 0.75"
             )
-        model = find_model(self.model)
-        if model.samplers and str(self.sampler) not in model.samplers:
-            raise ValueError(
-                f"Sampler is {self.sampler!s}, but {model.title} samples with {' or '.join(model.samplers)} only: "
-                f"leave Sampler empty, or for example {model.samplers[0]}"
-            )
         if self.watermark == Switch.on and self.H * self.W < WATERMARK_PIXELS:
             raise ValueError(
                 f"Watermark is on, but images of {self.W} x {self.H} pixels have no room for it: they must have at "
@@ -125,16 +110,10 @@ class Job(JobFields):
                 "Leave Eta out, or choose Sampler ddim"
             )
         listed_embeddings(self.embeddings)
-        if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
-            given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
-            raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
         if self.init_mask and not self.init_img:
             raise ValueError("InitMask is given without InitImage: give the image whose white part is to be redrawn")
-        if self.init_mask and model.pipeline not in WITH_MASK:
-            raise ValueError(
-                f"InitMask is given, but {model.title} cannot redraw a part of an image here: leave it out, or choose "
-                "a Model of Stable Diffusion 1 or XL"
-            )
+        if reason := why_not_model(self):
+            raise ValueError(reason)
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:
             check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})
@@ -151,7 +130,7 @@ class Job(JobFields):
     @property
     def weighs_words(self) -> bool:
         """Whether brackets in the texts are weights: the original scripts and models of other encoders read them."""
-        return self.engine == Engine.diffusers and find_model(self.model).pipeline not in PIPELINES_OF_OTHER_ENCODERS
+        return self.engine == Engine.diffusers and not find_model(self.model).of_transformers
 
     @property
     def name(self) -> str:

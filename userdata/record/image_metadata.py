@@ -211,10 +211,11 @@ def _for_readers(prompt: str) -> str:
 
 def _model_hash(name: str) -> str | None:
     try:
-        files = find_model(name).files
+        model = find_model(name)
     except KeyError:
         return None  # an image of another version, whose catalogue had other models
-    return files[0].sha256[:MODEL_HASH_DIGITS] if len(files) == 1 else None
+    (sha256, *more) = [file.sha256 for file in (*model.files, *model.loras)] or [None]
+    return None if more or sha256 is None else sha256[:MODEL_HASH_DIGITS]
 
 
 def _quoted(value: str) -> str:

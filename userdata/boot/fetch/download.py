@@ -59,6 +59,12 @@ def write_stamp(destination: Path, sha256: str) -> None:
     _stamp_of(destination).write_text(sha256 + "\n", "ascii")
 
 
+def read_stamp(destination: Path) -> Optional[str]:
+    """The SHA-256 that `write_stamp` wrote for a finished file, None without one."""
+    stamp = _stamp_of(destination)
+    return stamp.read_text("ascii").strip() if stamp.exists() else None
+
+
 def _fetch(pinned: Pinned, part: Path, manner: Manner) -> str:
     """Completes `part`, and returns the SHA-256 of what it holds then, in hexadecimal."""
     if pinned.bytes is not None and pinned.bytes >= manner.ranges_from:
@@ -80,9 +86,8 @@ def _stamp_of(destination: Path) -> Path:
 def _is_there(pinned: Pinned, destination: Path) -> bool:
     if not destination.exists():
         return False
-    stamp = _stamp_of(destination)
     right_size = pinned.bytes is None or destination.stat().st_size == pinned.bytes
-    stamped = stamp.exists() and stamp.read_text("ascii").strip() == pinned.sha256
+    stamped = read_stamp(destination) == pinned.sha256
     if right_size and (stamped or sha256_of(destination) == pinned.sha256):
         write_stamp(destination, pinned.sha256)
         return True

@@ -10,13 +10,14 @@ drawn.image.save("horse.png")
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ZImageImg2ImgPipeline, ZImagePipeline
 from PIL import Image
 
 from userdata.job.image_request import ImageRequest
@@ -29,12 +30,16 @@ from userdata.worker.drawing.inpainting import Inpainting
 from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
+from userdata.worker.drawing.texts_ahead import texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_weights
 from userdata.worker.kernels.execution import executing
 from userdata.worker.model.device import device_name
+from userdata.worker.model.large_encoder import large_encoder
 
-# As many as FLUX.1 schnell was trained with, by its model card; more are refused by the published code.
+# The tokens of a text that a model reads. FLUX.1 schnell's are those that it was trained with, by its model card; more
+# are refused by the published code. The others' are those of their pipelines.
 FLUX_TOKENS = 256
+TOKENS = 512
 
 FlagsOf = Callable[[torch.Tensor], torch.Tensor]
 
@@ -72,7 +77,7 @@ def begin_batch(
     one, steps = batch[0], StepsInFlight(pipeline.device)
     start, mask = fit_start(initial_image, width=one.W, height=one.H) if initial_image else (None, None)
     inpainting = Inpainting(pipeline, start, mask) if start and mask else None
-    options = _options_for(pipeline, one, start, count=len(batch))
+    options = _options_for(pipeline, batch, start)
 
     def tell(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         steps.one_more()
@@ -82,9 +87,7 @@ def begin_batch(
     began = time.monotonic()
     colours = pipeline(
         prompt=[request.prompt for request in batch],
-        negative_prompt=[request.negative_prompt for request in batch],
         num_inference_steps=one.ddim_steps,
-        guidance_scale=one.scale,  # 0 and 1 switch guidance off
         # One for each image, on the CPU: neither the other images nor the kind of GPU change an image's noise.
         generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
         output_type="pt",
@@ -124,7 +127,9 @@ def draw_batch(
     if tiled:
         pipeline.vae.enable_tiling()
     try:
-        with executing(pipeline, execution), prompts_weighted(pipeline) if emphasis else nullcontext():
+        encoder = large_encoder(pipeline)
+        texts = texts_ahead(pipeline, encoder) if encoder else prompts_weighted(pipeline) if emphasis else nullcontext()
+        with executing(pipeline, execution), texts:
             return begin_batch(
                 pipeline,
                 job,
@@ -147,18 +152,28 @@ def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
     )
 
 
+def tokens_read(pipeline: DiffusionPipeline) -> int:
+    """How many tokens of a text a `pipeline` of a transformer reads."""
+    return FLUX_TOKENS if "tokenizer_2" in pipeline.components else TOKENS
+
+
 def _options_for(
-    pipeline: DiffusionPipeline, one: ImageRequest, start: Image.Image | None, *, count: int
+    pipeline: DiffusionPipeline, batch: Sequence[ImageRequest], start: Image.Image | None
 ) -> dict[str, Any]:
-    """The options that not every pipeline knows, for `count` images like `one` from `start`, an image of their size."""
-    options: dict[str, Any] = {}
+    """The options that not every pipeline knows, or not in the same sense. `start` is an image of the batch's size."""
+    one = batch[0]
+    options: dict[str, Any] = {"guidance_scale": one.scale}  # 0 and 1 switch guidance off
+    if isinstance(pipeline, ZImagePipeline | ZImageImg2ImgPipeline) and one.scale <= 1:
+        options["guidance_scale"] = 0.0  # to these pipelines, 1 is a scale like any other
+    if "negative_prompt" in inspect.signature(type(pipeline).__call__).parameters:
+        options["negative_prompt"] = [request.negative_prompt for request in batch]
     flow = "transformer" in pipeline.components
     if flow:
-        options["max_sequence_length"] = FLUX_TOKENS
+        options["max_sequence_length"] = tokens_read(pipeline)
     if flow or start is None:  # the other pipelines take the size of the initial image
         options.update(height=one.H, width=one.W)
     if start is not None:
-        options.update(image=[start] * count, strength=one.strength)
+        options.update(image=[start] * len(batch), strength=one.strength)
     if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
         options["eta"] = one.ddim_eta
     return options

@@ -12,8 +12,10 @@ from userdata.job.image_request import ImageRequest
 from userdata.record.drawn_with import Execution
 from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.texts_ahead import TextsAhead, texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted
 from userdata.worker.kernels.execution import choose_execution, executing
+from userdata.worker.model.large_encoder import large_encoder
 
 
 class Prepared:
@@ -27,6 +29,7 @@ class Prepared:
         self._open = ExitStack()
         self._for: object = None
         self._largest = 0
+        self._texts: TextsAhead | None = None
 
     def prepare(
         self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int, beside: int = 0
@@ -43,11 +46,20 @@ class Prepared:
         wanted = (id(pipeline), execution, one.H, one.W, len(kind), asked)
         if wanted != self._for:
             self.release()
-            self._largest = largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked)
+            largest = self._largest = largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked)
             self._open.enter_context(executing(pipeline, execution))
-            self._open.enter_context(prompts_weighted(pipeline))
-            self._open.enter_context(prompts_remembered(pipeline))
+            if encoder := large_encoder(pipeline):
+
+                def has_room() -> bool:
+                    return largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked) >= largest
+
+                self._texts = self._open.enter_context(texts_ahead(pipeline, encoder, has_room=has_room))
+            else:
+                self._open.enter_context(prompts_weighted(pipeline))
+                self._open.enter_context(prompts_remembered(pipeline))
             self._for = wanted
+        if self._texts:
+            self._texts.expect(kind)
         return execution, self._largest
 
     def release(self) -> None:
@@ -56,6 +68,6 @@ class Prepared:
         Must be called before weights change, because some kernels keep what they compute from weights, and encoded
         texts follow from them too.
         """
-        self._for = None
+        self._for = self._texts = None
         self._open.close()
         torch.cuda.empty_cache()

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.contract.catalogue import OF_TRANSFORMERS
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
+from userdata.worker.model.large_encoder import LARGE_ENCODERS
 from userdata.worker.model.tensor_names import LATENT_CHANNELS
 from userdata.worker.model.vae_file import load_vae
 
@@ -21,7 +24,7 @@ TEXT_TO_IMAGE = {
     "StableDiffusionImg2ImgPipeline": "StableDiffusionPipeline",
     "StableDiffusionXLPipeline": "StableDiffusionXLPipeline",
     "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLPipeline",
-    "FluxPipeline": "FluxPipeline",
+    **{name: name for name in sorted(OF_TRANSFORMERS)},
 }
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin")
@@ -40,7 +43,10 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / INDEX} is no description of a model ({error}). Name another model.") from error
     if why := _why_not(folder, described, kind):
-        raise RunError(f"The model in {folder} cannot be used: {why}. Name a model of Stable Diffusion 1, XL or FLUX.")
+        raise RunError(
+            f"The model in {folder} cannot be used: {why}. Name a model of Stable Diffusion 1, XL, FLUX, Z-Image or "
+            "Chroma."
+        )
     dtype = choose_dtype(device, precision, pipeline=str(kind))
     # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
     parts: dict[str, Any] = {}
@@ -48,6 +54,10 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         parts |= {"safety_checker": None, "requires_safety_checker": False}
     if vae:
         parts["vae"] = load_vae(vae, folder, device=device, dtype=dtype)
+    if device.type == "cuda" and dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
+        # In single precision it would fill the memory of the machines whose cards hold such a model.
+        encoder = getattr(transformers, described[name][1])
+        parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=dtype,

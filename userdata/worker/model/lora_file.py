@@ -171,6 +171,10 @@ def _does_not_fit(title: str, tensors: Mapping[str, Tensor], strange: list[str],
 def _kind(tensors: Mapping[str, Tensor]) -> str | None:
     """The kind of model that a file was made for, as far as its names and widths tell."""
     names = [name.replace(".", "_") for name in tensors]
+    if any("to_qkv_mlp_proj" in name or "stream_modulation" in name for name in names):
+        return "FLUX.2"
+    if any("context_refiner_" in name or re.search(r"layers_\d+_(attention|feed_forward)_", name) for name in names):
+        return "Z-Image"
     if any("single_blocks_" in name or "single_transformer_blocks_" in name for name in names):
         return "FLUX"
     if any("te2_" in name or "text_encoder_2_" in name for name in names):

@@ -33,6 +33,13 @@ def test_the_scheduler_in_a_folder_of_diffusers_is_not_taken_for_one_of_flows(ow
     assert isinstance(samplers.make_scheduler("ddim", own.from_config(CONFIGURATION).config, 4), OriginalDDIM)
 
 
+def test_the_four_steps_of_lightning_are_those_that_it_was_distilled_for() -> None:
+    lightning = json.loads((BUNDLE.models / "sdxl-lightning/scheduler/scheduler_config.json").read_text())
+    scheduler = samplers.make_scheduler("euler", lightning, 4)
+    scheduler.set_timesteps(4)
+    assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
+
+
 @pytest.mark.parametrize("steps", STEPS_THAT_CRASHED_THE_ORIGINAL)
 @pytest.mark.parametrize("sampler", samplers.SAMPLERS)
 def test_any_number_of_steps_ends_where_the_model_leads(sampler: str, steps: int) -> None:

@@ -13,6 +13,7 @@ from userdata.worker.model.empty_model import empty_networks
 from userdata.worker.model.lora_keys import Place, layer_and_part, places_in
 
 UNETS = ("stable-diffusion-v1", "stable-diffusion-xl", "demo")
+TRANSFORMERS = ("flux2-klein", "z-image", "chroma")
 ORIGINAL = "model.diffusion_model."
 
 
@@ -40,7 +41,7 @@ def place_of(layout: str, key: str) -> tuple[str, tuple[str, ...]]:
     return place.component, place.changed
 
 
-@pytest.mark.parametrize("layout", [*UNETS, "flux-schnell", "tiny", "sdxl-turbo"])
+@pytest.mark.parametrize("layout", [*UNETS, "flux-schnell", "tiny", "sdxl-turbo", *TRANSFORMERS])
 def test_diffusers_and_kohyas_names_mean_each_layer(layout: str) -> None:
     kohyas = {"unet": "unet", "transformer": "unet", "text_encoder": "te1", "text_encoder_2": "te2"}
     for component in networks(layout):
