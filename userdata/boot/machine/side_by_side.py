@@ -30,8 +30,11 @@ def begin(action: Callable[[], Result]) -> Future[Result]:
 
 
 def side_by_side(action: Callable[[Item], Result], items: Iterable[Item]) -> List[Result]:
-    """`action` of each item, in order, as many at a time as there are processors; the first error ends it."""
-    executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2))
+    """`action` of each item, in order; the first error ends it.
+
+    As many at a time as there are processors, up to 16, because each may fill a piece of the disk.
+    """
+    executor = ThreadPoolExecutor(max_workers=min(16, max(2, os.cpu_count() or 2)))
     try:
         return [future.result() for future in [executor.submit(action, item) for item in items]]
     finally:
