@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,3 +153,7 @@ def _groups(folder: Path, part_bytes: int) -> Iterator[List[str]]:
             group, size = [], 0
     if group:
         yield group
+
+
+if __name__ == "__main__":
+    print(folder_fingerprint(Path(sys.argv[1])))  # noqa: T201
