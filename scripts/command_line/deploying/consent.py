@@ -74,13 +74,18 @@ def _goes_on(run: Run, deployment: Deployment) -> str:
 
 def refuse_what_changed(found: Deployment | None, plan: Plan) -> None:
     """Raises `CommandError` when another command has deployed another run since `plan` was made from the stack."""
-    other = known_run_id(found) if found and found.stands else None
-    before = known_run_id(plan.deployment) if plan.deployment else None
-    if found and other not in (None, before, plan.run_id):
+    if found and (other := deployed_meanwhile(found, plan)):
         raise CommandError(
             f"Nothing was deployed, because another command has just deployed run {other} into {found.stack}. Look at "
             "`sd status`, and deploy again when that run is done."
         )
+
+
+def deployed_meanwhile(found: Deployment | None, plan: Plan) -> str | None:
+    """The run that another command has deployed since `plan` was made from the stack; None for none."""
+    other = known_run_id(found) if found and found.stands else None
+    before = known_run_id(plan.deployment) if plan.deployment else None
+    return None if other in (before, plan.run_id) else other
 
 
 def need_own_run(standing: Deployment, run_id: str) -> None:

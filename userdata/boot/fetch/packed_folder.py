@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator, List, Mapping, Tuple
@@ -141,3 +142,7 @@ def _groups(folder: Path, part_bytes: int) -> Iterator[List[str]]:
             group, size = [], 0
     if group:
         yield group
+
+
+if __name__ == "__main__":
+    print(folder_fingerprint(Path(sys.argv[1])))  # noqa: T201

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from tests.unit.boot.conftest import Machine
 from tests.unit.boot.given_machine import given_machine
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache, Entry, State, read_notes, write_notes
+from userdata.boot.machine.commands import User
 from userdata.boot.save_cache import save_cache
+from userdata.boot.steps import kernels
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
@@ -177,14 +180,29 @@ def kernels_of(host: Host, settings: dict[str, str] | None = None) -> Path | Non
     return provide_kernels(machine, environment=KEY)
 
 
-def test_kernels_are_kept_when_they_have_grown(
-    first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands = tmp_path / "bin"
+def add_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = folder / "bin"
     commands.mkdir()
     (commands / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA A10G, 595.10\n")
     (commands / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look where another user cannot")
+def test_root_does_not_look_into_kernels_that_came_from_the_bucket(
+    first: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_card(tmp_path, monkeypatch)
+    monkeypatch.setattr(kernels, "fetcher", lambda _: User("nobody", tmp_path))
+    first.folders.compiled_before.mkdir(parents=True)
+    first.folders.compiled_before.chmod(0o700)
+    assert kernels_of(first) is None, "who unpacks it has not looked into it"
+
+
+def test_kernels_are_kept_when_they_have_grown(
+    first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_card(tmp_path, monkeypatch)
     assert kernels_of(first) is None
     first.succeeds()
     assert keys(first.bucket) == []

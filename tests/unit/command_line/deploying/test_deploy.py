@@ -431,7 +431,16 @@ def test_two_deploys_at_once_never_take_each_other_s_images(account: Account, tm
     mine, other = run_of(Prompt="a tree"), run_of(Prompt="a dog")
     assert f"SdOnEc2 now holds run {other}, not {mine}" in str(told.value)
 
+    def other_makes_it_fail(*_: object) -> None:
+        account.change({"Prompt": "a cat"})
+        raise CommandError("`cdk deploy` failed")
+
+    account.put_run(other, phase="done")
+    with pytest.raises(CommandError, match="failed\nAnother command has deployed run a-cat-.* at the same time"):
+        run(account, other_makes_it_fail, {"Prompt": "a tree"})
+
     deploys = Deploys(account)
+    account.change({"Prompt": "a dog"})
     Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
     account.put_run(other, phase="done")
     account.session.events.register_first("before-call.s3.PutObject", lambda **_: account.change({"Prompt": "a bee"}))
