@@ -8,7 +8,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.fuzz.run import SEED, TARGETS, Counts, endless, run, table
@@ -28,30 +28,34 @@ def main() -> int:
     names = list(TARGETS) if asked.targets == ["all"] else asked.targets
     if unknown := [name for name in names if name not in TARGETS]:
         parser.error(f"there is no target {unknown[0]}; there are {', '.join(TARGETS)}")
-    guided = not asked.by_chance and importlib.util.find_spec("atheris") is not None
+    by_chance = asked.by_chance or importlib.util.find_spec("atheris") is None
     found = {}
-    for name in names:
-        if guided:
-            found[name] = _guided(name, asked.seconds)
-        else:
-            found[name] = run(name, endless(name, asked.seed), seconds=asked.seconds)
-        for fault, content in found[name].faults.items():
+    for name, counts in _by_chance(names, asked.seconds, asked.seed) if by_chance else _guided(names, asked.seconds):
+        found[name] = counts
+        for fault, content in counts.faults.items():
             print(f"{name}: {fault}; kept as {_keep(name, content)}", flush=True)  # noqa: T201
     print(table(found))  # noqa: T201
     return int(any(one.others for one in found.values()))
 
 
-def _guided(name: str, seconds: float) -> Counts:
-    """Runs a target under atheris in a process of its own, since atheris ends the process."""
-    command = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds), str(GROWN / name)]
-    began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    try:
-        told = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        what = f"the process ended with {done.returncode} after {time.monotonic() - began:.0f} s: {done.stderr[-500:]}"
-        return Counts(others=1, faults={what: b""})
-    return Counts(**{**told, "faults": {fault: bytes.fromhex(one) for fault, one in told["faults"].items()}})
+def _by_chance(names: Sequence[str], seconds: float, seed: int) -> Iterator[tuple[str, Counts]]:
+    for name in names:
+        yield name, run(name, endless(name, seed), seconds=seconds)
+
+
+def _guided(names: Sequence[str], seconds: float) -> Iterator[tuple[str, Counts]]:
+    """Runs targets under atheris, which has a process of its own. What else it says goes to a file."""
+    GROWN.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "tests.fuzz.guided", str(seconds), str(GROWN), *names]
+    with (GROWN / "log").open("w") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(b"["):
+                name, told = json.loads(line)
+                faults = {fault: bytes.fromhex(one) for fault, one in told["faults"].items()}
+                yield name, Counts(**{**told, "faults": faults})
+    if process.returncode:
+        raise SystemExit(f"atheris ended with {process.returncode}; {GROWN / 'log'} says why")
 
 
 def _keep(name: str, content: bytes) -> Path:

@@ -25,7 +25,7 @@ from userdata.job.job_document import read_job
 from userdata.job.run_error import RunError
 from userdata.job.seeds import drawn_seed_in
 from userdata.record.image_metadata import ImageRecord, parameters_text
-from userdata.worker.by_hand.replay import check_record
+from userdata.worker.by_hand.replay import check_replay
 from userdata.worker.run.progress import continued_status
 from userdata.worker.run.run import _told
 
@@ -59,7 +59,7 @@ def batch(content: bytes) -> object:
 def record(content: bytes) -> object:
     """What `sd replay` asks of a record before anything is loaded."""
     found = ImageRecord.from_json(content)
-    check_record(found)
+    check_replay(found, None)
     parameters_text(found)
     return found
 

@@ -1,6 +1,7 @@
-"""`python -m tests.fuzz.guided TARGET SECONDS FOLDER`: one target under atheris, which follows what the program does.
+"""`python -m tests.fuzz.guided SECONDS FOLDER TARGET...`: targets under atheris, which follows what the program does.
 
-Its changed files go to FOLDER. The counts are the last line of the output, because atheris ends the process itself.
+Its changed files go to FOLDER. A target's name and its counts are a line of the output. Each one has a process of its
+own, because atheris ends the process; what the targets import is imported, and followed, once before.
 """
 
 from __future__ import annotations
@@ -11,28 +12,39 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
-    """Never returns."""
+    """Runs the targets one after the other."""
     import atheris
 
-    name, seconds, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+    seconds, folder, *names = sys.argv[1:]
     with atheris.instrument_imports(include=["userdata", "scripts.command_line", "PIL"]):
-        from tests.fuzz.run import CORPUS, TARGETS, Counts, execute
-    counts = Counts()
+        from tests.fuzz import run
+    for name in names:
+        child = os.fork()
+        if child == 0:
+            _fuzz(atheris, run, name, float(seconds), Path(folder, name))
+        _, status = os.waitpid(child, 0)
+        if status:
+            ended = {"others": 1, "faults": {f"the process ended with {status}": ""}}
+            print(json.dumps([name, ended]), flush=True)  # noqa: T201
+
+
+def _fuzz(atheris: Any, run: Any, name: str, seconds: float, folder: Path) -> None:
+    counts = run.Counts()
     end = time.monotonic() + seconds
 
     def one(content: bytes) -> None:
-        execute(TARGETS[name], content, counts)
+        run.execute(run.TARGETS[name], content, counts)
         if time.monotonic() > end:
             found = {fault: content.hex() for fault, content in counts.faults.items()}
-            print("\n" + json.dumps({**asdict(counts), "faults": found}), flush=True)  # noqa: T201
+            print("\n" + json.dumps([name, {**asdict(counts), "faults": found}]), flush=True)  # noqa: T201
             os._exit(0)
 
     folder.mkdir(parents=True, exist_ok=True)
-    kept = CORPUS / name
-    atheris.Setup([sys.argv[0], "-max_len=20000", "-seed=1", str(folder), *([str(kept)] if kept.is_dir() else [])], one)
+    atheris.Setup(["fuzz", "-max_len=20000", "-seed=1", str(folder), str(run.CORPUS / name)], one)
     atheris.Fuzz()
 
 

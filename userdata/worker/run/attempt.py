@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from userdata.job.image_request import ImageRequest
 from userdata.job.job_document import write_job
@@ -142,9 +142,18 @@ class Attempt:
         except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
             logger.warning("This attempt's receipt could not be written: %s", error)
 
+    def _records(self, indices: Iterable[int]) -> Iterator[ImageRecord]:
+        """The records of images. One that others have spoilt in the bucket costs the report its row, and no run."""
+        for index in indices:
+            key = self._files.keys.image_metadata(index)
+            try:
+                yield ImageRecord.from_json(self._files.read(key))
+            except ValueError as error:
+                logger.warning("%s is no record of an image, so that the report is without it: %s", key, error)
+
     def _report(self, indices: Iterable[int]) -> bytes:
         keys = self._files.keys
-        records = [ImageRecord.from_json(self._files.read(keys.image_metadata(index))) for index in indices]
+        records = list(self._records(indices))
         settings = self._settings
         return Report(
             run_id=keys.run_id,

@@ -136,6 +136,16 @@ def test_only_what_is_missing_is_drawn(
     assert _picture(bucket, keys.grid(0)).size == (2 * 74 + 2, 2 * 66 + 2)
     assert _json(bucket, keys.status)["images_done"] == 4
 
+    if disk == "another disk":
+        # What others have spoilt costs the grid and a row of the report, and not the run.
+        bucket.put(keys.image(0), b"no picture")
+        bucket.put(keys.image_metadata(1), b"[" * 10_000)
+        _interrupt(bucket, settings, keys, [])
+        settings = dataclasses.replace(settings, state_directory=tmp_path / "a third one")
+        assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+        assert [image["file"] for image in _json(bucket, keys.report)["images"]] == [f"{k:05}.png" for k in (0, 2, 3)]
+        assert bucket.get(keys.grid(0)) is None
+
 
 def test_of_two_machines_that_begin_a_run_one_draws_the_seed(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
