@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
 
 from userdata.contract.patience import Patience
 from userdata.worker.bucket.passing_errors import passes
@@ -18,6 +26,8 @@ LAST_LOOK_SECONDS = 1
 # 91 s in all, as for the bucket: a queue that is away for the seconds of the last look must not end a machine that was
 # started for what the queue holds.
 LAST_LOOKS = Patience(attempts=9, first_pause=1, longest_pause=20)
+# Where no connection came about, there is no answer that could be lost.
+NOT_ASKED = (ConnectTimeoutError, EndpointConnectionError)
 
 
 class Receiver:
@@ -37,6 +47,7 @@ class Receiver:
         self._found_nothing = False
         self._failure = ""
         self._hurries = threading.Event()
+        self._lost_at = -math.inf
 
     def ask(self) -> None:
         """Begins to wait for a message, unless this waits already or has one."""
@@ -63,7 +74,8 @@ class Receiver:
     def look_again(self, stop: threading.Event) -> None:
         """Returns when a request that began after this call was answered, or when a message has come.
 
-        One that fails for now is repeated until `stop` is set.
+        One that fails for now is repeated until `stop` is set. Where an answer was lost a short time ago, a message may
+        have been lost with it, which SQS hides until its time is over: it is waited for.
         """
         self._hurries.set()
         if self._thread:
@@ -71,6 +83,9 @@ class Receiver:
         for pause in (*LAST_LOOKS.pauses(), 0):
             if self._lease or not self._fails_for_now(wait_seconds=LAST_LOOK_SECONDS) or stop.wait(pause):
                 break
+        comes_again_at = self._lost_at + self._queues.hidden_seconds + LAST_LOOK_SECONDS
+        while not self._lease and time.monotonic() < comes_again_at and not stop.wait(LAST_LOOK_SECONDS):
+            self._fails_for_now(wait_seconds=LAST_LOOK_SECONDS)
         self._hurries.clear()
 
     def close(self) -> None:
@@ -86,11 +101,15 @@ class Receiver:
         failed: Exception | None = None
         try:
             message = self._queues.receive(self._kind, wait_seconds=wait_seconds)
+            if message and message.after_a_loss:
+                self._lost_at = time.monotonic()
             self._found_nothing = message is None
             self._lease = Lease(self._queues, message) if message else None
             self._failure = ""
         except Exception as error:  # noqa: BLE001  # whatever it is: who asks no more would wait for ever
             failed = error
+            if isinstance(error, BotoCoreError) and not isinstance(error, NOT_ASKED):
+                self._lost_at = time.monotonic()
             if str(error) != self._failure:
                 self._failure = str(error)
                 logger.warning("The queue of %s runs cannot be asked, and is asked again: %s", self._kind, error)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
+from tests.unit.worker.queue.conftest import PREFIX, Work
 from userdata.contract.patience import Patience
+from userdata.contract.work import BATCH
 from userdata.worker.queue import receiver as receiver_module
-from userdata.worker.queue.queues import Message
+from userdata.worker.queue.queues import LostAnswerError, Message, Queues
 from userdata.worker.queue.receiver import Receiver
 
 MESSAGE = Message("batch", "{}", "receipt")
@@ -16,17 +18,21 @@ GONE = ClientError({"Error": {"Code": "QueueDoesNotExist", "Message": "gone"}}, 
 
 
 class Asked:
-    """Stands for the queues: fails as told, then has the message."""
+    """Stands for the queues: fails or has nothing, as told, and then has the message."""
 
-    def __init__(self, *failures: Exception) -> None:
+    hidden_seconds = 30.0
+
+    def __init__(self, *answers: Exception | None) -> None:
         self.times = 0
-        self._failures = failures
+        self._answers = answers
 
-    def receive(self, kind: str, *, wait_seconds: int) -> Message:
+    def receive(self, kind: str, *, wait_seconds: int) -> Message | None:
         self.times += 1
-        if self.times <= len(self._failures):
-            raise self._failures[self.times - 1]
-        return MESSAGE
+        if self.times > len(self._answers):
+            return MESSAGE
+        if answer := self._answers[self.times - 1]:
+            raise answer
+        return None
 
 
 @pytest.fixture
@@ -46,6 +52,37 @@ def last_look(asked: Asked, stop: threading.Event) -> bool:
 
 def test_a_queue_that_is_away_during_the_last_look_is_asked_again(stop: threading.Event) -> None:
     assert last_look(Asked(AWAY, AWAY), stop)
+
+
+@pytest.mark.parametrize("loss", [ConnectionClosedError(endpoint_url="https://sqs"), LostAnswerError()])
+def test_a_message_that_may_have_been_lost_with_an_answer_is_waited_for(
+    stop: threading.Event, monkeypatch: pytest.MonkeyPatch, loss: Exception
+) -> None:
+    monkeypatch.setattr(receiver_module, "LAST_LOOK_SECONDS", 0.01)
+    assert last_look(Asked(loss, None, None, None), stop)
+    assert not last_look(Asked(AWAY, None), stop), "nothing was lost"
+    monkeypatch.setattr(Asked, "hidden_seconds", 0.05)
+    assert not last_look(Asked(loss, *[None] * 1000), stop)
+
+
+def test_sqs_tells_that_an_answer_before_was_lost(work: Work) -> None:
+    sqs = Queues(PREFIX)
+    events = sqs._client.meta.events
+    failures = [ConnectionClosedError(endpoint_url="https://sqs")]
+
+    def lose(**_: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    events.register_first("before-send.sqs.ReceiveMessage", lose)
+    with pytest.raises(LostAnswerError):
+        sqs.receive(BATCH, wait_seconds=0)
+    assert sqs.receive(BATCH, wait_seconds=0) is None
+    sqs.send(BATCH, ["a"])
+    failures.append(ConnectionClosedError(endpoint_url="https://sqs"))
+    found = sqs.receive(BATCH, wait_seconds=0)
+    assert found
+    assert found.after_a_loss
 
 
 def test_a_queue_that_stays_away_keeps_no_machine(stop: threading.Event) -> None:
