@@ -22,6 +22,7 @@ from diffusers import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.contract.bundle import BUNDLE
 
 TEXT_TOKENS = {"stable-diffusion-v1": 77, "stable-diffusion-xl": 77, "flux-schnell": 256}
@@ -137,4 +138,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

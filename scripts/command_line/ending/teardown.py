@@ -43,7 +43,10 @@ def teardown(
     deployment = find_deployment(session, stack)
     failure = None if audit_only else _destroy(session, stack, deployment, destroy, console, yes=yes)
     own_bucket = deployed_settings(deployment).get("output_bucket")
-    found = look_through(session, {own_bucket: stack} if own_bucket else {})
+    is_deleted = deployment is not None and not audit_only and failure is None
+    told = f"Interrupted: {stack} is deleted, its images aside. `sd teardown --audit-only` looks for what is left."
+    with when_interrupted(lambda: told if is_deleted else ""):
+        found = look_through(session, {own_bucket: stack} if own_bucket else {})
     left = found.left
     show_leftovers(left, console)
     if failure:
