@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from aws_cdk import CfnResource, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.acknowledge import NIST, acknowledge
 from stacks.facts.settings import Settings
-from userdata.contract.layout import CACHE
+from userdata.contract.layout import CACHE, CORRECTED, WRITTEN_ONCE
 
 # What nobody has started a new instance with must not cost for ever.
 CACHE_LIFE = Duration.days(30)
@@ -46,6 +47,11 @@ class Results(Construct):
                 s3.LifecycleRule(prefix=CACHE, expiration=CACHE_LIFE),
             ],
         )
+        for statement in (
+            _no_write("WriteOnce", bucket, WRITTEN_ONCE, without=("s3:if-none-match",)),
+            _no_write("ReplaceKnowingly", bucket, CORRECTED, without=("s3:if-none-match", "s3:if-match")),
+        ):
+            bucket.add_to_resource_policy(statement)
         if bucket.policy:
             # A bucket that stays must stay TLS only.
             bucket.policy.apply_removal_policy(removal_policy)
@@ -76,3 +82,24 @@ class Results(Construct):
         handler = provider.node.find_child("Handler")
         assert isinstance(handler, CfnResource)
         handler.add_property_override("LoggingConfig.LogGroup", log.log_group_name)
+
+
+def _no_write(sid: str, bucket: s3.Bucket, keys: tuple[str, ...], *, without: tuple[str, ...]) -> iam.PolicyStatement:
+    """Denies everybody to create objects at `keys` in a request that has no header of these, and so to copy there.
+
+    What begins an upload in parts, and each part, takes no such header; what ends it does. Rejected: denying it to the
+    instance's role alone, because a program with a person's rights overwrites as easily, and because a bucket that
+    stays would have no protection from the role of the next stack.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:PutObject"],
+        resources=[bucket.arn_for_objects(key) for key in keys],
+        conditions={
+            "Null": dict.fromkeys(without, "true"),
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    )

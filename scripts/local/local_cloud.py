@@ -16,8 +16,9 @@ from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
 from scripts.local.aws.capacity import Capacity
+from scripts.local.aws.bucket_policies import bucket_policies
 from scripts.local.aws.conditional_writes import conditional_writes
-from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
+from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
@@ -133,7 +134,7 @@ class LocalCloud:
         self._context.callback(server.stop)
         self.account = Account(server.endpoint)
         seed(self.account)
-        self._context.enter_context(conditions_passed_over())
+        self._context.enter_context(bucket_policies())
         self._context.enter_context(conditional_writes())
         self._context.enter_context(queues_as_strict_as_sqs())
         self._context.enter_context(stacks_of(self.account))

@@ -76,6 +76,18 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(template: Templa
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+def test_the_bucket_is_written_without_looking_by_nobody(template: Template) -> None:
+    """tests/local_cloud/test_rights.py shows what that does to which keys."""
+    statements = only(template, "AWS::S3::BucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    denied = {one["Sid"]: one for one in statements if "Sid" in one}
+    absent = {"WriteOnce": ["s3:if-none-match"], "ReplaceKnowingly": ["s3:if-none-match", "s3:if-match"]}
+    for sid, headers in absent.items():
+        one = denied[sid]
+        assert (one["Effect"], one["Principal"], one["Action"]) == ("Deny", {"AWS": "*"}, "s3:PutObject")
+        creates = {"s3:ObjectCreationOperation": "true"}  # or no upload in parts could ever begin
+        assert one["Condition"] == {"Null": dict.fromkeys(headers, "true"), "Bool": creates}
+
+
 def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
     rights = {
         (action, json.dumps(resource))

@@ -1,4 +1,4 @@
-"""What moto's IAM refuses: less by a bucket's policy than it would by itself, and more when IAM is enforced."""
+"""What moto's IAM refuses, once it is enforced: what AWS would."""
 
 from __future__ import annotations
 
@@ -14,33 +14,13 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.ec2.responses import EC2Response
-from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, IAMRequestBase, PermissionResult
-from moto.s3.models import FakeBucket
+from moto.iam.access_control import IAMPolicyStatement, IAMRequestBase, PermissionResult
 from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from scripts.local.aws.policy_conditions import context_of, hold
 from scripts.local.aws.replaced import replaced
-
-
-@contextlib.contextmanager
-def conditions_passed_over() -> Iterator[None]:
-    """Ignores a policy's statements with conditions while the context lasts.
-
-    moto takes them as if they had none, so that "deny everything that does not come over TLS" denies everything.
-    """
-    with replaced({(FakeBucket, "get_permission"): _get_permission}):
-        yield
-
-
-def _get_permission(bucket: Any, action: str, resource: str) -> Any:
-    if bucket.policy is None:
-        return PermissionResult.NEUTRAL
-    policy = json.loads(bucket.policy)
-    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    policy["Statement"] = [statement for statement in statements if not statement.get("Condition")]
-    return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Conditions of policies that moto passes over: those on Auto Scaling's own keys. They hold or a statement does not.
+"""Conditions of policies that moto passes over: on keys of Auto Scaling and of S3. They hold or a statement does not.
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html and
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
@@ -29,22 +29,27 @@ def context_of(action: str, asked: Mapping[str, Any]) -> dict[str, str]:
     return {f"{PREFIX}{name}": str(value) for name, value in found.items() if value is not None}
 
 
-def hold(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Whether all of a statement's conditions on Auto Scaling's keys hold.
+def hold(
+    conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str], *, of: tuple[str, ...] = (PREFIX,)
+) -> bool:
+    """Whether all of a statement's conditions on the keys `of` these services hold.
 
     Raises `ValueError` for an operator that is not emulated.
     """
+    given = {key.lower(): value for key, value in context.items()}
     return all(
-        _holds(name, expected, context.get(key))
+        _holds(name, expected, given.get(key.lower()))
         for name, keys in conditions.items()
         for key, expected in keys.items()
-        if key.startswith(PREFIX)
+        if key.startswith(of)
     )
 
 
 def _holds(name: str, expected: Any, given: str | None) -> bool:
     if name == "Null":
         return (given is None) == (str(expected).lower() == "true")
+    if name == "Bool":
+        return given is not None and given.lower() == str(expected).lower()
     compare = NUMERIC.get(name.removesuffix(IF_EXISTS))
     if compare is None:
         raise ValueError(f"The local cloud does not emulate the condition {name}")

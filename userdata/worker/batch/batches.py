@@ -97,7 +97,7 @@ class Batches:
         )
 
     def tell_failed(self, work: UnitOfBatch, why: str) -> None:
-        """Tells that a unit is set aside. Raises botocore's errors."""
+        """Tells that a unit is set aside, unless that is told already. Raises botocore's errors."""
         failed = UnitFailed(
             instance_id=self._settings.instance_id,
             reason=why[:2000],
@@ -105,7 +105,7 @@ class Batches:
             at=work.at,
             bytes=max(1, work.bytes),
         )
-        self._bucket.put(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
+        self._bucket.put_once(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
 
     @property
     def should_look(self) -> bool:
