@@ -15,8 +15,8 @@ from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
-from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.bucket_policies import bucket_policies
+from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.conditional_writes import conditional_writes
 from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs

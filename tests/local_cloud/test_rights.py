@@ -105,7 +105,9 @@ def _overwrites_nothing(cloud: LocalCloud, role: Role, bucket: str) -> None:
         assert role.may("s3", "put_object", **given, IfNoneMatch="*")
         assert role.may("s3", "put_object", **given, IfMatch=s3.get_object(Bucket=bucket, Key=key)["ETag"])
     for name in ("status.json", "report.json", "machines/i-1.json", "tries.json"):
-        assert role.may("s3", "put_object", Bucket=bucket, Key=f"runs/b/{name}", Body=b"1"), "which changes all the time"
+        assert role.may("s3", "put_object", Bucket=bucket, Key=f"runs/b/{name}", Body=b"1"), (
+            "which changes all the time"
+        )
     assert not role.may("s3", "delete_object", Bucket=bucket, Key=written_once[0])
     _moves_no_parts_over_it(role, s3, {"Bucket": bucket, "Key": "cache/weights/a/c"})
 

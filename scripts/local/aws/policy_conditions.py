@@ -1,4 +1,4 @@
-"""Conditions of policies that moto passes over: on keys of Auto Scaling and of S3. They hold or a statement does not.
+"""Conditions of policies that moto passes over: on Auto Scaling, S3 and tags. They hold or a statement does not.
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html and
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 PREFIX = "autoscaling:"
+# A tag of the resource that is named.
+TAG = "aws:ResourceTag/"
 NUMERIC: dict[str, Callable[[float, float], bool]] = {
     "NumericEquals": operator.eq,
     "NumericLessThanEquals": operator.le,
@@ -50,6 +52,8 @@ def _holds(name: str, expected: Any, given: str | None) -> bool:
         return (given is None) == (str(expected).lower() == "true")
     if name == "Bool":
         return given is not None and given.lower() == str(expected).lower()
+    if name == "StringEquals":
+        return given is not None and given in ([expected] if isinstance(expected, str) else expected)
     compare = NUMERIC.get(name.removesuffix(IF_EXISTS))
     if compare is None:
         raise ValueError(f"The local cloud does not emulate the condition {name}")

@@ -71,6 +71,12 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    for path, name in re.findall(r"`(tests/[\w./-]+)::(\w+)`", page.read_text("utf-8")):
+        assert f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{page.name}: {path}::{name}"
+
+
 def test_every_script_that_is_named_can_be_run() -> None:
     for script in set(re.findall(r"\./(scripts/[a-z/-]+)", "".join(page.read_text("utf-8") for page in PAGES))):
         listed = subprocess.run(
