@@ -444,7 +444,7 @@ def test_cfn_lint_finds_nothing_without_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_checkov_finds_nothing_without_a_reason(tmp_path: Path) -> None:
-    command = [ROOT / "scripts/audit", "checkov", *_audited(tmp_path)]
+    command = [str(ROOT / "scripts/audit"), "checkov", *_audited(tmp_path)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
