@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from scripts.command_line.results.watch import watch_run
 from scripts.local.aws import permissions
 from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.local_cloud import LocalCloud
+from tests import terminal
 from tests.local_cloud.conftest import Stack, hanging
 from tests.local_cloud.test_lifetime import Hung
 from tests.synth.conftest import FLEET, ROOT
@@ -32,6 +34,7 @@ from userdata.contract.status import Status
 pytestmark = pytest.mark.local_cloud
 
 STACK = "SdOnEc2"  # which the policies name
+DEPLOY: dict[str, Any] = json.loads((ROOT / "docs/policies/deploy.json").read_text())
 DAILY: dict[str, Any] = json.loads((ROOT / "docs/policies/daily-use.json").read_text())
 SMALL = ("--H", "64", "--W", "64", "--steps", "2", "--model", "tiny")
 
@@ -39,15 +42,15 @@ SMALL = ("--H", "64", "--W", "64", "--steps", "2", "--model", "tiny")
 class Operator:
     """A person of the local cloud's account, and what commands ask for in this person's name."""
 
-    name = "operator"
-
     def __init__(self, cloud: LocalCloud, instance_id: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cloud, self.instance_id, self.folder = cloud, instance_id, folder
         self.to = ("--to", str(folder))
         self._iam = cloud.client("iam")
+        self.name = f"operator-{folder.name}"
         self._iam.create_user(UserName=self.name)
         key = self._iam.create_access_key(UserName=self.name)["AccessKey"]
         keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        self.keys = [f"{name}={value}" for name, value in keys.items()]
         for name, value in {**cloud.environment, **keys}.items():
             monkeypatch.setenv(name, value)
         # Read once: EC2's description alone takes a quarter second, and each command would read it anew.
@@ -100,7 +103,6 @@ def person(cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     person.may(DAILY)
     yield person
     stack.delete()
-    cloud.client("iam").delete_user_policy(UserName=person.name, PolicyName="p")
 
 
 def test_it_is_enough_for_daily_use_and_every_statement_is_needed(
@@ -115,6 +117,22 @@ def test_it_is_enough_for_daily_use_and_every_statement_is_needed(
     person.sd("stop", "--terminate")
     needed = {one["Sid"] for one in DAILY["Statement"] if not person.got_by_with(_without(one["Sid"]))}
     assert needed == {one["Sid"] for one in DAILY["Statement"]}
+
+
+@pytest.mark.long
+def test_both_are_enough_to_deploy_and_to_tear_down(
+    cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the roles of `cdk bootstrap`, with the rights that these have."""
+    cloud.bootstrap()
+    person = Operator(cloud, "", tmp_path, monkeypatch)
+    person.may({**DAILY, "Statement": DAILY["Statement"] + DEPLOY["Statement"]})
+    command = [sys.executable, "-m", "scripts.command_line"]
+    for words in (["deploy", "a horse", *SMALL], ["quota", "request", "--yes"], ["teardown", "--yes"]):
+        with permissions_enforced():
+            done = terminal.run(cloud, "env", *person.keys, *command, *words)
+        assert done.returncode == 0, done.stdout
+        assert "could not be used to assume" not in done.stdout
 
 
 def _draw(person: Operator, monkeypatch: pytest.MonkeyPatch) -> None:

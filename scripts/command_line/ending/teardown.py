@@ -48,7 +48,8 @@ def teardown(
     with when_interrupted(lambda: told if is_deleted else ""):
         found = look_through(session, {own_bucket: stack} if own_bucket else {})
     left = found.left
-    show_leftovers(left, console)
+    if left or not found.standing:  # what stands is not left over, and is told below
+        show_leftovers(left, console)
     if failure:
         raise failure
     costly = [one for one in left if not one.is_free and not one.is_result]

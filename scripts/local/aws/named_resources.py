@@ -20,6 +20,7 @@ from moto.ec2.responses import EC2Response
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.scheduler.responses import EventBridgeSchedulerResponse
+from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
@@ -100,6 +101,14 @@ def _role(request: Any) -> Named:
     return there[0] if there else _arn(request, "iam", f"role/{name}", region="") if name else ALL, {}
 
 
+def _quota(request: Any) -> Named:
+    """A quota that more is asked of."""
+    if request._get_action() != "RequestServiceQuotaIncrease":
+        return ALL, {}
+    asked = json.loads(request.body)
+    return _arn(request, "servicequotas", f"{asked['ServiceCode']}/{asked['QuotaCode']}"), {}
+
+
 def _topic(request: Any) -> Named:
     return request._get_param("TopicArn") or ALL, {}
 
@@ -116,6 +125,7 @@ NAMED: dict[type, Callable[[Any], Named]] = {
     EventBridgeSchedulerResponse: _schedule,
     IamResponse: _role,
     SNSResponse: _topic,
+    ServiceQuotasResponse: _quota,
     SQSResponse: _queue,
     SimpleSystemManagerResponse: _parameter,
 }

@@ -35,6 +35,7 @@ def permissions_enforced() -> Iterator[None]:
             {
                 (IAMRequestBase, "check_action_permitted"): _check_action_permitted,
                 (IAMRequestBase, "_create_aws_request"): _as_it_was_signed,
+                (IAMRequestBase, "_check_role_trust_relationship"): _is_trusted,
                 (IAMPolicyStatement, "is_action_permitted"): _if_conditions_hold,
                 **{(responses, "_determine_resource"): _determine(named) for responses, named in NAMED.items()},
             }
@@ -72,10 +73,28 @@ _moto_builds = IAMRequestBase._create_aws_request
 
 
 def _as_it_was_signed(request: Any) -> Any:
-    """The request, of which moto takes the query of a deletion for its body, too."""
-    if request._method == "DELETE":
+    """The request, of which moto takes the query for its body, too."""
+    if request._method in ("GET", "DELETE"):
         request._data = {}
     return _moto_builds(request)
+
+
+_moto_trusts = IAMRequestBase._check_role_trust_relationship
+
+
+def _is_trusted(request: Any, role_arn: str) -> bool:
+    """Whether a role trusts the caller, or the caller's account: then the account's own policies decide.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    if _moto_trusts(request, role_arn):
+        return True
+    trusted = IAMPolicy(request.backend.get_role_by_arn(role_arn).assume_role_policy_document)
+    start, _, account = role_arn.rpartition(":role/")[0].rpartition(":")
+    return any(
+        trusted.is_action_permitted(request._action, role_arn, name) == PermissionResult.PERMITTED
+        for name in (account, f"{start}:{account}:root")
+    )
 
 
 _request = threading.local()
