@@ -18,6 +18,7 @@ from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
 from userdata.job.refusal import LONGEST_SHOWN
 from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
+from userdata.job.second_look_rules import why_not_masked_or_upscaled
 from userdata.job.seeds import RANDOM
 
 # The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
@@ -25,10 +26,6 @@ PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
 
 # Pipelines of models that predict one thing only, and read texts with encoders that no embedding is made for.
 WITHOUT_CHOICE = frozenset({"FluxPipeline"})
-
-
-# The pipelines that can redraw within a mask. A person's own checkpoint has none yet, and will have one of these.
-WITH_MASK = frozenset({None, "StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 
 
 class Job(JobFields):
@@ -83,7 +80,7 @@ class Job(JobFields):
         key = "Sampler" if "Sampler" in given else "sampler"
         return {**given, key: sampler_of(name) or name}
 
-    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
+    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", "upscale", mode="before")
     @classmethod
     def _digits_only(cls, value: Any) -> Any:
         """Refuses `515.0`, `+515` and `5_15`, as CloudFormation does: pydantic and the rounding would take them."""
@@ -103,7 +100,7 @@ class Job(JobFields):
     @model_validator(mode="after")
     def _the_fields_fit_together(self) -> Job:
         """Raises `ValueError` for the first rule that the fields break together, with the way out."""
-        if self.init_img and int(self.ddim_steps * self.strength) < 1:
+        if (self.init_img or self.upscale > 1) and int(self.ddim_steps * self.strength) < 1:
             raise ValueError(
                 f"Steps {self.ddim_steps} and Strength {self.strength:g} leave no step to do: "
                 "their product must be at least 1, for example Steps 75 and Strength 0.75"
@@ -114,7 +111,7 @@ class Job(JobFields):
                 f"Sampler is {self.sampler!s}, but {model.title} samples with {' or '.join(model.samplers)} only: "
                 f"leave Sampler empty, or for example {model.samplers[0]}"
             )
-        if self.watermark == Switch.on and self.H * self.W < WATERMARK_PIXELS:
+        if self.watermark == Switch.on and self.H * self.W * self.upscale**2 < WATERMARK_PIXELS:
             raise ValueError(
                 f"Watermark is on, but images of {self.W} x {self.H} pixels have no room for it: they must have at "
                 f"least {WATERMARK_PIXELS}, for example 256 x 256, or Watermark off"
@@ -128,13 +125,8 @@ class Job(JobFields):
         if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
             given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
             raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
-        if self.init_mask and not self.init_img:
-            raise ValueError("InitMask is given without InitImage: give the image whose white part is to be redrawn")
-        if self.init_mask and model.pipeline not in WITH_MASK:
-            raise ValueError(
-                f"InitMask is given, but {model.title} cannot redraw a part of an image here: leave it out, or choose "
-                "a Model of Stable Diffusion 1 or XL"
-            )
+        if reason := why_not_masked_or_upscaled(self):
+            raise ValueError(reason)
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:
             check_weights({"Prompt": self.prompt, "NegativePrompt": self.negative_prompt})
