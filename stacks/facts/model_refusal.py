@@ -39,18 +39,24 @@ ENGINE_WORDS = (
 
 
 def refusal(
-    model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers", precision: str = "autocast"
+    model: Model,
+    *,
+    instance_type: str,
+    volume_size: int,
+    engine: str = "diffusers",
+    precision: str = "autocast",
+    second_pass_pixels: int = 0,
 ) -> str | None:
     """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
 
     None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
     """
     known = INSTANCE_TYPES.get(instance_type)
-    need = model.memory_need(precision)
+    need = model.memory_need(precision, second_pass_pixels)
     if known and not known.gpu.bfloat16 and model.needs_bfloat16(precision):
         return f"InstanceType is {instance_type!r}, whose card is a {known.gpu.name}. {number_words(model)}"
     if need and known and known.gpu.memory_gib < need:
-        words = memory_words(model, precision)
+        words = memory_words(model, precision, second_pass_pixels)
         return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {words}"
     if engine == COMPVIS and instance_type in too_new_for_the_original():
         return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
@@ -65,20 +71,21 @@ def volume_need_gib(model: Model) -> int:
     return IMAGE_GIB + ENVIRONMENT_GIB + weights if weights > LARGE_GIB else 0
 
 
-def memory_words(model: Model, precision: str = "autocast") -> str:
+def memory_words(model: Model, precision: str = "autocast", second_pass_pixels: int = 0) -> str:
     """That a card is too small for `model` in this precision, and the smallest type that is not."""
-    need = model.memory_need(precision)
+    need = model.memory_need(precision, second_pass_pixels)
     assert need
-    smallest = smallest_type(model, precision)
+    smallest = smallest_type(model, precision, second_pass_pixels)
     way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
     title = f"{model.title} with Precision={FULL}" if precision == FULL else model.title
+    title += " and a second pass of that size" if second_pass_pixels else ""
     return f"{title} needs {need:g} GiB of GPU memory: {way_out}."
 
 
-def smallest_type(model: Model, precision: str = "autocast") -> InstanceType | None:
+def smallest_type(model: Model, precision: str = "autocast", second_pass_pixels: int = 0) -> InstanceType | None:
     """The smallest type that `model` can be drawn with in this precision; None when there is none."""
-    need, bfloat16 = model.memory_need(precision) or 0, model.needs_bfloat16(precision)
-    return smallest_with(need, bfloat16=bfloat16)
+    need = model.memory_need(precision, second_pass_pixels) or 0
+    return smallest_with(need, bfloat16=model.needs_bfloat16(precision))
 
 
 def number_words(model: Model) -> str:

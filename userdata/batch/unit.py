@@ -26,7 +26,7 @@ MOST_UNIT_IMAGES = 64
 MOST_LINE_BYTES = 256 * 1024
 # What of a job each image of a unit may have for itself. All else is loaded, and the same for a whole unit.
 OF_AN_IMAGE = frozenset(
-    {"prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "ddim_eta", "seed", "strength"}
+    {"prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "ddim_eta", "seed", "strength", "upscale"}
 )
 # File names of people on every system; the ending `.png` comes behind.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+-]{0,98}[A-Za-z0-9)_+-]|[A-Za-z0-9]")

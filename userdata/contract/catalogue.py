@@ -29,6 +29,9 @@ S3_PATTERN = IN_S3 + ANY_CHECKPOINT
 # How places begin.
 S3 = "s3://"
 HUB_PLACE = "hf:"
+# What an image takes on the GPU while it is drawn, beside weights and decoder (userdata/worker/drawing/batch_size.py).
+BYTES_PER_PIXEL = 700
+GIB = 2**30
 # The value of Precision that means single precision throughout.
 FULL = "full"
 
@@ -125,9 +128,14 @@ class Model:
         """Whether the machine makes the weights, which are random."""
         return not self.is_own and not self.files and self.bundled_sha256 is None
 
-    def memory_need(self, precision: str) -> Optional[float]:
-        """GiB on the GPU in this `Precision` of a job; None where only the file can tell."""
-        return self.full_memory_gib if precision == FULL else self.memory_gib
+    def memory_need(self, precision: str, second_pass_pixels: int = 0) -> Optional[float]:
+        """GiB on the GPU in this `Precision` of a job; None where only the file can tell.
+
+        A second pass, in which an image has `second_pass_pixels`, takes its maps beside the rest: it is decoded in
+        tiles of the model's own size.
+        """
+        need = self.full_memory_gib if precision == FULL else self.memory_gib
+        return None if need is None else round(need + second_pass_gib(precision, second_pass_pixels), 1)
 
     @property
     def of_transformers(self) -> bool:
@@ -159,6 +167,11 @@ class Model:
         """The address of one of its files."""
         revision = file.revision or self.revision
         return f"{HUB}/{file.repository or self.repository}/resolve/{revision}/{file.path}"
+
+
+def second_pass_gib(precision: str, pixels: int) -> float:
+    """GiB on the GPU for the maps of an image of `pixels` in a second pass, and of its first one, a quarter of that."""
+    return 1.25 * pixels * BYTES_PER_PIXEL * (2 if precision == FULL else 1) / GIB
 
 
 def read_catalogue(path: Path = BUNDLE.catalogue) -> Dict[str, Model]:

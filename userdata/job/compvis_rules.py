@@ -33,8 +33,9 @@ def why_not_compvis(job: JobFields) -> str | None:
         return f"Images are {job.W} x {job.H}, too small for the original script's watermark: at least 256 x 256"
     if job.negative_prompt:
         return "NegativePrompt is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
-    if job.init_mask:
-        return "InitMask is given, which the original img2img.py does not know: leave it out, or Engine=diffusers"
+    if job.init_mask or job.upscale > 1:
+        name = "InitMask" if job.init_mask else "Upscale"
+        return f"{name} is given, which the original scripts do not know: leave it out, or Engine=diffusers"
     if job.lora:
         return "Lora is given, which the original scripts do not know: leave it empty, or Engine=diffusers"
     if job.vae or job.embeddings or str(job.prediction) not in (Prediction.auto, Prediction.epsilon):

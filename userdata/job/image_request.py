@@ -19,7 +19,8 @@ class ImageRequest:
     `seed` is the image's own. `line` is its line of the prompt file, counted from 1, None without one. The model, the
     precision and the initial image are the same for all images of a job. `loras` are the weights of the LoRAs that are
     merged for the image, by the names that `listed_loras` gives them, and `prompt` is the text without these names;
-    None, in records of an earlier version, stands for the whole list of the job.
+    None, in records of an earlier version, stands for the whole list of the job. H and W are those of the first pass
+    where `upscale` is not 1.
     """
 
     index: int
@@ -35,12 +36,19 @@ class ImageRequest:
     ddim_eta: float = 0.0
     line: int | None = None
     loras: dict[str, float] | None = None
+    upscale: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the finished image."""
+        return self.W * self.upscale, self.H * self.upscale
 
     @property
     def batch_key(self) -> tuple[object, ...]:
         """What the images of a batch must share: everything but their noise and their texts."""
         loras = None if self.loras is None else tuple(sorted(self.loras.items()))
-        return (self.H, self.W, self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength, loras)
+        how = (self.ddim_steps, self.scale, self.sampler, self.ddim_eta, self.strength, loras)
+        return (self.H, self.W, self.upscale, *how)
 
 
 def wants_drawn_seed(job: Job, lines: Sequence[PromptLine] = ()) -> bool:
@@ -105,4 +113,5 @@ def _request(job: Job, index: int, seed: int, line: int | None = None) -> ImageR
         strength=job.strength,
         line=line,
         loras=loras,
+        upscale=job.upscale,
     )

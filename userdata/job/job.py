@@ -19,6 +19,7 @@ from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
 from userdata.job.refusal import LONGEST_SHOWN
 from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
+from userdata.job.second_look_rules import why_not_masked_or_upscaled
 from userdata.job.seeds import RANDOM
 
 
@@ -74,7 +75,7 @@ class Job(JobFields):
         key = "Sampler" if "Sampler" in given else "sampler"
         return {**given, key: sampler_of(name) or name}
 
-    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", mode="before")
+    @field_validator("H", "W", "ddim_steps", "n_iter", "n_samples", "n_rows", "seed", "upscale", mode="before")
     @classmethod
     def _digits_only(cls, value: Any) -> Any:
         """Refuses `515.0`, `+515` and `5_15`, as CloudFormation does: pydantic and the rounding would take them."""
@@ -94,12 +95,12 @@ class Job(JobFields):
     @model_validator(mode="after")
     def _the_fields_fit_together(self) -> Job:
         """Raises `ValueError` for the first rule that the fields break together, with the way out."""
-        if self.init_img and int(self.ddim_steps * self.strength) < 1:
+        if (self.init_img or self.upscale > 1) and int(self.ddim_steps * self.strength) < 1:
             raise ValueError(
                 f"Steps {self.ddim_steps} and Strength {self.strength:g} leave no step to do: "
                 "their product must be at least 1, for example Steps 75 and Strength 0.75"
             )
-        if self.watermark == Switch.on and self.H * self.W < WATERMARK_PIXELS:
+        if self.watermark == Switch.on and self.H * self.W * self.upscale**2 < WATERMARK_PIXELS:
             raise ValueError(
                 f"Watermark is on, but images of {self.W} x {self.H} pixels have no room for it: they must have at "
                 f"least {WATERMARK_PIXELS}, for example 256 x 256, or Watermark off"
@@ -110,9 +111,7 @@ class Job(JobFields):
                 "Leave Eta out, or choose Sampler ddim"
             )
         listed_embeddings(self.embeddings)
-        if self.init_mask and not self.init_img:
-            raise ValueError("InitMask is given without InitImage: give the image whose white part is to be redrawn")
-        if reason := why_not_model(self):
+        if reason := why_not_model(self) or why_not_masked_or_upscaled(self):
             raise ValueError(reason)
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:

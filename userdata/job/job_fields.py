@@ -35,6 +35,7 @@ ROUNDED = "; it is rounded down to a multiple of 8"
 WATERMARK_PIXELS = 256 * 256
 LONGEST_PROMPT = 1000
 MOST_SAMPLES = 16
+MOST_UPSCALE = 2
 
 
 class JobFields(BaseModel):
@@ -228,10 +229,20 @@ class JobFields(BaseModel):
     strength: float = parameter(
         0.75,
         name="Strength",
-        description="Image to image only: how much of the initial image is replaced by noise.",
+        description="With InitImage or Upscale: how much of the initial image, or of the first pass, is replaced by "
+        "noise.",
         ge=0.01,
         le=1,
         allow_inf_nan=False,
+    )
+    upscale: int = parameter(
+        1,
+        name="Upscale",
+        description="2 draws each image a second time at twice its Height and Width, with Strength: the hires fix of "
+        "AUTOMATIC1111's web interface.",
+        example=2,
+        ge=1,
+        le=MOST_UPSCALE,
     )
     engine: Engine = parameter(
         "diffusers",
@@ -273,6 +284,11 @@ class JobFields(BaseModel):
     def from_image(self) -> bool:
         """Whether this is image to image."""
         return bool(self.init_img)
+
+    @property
+    def second_pass_pixels(self) -> int:
+        """The pixels that each image has in the second pass; 0 without one."""
+        return self.H * self.W * self.upscale**2 if self.upscale > 1 else 0
 
     @property
     def images_total(self) -> int:

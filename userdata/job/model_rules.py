@@ -8,8 +8,6 @@ from userdata.job.job_fields import JobFields
 
 # FLUX.2's autoencoder has another shape than every VAE that people exchange.
 OF_A_VAE_OF_ITS_OWN = frozenset({"Flux2KleinPipeline"})
-# The pipelines that can redraw within a mask. A person's own checkpoint has none yet, and will have one of these.
-WITH_MASK = frozenset({None, "StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 
 
 def why_not_model(job: JobFields) -> str | None:
@@ -26,11 +24,6 @@ def why_not_model(job: JobFields) -> str | None:
         return (
             f"InitImage is given, but {model.title} starts from noise only: leave InitImage out, or choose another "
             "Model, for example z-image-turbo or sdxl-base"
-        )
-    if job.init_mask and model.pipeline not in WITH_MASK:
-        return (
-            f"InitMask is given, but {model.title} cannot redraw a part of an image here: leave it out, or choose "
-            "a Model of Stable Diffusion 1 or XL"
         )
     unknown = {
         "Embeddings is given": model.of_transformers and job.embeddings,

@@ -50,6 +50,7 @@ OPTIONS = {
     "batch_size": "n_samples",
     "n_samples": "n_samples",
     "strength": "strength",
+    "upscale": "upscale",
 }
 FLAGS = {"plms": "plms", "dpm_solver": "dpm_solver"}
 TEXTS = frozenset({"prompt", "negative_prompt"})

@@ -119,6 +119,7 @@ def why_unfit(job: Job, machine: MachineParameters, instance_type: str) -> str |
         volume_size=machine.volume_size,
         engine=str(job.engine),
         precision=str(job.precision),
+        second_pass_pixels=job.second_pass_pixels,
     )
 
 

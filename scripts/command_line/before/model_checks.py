@@ -71,6 +71,7 @@ def check_model(
         volume_size=machine.volume_size,
         engine=str(job.engine),
         precision=str(job.precision),
+        second_pass_pixels=job.second_pass_pixels,
     )
     if why_not:
         raise CommandError(why_not)

@@ -88,16 +88,22 @@ def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
     model = find_model(job.model)
     if model.is_noise:
         return None
-    steps = job.ddim_steps * (job.strength if job.from_image else 1)
+    passes = [(job.H * job.W, job.ddim_steps * (job.strength if job.from_image else 1))]
+    if job.second_pass_pixels:
+        passes.append((job.second_pass_pixels, job.ddim_steps * job.strength))
     if model.bundled_sha256 is not None:
-        return BOX_STEP_PIXEL * steps * job.H * job.W
-    return seconds_per_image(
-        instance_type.gpu.name,
-        layout=model.layout or "stable-diffusion-v1",
-        pixels=job.H * job.W,
-        steps=steps,
-        guided=job.scale > 1,
-    )
+        return sum(BOX_STEP_PIXEL * steps * pixels for pixels, steps in passes)
+    seconds = [
+        seconds_per_image(
+            instance_type.gpu.name,
+            layout=model.layout or "stable-diffusion-v1",
+            pixels=pixels,
+            steps=steps,
+            guided=job.scale > 1,
+        )
+        for pixels, steps in passes
+    ]
+    return None if None in seconds else sum(filter(None, seconds))
 
 
 def boot_usd(plan: Plan, price: HourlyPrice, rates: Rates, preparation: Preparation = "install") -> float:
@@ -115,7 +121,13 @@ def estimates(
         for name in types
         for life_cycle in LIFE_CYCLES
         if (name, life_cycle) in prices
-        and refusal(model, instance_type=name, volume_size=plan.machine.volume_size) is None
+        and refusal(
+            model,
+            instance_type=name,
+            volume_size=plan.machine.volume_size,
+            second_pass_pixels=plan.job.second_pass_pixels,
+        )
+        is None
     ]
     return sorted(found, key=_cheapest_first)
 

@@ -46,7 +46,9 @@ def expected_contents(plan: Plan) -> Contents:
     job = plan.job
     pictures = plan.images_total * 2  # each once more in the grid
     cached = 0 if str(plan.machine.cache) == "off" else CACHED_ENVIRONMENT_BYTES + weight_bytes(job)
-    return Contents(results=pictures * job.H * job.W * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True)
+    return Contents(
+        results=pictures * (job.second_pass_pixels or job.H * job.W) * PNG_BYTES_PER_PIXEL, cache=cached, estimated=True
+    )
 
 
 def bucket_contents(s3: S3Client, bucket: str) -> Contents:

@@ -67,7 +67,12 @@ def _refuse_small_cards(plan: Plan, group: Group) -> None:
     """Raises `CommandError` where EC2 might give the fleet a machine that the model does not fit."""
     model = find_model(plan.job.model)
     for name in group.types:
-        if why := refusal(model, instance_type=name, volume_size=plan.machine.volume_size):
+        if why := refusal(
+            model,
+            instance_type=name,
+            volume_size=plan.machine.volume_size,
+            second_pass_pixels=plan.job.second_pass_pixels,
+        ):
             raise CommandError(
                 f"The fleet may have {name}. {why} Deploy it with other types: `sd deploy -c fleet_types=TYPE,TYPE`."
             )

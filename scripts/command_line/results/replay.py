@@ -161,6 +161,7 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
         "Sampler": request.sampler,
         "Eta": request.ddim_eta,
         "Strength": request.strength,
+        "Upscale": request.upscale,
         "Seed": batch[0].seed,
         "Iterations": 1,
         "Samples": len(batch),

@@ -58,6 +58,9 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (Job, "Lora", "hf:owner/name/../x.safetensors"),
     (Job, "Lora", "inputs/style.safetensors:9.5"),
     (Job, "Lora", "inputs/style.safetensors:"),
+    (Job, "Upscale", "3"),
+    (Job, "Upscale", "1.5"),
+    (Job, "InitMask", "inputs/" + "m" * 42),
     (Job, "InitImage", "../horse.png"),
     (Job, "InitImage", "/etc/passwd"),
     (Job, "InitImage", "photos/horse.png"),
@@ -199,7 +202,9 @@ def test_the_boot_and_the_worker_name_a_run_alike(given_values: dict[str, Any]) 
 
 def test_the_run_name_covers_every_field_of_the_job() -> None:
     assert {field.alias for field in Job.model_fields.values()} == NUMBERS | WORDS | set(LATER_WORDS)
-    assert {**Job().model_dump(by_alias=True), **LATER_WORDS} == Job().model_dump(by_alias=True)
+    usual = {name: str(value) for name, value in Job().model_dump(by_alias=True).items()}
+    assert {**usual, **LATER_WORDS} == usual
+    assert len({Job().name, Job(upscale=2).name, run_name({**usual, "Upscale": "2"})}) == 2
     assert Job(prediction="v").name != Job().name
     assert Job(vae="inputs/vae.pt").name != Job().name
 
@@ -310,14 +315,38 @@ def test_what_a_model_cannot_do_is_refused_by_its_name(model: str, asked: dict[s
     ("given", "why"),
     [
         ({}, "InitMask is given without InitImage"),
-        ({"init_img": "inputs/a.png", "model": "flux-schnell"}, r"FLUX.1 \[schnell\] cannot redraw a part of an image"),
-        ({"init_img": "inputs/a.png", "engine": "compvis"}, "which the original img2img.py does not know"),
+        (
+            {"init_img": "inputs/a.png", "model": "flux-schnell"},
+            r"InitMask is given, but FLUX.1 \[schnell\] draws as a whole",
+        ),
+        (
+            {"init_img": "inputs/a.png", "engine": "compvis"},
+            "InitMask is given, which the original scripts do not know",
+        ),
     ],
 )
 def test_a_mask_is_refused_where_nothing_could_be_done_with_it(given: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Job(init_mask="inputs/mask.png", **given)
     assert Job(init_mask="inputs/mask.png", init_img="inputs/a.png", model="hf:a/b/c.ckpt").init_mask
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"model": "flux-schnell"}, r"Upscale 2 is given, but FLUX.1 \[schnell\] draws as a whole and once only"),
+        ({"engine": "compvis"}, "Upscale is given, which the original scripts do not know"),
+        ({"init_img": "inputs/a.png"}, "InitImage is a first pass already: .* for example Height 1024 and Width 1280"),
+        ({"W": 1032}, "makes images of 2064 x 1024 pixels, but edges are at most 2048"),
+        ({"ddim_steps": 4, "strength": 0.2}, "Steps 4 and Strength 0.2 leave no step to do"),
+        ({"watermark": "on", "H": 64, "W": 64}, "Watermark is on, but"),
+    ],
+)
+def test_an_upscaling_is_refused_where_it_cannot_be(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Job(upscale=2, **given)
+    assert Job(upscale=2, H=128, W=128, watermark="on").second_pass_pixels == 256**2
+    assert Job().second_pass_pixels == 0
 
 
 @pytest.mark.parametrize(

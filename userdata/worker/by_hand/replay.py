@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 # The project's version where a record has none.
 BEFORE_RECORDS_HAD_IT = "0.1.0 or earlier"
 # The fields of a job that one image of a batch may have of its own. The other fields are the run's.
-_OF_A_REQUEST = ("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta")
+_OF_A_REQUEST = (
+    *("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta", "upscale"),
+)
 
 
 def check_record(record: ImageRecord) -> Job:

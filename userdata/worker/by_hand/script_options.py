@@ -37,6 +37,7 @@ FIELDS = {
     "precision": "precision",
     "prediction": "prediction",
     "strength": "strength",
+    "upscale": "upscale",
     "H": "H",
     "W": "W",
 }
@@ -85,6 +86,9 @@ def parser(script: Script) -> argparse.ArgumentParser:
         add("--init-img", dest="init_img", required=True, help="the image to start from")
         add("--init-mask", dest="init_mask", help="a mask as large as it: white is redrawn, black stays")
         add("--strength", default=0.75, help="how much of it is replaced by noise, 0.01 to 1 (%(default)s)")
+    else:
+        add("--upscale", default=1, help="2 draws each image a second time at twice its size (%(default)s)")
+        add("--strength", default=0.75, help="with --upscale 2: how much of the first pass is replaced by noise (0.75)")
     unset = None if image else 512
     add("--H", default=unset, help="height in pixels" + (", default: the image's" if image else " (512)"))
     add("--W", default=unset, help="width in pixels" + (", default: the image's" if image else " (512)"))

@@ -69,6 +69,7 @@ class Drawing:
         self._pace = Pace(len(requests))
         self._finishing = Finishing(self._finish)
         self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
+        self._in_tiles = bool(pipeline.vae.use_tiling)
         self._finished = 0
         self._finished_at = 0.0
 
@@ -81,6 +82,7 @@ class Drawing:
                 if self._loras and self._loras.would_change(one.loras or {}):
                     self._prepared.release()
                     self._loras.apply(one.loras or {})
+                self._decode_whole_unless(one.upscale > 1)
                 prepare_sampler(self._pipeline, one, self._own_scheduler.config, from_image=from_image)
                 largest = len(kind)
                 while left:
@@ -96,6 +98,13 @@ class Drawing:
             if not self._stays_prepared:
                 self._prepared.release()
         self._finishing.close()
+
+    def _decode_whole_unless(self, upscaled: bool) -> None:
+        """An upscaled image is decoded in tiles, as is what did not fit as a whole before in this drawing."""
+        if upscaled or self._in_tiles:
+            self._pipeline.vae.enable_tiling()
+        else:
+            self._pipeline.vae.disable_tiling()
 
     def _length(self, request: ImageRequest) -> int:
         """In chunks. With texts of one length, the length of one image's text changes no other image."""
@@ -120,6 +129,7 @@ class Drawing:
             if len(batch) > 1:
                 logger.warning("The GPU's memory does not suffice for %d images at once: now %d", len(batch), largest)
             elif _decode_in_tiles(self._pipeline, batch[0]):
+                self._in_tiles = True
                 logger.warning("The GPU's memory does not suffice for an image as a whole: now it is decoded in tiles")
             else:
                 raise out_of_memory(batch) from error
@@ -168,7 +178,7 @@ def _decode_in_tiles(pipeline: DiffusionPipeline, request: ImageRequest) -> bool
     could not be made otherwise.
     """
     vae = pipeline.vae
-    if vae.use_tiling or max(request.H, request.W) <= vae.tile_sample_min_size:
+    if vae.use_tiling or max(request.size) <= vae.tile_sample_min_size:
         return False
     vae.enable_tiling()
     return True

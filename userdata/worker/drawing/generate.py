@@ -29,6 +29,7 @@ from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.inpainting import Inpainting
 from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
+from userdata.worker.drawing.second_pass import draw_larger, share_of_first_pass
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
 from userdata.worker.drawing.texts_ahead import texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_weights
@@ -77,24 +78,31 @@ def begin_batch(
     one, steps = batch[0], StepsInFlight(pipeline.device)
     start, mask = fit_start(initial_image, width=one.W, height=one.H) if initial_image else (None, None)
     inpainting = Inpainting(pipeline, start, mask) if start and mask else None
-    options = _options_for(pipeline, batch, start)
+    first_share = share_of_first_pass(one)
 
     def tell(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         steps.one_more()
-        on_step(min(1.0, (step + 1) / max(1, pipeline.num_timesteps)))
+        on_step(first_share * min(1.0, (step + 1) / max(1, pipeline.num_timesteps)))
         return {"latents": inpainting.after_step(step, tensors["latents"])} if inpainting else tensors
 
+    def tell_larger(done: int, of: int) -> None:
+        steps.one_more()
+        on_step(first_share + (1 - first_share) * min(1.0, done / of))
+
     began = time.monotonic()
+    # One for each image, on the CPU: neither the other images nor the kind of GPU change an image's noise.
+    generators = [torch.Generator("cpu").manual_seed(request.seed) for request in batch]
+    in_both = _options_of_both_passes(pipeline, batch)
     colours = pipeline(
-        prompt=[request.prompt for request in batch],
-        num_inference_steps=one.ddim_steps,
-        # One for each image, on the CPU: neither the other images nor the kind of GPU change an image's noise.
-        generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
-        output_type="pt",
+        generator=generators,
         callback_on_step_end=tell,
-        **options,
+        **in_both,
+        **_options_of_the_first(pipeline, batch, start),
     ).images
-    colours = inpainting.pasted(colours) if inpainting else colours
+    if inpainting:
+        colours = inpainting.pasted(colours)
+    if one.upscale > 1:
+        colours = draw_larger(pipeline, batch, colours, generators=generators, on_step=tell_larger, **in_both)
     drawn_with = DrawnWith(
         indices=[request.index for request in batch],
         execution=execution,
@@ -124,12 +132,12 @@ def draw_batch(
 
     Raises `RunError` when the GPU's memory does not suffice or the model yields no numbers.
     """
-    if tiled:
+    if tiled or batch[0].upscale > 1:
         pipeline.vae.enable_tiling()
     try:
         encoder = large_encoder(pipeline)
         texts = texts_ahead(pipeline, encoder) if encoder else prompts_weighted(pipeline) if emphasis else nullcontext()
-        with executing(pipeline, execution), texts:
+        with executing(pipeline, execution, shapes=batch[0].upscale), texts:
             return begin_batch(
                 pipeline,
                 job,
@@ -146,9 +154,10 @@ def draw_batch(
 def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
     """The message when even `batch` is too much for the GPU's memory."""
     count = f"{len(batch)} images" if len(batch) > 1 else "one image"
+    width, height = batch[0].size
     return RunError(
-        f"The GPU's memory does not suffice for {count} of {batch[0].W} × {batch[0].H} at once. Deploy again with a "
-        "smaller Height or Width, or with an InstanceType whose GPU has more memory."
+        f"The GPU's memory does not suffice for {count} of {width} × {height} at once. Deploy again with a smaller "
+        "Height or Width, or with an InstanceType whose GPU has more memory."
     )
 
 
@@ -157,16 +166,29 @@ def tokens_read(pipeline: DiffusionPipeline) -> int:
     return FLUX_TOKENS if "tokenizer_2" in pipeline.components else TOKENS
 
 
-def _options_for(
-    pipeline: DiffusionPipeline, batch: Sequence[ImageRequest], start: Image.Image | None
-) -> dict[str, Any]:
-    """The options that not every pipeline knows, or not in the same sense. `start` is an image of the batch's size."""
+def _options_of_both_passes(pipeline: DiffusionPipeline, batch: Sequence[ImageRequest]) -> dict[str, Any]:
     one = batch[0]
-    options: dict[str, Any] = {"guidance_scale": one.scale}  # 0 and 1 switch guidance off
+    options: dict[str, Any] = {
+        "prompt": [request.prompt for request in batch],
+        "num_inference_steps": one.ddim_steps,
+        "guidance_scale": one.scale,  # 0 and 1 switch guidance off
+        "output_type": "pt",
+    }
     if isinstance(pipeline, ZImagePipeline | ZImageImg2ImgPipeline) and one.scale <= 1:
         options["guidance_scale"] = 0.0  # to these pipelines, 1 is a scale like any other
     if "negative_prompt" in inspect.signature(type(pipeline).__call__).parameters:
         options["negative_prompt"] = [request.negative_prompt for request in batch]
+    if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
+        options["eta"] = one.ddim_eta
+    return options
+
+
+def _options_of_the_first(
+    pipeline: DiffusionPipeline, batch: Sequence[ImageRequest], start: Image.Image | None
+) -> dict[str, Any]:
+    """The options that not every pipeline knows. `start` is an image of the batch's size."""
+    one = batch[0]
+    options: dict[str, Any] = {}
     flow = "transformer" in pipeline.components
     if flow:
         options["max_sequence_length"] = tokens_read(pipeline)
@@ -174,6 +196,4 @@ def _options_for(
         options.update(height=one.H, width=one.W)
     if start is not None:
         options.update(image=[start] * len(batch), strength=one.strength)
-    if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
-        options["eta"] = one.ddim_eta
     return options

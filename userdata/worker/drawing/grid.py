@@ -43,7 +43,8 @@ def write_grid(file: Path, images: Iterable[Image.Image], job: Job, requests: Se
 
 def grid_layout(job: Job, requests: Sequence[ImageRequest]) -> GridLayout:
     """The layout of the images of `requests` in the grid of `job`."""
-    cell = (max(request.W for request in requests), max(request.H for request in requests))
+    widths, heights = zip(*(request.size for request in requests), strict=True)
+    cell = (max(widths), max(heights))
     return GridLayout(count=len(requests), columns=job.n_rows or job.n_samples, cell=cell)
 
 

@@ -12,6 +12,7 @@ from userdata.job.image_request import ImageRequest
 from userdata.record.drawn_with import Execution
 from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
+from userdata.worker.drawing.second_pass import share_of_first_pass
 from userdata.worker.drawing.texts_ahead import TextsAhead, texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted
 from userdata.worker.kernels.execution import choose_execution, executing
@@ -42,16 +43,18 @@ class Prepared:
         Returns how the networks run, and the largest number of images to draw at once.
         """
         one = kind[0]
-        execution = choose_execution(pipeline, steps=one.ddim_steps, images=len(kind) + beside)
-        wanted = (id(pipeline), execution, one.H, one.W, len(kind), asked)
+        images = round((len(kind) + beside) / share_of_first_pass(one))
+        execution = choose_execution(pipeline, steps=one.ddim_steps, images=images)
+        wanted = (id(pipeline), execution, one.H, one.W, one.upscale, len(kind), asked)
         if wanted != self._for:
             self.release()
-            largest = self._largest = largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked)
-            self._open.enter_context(executing(pipeline, execution))
+            room = {"pixels": _pixels(one), "asked": asked, "decoded": _decoded(pipeline)}
+            largest = self._largest = largest_batch(pipeline.device, **room)
+            self._open.enter_context(executing(pipeline, execution, shapes=one.upscale))
             if encoder := large_encoder(pipeline):
 
                 def has_room() -> bool:
-                    return largest_batch(pipeline.device, pixels=one.H * one.W, asked=asked) >= largest
+                    return largest_batch(pipeline.device, **room) >= largest
 
                 self._texts = self._open.enter_context(texts_ahead(pipeline, encoder, has_room=has_room))
             else:
@@ -71,3 +74,12 @@ class Prepared:
         self._for = self._texts = None
         self._open.close()
         torch.cuda.empty_cache()
+
+
+def _pixels(one: ImageRequest) -> int:
+    """Of both passes together, because the recordings of both are kept."""
+    return one.H * one.W * (1 + one.upscale**2 if one.upscale > 1 else 1)
+
+
+def _decoded(pipeline: DiffusionPipeline) -> int | None:
+    return int(pipeline.vae.tile_sample_min_size) ** 2 if pipeline.vae.use_tiling else None

@@ -19,14 +19,16 @@ class GraphedForward:
     Each call with a new signature (shapes and types of the tensors, values of everything else) is recorded; a call with
     the signature of the recording copies its tensors into the recorded ones and replays. The same kernels run on the
     same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: a call with
-    another signature replaces it, and its memory. A call with tensors outside the GPU runs plainly.
+    another signature replaces it, and its memory; with `keep`, so many recordings are kept, and the oldest is replaced.
+    A call with tensors outside the GPU runs plainly.
 
     Rejected: `torch.cuda.make_graphed_callables`, which takes tensors only, and needs all of them beforehand.
     """
 
-    def __init__(self, forward: Callable[..., Any]) -> None:
+    def __init__(self, forward: Callable[..., Any], *, keep: int = 1) -> None:
         self._forward = forward
-        self._recording: _Recording | None = None
+        self._keep = keep
+        self._recordings: dict[object, _Recording] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` returns. The tensors in the result are the caller's own."""
@@ -34,21 +36,19 @@ class GraphedForward:
         signature = _signature((args, kwargs), tensors)
         if not tensors or not all(tensor.is_cuda for tensor in tensors):
             return self._forward(*args, **kwargs)
-        if self._recording is None or self._recording.signature != signature:
-            self.release()
-            self._recording = _Recording(self._forward, signature, args, kwargs)
-        return self._recording.replay(tensors)
+        if signature not in self._recordings:
+            while len(self._recordings) >= self._keep:
+                del self._recordings[next(iter(self._recordings))]
+            self._recordings[signature] = _Recording(self._forward, args, kwargs)
+        return self._recordings[signature].replay(tensors)
 
     def release(self) -> None:
-        """Gives the memory of the recording back to the allocator."""
-        self._recording = None
+        """Gives the memory of the recordings back to the allocator."""
+        self._recordings.clear()
 
 
 class _Recording:
-    def __init__(
-        self, forward: Callable[..., Any], signature: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self.signature = signature
+    def __init__(self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         own_args, own_kwargs = _map((args, kwargs), torch.clone)
         self._inputs: list[torch.Tensor] = []
         _signature((own_args, own_kwargs), self._inputs)
@@ -82,10 +82,10 @@ def _stream() -> torch.cuda.Stream:
 
 
 @contextmanager
-def graphed(module: torch.nn.Module) -> Iterator[GraphedForward]:
-    """While this is open, `module` runs as a CUDA graph."""
+def graphed(module: torch.nn.Module, *, keep: int = 1) -> Iterator[GraphedForward]:
+    """While this is open, `module` runs as a CUDA graph; for `keep` see `GraphedForward`."""
     plain = module.forward
-    graph = GraphedForward(plain)
+    graph = GraphedForward(plain, keep=keep)
     module.forward = graph
     try:
         yield graph

@@ -33,8 +33,8 @@ def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) ->
 
 
 @contextmanager
-def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[None]:
-    """While this is open, the networks of `pipeline` run as `execution` says."""
+def executing(pipeline: DiffusionPipeline, execution: Execution, *, shapes: int = 1) -> Iterator[None]:
+    """While this is open, the networks of `pipeline` run as `execution` says, on maps of so many `shapes` in turn."""
     network = denoising_network(pipeline)
     with ExitStack() as open_while_drawing:
         if execution == "fused":
@@ -44,7 +44,7 @@ def executing(pipeline: DiffusionPipeline, execution: Execution) -> Iterator[Non
         elif isinstance(network, UNet2DConditionModel):
             open_while_drawing.enter_context(_attention_ready_made())
         if execution in ("fused", "cuda_graph"):
-            open_while_drawing.enter_context(graphed(network))
+            open_while_drawing.enter_context(graphed(network, keep=shapes))
         yield
 
 

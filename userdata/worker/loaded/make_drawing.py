@@ -79,7 +79,14 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
     _checker_file(settings, job)
     model = find_model(job.model)
     precision = str(job.precision)
-    check_memory(model, settings.model_folder, device, instance_type=settings.instance_type, precision=precision)
+    check_memory(
+        model,
+        settings.model_folder,
+        device,
+        instance_type=settings.instance_type,
+        precision=precision,
+        second_pass_pixels=job.second_pass_pixels,
+    )
     pipeline = load_pipeline(
         settings.model_folder,
         layout=model.layout,

@@ -107,6 +107,7 @@ def test_the_model_in_the_box_takes_no_longer_than_without_a_card_and_is_never_c
     assert seconds(Steps="50") == pytest.approx(3.6)
     assert seconds(Width="160", Height="160") == pytest.approx(1.8 * 160**2 / 128**2)
     assert seconds(InitImage="inputs/a.png", Strength="0.5") == pytest.approx(0.9)
+    assert seconds(Upscale="2", Strength="0.5") == pytest.approx(1.8 + 4 * 0.9)
     assert {one.projected for one in made({"Model": "demo"})} == {True}
     measured = {one.instance_type.gpu.name for one in made({}, every=True) if not one.projected}
     assert measured == {name for name, speed in CARD_SPEEDS.items() if speed.basis == "measured"}
@@ -122,6 +123,8 @@ def test_work_follows_the_job() -> None:
     assert seconds(Height="1024") == pytest.approx(2 * seconds())
     assert seconds(GuidanceScale="1") == pytest.approx(7.0 * (75 * 1.04 + 3.15) / 159.15)
     assert seconds(InitImage="inputs/a.png", Strength="0.8") == pytest.approx(7.0 * (60 * 2.08 + 3.15) / 159.15)
+    second = 4 * 7.0 * (60 * 2.08 + 3.15) / 159.15
+    assert seconds(Upscale="2", Strength="0.8") == pytest.approx(seconds() + second)
 
 
 @given(steps=st.integers(1, 1000), pixels=st.integers(64 * 64, 2048 * 2048), card=st.sampled_from(sorted(CARD_SPEEDS)))

@@ -67,6 +67,11 @@ def test_an_input_that_the_worker_would_refuse_is_refused_before_any_change(
         ({"InitImage": "scan.png"}, (), r"it is TIFF, or a camera's raw file\). Convert it"),
         ({"InitImage": "horse.png"}, (), "must be a file here or the key of an object"),
         ({"InitImage": "inputs/cat"}, (), "it is a web page"),
+        (
+            {"Model": "sdxl-base", "Upscale": "2", "InstanceType": "g4dn.xlarge", "Precision": "full"},
+            (),
+            "Precision=full and a second pass of that size needs 24.3 GiB .* choose at least g6e.xlarge",
+        ),
         ({"InitMask": "square.png"}, (), "InitMask is given without InitImage"),
         ({"InitImage": "small.png", "InitMask": "square.png"}, (), "InitMask is 'square.png', but it has 256 × 256"),
         ({"InitImage": "small.png", "InitMask": "small.png"}, (), "but it is black everywhere"),

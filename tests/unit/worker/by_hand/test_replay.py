@@ -52,10 +52,11 @@ def _image_of_a_run(bucket: Bucket, settings: Settings, deployed: dict[str, str]
         ({"Iterations": "1", "Samples": "2", "Eta": "0.7", "Seed": "9"}, 1),
         ({"Iterations": "1", "Samples": "2", "InitImage": "inputs/start.png", "Strength": "0.6"}, 1),
         ({"Iterations": "1", "Samples": "2", "InitImage": "inputs/start.png", "InitMask": "inputs/mask.png"}, 1),
+        ({"Iterations": "1", "Samples": "2", "Upscale": "2", "Strength": "0.5"}, 1),
         ({"Iterations": "1", "Samples": "2", "PromptFile": "inputs/prompts.txt"}, 3),
         ({"Iterations": "1", "Samples": "2", "PromptFile": "inputs/prompts.txt"}, 2),
     ],
-    ids=["batch", "noise", "image", "mask", "prompt-file", "sampler-of-its-own"],
+    ids=["batch", "noise", "image", "mask", "upscaled", "prompt-file", "sampler-of-its-own"],
 )
 def test_the_same_bits(
     bucket: Bucket, settings: Settings, parameters: Deploy, tmp_path: Path, given: dict[str, str], index: int

@@ -32,5 +32,13 @@ def test_batch_fills_the_gpu_and_fits_into_its_memory(
     assert largest_batch(torch.device("cuda"), pixels=pixels, asked=1) == expected
 
 
+def test_what_is_decoded_in_tiles_leaves_the_decoder_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(14.5 * GIB), 16 * GIB))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=80))
+    pixels = 2048 * 2048
+    assert largest_batch(torch.device("cuda"), pixels=pixels, asked=1) == 1
+    assert largest_batch(torch.device("cuda"), pixels=pixels, asked=1, decoded=1024**2) == 4
+
+
 def test_on_the_cpu_the_job_decides() -> None:
     assert largest_batch(torch.device("cpu"), pixels=PIXELS, asked=5) == 5

@@ -107,3 +107,22 @@ def test_from_an_image_little_strength_keeps_it_and_much_replaces_it(from_image:
     far = [numpy.abs(picture - COLOURS[0].body).mean() for picture in (kept, replaced)]
     assert far[0] < 30
     assert far[1] > 60
+
+
+def test_decoding_in_tiles_leaves_no_seams(from_text: Any) -> None:
+    """What tiles change is spread over their overlaps. Without any, pixels at a seam would differ by 9 levels."""
+    vae = from_text.vae
+    coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(3))
+    picture = torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bicubic").clamp(0, 1)
+    with torch.no_grad():
+        latents = vae.encode(picture * 2 - 1).latent_dist.mode()
+        whole = vae.decode(latents).sample
+        vae.enable_tiling()
+        tiled = vae.decode(latents).sample
+        vae.disable_tiling()
+    change = (tiled - whole)[0].mean(0) * 127.5
+    assert 0 < change.abs().mean() < 3
+    assert change.abs().max() < 25
+    between_columns = change.diff(dim=1).abs().mean(0)
+    seams = [95, 191]  # tiles of 128 pixels overlap by 32
+    assert between_columns[seams].max() < 2 * between_columns.mean() + 0.2

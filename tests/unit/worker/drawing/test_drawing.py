@@ -94,7 +94,7 @@ def test_compiled_kernels_are_remembered_from_the_first_batch_on(
     """A run that is stopped has compiled them too."""
     remembered: list[torch.device] = []
     monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
-    monkeypatch.setattr(prepared, "executing", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(prepared, "executing", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
     with pytest.raises(Stopped):
         _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), begin_batch=_once())

@@ -174,3 +174,15 @@ def test_between_two_steps_an_image_gets_the_noise_of_the_next_one(sampler: str)
         sigma = scheduler.sigmas[len(scheduler.timesteps) - 4]
         sigma = sigma if sampler.startswith("euler") else (sigma**2 / (1 + sigma**2)) ** 0.5
     torch.testing.assert_close(noisy, sigma * noise)
+
+
+@pytest.mark.parametrize("configuration", [CONFIGURATION, ZERO_SNR], ids=["usual", "v_ztsnr"])
+@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+def test_of_a_samplers_own_configuration_comes_the_same_sampler(sampler: str, configuration: dict[str, Any]) -> None:
+    """The second pass makes its sampler from that of the first one."""
+    for steps in (20, 251):
+        first = samplers.make_scheduler(sampler, configuration, steps)
+        second = samplers.make_scheduler(sampler, first.config, steps, strength=0.5)
+        assert type(second) is type(first)
+        told = [{name: one.config[name] for name in one.config if name[0] != "_"} for one in (first, second)]
+        assert told[0] == told[1]

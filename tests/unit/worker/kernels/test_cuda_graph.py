@@ -17,9 +17,8 @@ class Recorder:
 
     made = 0
 
-    def __init__(self, forward: Any, signature: object, args: Any, kwargs: Any) -> None:
+    def __init__(self, forward: Any, args: Any, kwargs: Any) -> None:
         type(self).made += 1
-        self.signature = signature
         self._call = (forward, args, kwargs)
 
     def replay(self, tensors: list[torch.Tensor]) -> Any:
@@ -59,6 +58,14 @@ def test_anything_else_is_recorded_anew(forward: GraphedForward, x: torch.Tensor
     forward(torch.zeros(2, 4), scale=2.0)
     forward(x, scale=scale)
     assert Recorder.made == 2
+
+
+@pytest.mark.usefixtures("forward")
+def test_of_two_passes_both_recordings_are_kept_and_no_third() -> None:
+    keeping = GraphedForward(_scaled, keep=2)
+    for size, made in ((2, 1), (8, 2), (2, 2), (8, 2), (3, 3), (8, 3), (2, 4)):
+        keeping(torch.zeros(size))
+        assert Recorder.made == made
 
 
 def test_tensors_within_containers_belong_to_the_signature(forward: GraphedForward) -> None:

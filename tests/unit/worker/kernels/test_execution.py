@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +54,13 @@ def test_what_was_chosen_is_done_while_drawing_and_undone_after(
     assert opened == []
 
 
+def test_a_second_pass_has_a_recording_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(execution, "graphed", lambda _network, *, keep: nullcontext(kept.append(keep)))
+    with executing(_pipeline("cpu"), "cuda_graph", shapes=2):
+        assert kept == [2]
+
+
 @pytest.mark.parametrize(
     ("options", "dtype", "recorded"),
     [
@@ -93,9 +100,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is open, in the order in which it was opened."""
     open_now: list[str] = []
 
-    def opening(name_of: Callable[[object], str]) -> Callable[[object], AbstractContextManager[None]]:
+    def opening(name_of: Callable[[object], str]) -> Callable[..., AbstractContextManager[None]]:
         @contextmanager
-        def change(target: object) -> Iterator[None]:
+        def change(target: object, **_: object) -> Iterator[None]:
             open_now.append(name_of(target))
             yield
             open_now.remove(name_of(target))

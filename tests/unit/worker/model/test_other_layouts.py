@@ -12,6 +12,7 @@ import diffusers
 import pytest
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
@@ -32,6 +33,8 @@ from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, for_image_to_image, load_pipeline
 
 CPU = torch.device("cpu")
+SMALL: dict[str, Any] = {"model": "sdxl-base", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1}
+MASKED = {**SMALL, "init_img": "inputs/a.png", "init_mask": "inputs/m.png"}
 NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 NARROW_VAE = {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 2}
 NARROW: dict[str, dict[str, dict[str, Any]]] = {
@@ -158,6 +161,10 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
     assert pipeline.watermark is for_image_to_image(pipeline).watermark is None, "nobody asked for diffusers' own"
     draw(pipeline, Job(model="sdxl-base", H=64, W=64, ddim_steps=2, n_iter=1, n_samples=1))
     reads_weights_too(pipeline)
+    draw(pipeline, Job(**SMALL, upscale=2))
+    masked = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+    masked.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    draw(for_image_to_image(pipeline), Job(**MASKED), masked)
 
 
 def lightning(folder: Path, unet: Any) -> Path:
@@ -251,11 +258,13 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(
     draw(pipeline, job)
 
 
-def draw(pipeline: Any, job: Job) -> None:
+def draw(pipeline: Any, job: Job, initial_image: Image.Image | None = None) -> None:
     (request,) = image_requests(job)
-    prepare_sampler(pipeline, request, pipeline.scheduler.config)
-    drawn = draw_batch(pipeline, job, [request], initial_image=None, on_step=lambda _: None)
-    assert [one.image.size for one in drawn] == [(64, 64)]
+    own = pipeline.scheduler
+    prepare_sampler(pipeline, request, own.config, from_image=job.from_image)
+    drawn = draw_batch(pipeline, job, [request], initial_image=initial_image, on_step=lambda _: None)
+    pipeline.scheduler = own
+    assert [one.image.size for one in drawn] == [request.size]
 
 
 @pytest.mark.parametrize("precision", ["autocast", "full"])
