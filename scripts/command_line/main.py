@@ -266,8 +266,8 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     },
     "Before a deploy": {
         before_commands.doctor: "sd doctor --model sdxl-base",
-        before_commands.cost: "sd cost --model sdxl-base --samples 16",
         models_command.models: "sd models",
+        before_commands.cost: "sd cost --model sdxl-base --samples 16",
         account_commands.zones: "sd zones g6.xlarge",
     },
 }

@@ -35,9 +35,13 @@ def test_the_scheduler_in_a_folder_of_diffusers_is_not_taken_for_one_of_flows(ow
 
 def test_the_four_steps_of_lightning_are_those_that_it_was_distilled_for() -> None:
     lightning = json.loads((BUNDLE.models / "sdxl-lightning/scheduler/scheduler_config.json").read_text())
-    scheduler = samplers.make_scheduler("euler", lightning, 4)
-    scheduler.set_timesteps(4)
-    assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
+    found = {}
+    for steps in (4, 20):
+        scheduler = samplers.make_scheduler("euler", lightning, steps)
+        scheduler.set_timesteps(steps)
+        found[steps] = scheduler.timesteps.tolist()
+    assert found[4] == [999, 749, 499, 249]
+    assert (found[20][0], found[20][-1]) == (999, 49)
 
 
 @pytest.mark.parametrize("steps", STEPS_THAT_CRASHED_THE_ORIGINAL)

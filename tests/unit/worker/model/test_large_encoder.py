@@ -15,6 +15,8 @@ def test_what_was_moved_has_its_own_tensors_again() -> None:
     before = {name: (tensor, tensor.data_ptr()) for name, tensor in module.state_dict(keep_vars=True).items()}
     with moved_to(torch.device("meta"), module):
         assert {tensor.device.type for tensor in module.state_dict().values()} == {"meta"}
+        for tensor, _ in before.values():
+            tensor.data = torch.zeros(3)  # as on the way to a GPU, where PyTorch keeps the object and changes its data
     after = module.state_dict(keep_vars=True)
     assert all(after[name] is tensor and tensor.data_ptr() == place for name, (tensor, place) in before.items())
     assert second.weight is first.weight
