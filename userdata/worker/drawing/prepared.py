@@ -48,15 +48,15 @@ class Prepared:
         wanted = (id(pipeline), execution, one.H, one.W, one.upscale, len(kind), asked)
         if wanted != self._for:
             self.release()
-            room = {"pixels": _pixels(one), "asked": asked, "decoded": _decoded(pipeline)}
-            largest = self._largest = largest_batch(pipeline.device, **room)
+
+            def room() -> int:
+                return largest_batch(pipeline.device, pixels=_pixels(one), asked=asked, decoded=_decoded(pipeline))
+
+            largest = self._largest = room()
             self._open.enter_context(executing(pipeline, execution, shapes=one.upscale))
             if encoder := large_encoder(pipeline):
-
-                def has_room() -> bool:
-                    return largest_batch(pipeline.device, **room) >= largest
-
-                self._texts = self._open.enter_context(texts_ahead(pipeline, encoder, has_room=has_room))
+                ahead = texts_ahead(pipeline, encoder, has_room=lambda: room() >= largest)
+                self._texts = self._open.enter_context(ahead)
             else:
                 self._open.enter_context(prompts_weighted(pipeline))
                 self._open.enter_context(prompts_remembered(pipeline))
