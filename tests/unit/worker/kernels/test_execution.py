@@ -56,7 +56,12 @@ def test_what_was_chosen_is_done_while_drawing_and_undone_after(
 
 def test_a_second_pass_has_a_recording_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    monkeypatch.setattr(execution, "graphed", lambda _network, *, keep: nullcontext(kept.append(keep)))
+
+    def graphed(_network: object, *, keep: int) -> AbstractContextManager[None]:
+        kept.append(keep)
+        return nullcontext()
+
+    monkeypatch.setattr(execution, "graphed", graphed)
     with executing(_pipeline("cpu"), "cuda_graph", shapes=2):
         assert kept == [2]
 
