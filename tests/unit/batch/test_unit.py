@@ -8,7 +8,7 @@ from userdata.job.job_fields import MOST_SAMPLES
 
 IMAGES = [
     UnitImage(index=7, given={"prompt": "a horse", "seed": 11}, name="a horse (1)", line=3),
-    UnitImage(index=2, given={"prompt": "马 " * 3000, "seed": 12, "H": 576, "scale": 5.5}),
+    UnitImage(index=2, given={"prompt": "马 " * 3000, "seed": 12, "H": 576, "scale": 5.5, "upscale": 2}),
 ]
 UNIT = Unit(unit=4, job=Job(model="tiny", ddim_steps=20, n_samples=3).model_dump(mode="json"), images=IMAGES)
 
@@ -26,6 +26,7 @@ def test_each_image_has_its_own_index_seed_and_size() -> None:
         (2, 12, 576, 5.5, None),
     ]
     assert {one.ddim_steps for one in requests} == {20}
+    assert [one.size for one in requests] == [(job.W, job.H), (2 * job.W, 2 * 576)]
 
 
 @pytest.mark.parametrize(

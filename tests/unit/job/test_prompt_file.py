@@ -27,8 +27,8 @@ PRINTABLE = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), 
         ),
         ("--prompt a castle by the sea --cfg_scale 5", {"prompt": "a castle by the sea", "scale": "5"}),
         (
-            "a --n_iter 2 --batch_size 3 --strength 0.5",
-            {"prompt": "a", "n_iter": "2", "n_samples": "3", "strength": "0.5"},
+            "a --n_iter 2 --batch_size 3 --strength 0.5 --upscale 2",
+            {"prompt": "a", "n_iter": "2", "n_samples": "3", "strength": "0.5", "upscale": "2"},
         ),
         (
             "a --plms --ddim_steps 20 --scale 0 --W 64 --H 64",

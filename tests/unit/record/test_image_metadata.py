@@ -54,6 +54,9 @@ def test_text_is_what_the_communitys_tools_read() -> None:
 
 
 def test_settings_that_most_images_lack_are_told_where_they_are() -> None:
+    larger = parameters_text(_record(Job(upscale=2, strength=0.4)))
+    assert "Size: 640x512" in larger
+    assert "Denoising strength: 0.4, Hires upscale: 2, Hires upscaler: Bicubic" in larger
     image = parameters_text(_record(Job(init_img="inputs/horse.png", strength=0.4, ddim_eta=0.5)))
     assert "Denoising strength: 0.4, Eta: 0.5," in image
     assert "Sampler: DPM++ 2M, Schedule type: Karras," in parameters_text(_record(Job(sampler="dpmpp_2m_karras")))
