@@ -57,11 +57,7 @@ def test_what_was_chosen_is_done_while_drawing_and_undone_after(
 def test_a_second_pass_has_a_recording_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
 
-<<<<<<< HEAD
-    def graphed(_network: object, *, keep: int) -> nullcontext[None]:
-=======
     def graphed(_network: object, *, keep: int) -> AbstractContextManager[None]:
->>>>>>> second
         kept.append(keep)
         return nullcontext()
 
