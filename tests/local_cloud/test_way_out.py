@@ -67,7 +67,7 @@ def test_after_a_termination_by_hand(cloud: LocalCloud, deployed: Deployed, tmp_
 
     _, said, _ = run_sd(cloud, "status")
     assert "`sd deploy` puts that right, then deploys" in said
-    status, _, errors = run_sd(cloud, "deploy", "a tree", *SMALL)
+    status, _, errors = run_sd(cloud, "deploy", "a tree", "--yes", *SMALL)  # the run that was there has not begun
     assert status == 0, errors
     assert errors.index("is UPDATE_ROLLBACK_FAILED") < errors.index("Continuing rollback of stack SdOnEc2")
     assert deployed.state == "UPDATE_COMPLETE"

@@ -1,4 +1,3 @@
-import os
 from functools import partial
 
 import pytest
@@ -8,6 +7,8 @@ from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import after_worker
 from userdata.boot.telling.ending import Ending, ending_of
 from userdata.contract.environment_file import read_environment_file
+from userdata.contract.tries import Tries
+from userdata.contract.work import write_message
 from userdata.contract.worker_environment import STAYS
 
 
@@ -49,7 +50,7 @@ def test_root_powers_off_and_opens_nothing_of_the_worker_s_nor_of_the_bucket(
     machine.command("aws", f'echo aws >>"{machine.folder}/calls"; exec sleep 60')
     monkeypatch.setenv("PATH", machine.environment["PATH"])
     machine.folders.queued_run.parent.mkdir(parents=True)
-    os.mkfifo(machine.folders.queued_run)  # whoever opens it waits for ever
+    machine.folders.queued_run.write_text(Tries(write_message("a-horse-0123456789")).to_json())  # taken by who tells
     variables = {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
     after_worker(machine.folders, {**variables, **machine.worker_environment()})
     assert machine.calls == ["systemctl is-system-running", "shutdown -P now"]
