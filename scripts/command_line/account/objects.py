@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import botocore.exceptions
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
 
 # S3's answers where the condition of a write does not hold, or somebody else writes the key at the same moment.
 OTHERS_WROTE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-
-
-# The most that any object of ours may have. Of a larger one no more is read, and its reader refuses that as too long.
-MOST_BYTES = 256 * 1024 * 1024
 
 
 class TooLargeError(CommandError):
@@ -45,6 +40,4 @@ def read_version(s3: S3Client, bucket: str, key: str, *, at_most: int | None = N
             raise
         if at_most is not None and found["ContentLength"] > at_most:
             raise TooLargeError(f"{key} in {bucket} has {found['ContentLength']:,} bytes, but may have {at_most:,}.")
-        with contextlib.closing(found["Body"]) as body:
-            # Only a whole read finds out that the connection has ended early.
-            return body.read(MOST_BYTES + 1 if found["ContentLength"] > MOST_BYTES else None), found["ETag"]
+        return found["Body"].read(), found["ETag"]
