@@ -64,6 +64,7 @@ def hub_answer(content: bytes) -> object:
     with mock.patch("urllib.request.build_opener", lambda *_: SimpleNamespace(open=answer)):
         pinned = hub.pin_hub_file(repository="a/b", revision="main", path="c.ckpt", token="secret", manner=ONCE)
     assert pinned.url.startswith("https://huggingface.co/")
+    assert pinned.bytes != 0
     length_in(headers)
     asked_pause(headers)
     CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scripts.command_line.batching.grid import read_grid
 from scripts.command_line.batching.refusals import FileError, Refusals, RowError
 from scripts.command_line.batching.rows import Format, read_rows
+from scripts.command_line.report.scrub import Scrubber
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import SPELLED_OUT, printable
 from tests.fuzz.target import Target
@@ -88,6 +89,12 @@ def shown(content: bytes) -> object:
     return True
 
 
+def scrubbed(content: bytes) -> object:
+    """What `sd report` makes of a log."""
+    Scrubber(prompts=["a horse"], left_out=["secret"]).scrub(text(content))
+    return True
+
+
 TARGETS = {
     "job": Target(job, (ValidationError,)),
     "prompt-file": Target(prompt_file, (PromptFileError,), cost=5),
@@ -99,4 +106,5 @@ TARGETS = {
     "parameter-file": Target(lambda content: parse_parameters(content.decode("ascii"), "parameters")),
     "environment-file": Target(lambda content: parse_environment(text(content)), ()),
     "terminal": Target(shown, ()),
+    "report-text": Target(scrubbed, ()),
 }

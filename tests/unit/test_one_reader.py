@@ -19,8 +19,7 @@ HOMES = {
         "userdata/contract/catalogue.py",  # the bundle's own
         "userdata/worker/model/single_file.py",
         "userdata/worker/model/tiny_model.py",
-        "userdata/worker/model/empty_model.py",  # pinned by its hash, as the next
-        "userdata/worker/model/diffusers_folder.py",
+        "userdata/worker/model/empty_model.py",  # pinned by its hash
         "userdata/worker/process/compiled_kernels.py",  # Triton's
         "userdata/worker/process/transformers_index.py",  # pip's, of this environment
         "userdata/boot/fetch/bucket.py",  # the `aws` command's

@@ -36,7 +36,7 @@ def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None)
         found = _fetch(pinned, part, manner)
         if found == pinned.sha256:
             break
-        part.unlink()
+        part.unlink(missing_ok=True)  # of no bytes nothing was written
         message = f"{pinned.url} has the SHA-256 {found}, but {pinned.sha256} is pinned"
         if last:
             raise StepError(

@@ -57,6 +57,8 @@ def pin_hub_file(
         )
     try:
         length = read_whole(size) if size else None
+        if length == 0:
+            raise ValueError("0 bytes are no checkpoint")
     except ValueError as error:
         raise StepError(f"The hub tells no size of {url} that can be: {error}. Name another file.") from error
     commit = headers.get("X-Repo-Commit", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import transformers
 from diffusers import DiffusionPipeline
 
 from userdata.contract.catalogue import OF_TRANSFORMERS
+from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
+from userdata.worker.model.pickle_bombs import BombError, refuse_bombs
 from userdata.worker.model.tensor_names import LATENT_CHANNELS
 from userdata.worker.model.vae_file import load_vae
 
@@ -38,7 +39,7 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
     model, and what diffusers raises for one that is not whole.
     """
     try:
-        described: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+        described: dict[str, Any] = read_json((folder / INDEX).read_bytes())
         kind = TEXT_TO_IMAGE.get(str(described["_class_name"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / INDEX} is no description of a model ({error}). Name another model.") from error
@@ -47,6 +48,7 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
             f"The model in {folder} cannot be used: {why}. Name a model of Stable Diffusion 1, XL, FLUX, Z-Image or "
             "Chroma."
         )
+    _refuse_bombs(folder)
     dtype = choose_dtype(device, precision, pipeline=str(kind))
     # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
     parts: dict[str, Any] = {}
@@ -70,6 +72,15 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
     )
 
 
+def _refuse_bombs(folder: Path) -> None:
+    for file in [part / name for part in sorted(folder.iterdir()) if part.is_dir() for name in _weights_in(part)]:
+        if file.suffix == ".bin":
+            try:
+                refuse_bombs(file)
+            except (BombError, RuntimeError, OSError) as error:
+                raise RunError(f"{file} cannot be used: {error}. Name another model.") from error
+
+
 def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str | None:
     if kind is None:
         return f"it is made for {str(described['_class_name'])[:60]}"
@@ -84,8 +95,7 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
 
 
 def _config(part: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((part / "config.json").read_text("utf-8"))
-    return config
+    return read_json((part / "config.json").read_bytes())
 
 
 def _weights_in(part: Path) -> list[str]:

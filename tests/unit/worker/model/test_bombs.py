@@ -16,6 +16,7 @@ from safetensors.torch import save
 from userdata.contract import safetensors_header
 from userdata.job.run_error import RunError
 from userdata.worker.model import pickle_bombs
+from userdata.worker.model.diffusers_folder import load_folder
 from userdata.worker.model.lora import check_lora
 from userdata.worker.model.lora_file import read_lora
 from userdata.worker.model.pickle_bombs import MOST_PICKLE_BYTES
@@ -108,7 +109,7 @@ LORA = {"unet.to_q.lora_A.weight": torch.ones(2, 4), "unet.to_q.lora_B.weight": 
         ({".*.*.*.*.*.*.*!": 1}, "no path of a layer"),
         ({f".*{n}": 1 for n in range(17)}, "more than 16 regular expressions"),
         ({f"a{n}": 1 for n in range(2001)}, "no list of them"),
-        ({"to_q": 10**400}, "no alpha"),
+        ({"to_q": 10**12}, "no alpha"),
     ],
 )
 def test_settings_of_peft_that_take_ages_are_refused(tmp_path: Path, alphas: dict[str, int], why: str) -> None:
@@ -135,3 +136,18 @@ def test_a_header_that_is_too_long_is_no_lora(tmp_path: Path, monkeypatch: pytes
     file.write_bytes(save(LORA, metadata={"note": "a" * 1000}))
     with pytest.raises(RunError, match="the header is too long"):
         check_lora(file)
+
+
+def test_a_bomb_in_a_folder_is_refused_before_diffusers_opens_it(tmp_path: Path) -> None:
+    def load() -> None:
+        load_folder(tmp_path, torch.device("cpu"), "full")
+
+    index = tmp_path / "model_index.json"
+    index.write_text('{"a":' * 5000)
+    with pytest.raises(RunError, match="is no description of a model .*nested too deeply"):
+        load()
+    index.write_text('{"_class_name": "StableDiffusionPipeline"}')
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/diffusion_pytorch_model.bin").write_bytes(torch_file(LAUGHS))
+    with pytest.raises(RunError, match=r"pytorch_model\.bin cannot be used: it has a tuple .* Name another model"):
+        load()
