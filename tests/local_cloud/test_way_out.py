@@ -57,7 +57,7 @@ def test_after_a_termination_by_hand(cloud: LocalCloud, deployed: Deployed, tmp_
     deployed.client.create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(hanging(tmp_path)))
     until(lambda: deployed.state == "CREATE_COMPLETE", "it stands")
     gone, bucket = deployed.output("InstanceId"), deployed.output("ResultsBucket")
-    cloud.client("s3").put_object(Bucket=bucket, Key="runs/a-horse/job.json", Body=b"{}")
+    cloud.client("s3").put_object(Bucket=bucket, Key="runs/a-horse/job.json", Body=b"{}", IfNoneMatch="*")
     cloud.client("ec2").terminate_instances(InstanceIds=[gone])
     until(lambda: deployed.instance(gone) == "terminated", "the instance is gone")
     # As plain `cdk deploy` of another prompt does.

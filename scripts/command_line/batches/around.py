@@ -10,7 +10,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.objects import TooLargeError, read
+from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import states_of
 from scripts.command_line.account.waiting import messages_in
@@ -81,7 +81,7 @@ def closed_because(s3: S3Client, bucket: str) -> str | None:
     """Why the fleet has closed itself, in a sentence; None while it is open."""
     try:
         body = read(s3, bucket, breakers.CLOSED, at_most=MOST_BYTES)
-    except TooLargeError:
+    except ThisObjectError:
         return "The fleet has closed itself, and its reason cannot be read."
     if body is None:
         return None

@@ -24,7 +24,7 @@ from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.request import Request, make_request
 from scripts.command_line.generating.send import send
-from scripts.command_line.results.download import files_of
+from scripts.command_line.results.download import LeftOut, files_of
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.watch import EndedEarlyError, watch_run
 from scripts.command_line.terminal.command_error import CommandError
@@ -94,7 +94,7 @@ def generate(
 
 def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
     """Whether the images of a run that is done are still in the bucket."""
-    files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path())
+    files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path(), LeftOut())
     images = [file for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
     return len(images) >= status.images_total
 

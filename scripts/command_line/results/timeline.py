@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationErr
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell
 from userdata.contract.layout import BOOTS, RunKeys
@@ -81,8 +81,8 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
     with aws_errors_in_words(f"read the records of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    boots = [_record(read(s3, bucket, key), _BootRecord) for key in keys if key.endswith(".json")]
-    report = _record(read(s3, bucket, RunKeys(run_id).report), _Record)
+    boots = [_record(read_if_possible(s3, bucket, key), _BootRecord) for key in keys if key.endswith(".json")]
+    report = _record(read_if_possible(s3, bucket, RunKeys(run_id).report), _Record)
     ordered = sorted((boot for boot in boots if boot), key=lambda boot: boot.started_at)
     return [
         Timeline(boot.started_at, tuple(_phases(boot, following, report)))

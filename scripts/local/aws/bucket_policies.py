@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
@@ -25,6 +25,13 @@ from scripts.local.aws.replaced import replaced
 # This machine stands for an endpoint that is reached over TLS.
 EVERY_REQUEST = {"aws:securetransport": "true"}
 HEADERS = ("if-match", "if-none-match")
+# What the product's policies ask for. tests/local_cloud/test_what_is_emulated.py holds it against the templates.
+CONDITIONS = {
+    ("Bool", "aws:SecureTransport"),
+    ("Bool", "s3:ObjectCreationOperation"),
+    ("Null", "s3:if-match"),
+    ("Null", "s3:if-none-match"),
+}
 DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 _request = threading.local()
 
@@ -72,11 +79,24 @@ def _is_content(query: Mapping[str, Any]) -> bool:
     return not {"acl", "tagging", "retention", "legal-hold"} & query.keys()
 
 
+def conditions_in(statements: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """The operators of the statements' conditions, each with a key."""
+    return {
+        (operator, key)
+        for statement in statements
+        for operator, keys in statement.get("Condition", {}).items()
+        for key in keys
+    }
+
+
 def _get_permission(bucket: Any, action: str, resource: str) -> Any:
     if bucket.policy is None:
         return PermissionResult.NEUTRAL
     policy = json.loads(bucket.policy)
     statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    unknown = conditions_in(statements) - CONDITIONS
+    if unknown:
+        raise ValueError(f"The local cloud does not emulate these conditions of a bucket's policy: {unknown}")
     context = getattr(_request, "context", EVERY_REQUEST)
     policy["Statement"] = [
         {name: part for name, part in statement.items() if name != "Condition"}

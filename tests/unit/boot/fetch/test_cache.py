@@ -131,7 +131,9 @@ def test_a_link_in_the_place_of_the_worker_s_folder_is_not_followed(
     assert entry.wanted  # by what the boot has noted, whatever lies there
 
 
-def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_entry_is_told_and_gets_another_version(
+    first: Host, second: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     first_boot(first)
     first.succeeds()
     s3 = boto3.client("s3")
@@ -141,7 +143,12 @@ def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: 
         first_boot(second)
     assert "of no use: the manifest is not one" in caplog.text
     assert "of no use: its SHA-256 is" in caplog.text
+    broken = {key: s3.get_object(Bucket=first.bucket.name, Key=key)["ETag"] for key in keys(first.bucket)}
     second.succeeds()
+    assert (
+        broken.items()
+        < {key: s3.get_object(Bucket=first.bucket.name, Key=key)["ETag"] for key in keys(first.bucket)}.items()
+    )
     third = Host(second.folders.root.parent / "third", first.bucket.name)
     cache = third.boots()
     assert cache.take_folder(KEY, third.environment, None)
@@ -198,11 +205,15 @@ def test_kernels_are_kept_when_they_have_grown(
     assert len(keys(first.bucket)) == count
     (second.folders.compiled / "two.cubin").write_text("another kernel")
     second.succeeds()
-    assert len(keys(first.bucket)) == count + 1
+    assert len(keys(first.bucket)) == 2 * count
 
     assert kernels_of(second) == before
     second.succeeds()
-    assert len(keys(first.bucket)) == count + 1
+    assert len(keys(first.bucket)) == 2 * count
+    third = Host(second.folders.root.parent / "third", first.bucket.name)
+    grown = kernels_of(third)
+    assert grown is not None
+    assert (grown / "two.cubin").exists()
     assert kernels_of(second, {"SD_DEVICE": "cpu"}) is None
 
 
