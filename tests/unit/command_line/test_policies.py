@@ -31,13 +31,17 @@ RIGHTS = {
     "instance_stopped": "ec2:DescribeInstances", "instance_terminated": "ec2:DescribeInstances",
     "stack_delete_complete": "cloudformation:DescribeStacks",
     "delete_message_batch": "sqs:DeleteMessage", "send_message_batch": "sqs:SendMessage",
+    "list_commands": "",  # typer's
 }  # fmt: skip
 # Needed without a call of that name: for a schedule's role; by the CDK CLI, and for a reservation's tags.
 OF_A_SCHEDULE = {"iam:PassRole"}
 OF_A_DEPLOY = {"sts:AssumeRole", "ec2:CreateTags"}
+# By the AWS CLI, which `sd connect` becomes, and its plugin.
+OF_A_SHELL = {"ssm:StartSession", "ssm:ResumeSession", "ssm:TerminateSession", "ssmmessages:OpenDataChannel"}
 # What only deploys and teardowns call is in these rooms, and beside them for a larger quota and a torn down stack's
 # schedules.
 DEPLOYING = ("deploying", "ending/audit")
+SHELL = "account/shell.py"
 CALLED_BESIDE = {"servicequotas:RequestServiceQuotaIncrease", "scheduler:ListSchedules"}
 # Only for a bucket of one's own, whose name and key no file can know. The page names them.
 OF_A_BUCKET_OF_YOURS = {"s3:GetEncryptionConfiguration", "kms:DescribeKey"}
@@ -60,7 +64,7 @@ def called(*, but_in: tuple[str, ...] = ()) -> set[str]:
     return {
         rights[name]
         for file in sources.rglob("*.py")
-        if not any(room in file.parents for room in left_out)
+        if not any(room in (file, *file.parents) for room in left_out)
         for name in _names(ast.parse(file.read_text("utf-8")))
         if rights.get(name)
     }
@@ -85,19 +89,19 @@ def actions(file: Path) -> list[str]:
 
 
 def test_they_allow_what_is_called_and_nothing_else() -> None:
-    """Who deploys has both, so that what daily use needs is in its file alone."""
-    daily = called(but_in=DEPLOYING) - CALLED_BESIDE - OF_A_BUCKET_OF_YOURS | OF_A_SCHEDULE
+    """What daily use needs is in its file alone, because the others are given besides it."""
+    daily = called(but_in=(*DEPLOYING, SHELL)) - CALLED_BESIDE - OF_A_BUCKET_OF_YOURS | OF_A_SCHEDULE
     assert set(actions(ROOT / "docs/policies/daily-use.json")) == daily
     assert set(actions(ROOT / "docs/policies/deploy.json")) == called() - daily - OF_A_BUCKET_OF_YOURS | OF_A_DEPLOY
+    shell = called(but_in=DEPLOYING) - CALLED_BESIDE - OF_A_BUCKET_OF_YOURS - daily | OF_A_SHELL
+    assert set(actions(ROOT / "docs/policies/shell.json")) == shell
     page = PAGE.read_text("utf-8")
     assert all(f"`{right}`" in page for right in OF_A_BUCKET_OF_YOURS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_is_one_that_iam_takes(file: Path) -> None:
-    listed = actions(file)
-    assert len(listed) == len(set(listed))
     known = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())
-    for service, _, name in (action.partition(":") for action in listed):
+    for service, _, name in (action.partition(":") for action in actions(file)):
         assert name.lower() in known[service]["Actions"], f"{service}:{name}"
     assert len(json.dumps(json.loads(file.read_text()), separators=(",", ":"))) <= MANAGED_POLICY
