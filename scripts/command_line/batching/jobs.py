@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.zones import why_unfit
 from scripts.command_line.batching.columns import SCHEDULER
 from scripts.command_line.batching.refusals import RowError
 from scripts.command_line.batching.rows import Row
@@ -30,7 +31,7 @@ Value = str | int | float
 OF_FILES = ("model", "precision", "prediction", "vae", "embeddings", "engine", "lora", "init_img", "init_mask")
 # Those of them that are no part of the model.
 OF_INPUTS = ("init_img", "init_mask")
-EDGES = ("H", "W")
+OF_THE_SIZE = ("H", "W", "upscale")
 # A prompt without any of these breaks no rule but those of its length: no weight, no LoRA, no words of other programs.
 _SYNTAX = re.compile(r"[<>()\[\]{}\\]|__|\b(?:AND|BREAK)\b")
 _STANDS_FOR_A_PROMPT = "a horse"
@@ -90,9 +91,10 @@ class Jobs:
         """The job of the values, with any prompt and any seed."""
         values = dict(given)
         of_files = tuple((name, str(values.pop(name))) for name in OF_FILES if name in values)
-        edges = tuple((name, str(values[name])) for name in EDGES if name in values)
+        of_the_size = tuple((name, str(values[name])) for name in OF_THE_SIZE if name in values)
         from_image = self._typed.get("InitImage") or values.get("init_img") or dict(of_files).get("init_img")
-        base = self._request((*of_files, *(edges if from_image else ()))).plan.job
+        upscaled = str(values.get("upscale", self._typed.get("Upscale", "1"))) != "1"
+        base = self._request((*of_files, *(of_the_size if from_image or upscaled else ()))).plan.job
         if schedule := values.pop(SCHEDULER, None):
             values["sampler"] = f"{values.get('sampler', base.sampler)} {schedule}"
         return LineJob.model_validate({**base.model_dump(), **values})
@@ -110,6 +112,9 @@ class Jobs:
                 "--prompt-file prompts.txt`.",
                 exit_status=2,
             )
+        machine = request.plan.machine
+        if job.second_pass_pixels and (why := why_unfit(job, machine, machine.instance_type)):
+            raise CommandError(why)
         of_model = tuple(str(getattr(job, name)) for name in OF_FILES if name not in OF_INPUTS)
         if of_model not in self._checked:
             check_files(self._session, request)

@@ -265,6 +265,17 @@ def test_without_a_yes_nothing_is_done(person: Person, monkeypatch: pytest.Monke
     assert not any("batch.json" in key or "units" in key for key in person.objects())
 
 
+def test_a_row_is_upscaled_by_itself_and_refused_where_its_second_pass_does_not_fit(person: Person) -> None:
+    person.account.deploy()
+    Image.new("RGB", (128, 128)).save("horse.png")
+    rows: list[dict[str, Any]] = [{"prompt": "a"}, {"prompt": "a", "init-img": "horse.png", "upscale": 1}]
+    images = person.images(person.batch("a.jsonl", as_jsonl(rows), given={"Upscale": "2"}))
+    assert [(one["job"].upscale, one["W"]) for one in images.values()] == [(2, 640), (1, 128)]
+    large = {"prompt": "a", "model": "sdxl-base", "precision": "full", "upscale": "2"}
+    with pytest.raises(CommandError, match="Line 1: InstanceType is .* and a second pass of that size needs 24.3 GiB"):
+        person.batch("large.jsonl", as_jsonl([large]))
+
+
 def test_files_of_this_machine_are_uploaded_once_each(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.account.deploy()
     for name, size in (("horse.png", (200, 136)), ("tree.png", (64, 64))):

@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from userdata.job.image_request import image_requests
+from userdata.job.job import Job
 from userdata.worker.drawing import grid
-from userdata.worker.drawing.grid import make_grid
+from userdata.worker.drawing.grid import grid_layout, make_grid
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 3), (2, 3), (3, 3), (6, 3), (5, 2), (4, 1)])
@@ -28,6 +30,11 @@ def test_smaller_images_lie_in_the_middle_of_their_cells() -> None:
     assert made.crop((2 + 4, 2 + 8, 2 + 12, 2 + 16)).tobytes() == red.tobytes()
     assert made.crop((20, 2, 36, 26)).tobytes() == blue.tobytes()
     assert made.getpixel((3, 3)) == (0, 0, 0)
+
+
+def test_a_cell_holds_the_largest_image_of_both_passes() -> None:
+    requests = [*image_requests(Job(H=64, W=96, upscale=2)), *image_requests(Job(H=136, W=64))]
+    assert grid_layout(Job(), requests)["cell"] == (192, 136)
 
 
 def test_grid_that_nothing_could_open_is_left_out_with_a_word(

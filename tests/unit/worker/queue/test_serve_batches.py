@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 import threading
 import time
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from PIL import Image
 
 from tests.unit.worker.queue.conftest import PREFIX, RUN_ID, Work, units_of
 from tests.unit.worker.queue.test_serve import NOTHING, until, versions
@@ -121,6 +124,21 @@ def test_a_unit_is_drawn_as_a_part_of_its_batch(work: Work) -> None:
     work.send_work(*work.put_batch(units_of(3, images=2)))
     work.serve(loaded=StandIn(before=lambda task: beside.append(task.beside)))
     assert beside == [4, 4, 4]
+
+
+def test_a_unit_is_drawn_within_its_mask_and_its_records_say_which(work: Work) -> None:
+    files = {"inputs/start.png": Image.new("RGB", (64, 64), "red"), "inputs/mask.png": Image.linear_gradient("L")}
+    for key, image in files.items():
+        file = io.BytesIO()
+        image.resize((64, 64)).save(file, format="PNG")
+        work.bucket.put(key, file.getvalue())
+    starts: list[Any] = []
+    work.send_work(*work.put_batch(units_of(1, init_img="inputs/start.png", init_mask="inputs/mask.png", W=64)))
+    work.serve(loaded=StandIn(before=lambda task: starts.append(task.initial_image)))
+    assert [start.mode for start in starts] == ["RGBA"]
+    keys = RunKeys(RUN_ID, from_image=True)
+    record = ImageRecord.from_json(work.bucket.get(keys.image_metadata(1)) or b"")
+    assert record.mask_sha256 == hashlib.sha256(work.bucket.get("inputs/mask.png") or b"").hexdigest()
 
 
 def test_a_message_that_comes_twice_waits_for_the_end_of_its_unit(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
