@@ -175,9 +175,7 @@ def _kind(tensors: Mapping[str, Tensor]) -> str | None:
         return "FLUX.2"
     if any("context_refiner_" in name or re.search(r"layers_\d+_(attention|feed_forward)_", name) for name in names):
         return "Z-Image"
-    if any(
-        block in name for name in names for block in ("double_blocks_", "single_blocks_", "single_transformer_blocks_")
-    ):
+    if any(re.search(r"(double|single|single_transformer)_blocks_", name) for name in names):
         return "FLUX"
     if any("te2_" in name or "text_encoder_2_" in name for name in names):
         return "Stable Diffusion XL"

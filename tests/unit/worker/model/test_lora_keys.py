@@ -176,7 +176,7 @@ OF_Z_IMAGE = lora(["diffusion_model.layers.29.attention.to_q", "diffusion_model.
         ("z-image", OF_FLUX_2, "It was made for FLUX.2:"),
         ("z-image", OF_FLUX_1, "It was made for FLUX:"),
         ("chroma", OF_FLUX_1, ""),
-        ("chroma", lora(["diffusion_model.double_blocks.0.img_mod.lin"], 6 * 3072, 3072), "made for another kind"),
+        ("chroma", lora(["diffusion_model.double_blocks.0.img_mod.lin"], 6 * 3072, 3072), "1 of its 1 layers are none"),
         ("stable-diffusion-xl", OF_Z_IMAGE, "It was made for Z-Image:"),
     ],
 )
