@@ -125,8 +125,9 @@ class SdOnEc2Stack(Stack):
             InteractiveQueue=queues.work[INTERACTIVE].queue_url,
             BatchQueue=queues.work[BATCH].queue_url,
             PrivateKey=(
-                f"aws ssm get-parameter --region {Aws.REGION} --name {access.key_pair.private_key.parameter_name} "
-                "--with-decryption --query Parameter.Value --output text > sd-on-ec2.pem && chmod 600 sd-on-ec2.pem"
+                f"aws ssm get-parameter --region {Aws.REGION} "
+                f"--name {access.key_pair.private_key.parameter_name} "
+                "--with-decryption --query Parameter.Value --output text | (umask 077; cat > sd-on-ec2.pem)"
             ),
             Shell=f"aws ssm start-session --region {Aws.REGION} --target {gpu.instance.ref}",
             Status="sd status",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripts.command_line import (
     batch_control_commands,
     before_commands,
     generate_command,
+    look_inside_commands,
     replay_command,
     report_command,
     watch_command,
@@ -42,26 +44,11 @@ from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.checkout import version_in_words
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.help import GroupedCommand, GroupedCommands
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-
-app.command()(before_commands.doctor)
-app.command()(account_commands.zones)
-app.command()(before_commands.cost)
-app.command()(generate_command.generate)
-app.command()(batch_command.batch)
-app.command()(watch_command.watch)
-app.command()(batch_control_commands.pause)
-app.command()(batch_control_commands.resume)
-app.command()(batch_control_commands.cancel)
-app.command()(batch_control_commands.retry)
-app.command()(replay_command.replay)
-app.command()(report_command.report)
-app.add_typer(account_commands.app, name="quota")
 
 NO_STATUS = "The run has not begun, or a later version draws it"
 # `sd results --list` shows them all.
@@ -81,12 +68,6 @@ Version = Annotated[
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]
 
 
-@app.callback()
-def options_of_sd(version: Version = False) -> None:
-    """Stable Diffusion on one EC2 GPU instance."""
-
-
-@app.command()
 @with_parameter_options
 def deploy(
     parameters: dict[str, str],
@@ -115,7 +96,6 @@ def deploy(
     )
 
 
-@app.command()
 def results(
     run: Annotated[
         list[str] | None,
@@ -143,7 +123,6 @@ def results(
         fetch_runs(s3, name, runs, to, Console(stderr=True), as_zip=as_zip, as_csv=as_csv)
 
 
-@app.command()
 def status(
     timeline: Annotated[bool, typer.Option("--timeline", help="Show where the time of each boot went.")] = False,
     stack: Stack = STACK,
@@ -173,7 +152,6 @@ def status(
         show_timelines(found, Console())
 
 
-@app.command()
 def start(
     types: Types = None,
     every: EveryType = False,
@@ -203,7 +181,6 @@ def start(
         )
 
 
-@app.command()
 def stop(
     terminate: Annotated[bool, typer.Option("--terminate", help="Delete the instance and its disk instead.")] = False,
     stack: Stack = STACK,
@@ -219,7 +196,6 @@ def stop(
     stop_everything(session, need_deployment(session, stack), terminate=terminate, tell=_tell)
 
 
-@app.command()
 def hold(
     length: Annotated[
         str | None, typer.Argument(metavar="LENGTH", help="2h, 90m, 1h30m, or off; default: show the hold.")
@@ -234,7 +210,6 @@ def hold(
     _tell(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
 
-@app.command("teardown")
 def teardown_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the stack is deleted.")] = False,
     audit_only: Annotated[
@@ -252,6 +227,66 @@ def teardown_command(
 
 def _tell(message: str) -> None:
     say(repeat_typed(message, sys.argv[1:]))
+
+
+# Below each heading of `sd --help`, the commands with an example of each.
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    "Draw": {
+        deploy: 'sd deploy "A horse under a tree" --wait',
+        generate_command.generate: 'sd generate "A horse under a tree" --steps 25',
+        batch_command.batch: "sd batch prompts.csv --grid scale=5,7.5 --max-usd 2",
+        replay_command.replay: "sd replay results/horse-0123456789/txt2img-samples/00000.png",
+    },
+    "Follow and fetch": {
+        status: "sd status --timeline",
+        watch_command.watch: "sd watch cats-0123456789",
+        results: "sd results cats-0123456789 --zip",
+        look_inside_commands.logs: "sd logs cats-0123456789 --follow",
+        look_inside_commands.connect: "sd connect",
+        report_command.report: "sd report",
+    },
+    "Steer a batch": {
+        batch_control_commands.pause: "sd pause cats-0123456789",
+        batch_control_commands.resume: "sd resume cats-0123456789",
+        batch_control_commands.cancel: "sd cancel cats-0123456789",
+        batch_control_commands.retry: "sd retry cats-0123456789",
+    },
+    "What costs money": {
+        start: "sd start",
+        stop: "sd stop",
+        hold: "sd hold 2h",
+        teardown_command: "sd teardown",
+    },
+    "Before a deploy": {
+        before_commands.doctor: "sd doctor --model sdxl-base",
+        before_commands.cost: "sd cost --model sdxl-base --samples 16",
+        account_commands.zones: "sd zones g6.xlarge",
+    },
+}
+app = typer.Typer(
+    cls=GroupedCommands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def options_of_sd(version: Version = False) -> None:
+    """Stable Diffusion on one EC2 GPU instance."""
+
+
+for heading, commands in COMMANDS.items():
+    for command, example in commands.items():
+        app.command(
+            command.__name__.removesuffix("_command"),
+            cls=GroupedCommand,
+            rich_help_panel=heading,
+            epilog=f"Example: `{example}`",
+        )(command)
+app.add_typer(
+    account_commands.app, name="quota", rich_help_panel="Before a deploy", epilog="Example: `sd quota status`"
+)
 
 
 def main() -> None:

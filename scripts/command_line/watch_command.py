@@ -35,7 +35,7 @@ def watch(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show how far a batch is until it is done: `sd watch cats-0123456789`. It goes on when you close this.
+    """Show how far a batch is until it is done. It goes on when you close this.
 
     The exit status is 1 where units have failed, and where nothing goes on without you.
     """

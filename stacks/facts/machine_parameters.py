@@ -94,8 +94,8 @@ class MachineParameters(BaseModel):
     max_spend: float = parameter(
         0,
         name="MaxSpend",
-        description="What the run may cost in US dollars, from the boot to the end of the idle time. The work ends "
-        "before an image that would pass the limit, and finished images stay. 0 sets no limit.",
+        description="What the run may cost in US dollars, from the boot to the end of the idle time; 0 sets no "
+        "limit. The work ends before an image that would pass the limit, and finished images stay.",
         example=2.5,
         ge=0,
         le=10000,
@@ -104,7 +104,7 @@ class MachineParameters(BaseModel):
     usd_per_hour: float = parameter(
         0,
         name="UsdPerHour",
-        description="What an hour of the instance costs in US dollars, for MaxSpend and the report. 0 takes the price "
+        description="What an hour of the instance costs in US dollars, for MaxSpend and the report; 0 takes the price "
         "from userdata/prices.json.",
         example=1.006,
         ge=0,

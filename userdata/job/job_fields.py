@@ -111,8 +111,8 @@ class JobFields(BaseModel):
     seed: Seed = parameter(
         42,
         name="Seed",
-        description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
-        "whole run.",
+        description="Seed of the first image, or -1 to draw one; image k has seed Seed + k. With Engine=compvis "
+        "one seed serves the whole run.",
         note="; -1 draws one",
         ge=RANDOM,
         le=SEEDS - 1,
