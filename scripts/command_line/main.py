@@ -273,17 +273,19 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
 }
 
 
-def options_of_sd(version: Version = False) -> None:
-    """Stable Diffusion on one EC2 GPU instance."""
-
-
 app = typer.Typer(
     cls=GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    callback=options_of_sd,
 )
+
+
+@app.callback()
+def options_of_sd(version: Version = False) -> None:
+    """Stable Diffusion on one EC2 GPU instance."""
+
+
 for heading, commands in COMMANDS.items():
     for command, example in commands.items():
         app.command(

@@ -32,12 +32,14 @@ QUICK = ("--model", "tiny", "--yes")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "batch": ("batch", "prompts.txt", "--model", "tiny", "--max-usd", "5", "--yes"),
     "cancel": ("cancel", RUN, "--yes"),
+    "connect": ("connect",),
     "cost": ("cost", "--actual"),
     "deploy": ("deploy", "a cat", *QUICK),
     "deploy --wait": ("deploy", "a cat", "--wait", *QUICK),
     "doctor": ("doctor",),
     "generate": ("generate", "a lake", "--hold", "10m"),
     "hold": ("hold", "1h"),
+    "logs": ("logs", "a-horse"),
     "pause": ("pause", RUN),
     "quota request": ("quota", "request", "--vcpus", "64", "--yes"),
     "quota status": ("quota", "status"),
@@ -81,6 +83,7 @@ class Person:
         events = self.account.session.events
         events.register_first("before-call", lambda **_: self.moment.come())
         events.register_first("after-call", lambda model, **_: self._called(model.name))
+        patch.setattr("os.execvp", lambda *_: None)  # the shell that `connect` becomes
         patch.setattr("boto3.Session", lambda **_: self.account.session)
         for module in (deploying, watch_command, generating):
             patch.setattr(module, "POLL_SECONDS", 0.01)
