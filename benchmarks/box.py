@@ -13,7 +13,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ import torch
 from benchmarks.card import describe
 from demo_model.publishing.draw_contact_sheet import requests_for
 from demo_model.publishing.publish import BOX, NAME
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.job.job import Job
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
 from userdata.worker.model.pipeline import load_pipeline
@@ -52,7 +53,7 @@ def time_demo() -> tuple[float, float, float]:
     """Seconds of a demo with one image: to the picture, to the end of the command, and of processors."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     picture = math.nan
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("sd-benchmark-") as folder:
         began = time.monotonic()
         demo = subprocess.Popen(
             [ROOT / "scripts/demo", PROMPT, "--iterations", "1", "--samples", "1"],
@@ -61,7 +62,7 @@ def time_demo() -> tuple[float, float, float]:
             stderr=subprocess.DEVNULL,
         )
         while demo.poll() is None:
-            if math.isnan(picture) and any(Path(folder).glob("results/*/*/samples/*.png")):
+            if math.isnan(picture) and any(folder.glob("results/*/*/samples/*.png")):
                 picture = time.monotonic() - began
             time.sleep(0.02)
         ended = time.monotonic() - began
@@ -111,8 +112,9 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    if not LIBRARY_ENVIRONMENT.items() <= os.environ.items():
-        # Too late for this process, whose libraries are imported.
-        command = [sys.executable, "-m", "benchmarks.box", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **LIBRARY_ENVIRONMENT})  # noqa: S606
-    main()
+    with ends_in_a_sentence():
+        if not LIBRARY_ENVIRONMENT.items() <= os.environ.items():
+            # Too late for this process, whose libraries are imported.
+            command = [sys.executable, "-m", "benchmarks.box", *sys.argv[1:]]
+            os.execve(sys.executable, command, {**os.environ, **LIBRARY_ENVIRONMENT})  # noqa: S606
+        main()

@@ -15,7 +15,6 @@ import argparse
 import json
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,8 @@ import torch
 
 from benchmarks.card import describe
 from benchmarks.random_checkpoint import write_random_checkpoint
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from scripts.local.local_cloud import LocalCloud
 from userdata.contract.layout import BOOTS, CACHE, RUNS
 
@@ -58,7 +59,7 @@ class Walk:
             self._s3.create_bucket(Bucket=bucket)
             source = self._assembly / file["source"]["path"]
             if file["source"]["packaging"] == "zip":
-                with tempfile.TemporaryDirectory() as folder:
+                with scratch_folder("sd-benchmark-") as folder:
                     self._s3.upload_file(
                         shutil.make_archive(f"{folder}/asset", "zip", source), bucket, place["objectKey"]
                     )
@@ -150,8 +151,8 @@ def main() -> None:
         if options.model == "random":
             s3 = cloud.client("s3")
             s3.create_bucket(Bucket=MODELS)
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "random.safetensors"
+            with scratch_folder("sd-benchmark-") as folder:
+                file = folder / "random.safetensors"
                 write_random_checkpoint(file, device=device)
                 s3.upload_file(str(file), MODELS, file.name)
             model = f"s3://{MODELS}/random.safetensors"
@@ -180,4 +181,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

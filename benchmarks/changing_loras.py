@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,8 @@ from safetensors.torch import save_file
 from benchmarks.card import describe
 from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import load
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.worker.between.task import DrawnImage
@@ -98,11 +99,12 @@ def main() -> int:
     parser.add_argument("--model", choices=["stable-diffusion-v1", "tiny"], default="stable-diffusion-v1")
     parser.add_argument("--images", type=int, nargs="+", default=[3, 48], help="of each weight, for each comparison")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        comparison = Comparison(Path(scratch), tiny=asked.model == "tiny")
+    with scratch_folder("sd-benchmark-") as scratch:
+        comparison = Comparison(scratch, tiny=asked.model == "tiny")
         sys.stdout.write(f"{describe(comparison.device)}\n")
         return 1 if sum(comparison.differing(count) for count in asked.images) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_in_a_sentence():
+        sys.exit(main())

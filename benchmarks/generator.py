@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from benchmarks.card import Utilisation, describe, matrix_rate
 from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import Run, draw, load, spread_after_the_first
 from benchmarks.short_job import do_short_job
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from stacks.facts.card_speeds import DECODE_TFLOP, STEP_TFLOP
 from userdata.job.job import Job
 from userdata.worker.model.tiny_model import make_tiny_model
@@ -193,13 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
         return 1
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
+    with scratch_folder("sd-benchmark-", options.scratch) as scratch:
         compiled = Path(options.compiled or scratch).absolute() / "compiled"
         # Read by the compilers when they are imported, and kept from one benchmark to the next when asked for.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled / "inductor")
         os.environ["TRITON_CACHE_DIR"] = str(compiled / "triton")
         os.environ["CUDA_CACHE_PATH"] = str(compiled / "cuda")
-        benchmark = Benchmark(options, Path(scratch))
+        benchmark = Benchmark(options, scratch)
         parts: dict[str, Callable[[], None]] = {
             part: getattr(benchmark, part.replace("-", "_")) for part in PARTS if part in options.parts
         }
@@ -225,7 +226,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=4, help="how many batches of the long run are drawn")
     parser.add_argument("--short-jobs", type=int, default=5, help="how often the short job is done")
     parser.add_argument("--compiled", help="folder that keeps compiled kernels; forgotten without it")
-    parser.add_argument("--scratch", help="folder for the model's 4.3 GB and the job's files; the usual one without it")
+    parser.add_argument(
+        "--scratch", type=Path, help="folder for the model's 4.3 GB and the job's files; the usual one without it"
+    )
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     return parser.parse_args(arguments)
 
@@ -236,4 +239,5 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_in_a_sentence():
+        sys.exit(main())

@@ -10,14 +10,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from diffusers import FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import (
+    ChromaTransformer2DModel,
+    Flux2Transformer2DModel,
+    FluxTransformer2DModel,
+    UNet2DConditionModel,
+    ZImageTransformer2DModel,
+)
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.contract.bundle import BUNDLE
 
 TEXT_TOKENS = {"stable-diffusion-v1": 77, "stable-diffusion-xl": 77, "flux-schnell": 256}
+# Those of the pipelines whose texts are filled up; Z-Image reads a text as long as it is, here one of 100 tokens.
+FILLED_UP, A_TEXT = 512, 100
 
 
 def unet_tflop(layout: str, *, height: int, width: int) -> float:
@@ -46,6 +56,60 @@ def flux_tflop(*, height: int, width: int) -> float:
     )
 
 
+def klein_tflop(*, height: int, width: int) -> float:
+    """TFLOP of one pass of FLUX.2 klein's transformer."""
+    transformer = Flux2Transformer2DModel.from_config(_config("flux2-klein"))
+    patches = height * width // 256
+    return _count(
+        lambda: transformer(
+            hidden_states=torch.zeros(1, patches, 128),
+            encoder_hidden_states=torch.zeros(1, FILLED_UP, 7680),
+            timestep=torch.zeros(1),
+            guidance=None,
+            img_ids=torch.zeros(1, patches, 4),
+            txt_ids=torch.zeros(1, FILLED_UP, 4),
+        )
+    )
+
+
+def chroma_tflop(*, height: int, width: int) -> float:
+    """TFLOP of one pass of Chroma's transformer."""
+    transformer = ChromaTransformer2DModel.from_config(_config("chroma"))
+    patches = height * width // 256
+    return _count(
+        lambda: transformer(
+            hidden_states=torch.zeros(1, patches, 64),
+            encoder_hidden_states=torch.zeros(1, FILLED_UP, 4096),
+            timestep=torch.zeros(1),
+            img_ids=torch.zeros(patches, 3),
+            txt_ids=torch.zeros(FILLED_UP, 3),
+        )
+    )
+
+
+def z_image_tflop(*, height: int, width: int) -> float:
+    """TFLOP of one pass of Z-Image's transformer, Turbo's too, by hand: its code looks into its tensors.
+
+    The refiners of image and text come before the layers of both together; each block has its attention.
+    """
+    config = _config("z-image")
+    patches, tokens = height * width // 256, -(-A_TEXT // 32) * 32
+    with torch.device("meta"):
+        network = ZImageTransformer2DModel.from_config(config)
+    block = sum(int(one.numel()) for one in network.layers[0].parameters())
+
+    def blocks(count: int, length: int) -> float:
+        return count * (2.0 * block * length + 4.0 * length**2 * float(config["dim"]))
+
+    layers, refiners = int(config["n_layers"]), int(config["n_refiner_layers"])
+    return (blocks(layers, patches + tokens) + blocks(refiners, patches) + blocks(refiners, tokens)) / 1e12
+
+
+def _config(layout: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((BUNDLE.models / layout / "transformer/config.json").read_text("utf-8"))
+    return config
+
+
 def _count(forward: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         forward()
@@ -58,14 +122,21 @@ def main() -> None:
         first = unet_tflop("stable-diffusion-v1", height=512, width=640)
         large = unet_tflop("stable-diffusion-xl", height=1024, width=1024)
         flux = flux_tflop(height=1024, width=1024)
+        klein = klein_tflop(height=1024, width=1024)
+        chroma = chroma_tflop(height=1024, width=1024)
+        z_image = z_image_tflop(height=1024, width=1024)
     for name, pixels, tflop in (
         ("stable-diffusion-v1", 512 * 640, first),
         ("stable-diffusion-xl", 1024 * 1024, large),
         ("flux-schnell", 1024 * 1024, flux),
+        ("flux2-klein", 1024 * 1024, klein),
+        ("z-image", 1024 * 1024, z_image),
+        ("chroma", 1024 * 1024, chroma),
     ):
         relative = (tflop / pixels) / (first / (512 * 640))
         sys.stdout.write(f"{name:20} {pixels:8} pixels {tflop:7.2f} TFLOP a pass, {relative:.2f} per pixel\n")
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.simulated_fleet import CALM, WEATHERS, Batch, Weather
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.cost.estimate import image_seconds, preparation_minutes
+from scripts.interruption.signals import ends_in_a_sentence
 from stacks.facts.instance_types import INSTANCE_TYPES
 from userdata.bill.prices import read_prices
 from userdata.bill.units import HOURS_PER_MONTH
@@ -106,4 +107,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

@@ -12,6 +12,8 @@ from typing import Any
 
 import matplotlib
 
+from scripts.interruption.signals import ends_in_a_sentence
+
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # after the choice of the backend
 
@@ -94,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

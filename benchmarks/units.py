@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,6 +24,8 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.batch.documents import Batch, Part, UnitDone
 from userdata.batch.unit import Unit, UnitImage
 from userdata.contract.layout import RunKeys
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--units", type=int, default=6)
     parser.add_argument("--images", type=int, default=64, help="how many images a unit has")
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--scratch", help="folder for the model's 4.3 GB and the worker's files")
+    parser.add_argument("--scratch", type=Path, help="folder for the model's 4.3 GB and the worker's files")
     options = parser.parse_args(arguments)
     tiny = options.model == "tiny"
     if not tiny and not torch.cuda.is_available():
@@ -65,14 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         safety_checker="off",
         skip_grid="on",
     )
-    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        model = Path(scratch) / "model"
+    with scratch_folder("sd-benchmark-", options.scratch) as scratch:
+        model = scratch / "model"
         if tiny:
             make_tiny_model(model)
         else:
             model.mkdir()
             write_random_checkpoint(model / "random.safetensors", device=device)
-        figures = _time(Path(scratch) / "machine", model, job, (options.units, options.images), cpu=tiny)
+        figures = _time(scratch / "machine", model, job, (options.units, options.images), cpu=tiny)
     _print(f"figures: {json.dumps(figures)}")
     return 0
 
@@ -166,4 +167,5 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_in_a_sentence():
+        sys.exit(main())

@@ -13,7 +13,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,8 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.contract.layout import RunKeys
 from userdata.contract.work import INTERACTIVE, write_message
 from userdata.job.job import Job
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", choices=("stable-diffusion-v1-5", "tiny"), default="stable-diffusion-v1-5")
     parser.add_argument("--jobs", type=int, default=20, help="how many jobs of one image are sent, one after the other")
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--scratch", help="folder for the model's 4.3 GB and the worker's files")
+    parser.add_argument("--scratch", type=Path, help="folder for the model's 4.3 GB and the worker's files")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args(arguments)
     if options.jobs < 2:
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     device = torch.device("cpu" if tiny else "cuda")
     figures: dict[str, Any] = {"machine": describe(device)}
-    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        model = Path(scratch) / "model"
+    with scratch_folder("sd-benchmark-", options.scratch) as scratch:
+        model = scratch / "model"
         if tiny:
             make_tiny_model(model)
         else:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             for number in range(options.jobs + 1)
         ]
-        seconds, phases = _time(Path(scratch) / "machine", model, jobs, cpu=tiny)
+        seconds, phases = _time(scratch / "machine", model, jobs, cpu=tiny)
     figures["deployed run, from the process's start"] = {"last_image_s": seconds[0]}
     figures["first message"] = {"to_image_s": seconds[1]}
     figures["further messages"] = {
@@ -147,4 +148,5 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_in_a_sentence():
+        sys.exit(main())

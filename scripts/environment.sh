@@ -5,6 +5,10 @@ unset PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONSTARTUP PYTHON
 : "${HOME:=$(printf '%s' ~)}"
 if [[ ! -d $HOME || ! -w $HOME && ! -d $HOME/.aws ]]; then
   HOME=${root:?}/.cache/home
-  mkdir -p "$HOME" 2>/dev/null || HOME=$(mktemp -d) # somebody else's checkout
+  if ! mkdir -p "$HOME" 2>/dev/null; then # somebody else's checkout
+    # The same one in each call, unless somebody else has made it.
+    HOME=${TMPDIR:-/tmp}/sd-home-$(id -u)
+    mkdir -m 700 "$HOME" 2>/dev/null || [[ -d $HOME && -O $HOME && ! -L $HOME ]] || HOME=$(mktemp -d)
+  fi
 fi
 export HOME

@@ -6,7 +6,7 @@ from aws_cdk import CfnCondition, Fn
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import NIST, acknowledge
 
 
 class Access(Construct):
@@ -39,4 +39,12 @@ class Access(Construct):
         acknowledge(
             rule,
             {"EC23": "The rule cannot read a parameter; SshCidr's pattern refuses every range wider than /8."},
+        )
+        acknowledge(
+            rule,
+            dict.fromkeys(
+                ("EC2RestrictedCommonPorts", "EC2RestrictedSSH"),
+                "The rule cannot read a parameter; without SshCidr there is no port, and no range wider than /8.",
+            ),
+            NIST,
         )

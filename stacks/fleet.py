@@ -12,7 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.access import Access
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import NIST, acknowledge
 from stacks.facts.machine_parameters import AfterRun, OnFailure
 from stacks.facts.settings import Settings
 from stacks.fleet_fit import FleetFit
@@ -107,6 +107,8 @@ class Fleet(Construct):
                 "EC26": "The rule cannot read the launch template, which encrypts its one disk.",
             },
         )
+        reason = "The rule cannot read the launch template, which requires version 2."
+        acknowledge(self.group, {"EC2IMDSv2Enabled": reason}, NIST)
         # Without a way out or its rights, each first boot would fail for nothing; and the group goes before they do.
         self.group.node.add_dependency(
             *(subnet.internet_connectivity_established for subnet in network.subnets),

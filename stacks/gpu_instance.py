@@ -9,7 +9,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from stacks.access import Access
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import NIST, acknowledge
 from stacks.facts.settings import Settings
 from stacks.launch_template import build_launch_template, properties_of, tags_at_launch
 from stacks.network import Network
@@ -76,6 +76,8 @@ class GpuInstance(Construct):
                 "EC29": "The instance is meant to be destroyed at will; what is worth keeping is in the bucket.",
             },
         )
+        reason = "The rule cannot read a parameter; GPU types are EBS-optimized by themselves."
+        acknowledge(self.instance, {"EC2EBSOptimizedInstance": reason}, NIST)
         # Without a way out or the right to fetch its bundle, a first boot would fail for nothing; and the other way
         # round, the instance goes before its rights do, so it can still report.
         self.instance.node.add_dependency(network.subnet.internet_connectivity_established, worker_role.policy)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnRuleConditionExpression
 from constructs import Construct
 
-from stacks.facts.instance_types import too_small
+from stacks.facts.instance_types import too_small, without_bfloat16
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import (
     ENGINE_WORDS,
     disk_words,
+    licence_words,
     memory_words,
+    number_words,
     too_new_for_the_original,
     volume_need_gib,
 )
@@ -39,13 +41,31 @@ class ModelFit(Construct):
         for name, model in read_catalogue().items():
             chosen = Fn.condition_equals(parameters.text("Model"), name)
             rule = "".join(part.capitalize() for part in name.split("-"))
-            usual = self._memory(model, "autocast", parameters)
-            self._rule(rule, chosen, [*usual, *self._disk(model, parameters)])
+            usual = [
+                *self._licence(model, parameters),
+                *self._numbers(model, parameters),
+                *self._memory(model, "autocast", parameters),
+                *self._disk(model, parameters),
+            ]
+            self._rule(rule, chosen, usual)
             self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
 
     def _rule(self, name: str, condition: ICfnRuleConditionExpression, assertions: list[CfnRuleAssertion]) -> None:
         if assertions:
             CfnRule(self, name, rule_condition=condition, assertions=assertions)
+
+    def _licence(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        if model.forbids is None:
+            return []
+        accepted = Fn.condition_equals(parameters.text("AcceptLicence"), model.name)
+        return [CfnRuleAssertion(assert_=accepted, assert_description=licence_words(model))]
+
+    def _numbers(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        """No single precision passes: the models that need bfloat16 do not fit such a card in it either."""
+        if not model.needs_bfloat16("autocast"):
+            return []
+        lacking = [one.name for one in without_bfloat16()]
+        return [self._none_of(lacking, parameters.text("InstanceType"), number_words(model))]
 
     def _memory(self, model: Model, precision: str, parameters: Parameters) -> list[CfnRuleAssertion]:
         small = [one.name for one in too_small(model.memory_need(precision) or 0)]

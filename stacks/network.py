@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import CLOUDFORMATION, NIST, acknowledge
 
 
 class Network(Construct):
@@ -45,10 +45,20 @@ class Network(Construct):
             service=ec2.GatewayVpcEndpointAwsService.S3,
             subnets=[ec2.SubnetSelection(subnets=[*self.vpc.public_subnets, *named.values()])],
         )
+        unread = "Flow logs cost money by the gigabyte, and no port is open: nobody would read them."
+        acknowledge(self.vpc, {"VPC7": unread})
         acknowledge(
-            self.vpc,
-            {"VPC7": "Flow logs cost money by the gigabyte, and no port is open: nobody would read them."},
+            self,
+            {
+                "VPCFlowLogsEnabled": unread,
+                "VPCDefaultSecurityGroupClosed": "Nothing is in that group, and closing it takes a Lambda function.",
+                "VPCSubnetAutoAssignPublicIpDisabled": "A machine goes out by its own address, without a NAT gateway.",
+                "VPCNoUnrestrictedRouteToIGW": "A machine fetches from the hub; nothing comes in without SshCidr.",
+            },
+            NIST,
         )
+        reason = "A person names the zone, because it has the type or its capacity."
+        acknowledge(self, {"W3010": reason}, CLOUDFORMATION)
         # The fleet's.
         self.subnets: list[ec2.ISubnet] = [*self.vpc.public_subnets, *named.values()]
         # The instance's.

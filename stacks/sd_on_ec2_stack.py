@@ -10,6 +10,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from stacks.access import Access
+from stacks.acknowledge import NIST, acknowledge
 from stacks.budget import Budget
 from stacks.facts.outputs import OUTPUTS
 from stacks.facts.settings import Settings
@@ -27,8 +28,11 @@ from stacks.results import Results
 from stacks.worker_role import WorkerRole
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.notice import TOPIC
+from userdata.contract.version import VERSION
 from userdata.contract.work import BATCH, INTERACTIVE
 from userdata.render import render_user_data
+
+DESCRIPTION = f"sd-on-ec2 {VERSION}: from a prompt to images in a bucket"
 
 
 class SdOnEc2Stack(Stack):
@@ -40,7 +44,9 @@ class SdOnEc2Stack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, bucket_alone: bool = False) -> None:
         self._first_zones = settings.zones if isinstance(settings.zones, int) else 1
-        super().__init__(scope, construct_id, description="sd-on-ec2: from a prompt to images in a bucket")
+        super().__init__(scope, construct_id, description=DESCRIPTION)
+        reason = "A policy belongs to one role and goes with it; a managed one could be given to others."
+        acknowledge(self, {"IAMNoInlinePolicy": reason}, NIST)
         given_settings = json.dumps(settings.given(), sort_keys=True)
         if bucket_alone:
             bucket = Results(self, "Results", settings=settings).bucket
@@ -122,8 +128,9 @@ class SdOnEc2Stack(Stack):
             InteractiveQueue=queues.work[INTERACTIVE].queue_url,
             BatchQueue=queues.work[BATCH].queue_url,
             PrivateKey=(
-                f"aws ssm get-parameter --region {Aws.REGION} --name {access.key_pair.private_key.parameter_name} "
-                "--with-decryption --query Parameter.Value --output text > sd-on-ec2.pem && chmod 600 sd-on-ec2.pem"
+                f"aws ssm get-parameter --region {Aws.REGION} "
+                f"--name {access.key_pair.private_key.parameter_name} "
+                "--with-decryption --query Parameter.Value --output text | (umask 077; cat > sd-on-ec2.pem)"
             ),
             Shell=f"aws ssm start-session --region {Aws.REGION} --target {gpu.instance.ref}",
             Status="sd status",

@@ -29,6 +29,7 @@ from demo_model.world.labels import OWN_COLOUR, SEEN_RELATIONS, UNSAID, label
 from demo_model.world.render import Columns, Renderer, tabulate
 from demo_model.world.scene import Scene, draw_held_out_scene, draw_scene
 from demo_model.world.things import THINGS
+from scripts.interruption.signals import ends_in_a_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -205,13 +206,16 @@ def _shares(right: dict[str, torch.Tensor]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    parser = argparse.ArgumentParser(description="Measure the model in the box.")
-    parser.add_argument("model", type=Path, help="the model's folder")
-    parser.add_argument("judge", type=Path, help="the trained classifier's file")
-    parser.add_argument("folder", type=Path, help="the folder for figures and pictures")
-    parser.add_argument("--images", type=int, default=IMAGES, help="pictures for each figure; a quarter from images")
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    place = "cuda" if torch.cuda.is_available() else "cpu"
-    measure(arguments.model, arguments.judge, arguments.folder, place, arguments.images)
+    with ends_in_a_sentence():
+        logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+        parser = argparse.ArgumentParser(description="Measure the model in the box.")
+        parser.add_argument("model", type=Path, help="the model's folder")
+        parser.add_argument("judge", type=Path, help="the trained classifier's file")
+        parser.add_argument("folder", type=Path, help="the folder for figures and pictures")
+        parser.add_argument(
+            "--images", type=int, default=IMAGES, help="pictures for each figure; a quarter from images"
+        )
+        arguments = parser.parse_args()
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        place = "cuda" if torch.cuda.is_available() else "cpu"
+        measure(arguments.model, arguments.judge, arguments.folder, place, arguments.images)

@@ -25,6 +25,7 @@ from demo_model.training.train_vae import random_rows
 from demo_model.world.labels import UNSAID, label
 from demo_model.world.render import Columns, Renderer, tabulate
 from demo_model.world.scene import draw_any_scene
+from scripts.interruption.signals import ends_in_a_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -131,11 +132,12 @@ def load_classifier(file: Path, device: str) -> Classifier:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    parser = argparse.ArgumentParser(description="Train the classifier that judges the model.")
-    parser.add_argument("file", type=Path, help="the file to write the weights to")
-    parser.add_argument("--seconds", type=float, default=480)
-    parser.add_argument("--chunks", type=int, default=CHUNKS, help="how many times 10,000 scenes")
-    parser.add_argument("--batch", type=int, default=BATCH, help="scenes in a batch")
-    arguments = parser.parse_args()
-    train_classifier(arguments.file, seconds=arguments.seconds, chunks=arguments.chunks, batch=arguments.batch)
+    with ends_in_a_sentence():
+        logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+        parser = argparse.ArgumentParser(description="Train the classifier that judges the model.")
+        parser.add_argument("file", type=Path, help="the file to write the weights to")
+        parser.add_argument("--seconds", type=float, default=480)
+        parser.add_argument("--chunks", type=int, default=CHUNKS, help="how many times 10,000 scenes")
+        parser.add_argument("--batch", type=int, default=BATCH, help="scenes in a batch")
+        arguments = parser.parse_args()
+        train_classifier(arguments.file, seconds=arguments.seconds, chunks=arguments.chunks, batch=arguments.batch)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from demo_model.publishing.publish import BOX, NAME
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.job.image_request import ImageRequest, image_requests
 from userdata.job.job import Job
 from userdata.worker.drawing.batches import next_batch
@@ -103,5 +104,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main()
+    with ends_in_a_sentence():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        main()

@@ -10,7 +10,6 @@ import json
 import logging
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -18,6 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from demo_model.publishing import model_licence
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.boot.steps.bundled_model import folder_sha256
 from userdata.contract.bundle import BUNDLE
 
@@ -60,8 +61,8 @@ def publish(folder: Path, *, box: Path = BOX, catalogue: Path = BUNDLE.catalogue
     for file in WEIGHTS:
         _check_weights(folder / file)
     box.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=box.parent, prefix=f".{box.name}-") as scratch:
-        packed = Path(scratch) / box.name
+    with scratch_folder(f".{box.name}-", box.parent) as scratch:
+        packed = scratch / box.name
         for file in FILES:
             target = packed / file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,5 +133,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sys.exit(main())
+    with ends_in_a_sentence():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        sys.exit(main())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from demo_model.training.architecture import make_scheduler
+from scripts.interruption.scratch_folder import scratch_folder
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -35,9 +35,9 @@ def export(folder: Path, *, vae: Any, unet: Any, text_encoder: Any) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         # One order of the numbers in memory for all files, whatever the training used.
         plain = copy.deepcopy(part).cpu().half().to(memory_format=torch.contiguous_format)
-        with TemporaryDirectory(dir=folder) as new:
+        with scratch_folder(".sd-export-", folder) as new:
             plain.save_pretrained(new, safe_serialization=True)
-            for file in Path(new).iterdir():
+            for file in new.iterdir():
                 # safetensors writes for the owner only; the worker is another user than the one who unpacks the bundle.
                 file.chmod(0o644)
                 file.replace(folder / name / file.name)

@@ -29,6 +29,7 @@ from demo_model.training.train_text_encoder import Captions, train_text_encoder
 from demo_model.training.train_vae import encode_all, train_vae
 from demo_model.world.render import Columns, Renderer
 from demo_model.world.scene_pool import Chunk, ScenePool, tokenize
+from scripts.interruption.signals import ends_in_a_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +123,12 @@ def _joined(chunks: list[Chunk]) -> Columns:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    parser = argparse.ArgumentParser(description="Train the model in the box.")
-    parser.add_argument("folder", type=Path, help="the folder to write the model to")
-    for setting in fields(Recipe):
-        kind = float if "seconds" in setting.name else int
-        parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=setting.default)
-    arguments = vars(parser.parse_args())
-    train(arguments.pop("folder"), Recipe(**arguments))
+    with ends_in_a_sentence():
+        logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+        parser = argparse.ArgumentParser(description="Train the model in the box.")
+        parser.add_argument("folder", type=Path, help="the folder to write the model to")
+        for setting in fields(Recipe):
+            kind = float if "seconds" in setting.name else int
+            parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=setting.default)
+        arguments = vars(parser.parse_args())
+        train(arguments.pop("folder"), Recipe(**arguments))

@@ -22,6 +22,7 @@ from demo_model.training.architecture import (
 from demo_model.training.train_diffusion import Latents, train_diffusion
 from demo_model.world.render import MOST_BOXES
 from demo_model.world.scene_pool import tokenize
+from scripts.interruption.signals import ends_in_a_sentence
 
 
 def warm_up_compiler(tokenizer_folder: Path, batch: int) -> None:
@@ -47,10 +48,11 @@ def warm_up_compiler(tokenizer_folder: Path, batch: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Fill the compiler's cache.")
-    parser.add_argument("tokenizer", type=Path, help="the folder of the tokenizer")
-    parser.add_argument("batch", type=int, help="scenes in a batch")
-    arguments = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
-    warm_up_compiler(arguments.tokenizer, arguments.batch)
+    with ends_in_a_sentence():
+        parser = argparse.ArgumentParser(description="Fill the compiler's cache.")
+        parser.add_argument("tokenizer", type=Path, help="the folder of the tokenizer")
+        parser.add_argument("batch", type=int, help="scenes in a batch")
+        arguments = parser.parse_args()
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        warm_up_compiler(arguments.tokenizer, arguments.batch)

@@ -14,6 +14,7 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 
 from demo_model.world.things import THINGS
+from scripts.interruption.signals import ends_in_a_sentence
 
 SPRITES = Path(__file__).parent / "sprites"
 EDGE = 96
@@ -37,6 +38,7 @@ def extract_sprites(font_file: Path, folder: Path = SPRITES) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Take the things' pictures out of the emoji font.")
-    parser.add_argument("font", type=Path, help="NotoColorEmoji.ttf with bitmaps (CBDT)")
-    extract_sprites(parser.parse_args().font)
+    with ends_in_a_sentence():
+        parser = argparse.ArgumentParser(description="Take the things' pictures out of the emoji font.")
+        parser.add_argument("font", type=Path, help="NotoColorEmoji.ttf with bitmaps (CBDT)")
+        extract_sprites(parser.parse_args().font)

@@ -15,6 +15,7 @@ from scripts.command_line.account.quota import ask_for, quota_limit, quota_reque
 from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.command_line.terminal.help import GroupedCommands
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
@@ -22,7 +23,12 @@ from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
-app = typer.Typer(no_args_is_help=True, help="Show the vCPU quota of GPU instances, and ask for more.")
+app = typer.Typer(
+    cls=GroupedCommands,
+    no_args_is_help=True,
+    help="Show the vCPU quota of GPU instances, and ask for more.",
+    epilog="Example: `sd quota status`",
+)
 
 DEFAULT_TYPE = MachineParameters().instance_type
 InstanceType = Annotated[str, typer.Option(metavar="TYPE", help="The instance type that needs the quota.")]
@@ -38,7 +44,7 @@ MEANINGS = {
 }
 
 
-@app.command()
+@app.command(epilog="Example: `sd quota request`")
 def request(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
@@ -89,7 +95,7 @@ def request(
     )
 
 
-@app.command()
+@app.command(epilog="Example: `sd quota status`")
 def status(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,

@@ -52,7 +52,7 @@ def batch(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Draw a file of rows on one machine or the fleet: `sd batch horses.csv --grid scale=5,7.5 --max-usd 5`.
+    """Draw a file of rows on one machine or the fleet.
 
     The images' options hold for every row that does not say otherwise. What it costs is shown before it asks.
     """

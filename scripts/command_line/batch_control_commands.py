@@ -43,7 +43,7 @@ Reopens = Annotated[bool, typer.Option("--yes", "-y", help="Open a fleet that ha
 
 
 def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: Profile = None) -> None:
-    """Begin no further unit of a batch: `sd pause cats-0123456789`. What is drawn stays."""
+    """Begin no further unit of a batch. What is drawn stays."""
     session, deployment, progress = _open(run, stack, region, profile, verb="pause")
     if progress.state == "capped":
         raise CommandError(how_to_raise(progress))
@@ -67,7 +67,7 @@ def resume(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Draw what is missing of a batch that is paused, capped or stuck: `sd resume cats-0123456789`."""
+    """Draw what is missing of a batch that is paused, capped or stuck."""
     session, deployment, progress = _open(run, stack, region, profile, verb="resume")
     if max_usd is not None and not progress.usd_at_most < max_usd < math.inf:
         raise CommandError(
@@ -96,7 +96,7 @@ def cancel(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """End a batch for good: `sd cancel cats-0123456789`. What is drawn stays."""
+    """End a batch for good. What is drawn stays."""
     session, deployment, progress = _open(run, stack, region, profile, verb="cancel")
     left = progress.batch.images - progress.images_done
     question = f"Cancel {progress.run_id}, whose other {left:,} images are then never drawn?"
@@ -120,14 +120,14 @@ def retry(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Try again what has failed of a run: `sd retry cats-0123456789`.
+    """Try again what has failed of a run.
 
     That are the units that were set aside, and what a dead-letter queue holds of the run.
     """
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
-    found = find_run(session, deployment, run)
+    found = find_run(session, deployment.bucket, run)
     if not found.batch:
         with _changing(found.run_id):
             retried = retry_whole(session, deployment, found.run_id)
@@ -157,7 +157,7 @@ def _open(
     session = open_session(region, profile)
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
-    found = find_run(session, deployment, run)
+    found = find_run(session, deployment.bucket, run)
     if not found.batch:
         raise CommandError(
             f"{found.run_id} is one job and no batch, so that it can only be stopped as a whole: `sd stop`."

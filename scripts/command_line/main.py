@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,18 +19,21 @@ from scripts.command_line import (
     batch_control_commands,
     before_commands,
     generate_command,
+    look_inside_commands,
+    models_command,
     replay_command,
     report_command,
     watch_command,
 )
-from scripts.command_line.account.deployment import RETRIES, need_deployment
+from scripts.command_line.account.deployment import RETRIES, find_deployment, need_deployment
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
-from scripts.command_line.account.results_bucket import find_bucket
+from scripts.command_line.account.results_bucket import find_bucket, is_left_behind
 from scripts.command_line.account.runs import Run, choose_runs, list_batches, list_runs, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.batches.around import QUEUE, with_progress
+from scripts.command_line.batches.left_behind import show_interrupted
 from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.ending.hold import hold_instance
@@ -39,37 +43,33 @@ from scripts.command_line.fleet.stop import fleet_in_words
 from scripts.command_line.results.fetch_results import fetch_runs, show_runs
 from scripts.command_line.results.timeline import read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
+from scripts.command_line.terminal.checkout import version_in_words
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.help import GroupedCommand, GroupedCommands
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Stable Diffusion on one EC2 GPU instance."
-)
-
-app.command()(before_commands.doctor)
-app.command()(account_commands.zones)
-app.command()(before_commands.cost)
-app.command()(generate_command.generate)
-app.command()(batch_command.batch)
-app.command()(watch_command.watch)
-app.command()(batch_control_commands.pause)
-app.command()(batch_control_commands.resume)
-app.command()(batch_control_commands.cancel)
-app.command()(batch_control_commands.retry)
-app.command()(replay_command.replay)
-app.command()(report_command.report)
-app.add_typer(account_commands.app, name="quota")
-
+NO_STATUS = "The run has not begun, or a later version draws it"
 # `sd results --list` shows them all.
 MOST_BATCHES = 3
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"sd {version_in_words()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of this checkout."),
+]
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")]
 
 
-@app.command()
 @with_parameter_options
 def deploy(
     parameters: dict[str, str],
@@ -98,7 +98,6 @@ def deploy(
     )
 
 
-@app.command()
 def results(
     run: Annotated[
         list[str] | None,
@@ -117,16 +116,17 @@ def results(
     session = open_session(region, profile)
     name = find_bucket(session, stack=stack, bucket=bucket)
     s3 = session.client("s3", config=RETRIES)
-    runs = with_progress(session, name, with_interruptions(session, choose_runs(list_runs(s3, name), run or [])))
+    is_left = not bucket and is_left_behind(session, stack=stack, bucket=name)
+    chosen = choose_runs(list_runs(s3, name), run or [])
+    runs = with_progress(session, name, with_interruptions(session, chosen, is_left=is_left))
     if not runs:
         say(f"No runs in {name} yet.")
         return
-    show_runs(runs, Console())
+    show_runs(runs, Console(), is_left=is_left)
     if not list_only:
         fetch_runs(s3, name, runs, to, Console(stderr=True), as_zip=as_zip, as_csv=as_csv)
 
 
-@app.command()
 def status(
     timeline: Annotated[bool, typer.Option("--timeline", help="Show where the time of each boot went.")] = False,
     stack: Stack = STACK,
@@ -135,6 +135,8 @@ def status(
 ) -> None:
     """Show the instance, and how far the deployed job and the latest three batches are."""
     session = open_session(region, profile)
+    if find_deployment(session, stack) is None:
+        show_interrupted(session, stack, Console())
     deployment = need_deployment(session, stack)
     state = instance_state(session, deployment).name
     say(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
@@ -147,7 +149,7 @@ def status(
     run_id = deployed_run_id(deployment)
     s3 = session.client("s3", config=RETRIES)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, deployment.bucket, run_id))], deployed=run_id)
-    doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else "The run has not begun"
+    doing = "Interrupted" if run.is_interrupted else DOING[run.status.phase] if run.status else NO_STATUS
     say(f"{doing}.")
     batches = list_batches(s3, deployment.bucket)[-MOST_BATCHES:] if QUEUE in deployment.outputs else []
     show_runs([*with_progress(session, deployment.bucket, batches), run], Console())
@@ -156,7 +158,6 @@ def status(
         show_timelines(found, Console())
 
 
-@app.command()
 def start(
     types: Types = None,
     every: EveryType = False,
@@ -186,9 +187,9 @@ def start(
         )
 
 
-@app.command()
 def stop(
     terminate: Annotated[bool, typer.Option("--terminate", help="Delete the instance and its disk instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a run is cut off.")] = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -199,10 +200,9 @@ def stop(
     """
     session = open_session(region, profile)
     tell_identity(session, stack)
-    stop_everything(session, need_deployment(session, stack), terminate=terminate, tell=_tell)
+    stop_everything(session, need_deployment(session, stack), terminate=terminate, yes=yes, tell=_tell)
 
 
-@app.command()
 def hold(
     length: Annotated[
         str | None, typer.Argument(metavar="LENGTH", help="2h, 90m, 1h30m, or off; default: show the hold.")
@@ -217,7 +217,6 @@ def hold(
     _tell(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
 
 
-@app.command("teardown")
 def teardown_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the stack is deleted.")] = False,
     audit_only: Annotated[
@@ -235,6 +234,67 @@ def teardown_command(
 
 def _tell(message: str) -> None:
     say(repeat_typed(message, sys.argv[1:]))
+
+
+# Below each heading of `sd --help`, the commands with an example of each.
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    "Draw": {
+        deploy: 'sd deploy "A horse under a tree" --wait',
+        generate_command.generate: 'sd generate "A horse under a tree" --steps 25',
+        batch_command.batch: "sd batch prompts.csv --grid scale=5,7.5 --max-usd 2",
+        replay_command.replay: "sd replay results/horse-0123456789/txt2img-samples/00000.png",
+    },
+    "Follow and fetch": {
+        status: "sd status --timeline",
+        watch_command.watch: "sd watch cats-0123456789",
+        results: "sd results cats-0123456789 --zip",
+        look_inside_commands.logs: "sd logs cats-0123456789 --follow",
+        look_inside_commands.connect: "sd connect",
+        report_command.report: "sd report",
+    },
+    "Steer a batch": {
+        batch_control_commands.pause: "sd pause cats-0123456789",
+        batch_control_commands.resume: "sd resume cats-0123456789",
+        batch_control_commands.cancel: "sd cancel cats-0123456789",
+        batch_control_commands.retry: "sd retry cats-0123456789",
+    },
+    "What costs money": {
+        start: "sd start",
+        stop: "sd stop",
+        hold: "sd hold 2h",
+        teardown_command: "sd teardown",
+    },
+    "Before a deploy": {
+        before_commands.doctor: "sd doctor --model sdxl-base",
+        models_command.models: "sd models",
+        before_commands.cost: "sd cost --model sdxl-base --samples 16",
+        account_commands.zones: "sd zones g6.xlarge",
+    },
+}
+
+
+def options_of_sd(version: Version = False) -> None:
+    """Stable Diffusion on one EC2 GPU instance."""
+
+
+app = typer.Typer(
+    cls=GroupedCommands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    callback=options_of_sd,
+)
+for heading, commands in COMMANDS.items():
+    for command, example in commands.items():
+        app.command(
+            command.__name__.removesuffix("_command"),
+            cls=GroupedCommand,
+            rich_help_panel=heading,
+            epilog=f"Example: `{example}`",
+        )(command)
+app.add_typer(
+    account_commands.app, name="quota", rich_help_panel="Before a deploy", epilog="Example: `sd quota status`"
+)
 
 
 def main() -> None:

@@ -8,12 +8,14 @@ import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import Deployment, need_deployment
+from scripts.command_line.account.deployment import Deployment, find_deployment
 from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.instance import known_run_id
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.find import find_run, look_at
+from scripts.command_line.batches.left_behind import left_run
 from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batches.progress import BatchRun
 from scripts.command_line.batches.show import as_json
 from scripts.command_line.batches.watch import watch_batch
 from scripts.command_line.results.fetch_results import run_as_json, show_runs
@@ -35,13 +37,16 @@ def watch(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show how far a batch is until it is done: `sd watch cats-0123456789`. It goes on when you close this.
+    """Show how far a batch is until it is done. It goes on when you close this.
 
     The exit status is 1 where units have failed, and where nothing goes on without you.
     """
     session = open_session(region, profile)
-    deployment = need_deployment(session, stack)
-    found = find_run(session, deployment, run)
+    deployment = find_deployment(session, stack)
+    if deployment is None:
+        _tell_left(left_run(session, stack, run), json_only=json_only)
+        return
+    found = find_run(session, deployment.bucket, run)
     if json_only:
         say(as_json(look_at(session, deployment, found)) if found.batch else run_as_json(found))
         return
@@ -52,6 +57,16 @@ def watch(
     last = watch_batch(session, deployment, found.run_id, console)
     print_next(last, console)
     if last.state != "done" or last.counts.failed:
+        raise typer.Exit(1)
+
+
+def _tell_left(run: Run, *, json_only: bool) -> None:
+    """Tells of a run whose stack was deleted: there is nothing to follow."""
+    if json_only:
+        say(as_json(run.progress) if isinstance(run, BatchRun) and run.progress else run_as_json(run))
+        return
+    show_runs([run], Console(), is_left=True)
+    if run.state != "done":
         raise typer.Exit(1)
 
 

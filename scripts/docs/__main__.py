@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cogapp import Cog
+from scripts.interruption.signals import end_at_once, ends_in_a_sentence
 
-from scripts.docs.captures import capture_all
-from scripts.docs.places import ROOT
+end_at_once("docs: Interrupted; nothing was written.")
+from cogapp import Cog  # noqa: E402
+
+from scripts.docs.captures import capture_all  # noqa: E402  # takes a second
+from scripts.docs.places import ROOT  # noqa: E402
 
 HOW = "`python -m scripts.docs` writes what follows from the code"
 
@@ -36,4 +39,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_in_a_sentence():
+        sys.exit(main())

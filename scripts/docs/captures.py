@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.docs.places import CAPTURES, ROOT
+from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.local_cloud import LocalCloud
 
 WIDTH = 110
@@ -48,6 +48,7 @@ class Capture:
 
 BEFORE_THE_DEPLOY = (
     Capture("doctor-problems", "sd doctor --instance-type p5.4xlarge -c spot=true -c max_price=9 --max-spend 1"),
+    Capture("models", "sd models"),
     Capture("cost", "sd cost"),
     Capture("quota-status", "sd quota status"),
     Capture("zones", "sd zones --instance-type g6e.xlarge"),
@@ -77,13 +78,14 @@ TEARDOWN_AGAIN = Capture("teardown-again", "sd teardown --yes")
 
 
 def capture_all() -> None:
-    """Writes every capture anew."""
+    """Writes every capture anew, once all are taken."""
+    with LocalCloud() as cloud, scratch_folder("sd-captures-") as folder:
+        cloud.bootstrap()
+        taken = dict(captures(cloud, folder))
     for old in CAPTURES.glob("*.txt"):
         old.unlink()
-    with LocalCloud() as cloud, tempfile.TemporaryDirectory() as folder:
-        cloud.bootstrap()
-        for name, text in captures(cloud, Path(folder)):
-            (CAPTURES / f"{name}.txt").write_text(text, "utf-8")
+    for name, text in taken.items():
+        (CAPTURES / f"{name}.txt").write_text(text, "utf-8")
 
 
 def captures(cloud: LocalCloud, folder: Path) -> Iterator[tuple[str, str]]:

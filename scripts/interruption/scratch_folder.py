@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.interruption.signals import held
+
 # Locked for as long as its process lives; the system unlocks it, however the process ends.
 LOCK = ".in-use"
 REMOVAL_SECONDS = 5.0
+UNLOCKED_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -25,14 +28,14 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """
     parent = parent or Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{prefix}*/{LOCK}"):
+    for left in parent.glob(f"{prefix}*"):
         _remove_if_left(left)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
-        with _locked(folder):
-            yield folder
-    finally:
-        _remove(folder)
+    with contextlib.ExitStack() as until_then:
+        with held():  # between the folder and its lock nobody would know whose it is
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            until_then.callback(_remove, folder)
+            until_then.enter_context(_locked(folder))
+        yield folder
 
 
 def _remove(folder: Path) -> None:
@@ -54,8 +57,15 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _remove_if_left(lock: Path) -> None:
-    with contextlib.suppress(OSError), lock.open("r+") as left:
-        fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(left.fileno()).st_uid == os.geteuid():
-            shutil.rmtree(lock.parent, ignore_errors=True)
+def _remove_if_left(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not (folder / LOCK).exists():
+            # A process was killed before it had locked the folder; one that is alive takes no second for that.
+            if time.time() - folder.stat().st_mtime > UNLOCKED_SECONDS:
+                (folder / f"{LOCK}.new").unlink(missing_ok=True)
+                folder.rmdir()  # of somebody else's, which is not empty, it removes nothing
+            return
+        with (folder / LOCK).open("r+") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(left.fileno()).st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)

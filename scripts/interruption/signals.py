@@ -11,6 +11,8 @@ from types import FrameType
 
 # Ctrl-C, `kill`, a terminal that was closed.
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# While `held`: a zero, and the signals that came meanwhile.
+_held: list[int] = []
 Handler = Callable[[int, FrameType | None], None]
 
 
@@ -41,15 +43,39 @@ def end_at_once(sentence: str = "") -> None:
     _obey(end)
 
 
+def end_at_once_while_imported() -> None:
+    """For a package of programs: `end_at_once` where `python -m` runs one of them, and imports the package first."""
+    if sys.argv[:1] == ["-m"]:
+        end_at_once("Interrupted; nothing was written.")
+
+
 def raise_interrupted() -> None:
     """From now on a signal raises `Interrupted`. Further signals change nothing while that is cleaned up after."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if _held:
+            _held.append(number)
         # A caller that swallowed the first one is asked again.
-        if not _is_ending(sys.exc_info()[1]):
+        elif not _is_ending(sys.exc_info()[1]):
             raise Interrupted(number)
 
     _obey(interrupt)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """An interruption waits until the end of what is within, which must be short.
+
+    Rejected: blocking the signals, because another thread would take them and Python interrupt this one all the same.
+    """
+    _held.append(0)
+    try:
+        yield
+    finally:
+        numbers = [number for number in _held if number]
+        _held.clear()
+    if numbers:
+        raise Interrupted(numbers[0])
 
 
 def _obey(handler: Handler) -> None:
@@ -63,6 +89,21 @@ def _is_ending(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
     return error is not None
+
+
+@contextlib.contextmanager
+def ends_in_a_sentence() -> Iterator[None]:
+    """What is within is a whole program: interrupted, it cleans up, says so and ends with 128 + N."""
+    raise_interrupted()
+    try:
+        yield
+    except Interrupted as interrupted:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"\n{interrupted.told or 'Interrupted; what was written before is whole.'}\n")
+            sys.stderr.flush()
+        os._exit(interrupted.exit_status)  # threads of a library that computes are not waited for
+    finally:
+        end_at_once()
 
 
 @contextlib.contextmanager

@@ -15,9 +15,11 @@ from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.aws.account import Account
 from scripts.local.aws.account_plan import on_the_free_plan
+from scripts.local.aws.bucket_policies import bucket_policies
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.conditional_writes import conditional_writes
-from scripts.local.aws.permissions import conditions_passed_over, permissions_enforced
+from scripts.local.aws.faults import Faults
+from scripts.local.aws.permissions import permissions_enforced
 from scripts.local.aws.queues import queues_as_strict_as_sqs
 from scripts.local.aws.seeds import seed
 from scripts.local.aws.server import Server
@@ -52,7 +54,8 @@ class LocalCloud:
     small account's; `make` makes the machines, as `Machines` says.
 
     Attributes, once entered: `environment` for subprocesses (`aws`, `cdk`, `scripts/sd`), `machines` by instance id,
-    `account`, `clock` for its alarms and schedules, `capacity` that EC2 has to give, `scratch`, `log_file`.
+    `account`, `clock` for its alarms and schedules, `capacity` that EC2 has to give, `faults` that its machines meet,
+    `scratch`, `log_file`.
     """
 
     environment: dict[str, str]
@@ -60,6 +63,7 @@ class LocalCloud:
     account: Account
     clock: AlarmClock
     capacity: Capacity
+    faults: Faults
 
     def __init__(
         self,
@@ -133,9 +137,11 @@ class LocalCloud:
         self._context.callback(server.stop)
         self.account = Account(server.endpoint)
         seed(self.account)
-        self._context.enter_context(conditions_passed_over())
+        self._context.enter_context(bucket_policies())
         self._context.enter_context(conditional_writes())
         self._context.enter_context(queues_as_strict_as_sqs())
+        self.faults = server.faults
+        self._context.enter_context(self.faults.of_messages())
         self._context.enter_context(stacks_of(self.account))
         self._context.enter_context(spot_instances_cannot_be_stopped())
         self._context.enter_context(types_in_their_zones())

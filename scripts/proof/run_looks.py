@@ -10,7 +10,7 @@ from scripts.command_line.account.runs import read_status
 from scripts.command_line.results.timeline import Phase, read_timelines
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.proof.seen import Seen
-from userdata.contract.layout import CACHE, RunKeys
+from userdata.contract.layout import BOOTS, CACHE, RunKeys
 from userdata.contract.outside import read_utc
 
 
@@ -75,6 +75,22 @@ def minutes_to_image(seen: Seen) -> str:
     if not isinstance(launched, datetime) or not seen.run or not seen.run.status:
         return "not known"
     return f"{(read_utc(seen.run.status.updated_at) - launched).total_seconds() / 60:.1f} min"
+
+
+def scores(seen: Seen) -> str:
+    """The exposure of each of the product's units, as the machine's own systemd rates it: 0 is best, 10 is worst."""
+    prefix = f"{BOOTS}{seen.end.instance_id}/"
+    with aws_errors_in_words(f"list {prefix} in {seen.bucket}"):
+        found = seen.s3.list_objects_v2(Bucket=seen.bucket, Prefix=prefix).get("Contents", [])
+    facts = sorted(one["Key"] for one in found if one["Key"].endswith(".facts.txt"))
+    text = (read(seen.s3, seen.bucket, facts[-1]) or b"").decode(errors="replace") if facts else ""
+    return scores_in(text) or "no facts"
+
+
+def scores_in(text: str) -> str:
+    """The scores in what `systemd-analyze security` has printed, with the units' names."""
+    told = sorted(re.findall(r"exposure level for (sd-[a-z]+)(?:@\w*)?\.service: (\d+\.\d)", text))
+    return ", ".join(f"{unit} {score}" for unit, score in told)
 
 
 def card(seen: Seen) -> str:

@@ -13,6 +13,8 @@ SAME = Expected("its instance", stack_looks.whose, "the same")
 ANOTHER = Expected("its instance", stack_looks.whose, "another")
 OLD_GONE = Expected("the old instance", stack_looks.old_state, "terminated")
 UPDATED = Expected("the stack", stack_looks.stack_state, "UPDATE_COMPLETE")
+# As SECURITY.md has them.
+SCORES = "sd-cache 1.5, sd-drawing 0.8, sd-worker 1.8"
 PHASES = Expected("where its time went", run_looks.phases)
 
 STEPS = (
@@ -38,6 +40,7 @@ STEPS = (
             Expected("the account's plan", stack_looks.account_plan, note="not documented"),
             Expected("its image (AMI)", stack_looks.described("ImageId"), only_aws=True),
             Expected("its card", run_looks.card, "{card}", only_aws=True),
+            Expected("systemd rates its units", run_looks.scores, SCORES, only_aws=True),
             Expected("gpu.csv", run_looks.gpu_samples, "there", only_aws=True),
             Expected("launch to last image", run_looks.minutes_to_image, note="{minutes} estimated"),
             PHASES,

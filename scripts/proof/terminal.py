@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TypeVar
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import printable
+from scripts.interruption.scratch_folder import scratch_folder
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -106,9 +106,9 @@ class Terminal:
         """Runs a command to its end, which comes by force after a while. Its standard input is empty."""
         typed = shlex.join(words)
         self.tell(f"  $ {typed}")
-        with tempfile.TemporaryDirectory(prefix="sd-proof-") as folder:
+        with scratch_folder("sd-proof-") as folder:
             option = NEEDS_A_FOLDER.get(words[:2], NEEDS_A_FOLDER.get(words[:1]))
-            more = [option, folder] if option else []
+            more = [option, str(folder)] if option else []
             status, output = _run([str(PROGRAMS[words[0]]), *words[1:], *more])
         self._read_meter()
         return Finished(typed, status, output)

@@ -61,7 +61,12 @@ WORK_PER_PIXEL: dict[str, float] = {
     "stable-diffusion-v1": 1.0,
     "stable-diffusion-xl": 2.03,
     "sdxl-turbo": 2.03,
+    "sdxl-lightning": 2.03,
     "flux-schnell": 20.8,
+    "flux2-klein": 10.4,
+    "z-image-turbo": 17.3,
+    "z-image": 17.3,
+    "chroma": 22.4,
 }
 
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """A card: its name, and its usable memory in GiB."""
+    """A card: its name, its usable memory in GiB, and whether it computes in bfloat16 (compute capability 8.0)."""
 
     name: str
     memory_gib: float
+    bfloat16: bool = True
 
 
-T4 = Gpu("T4", 14.5)
+T4 = Gpu("T4", 14.5, bfloat16=False)
 A10G = Gpu("A10G", 21.9)
 L4 = Gpu("L4", 21.9)
 RTX_PRO_4500 = Gpu("RTX PRO 4500", 30.0)
@@ -94,7 +95,17 @@ def too_small(gib: float) -> list[InstanceType]:
     return [one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib < gib]
 
 
-def smallest_with(gib: float) -> InstanceType | None:
-    """The type with the fewest vCPUs, then the smallest card, that has `gib` GiB on one card; None when none has."""
-    fitting = [one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib >= gib]
+def without_bfloat16() -> list[InstanceType]:
+    """The types whose card does not compute in bfloat16."""
+    return [one for one in INSTANCE_TYPES.values() if not one.gpu.bfloat16]
+
+
+def smallest_with(gib: float, *, bfloat16: bool = False) -> InstanceType | None:
+    """The type with the fewest vCPUs, then the smallest card, that has `gib` GiB on one card; None when none has.
+
+    With `bfloat16`, a card that computes in it.
+    """
+    fitting = [
+        one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib >= gib and (one.gpu.bfloat16 or not bfloat16)
+    ]
     return min(fitting, key=lambda one: (one.vcpus, one.gpu.memory_gib), default=None)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from userdata.contract.catalogue import read_catalogue
 from userdata.job.choices import Switch
 from userdata.job.parameter import parameter
 
@@ -19,7 +20,9 @@ LONGEST_HOURS = 24
 
 # Parameters that the machine itself never asks for. They stay out of the user data, which must be short, so that a
 # change of them does not restart the instance.
-FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "SshCidr", "Replaces"})
+FOR_THE_DEPLOYMENT_ONLY = frozenset({"InstanceType", "SshCidr", "Replaces", "AcceptLicence"})
+# The models whose licence forbids something that people want to do, see docs/models.md.
+RESTRICTED = [name for name, model in read_catalogue().items() if model.forbids]
 
 
 class AfterRun(StrEnum):
@@ -94,8 +97,8 @@ class MachineParameters(BaseModel):
     max_spend: float = parameter(
         0,
         name="MaxSpend",
-        description="What the run may cost in US dollars, from the boot to the end of the idle time. The work ends "
-        "before an image that would pass the limit, and finished images stay. 0 sets no limit.",
+        description="What the run may cost in US dollars, from the boot to the end of the idle time; 0 sets no "
+        "limit. The work ends before an image that would pass the limit, and finished images stay.",
         example=2.5,
         ge=0,
         le=10000,
@@ -104,7 +107,7 @@ class MachineParameters(BaseModel):
     usd_per_hour: float = parameter(
         0,
         name="UsdPerHour",
-        description="What an hour of the instance costs in US dollars, for MaxSpend and the report. 0 takes the price "
+        description="What an hour of the instance costs in US dollars, for MaxSpend and the report; 0 takes the price "
         "from userdata/prices.json.",
         example=1.006,
         ge=0,
@@ -125,6 +128,13 @@ class MachineParameters(BaseModel):
         rule="empty, or the name of a parameter that begins with a slash, for example /sd-on-ec2/hugging-face",
         max_length=64,
         pattern=r"^$|^(?:/[A-Za-z0-9_.-]+)+$",
+    )
+    accept_licence: str = parameter(
+        "",
+        name="AcceptLicence",
+        description="The name of a model whose licence forbids some uses, by who has read it and keeps to it.",
+        rule=f"empty, or the name of a model under such a licence: {', '.join(RESTRICTED)}",
+        pattern=f"^$|^(?:{'|'.join(RESTRICTED)})$",
     )
     cache: Switch = parameter(
         "on",

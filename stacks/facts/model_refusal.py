@@ -12,6 +12,7 @@ from stacks.facts.instance_types import (
     INSTANCE_TYPES,
     RTX_PRO_4500,
     RTX_PRO_6000,
+    InstanceType,
     smallest_with,
 )
 from userdata.bill.units import GIB
@@ -52,6 +53,8 @@ def refusal(
     """
     known = INSTANCE_TYPES.get(instance_type)
     need = model.memory_need(precision, second_pass_pixels)
+    if known and not known.gpu.bfloat16 and model.needs_bfloat16(precision):
+        return f"InstanceType is {instance_type!r}, whose card is a {known.gpu.name}. {number_words(model)}"
     if need and known and known.gpu.memory_gib < need:
         words = memory_words(model, precision, second_pass_pixels)
         return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {words}"
@@ -72,11 +75,35 @@ def memory_words(model: Model, precision: str = "autocast", second_pass_pixels: 
     """That a card is too small for `model` in this precision, and the smallest type that is not."""
     need = model.memory_need(precision, second_pass_pixels)
     assert need
-    smallest = smallest_with(need)
+    smallest = smallest_type(model, precision, second_pass_pixels)
     way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
     title = f"{model.title} with Precision={FULL}" if precision == FULL else model.title
     title += " and a second pass of that size" if second_pass_pixels else ""
     return f"{title} needs {need:g} GiB of GPU memory: {way_out}."
+
+
+def smallest_type(model: Model, precision: str = "autocast", second_pass_pixels: int = 0) -> InstanceType | None:
+    """The smallest type that `model` can be drawn with in this precision; None when there is none."""
+    need = model.memory_need(precision, second_pass_pixels) or 0
+    return smallest_with(need, bfloat16=model.needs_bfloat16(precision))
+
+
+def number_words(model: Model) -> str:
+    """That a card has not the numbers that `model` is computed in, and the smallest type that has."""
+    smallest = smallest_type(model)
+    way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has them"
+    return (
+        f"{model.title} computes in bfloat16, which the T4 does not have, and in float16 its images would be black: "
+        f"{way_out}."
+    )
+
+
+def licence_words(model: Model) -> str:
+    """What the restrictive licence of `model` forbids, and how a person says that this is known."""
+    return (
+        f"{model.title} is under the licence {model.licence}, which {model.forbids}. Read it at {model.page}, then say "
+        f"so: AcceptLicence={model.name}."
+    )
 
 
 def disk_words(model: Model) -> str:

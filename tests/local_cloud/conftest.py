@@ -168,7 +168,11 @@ def hanging(folder: Path, **context: str) -> dict[str, Any]:
     """The deployed template, but that its machine hangs."""
     finished = synthesize(folder, **context)
     assert finished.returncode == 0, finished.stderr
-    template = read_template(folder)
+    return made_to_hang(read_template(folder))
+
+
+def made_to_hang(template: dict[str, Any]) -> dict[str, Any]:
+    """The template, changed so that its machine hangs and no `cdk bootstrap` is needed."""
     del template["Parameters"]["BootstrapVersion"], template["Rules"]  # there is no cdk bootstrap in this account
     for resource in template["Resources"].values():
         for properties in (resource["Properties"], resource["Properties"].get("LaunchTemplateData", {})):

@@ -60,3 +60,6 @@ def test_a_key_that_changed_or_is_gone_is_not_written_by_its_etag(cloud: LocalCl
     assert answer(s3.delete_object, **key, IfMatch=after) == 204
     assert answer(s3.put_object, **key, Body=b"", IfNoneMatch='"any"') == 501
     assert answer(s3.put_object, **key, Body=b"", IfNoneMatch="*") == 200
+    copy = partial(s3.copy_object, **key, CopySource=f"{key['Bucket']}/{key['Key']}")
+    assert answer(copy, MetadataDirective="REPLACE") == 200
+    assert answer(copy, IfNoneMatch="*") == 501

@@ -17,6 +17,9 @@ from tests.local_cloud.test_lifetime import Hung
 pytestmark = pytest.mark.local_cloud
 
 SECRET = "/somebody/secret"
+# Where EC2 keeps the private key of a key pair that a stack has made.
+SSH_KEY = "/ec2/keypair/key-0123456789abcdef0"
+CORRECTED = ("job.json", "batch.json", "control.json", "done.json", "units.jsonl", "units-1.jsonl")
 SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 
 
@@ -50,7 +53,8 @@ class Role:
 @pytest.fixture(scope="module", autouse=True)
 def secret(cloud: LocalCloud) -> None:
     # Once for each time that a process comes to this module.
-    cloud.client("ssm").put_parameter(Name=SECRET, Value="hush", Type="SecureString", Overwrite=True)
+    for name in (SECRET, SSH_KEY):
+        cloud.client("ssm").put_parameter(Name=name, Value="hush", Type="SecureString", Overwrite=True)
 
 
 def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
@@ -67,9 +71,56 @@ def test_the_instance_reads_its_inputs_and_nobody_s_secrets(
     assert role.may("s3", "get_object", **bucket, Key="runs/a/b.png")
     assert not role.may("s3", "get_object", **bucket, Key="photos/a.png"), "which InitImage's pattern refuses therefore"
     assert role.may("s3", "put_object", **bucket, Key="runs/a/c.png", Body=b"")
+    for prefix in ("holds/", "fleet/", "photos/"):
+        assert not role.may("s3", "put_object", **bucket, Key=f"{prefix}a.json", Body=b"")
     assert not role.may("s3", "put_object", **bucket, Key="inputs/a.png", Body=b"")
-    assert not role.may("ssm", "get_parameter", Name=SECRET)
+    for name in (SECRET, SSH_KEY):
+        assert not role.may("ssm", "get_parameter", Name=name, WithDecryption=True)
+        assert not role.may("ssm", "get_parameters", Names=[name], WithDecryption=True)
+    assert not role.may("ssm", "get_parameters_by_path", Path="/", Recursive=True)
     _asks_its_own_queues_alone(cloud, role, outputs)
+    _overwrites_nothing(cloud, role, outputs["ResultsBucket"])
+
+
+def _overwrites_nothing(cloud: LocalCloud, role: Role, bucket: str) -> None:
+    """Nor does anybody else: the bucket's policy has no exception, and asks whether or not IAM is enforced."""
+    s3 = cloud.client("s3")
+    samples = "runs/b/txt2img-samples"
+    written_once = (f"{samples}/samples/00000.png", f"{samples}/grid-0000.png", "runs/b/units/0-000000.json")
+    for key in (*written_once, "runs/b/failed/0-000000.json", "cache/env/a/manifest.json", "cache/weights/a/b"):
+        given = {"Bucket": bucket, "Key": key, "Body": b"1"}
+        assert not role.may("s3", "put_object", **given), "not even the first time"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.put_object(**given)
+        assert role.may("s3", "put_object", **given, IfNoneMatch="*")
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            s3.put_object(**given, IfNoneMatch="*")
+        tag = s3.get_object(Bucket=bucket, Key=key)["ETag"]
+        assert not role.may("s3", "put_object", **given, IfMatch=tag)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.copy_object(Bucket=bucket, Key=key, CopySource=f"{bucket}/inputs/a.png")
+    for key in (f"{samples}/samples/00000.json", *(f"runs/b/{name}" for name in CORRECTED)):
+        given = {"Bucket": bucket, "Key": key, "Body": b"1"}
+        assert not role.may("s3", "put_object", **given)
+        assert role.may("s3", "put_object", **given, IfNoneMatch="*")
+        assert role.may("s3", "put_object", **given, IfMatch=s3.get_object(Bucket=bucket, Key=key)["ETag"])
+    for name in ("status.json", "report.json", "machines/i-1.json", "tries.json"):
+        assert role.may("s3", "put_object", Bucket=bucket, Key=f"runs/b/{name}", Body=b"1"), (
+            "which changes all the time"
+        )
+    assert not role.may("s3", "delete_object", Bucket=bucket, Key=written_once[0])
+    _moves_no_parts_over_it(role, s3, {"Bucket": bucket, "Key": "cache/weights/a/c"})
+
+
+def _moves_no_parts_over_it(role: Role, s3: Any, where: dict[str, str]) -> None:
+    assert role.may("s3", "create_multipart_upload", **where)
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    part = {**upload, "PartNumber": 1}
+    assert role.may("s3", "upload_part", **part, Body=b"1")
+    parts = [{"PartNumber": 1, "ETag": s3.upload_part(**part, Body=b"1")["ETag"]}]
+    whole = {**upload, "MultipartUpload": {"Parts": parts}}
+    assert not role.may("s3", "complete_multipart_upload", **whole)
+    assert role.may("s3", "complete_multipart_upload", **whole, IfNoneMatch="*")
 
 
 def _asks_its_own_queues_alone(cloud: LocalCloud, role: Role, outputs: dict[str, str]) -> None:

@@ -312,6 +312,12 @@ def test_change_sets_of_one_name_belong_to_their_stacks(stack: Stack, cloud: Loc
     stack.client.execute_change_set(StackName=stack.name, ChangeSetName="same")
     until(lambda: stack.describe()["StackStatus"] == "CREATE_COMPLETE", "it is created")
     assert other.describe()["StackStatus"] == "REVIEW_IN_PROGRESS"
+    # Of two first deploys at once, one is refused, and not by a fault of the service.
+    template = json.dumps({"Resources": {"C": {"Type": "AWS::SQS::Queue"}}})
+    named = {"StackName": other.name, "ChangeSetName": "second", "ChangeSetType": "CREATE", "TemplateBody": template}
+    other.client.create_change_set(**named)
+    with pytest.raises(ClientError, match="ChangeSetNotFound"):
+        other.client.execute_change_set(StackName=other.name, ChangeSetName="same")
     other.client.delete_stack(StackName=other.name)
 
 

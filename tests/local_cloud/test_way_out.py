@@ -57,7 +57,7 @@ def test_after_a_termination_by_hand(cloud: LocalCloud, deployed: Deployed, tmp_
     deployed.client.create_stack(StackName="SdOnEc2", TemplateBody=json.dumps(hanging(tmp_path)))
     until(lambda: deployed.state == "CREATE_COMPLETE", "it stands")
     gone, bucket = deployed.output("InstanceId"), deployed.output("ResultsBucket")
-    cloud.client("s3").put_object(Bucket=bucket, Key="runs/a-horse/job.json", Body=b"{}")
+    cloud.client("s3").put_object(Bucket=bucket, Key="runs/a-horse/job.json", Body=b"{}", IfNoneMatch="*")
     cloud.client("ec2").terminate_instances(InstanceIds=[gone])
     until(lambda: deployed.instance(gone) == "terminated", "the instance is gone")
     # As plain `cdk deploy` of another prompt does.
@@ -67,7 +67,7 @@ def test_after_a_termination_by_hand(cloud: LocalCloud, deployed: Deployed, tmp_
 
     _, said, _ = run_sd(cloud, "status")
     assert "`sd deploy` puts that right, then deploys" in said
-    status, _, errors = run_sd(cloud, "deploy", "a tree", *SMALL)
+    status, _, errors = run_sd(cloud, "deploy", "a tree", "--yes", *SMALL)  # the run that was there has not begun
     assert status == 0, errors
     assert errors.index("is UPDATE_ROLLBACK_FAILED") < errors.index("Continuing rollback of stack SdOnEc2")
     assert deployed.state == "UPDATE_COMPLETE"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scripts.local.aws import bucket_policies
 from scripts.local.bootstrap_stack import MODULE
 from scripts.local.cloudformation import rules
 from scripts.local.cloudformation.intrinsic_functions import CONDITIONS, FUNCTIONS
@@ -74,6 +75,15 @@ def test_properties(templates: list[dict[str, Any]]) -> None:
     emulated = {name: {*one.properties, "Tags"} for name, one in types.OURS.items() if one.properties is not None}
     used["AWS::IAM::Role"].remove("PermissionsBoundary")  # bootstrap's, if asked for; it is refused then
     assert {name: used[name] for name in emulated} == emulated
+
+
+def test_conditions_of_buckets_policies(templates: list[dict[str, Any]]) -> None:
+    used: set[tuple[str, str]] = set()
+    for template in templates:
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::S3::BucketPolicy":
+                used |= bucket_policies.conditions_in(resource["Properties"]["PolicyDocument"]["Statement"])
+    assert used == bucket_policies.CONDITIONS
 
 
 def test_a_property_that_is_not_emulated_is_refused() -> None:

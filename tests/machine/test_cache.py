@@ -30,7 +30,7 @@ def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> N
         state = Path("/var/lib/private", Folders("/").cache_kept.parent.name)
         assert first.machine.disk.inside(str(state / "kept.json")).stat().st_uid != 0
 
-        with_code_of_its_own(first, manifest)
+        hostile = with_code_of_its_own(first, manifest)
         with launch.in_place_of(first, ENVIRONMENT) as second:
             assert_drawn_before(second)
             assert environment_from_cache(second)
@@ -38,13 +38,18 @@ def test_the_next_machine_takes_the_environment_from_the_bucket(site: Site) -> N
             assert launch.hub.ranges == []
             assert set(kept(second)) > {manifest, *parts}
 
-            for part in parts:
+            for part in (key for key in kept(second) if key.startswith(hostile) and key.endswith(".gz")):
+                second.s3.delete_object(Bucket=second.bucket, Key=part)  # or the bucket would not take it
                 second.put(part, b"damaged")
+            before = {key: entry["ETag"] for key, entry in second.objects("cache/").items()}
             with launch.in_place_of(second, ENVIRONMENT) as third:
                 assert_drawn_before(third)
                 assert not environment_from_cache(third)
                 assert launch.hub.ranges
-                assert_whole(third, manifest)
+                after = third.objects("cache/")
+                assert before.items() < {key: entry["ETag"] for key, entry in after.items()}.items()
+                (another,) = (key for key in after.keys() - before.keys() if key.endswith("manifest.json"))
+                assert_whole(third, another)
 
 
 def assert_drawn_before(instance: Instance) -> None:
@@ -61,8 +66,11 @@ def assert_whole(instance: Instance, manifest: str) -> None:
         assert hashlib.sha256(content).hexdigest() == part["sha256"]
 
 
-def with_code_of_its_own(instance: Instance, manifest: str) -> None:
-    """Adds code to the environment in the cache that each interpreter of it runs, as whoever may write there can."""
+def with_code_of_its_own(instance: Instance, manifest: str) -> str:
+    """Adds a version of the environment with code that each interpreter of it runs, as whoever may write there can.
+
+    Returns the version's folder.
+    """
     code = b"import os, pathlib; pathlib.Path(f'/var/tmp/ran-by-{os.getuid()}').touch()\n"
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
@@ -70,10 +78,15 @@ def with_code_of_its_own(instance: Instance, manifest: str) -> None:
         member.size = len(code)
         archive.addfile(member, io.BytesIO(code))
     part = {"sha256": hashlib.sha256(made.getvalue()).hexdigest(), "bytes": len(made.getvalue())}
-    instance.put(f"{manifest.rpartition('/')[0]}/{part['sha256']}.tar.gz", made.getvalue())
+    folder, _, name = manifest.rpartition("/")
+    version = f"{folder}/hostile"
+    instance.put(f"{version}/{part['sha256']}.tar.gz", made.getvalue())
     document = json.loads(instance.read(manifest))
+    for other in document["parts"]:
+        instance.put(f"{version}/{other['sha256']}.tar.gz", instance.read_bytes(f"{folder}/{other['sha256']}.tar.gz"))
     document["parts"].append(part)
-    instance.put(manifest, json.dumps(document).encode())
+    instance.put(f"{version}/{name}", json.dumps(document).encode())
+    return version
 
 
 def ran_it(instance: Instance) -> set[int]:

@@ -33,9 +33,7 @@ def launched_for_weights(
 ) -> Iterator[tuple[Instance, Launch]]:
     model = find_model(MODEL)
     (file,) = model.files
-    launch = Launch(
-        site, {urlsplit(model.url(file.path)).path: WEIGHTS}, {**weights_pinned(WEIGHTS), **(changed or {})}
-    )
+    launch = Launch(site, {urlsplit(model.url(file)).path: WEIGHTS}, {**weights_pinned(WEIGHTS), **(changed or {})})
     # The server has the weights alone.
     given = {"Model": MODEL, "SafetyChecker": "off"}
     with launch(given, {"SD_WEIGHTS_URL": URL}, manner, spoil) as instance:

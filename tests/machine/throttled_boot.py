@@ -132,4 +132,4 @@ def _package(wheel: str) -> str:
 
 def _path(model: Model) -> str:
     (file,) = model.files
-    return urlsplit(model.url(file.path)).path
+    return urlsplit(model.url(file)).path

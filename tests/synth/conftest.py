@@ -15,8 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 APP = [sys.executable, str(ROOT / "tests/synthesized_once.py"), f"{shlex.quote(sys.executable)} app.py"]
-# All that adds to a fleet.
-FLEET = {"fleet": "3", "fleet_fallback": "true", "fleet_on_demand": "20", "notify_email": "me@example.com"}
+# Settings that together make every resource and every property, by a name.
+AUDITED: dict[str, dict[str, str]] = json.loads((ROOT / "scripts/audited.json").read_text())
+FLEET = AUDITED["fleet"]  # all that adds to a fleet
 Template = dict[str, Any]
 Synthesize = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -62,10 +63,14 @@ def test_exactly_what_is_named_may_be_read(template: Template) -> None:
 @pytest.mark.parametrize(
     ("model", "instance_type", "volume_size", "why"),
     [
-        ("flux-schnell", "g5.xlarge", "200", "needs 34 GiB of GPU memory: choose at least g6e.xlarge"),
+        ("flux-schnell", "g5.xlarge", "200", "needs 32 GiB of GPU memory: choose at least g6e.xlarge"),
         ("flux-schnell", "g6e.xlarge", "100", "33.7 GB of weights: choose a VolumeSize of at least 117"),
         ("flux-schnell", "g6e.xlarge", "117", None),
         ("flux-schnell", "g9.xlarge", "200", None),
+        ("flux2-klein", "g4dn.xlarge", "100", "computes in bfloat16, which the T4 does not have"),
+        ("flux2-klein", "g6.xlarge", "100", None),
+        ("z-image-turbo", "g5.xlarge", "115", "32.8 GB of weights: choose a VolumeSize of at least 116"),
+        ("chroma", "g6.xlarge", "200", "needs 26.2 GiB of GPU memory: choose at least g6e.xlarge"),
         ("sdxl-base", "g4dn.xlarge", "100", None),
         ("stable-diffusion-v1-5", "g4dn.xlarge", "80", None),
         ("s3://bucket/any.safetensors", "g4dn.xlarge", "80", None),
@@ -80,6 +85,14 @@ def test_a_model_that_does_not_fit_is_refused(
         return
     with pytest.raises(RuleError, match=why):
         check_rules(template, values)
+
+
+@pytest.mark.parametrize("accepted", ["", "sdxl-turbo"])
+def test_a_restrictive_licence_wants_a_word_before(template: Template, accepted: str) -> None:
+    values = {"Model": "sdxl-turbo", "InstanceType": "g6.xlarge", "VolumeSize": "100", "BootstrapVersion": "99"}
+    why = "forbids commercial use without .* say so: AcceptLicence=sdxl-turbo"
+    with nullcontext() if accepted else pytest.raises(RuleError, match=why):
+        check_rules(template, {**values, "AcceptLicence": accepted})
 
 
 @pytest.mark.parametrize(

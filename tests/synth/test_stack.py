@@ -15,7 +15,7 @@ from scripts.local.cloudformation.template import dependencies
 from stacks.facts.machine_parameters import FOR_THE_DEPLOYMENT_ONLY
 from stacks.parameters import GROUPS, parameters_of
 from tests import synthesized_once
-from tests.synth.conftest import Template, only, read_template, resources, synthesize
+from tests.synth.conftest import AUDITED, ROOT, Template, only, read_template, resources, synthesize
 
 pytestmark = pytest.mark.synth
 
@@ -74,6 +74,18 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(template: Templa
     statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_bucket_is_written_without_looking_by_nobody(template: Template) -> None:
+    """tests/local_cloud/test_rights.py shows what that does to which keys."""
+    statements = only(template, "AWS::S3::BucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    denied = {one["Sid"]: one for one in statements if "Sid" in one}
+    absent = {"WriteOnce": ["s3:if-none-match"], "ReplaceKnowingly": ["s3:if-none-match", "s3:if-match"]}
+    for sid, headers in absent.items():
+        one = denied[sid]
+        assert (one["Effect"], one["Principal"], one["Action"]) == ("Deny", {"AWS": "*"}, "s3:PutObject")
+        creates = {"s3:ObjectCreationOperation": "true"}  # or no upload in parts could ever begin
+        assert one["Condition"] == {"Null": dict.fromkeys(headers, "true"), "Bool": creates}
 
 
 def test_the_role_has_these_rights_and_no_others(template: Template) -> None:
@@ -340,7 +352,7 @@ def test_what_the_machine_never_asks_for_stays_out_of_its_user_data(template: Te
 
 
 def test_a_spot_instance_has_a_request_for_one_time_and_is_never_stopped(tmp_path: Path) -> None:
-    finished = synthesize(tmp_path, spot="true", max_price="0.45")
+    finished = synthesize(tmp_path, **AUDITED["spot"])
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
@@ -355,11 +367,11 @@ def test_a_spot_instance_has_a_request_for_one_time_and_is_never_stopped(tmp_pat
     assert data["InstanceType"] == {"Ref": "InstanceType"}
     assert "UserData" not in instance
     assert '"Ref": "Prompt"' in json.dumps(data["UserData"]["Fn::Base64"])
-    assert json.loads(template["Outputs"]["Settings"]["Value"]) == {"spot": "true", "max_price": "0.45"}
+    assert json.loads(template["Outputs"]["Settings"]["Value"]) == AUDITED["spot"]
 
 
 def test_a_budget_counts_what_carries_the_tag_and_writes_to_its_reader(tmp_path: Path) -> None:
-    finished = synthesize(tmp_path, budget="10", budget_email="me@example.com")
+    finished = synthesize(tmp_path, **AUDITED["budget"])
     assert finished.returncode == 0, finished.stderr
     budget = only(read_template(tmp_path), "AWS::Budgets::Budget")["Properties"]
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 10, "Unit": "USD"}
@@ -380,7 +392,7 @@ def test_the_instance_goes_before_its_rights_and_its_way_out(template: Template)
 
 def test_what_can_fail_without_the_instance_comes_before_it(tmp_path: Path) -> None:
     """A failure terminates an instance that was launched meanwhile, and it has cost money for nothing."""
-    finished = synthesize(tmp_path, budget="10", budget_email="me@example.com", keep_results="false")
+    finished = synthesize(tmp_path, **AUDITED["budget"])
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     (instance,) = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::EC2::Instance"]
@@ -416,15 +428,29 @@ def test_two_syntheses_are_identical(assembly: Path, tmp_path: Path, monkeypatch
     assert filecmp.cmpfiles(assembly, out, names, shallow=False)[0] == names
 
 
-def test_cfn_lint_finds_nothing(assembly: Path, fleet_assembly: Path) -> None:
-    templates = [str(out / "SdOnEc2.template.json") for out in (assembly, fleet_assembly)]
-    linted = subprocess.run(["cfn-lint", *templates], capture_output=True, text=True, check=False, timeout=120)
+def _audited(folder: Path) -> list[str]:
+    """The templates of all settings. Each synthesis asks cdk-nag too, and fails at a finding without a reason."""
+    for name, context in AUDITED.items():
+        finished = synthesize(folder / name, **context)
+        assert finished.returncode == 0, finished.stderr
+    return [str(folder / name / "SdOnEc2.template.json") for name in AUDITED]
+
+
+def test_cfn_lint_finds_nothing_without_a_reason(tmp_path: Path) -> None:
+    command = ["cfn-lint", *_audited(tmp_path)]
+    linted = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.long
+def test_checkov_finds_nothing_without_a_reason(tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts/audit"), "checkov", *_audited(tmp_path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_settings_choose_the_resources(tmp_path: Path) -> None:
-    key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
-    finished = synthesize(tmp_path, output_bucket="my-pictures", output_key=key, ami="ami-0123456789abcdef0")
+    finished = synthesize(tmp_path, **AUDITED["own"])
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     assert resources(template, "AWS::S3::Bucket") == []
@@ -433,11 +459,13 @@ def test_settings_choose_the_resources(tmp_path: Path) -> None:
     assert data["ImageId"] == "ami-0123456789abcdef0"
     rights = of_the_worker(template, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     of_the_key = [statement for statement in rights if "kms" in json.dumps(statement)]
-    assert [(one["Action"], one["Resource"]) for one in of_the_key] == [(["kms:Decrypt", "kms:GenerateDataKey"], key)]
+    assert [(one["Action"], one["Resource"]) for one in of_the_key] == [
+        (["kms:Decrypt", "kms:GenerateDataKey"], AUDITED["own"]["output_key"])
+    ]
 
 
 def test_results_that_are_not_kept_go_with_the_stack(tmp_path: Path) -> None:
-    finished = synthesize(tmp_path, keep_results="false")
+    finished = synthesize(tmp_path, **AUDITED["budget"])
     assert finished.returncode == 0, finished.stderr
     template = read_template(tmp_path)
     assert only(template, "AWS::S3::Bucket")["DeletionPolicy"] == "Delete"
@@ -473,7 +501,7 @@ def test_the_bucket_that_a_first_deploy_makes_first_is_that_of_the_whole_stack(
     template: Template, tmp_path: Path
 ) -> None:
     """To the letter, or the deploy that follows would change or replace the bucket with the uploaded files."""
-    finished = synthesize(tmp_path, bucket_alone="true")
+    finished = synthesize(tmp_path, **AUDITED["bucket"])
     assert finished.returncode == 0, finished.stderr
     alone = read_template(tmp_path)
     kinds = {resource["Type"] for resource in alone["Resources"].values()}

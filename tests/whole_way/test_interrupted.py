@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import subprocess
+import sys
 
 import pytest
 
+from scripts.local.command_environment import CHECKOUT
+from tests.soak.soak import Soak
+from tests.soak.stage import Stage
 from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
@@ -34,6 +40,20 @@ def test_a_killed_worker_goes_on_with_the_missing_images(person: Person) -> None
     assert all(after[key]["LastModified"] == entry["LastModified"] for key, entry in before.items())
     seeds = [person.read(bucket, key.replace(".png", ".json"))["seed"] for key in images]
     assert seeds == list(range(42, 47))
+
+    # A sample of the soak, on the stack that stands.
+    person.wait_for_state("stopped")
+    undisturbed, disturbed = Soak(Stage(person), random.Random(18)).do("wrong-clock", "run")
+    assert not undisturbed.is_bad, undisturbed
+    assert not disturbed.is_bad, disturbed
+    assert (disturbed.met, disturbed.starts, disturbed.told) == (True, 0, "done")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(5400)
+def test_an_hour_of_faults_loses_no_image_and_leaves_no_machine() -> None:
+    soaked = subprocess.run([sys.executable, "-m", "tests.soak", "--minutes", "60"], cwd=CHECKOUT, check=False)
+    assert soaked.returncode == 0
 
 
 def worker_process(person: Person) -> int:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from userdata.contract.layout import MOST_IMAGES
 from userdata.contract.outside import read_json
 from userdata.contract.worker_environment import LifeCycle
 
@@ -57,8 +58,8 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: Annotated[int, Field(ge=1)]
-    units: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
+    units: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     bytes: Annotated[int, Field(ge=1)]
 
 
@@ -75,6 +76,12 @@ class Batch(Document):
     model: Text
     parts: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
     max_usd: Usd | None = None
+
+    @model_validator(mode="after")
+    def _has_not_too_many_images(self) -> Self:
+        if self.images > MOST_IMAGES:
+            raise ValueError(f"it has {self.images:,} images, more than {MOST_IMAGES:,}")
+        return self
 
     @property
     def images(self) -> int:

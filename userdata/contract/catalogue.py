@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from userdata.contract.bundle import BUNDLE
 
@@ -36,13 +36,36 @@ GIB = 2**30
 FULL = "full"
 
 
+# diffusers' pipelines of transformers with a language model before them. They read whole sentences, so that brackets in
+# a prompt are no weights; no embedding is made for them, and they predict one thing only.
+OF_TRANSFORMERS = frozenset({"FluxPipeline", "Flux2KleinPipeline", "ZImagePipeline", "ChromaPipeline"})
+# Those that were trained in bfloat16: in float16, whose range is smaller, their activations overflow.
+IN_BFLOAT16 = OF_TRANSFORMERS
+# Where the LoRAs of a model lie in its folder.
+OWN_LORAS = "loras"
+
+
 @dataclass(frozen=True)
 class File:
-    """One file to download: its path in the repository, its size in bytes and its SHA-256 in hexadecimal."""
+    """One file to download: its path in the repository, its size in bytes and its SHA-256 in hexadecimal.
+
+    Without a SHA-256 that others state, the hub is asked for both when the file is fetched, and `about_bytes` is its
+    size as computed from the configuration. `repository` and `revision` are those of the model unless given, and
+    `place`, in the model's folder, is `path`.
+    """
 
     path: str
-    bytes: int
-    sha256: str
+    bytes: Optional[int] = None
+    sha256: Optional[str] = None
+    about_bytes: int = 0
+    repository: Optional[str] = None
+    revision: Optional[str] = None
+    place: Optional[str] = None
+
+    @property
+    def expected_bytes(self) -> int:
+        """The size, as far as it is known before the download."""
+        return self.bytes or self.about_bytes
 
 
 @dataclass(frozen=True)
@@ -54,11 +77,16 @@ class Model:
     `pipeline` is the diffusers class that draws with it. `memory_gib` is what one image of `native_size`, an edge in
     pixels, takes on the GPU, as `memory_need` computes it, and `full_memory_gib` what it takes with
     Precision=full; both are None where only the file can tell.
+    `loras` are the files of LoRAs that are merged into the weights before anything is drawn, and belong to the model.
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
-    images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `gated` says that the
-    hub wants a token of somebody who has accepted the licence. `safety_checker` says whether its images are looked at:
-    the models in the box can draw nothing that the checker knows. `bundled_sha256` is set for a model whose files are
-    in the bundle, in `userdata/models/<name>/`: the SHA-256 over all of them, in hexadecimal, as
+    images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `guided` is False for
+    a model that was distilled to draw without guidance, so that it takes neither a scale nor a negative prompt, and
+    `image_to_image` for one whose pipeline starts from noise only. `good_at` says what people choose it for.
+    `forbids` is what a restrictive licence forbids, to complete "its licence"; None for a licence that asks for no word
+    before the use. `gated` says that the hub wants a token of somebody who has accepted the licence.
+    `safety_checker` says whether its images are looked at: the models in the box can draw nothing that the checker
+    knows. `bundled_sha256` is set for a model whose files are in the bundle, in `userdata/models/<name>/`: the SHA-256
+    over all of them, in hexadecimal, as
     `userdata.boot.steps.bundled_model.folder_sha256` takes it.
     """
 
@@ -70,14 +98,19 @@ class Model:
     native_size: int
     memory_gib: Optional[float]
     defaults: Mapping[str, Any]
+    good_at: str = ""
     full_memory_gib: Optional[float] = None
     size_multiple: int = 8
     samplers: Optional[Tuple[str, ...]] = None
+    guided: bool = True
+    image_to_image: bool = True
+    forbids: Optional[str] = None
     repository: Optional[str] = None
     revision: str = "main"
     gated: bool = False
     safety_checker: bool = True
     files: Tuple[File, ...] = field(default_factory=tuple)
+    loras: Tuple[File, ...] = field(default_factory=tuple)
     bundled_sha256: Optional[str] = None
 
     @property
@@ -105,13 +138,35 @@ class Model:
         return None if need is None else round(need + second_pass_gib(precision, second_pass_pixels), 1)
 
     @property
+    def of_transformers(self) -> bool:
+        """Whether its pipeline is one of `OF_TRANSFORMERS`."""
+        return self.pipeline in OF_TRANSFORMERS
+
+    def needs_bfloat16(self, precision: str) -> bool:
+        """Whether it needs a card that computes in bfloat16, in this `Precision` of a job."""
+        return self.pipeline in IN_BFLOAT16 and precision != FULL
+
+    @property
     def bytes(self) -> int:
         """The size of the download, as far as the catalogue knows it."""
-        return sum(file.bytes for file in self.files)
+        return sum(file.expected_bytes for file in (*self.files, *self.loras))
 
-    def url(self, path: str) -> str:
-        """The address of a file of its repository."""
-        return f"{HUB}/{self.repository}/resolve/{self.revision}/{path}"
+    def places(self, folder: Path) -> Dict[Path, File]:
+        """Where each of its files lies in its `folder`."""
+        places = {folder / (file.place or file.path): file for file in self.files}
+        return {**places, **{self._lora_place(folder, file): file for file in self.loras}}
+
+    def lora_places(self, folder: Path) -> List[Path]:
+        """Where its own LoRAs lie in its `folder`."""
+        return [self._lora_place(folder, file) for file in self.loras]
+
+    def _lora_place(self, folder: Path, file: File) -> Path:
+        return folder / OWN_LORAS / file.path
+
+    def url(self, file: File) -> str:
+        """The address of one of its files."""
+        revision = file.revision or self.revision
+        return f"{HUB}/{file.repository or self.repository}/resolve/{revision}/{file.path}"
 
 
 def second_pass_gib(precision: str, pixels: int) -> float:
@@ -165,7 +220,8 @@ def _listed(name: str, entry: Mapping[str, Any]) -> Model:
     known = {key: value for key, value in entry.items() if key != "hashes_stated_by"}
     if "samplers" in known:
         known["samplers"] = tuple(known["samplers"])
-    return Model(name=name, **{**known, "files": tuple(File(**file) for file in entry.get("files", []))})
+    files = {key: tuple(File(**file) for file in entry.get(key, [])) for key in ("files", "loras")}
+    return Model(name=name, **{**known, **files})
 
 
 def _own(name: str, listed: Mapping[str, Model], **where: Any) -> Model:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, Mapping
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")
-_LINE = re.compile(r'([^=\n]+)=(?:"((?:[^"\\]|\\.)*)"|([^\n]*))\n?')
+_LINE = re.compile(r'(?m)^([^=\n]+)=(?:"((?:[^"\\]|\\.)*)"|([^\n]*))\n?')
 
 
 def environment_text(variables: Mapping[str, str]) -> str:

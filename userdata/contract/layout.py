@@ -17,6 +17,14 @@ CACHE = "cache/"
 HOLDS = "holds/"
 # What machines of a fleet tell each other: see userdata/fleet/breakers.py.
 FLEET = "fleet/"
+# What nobody writes a second time, in the form of a bucket's policy, in which * stands for slashes too.
+WRITTEN_ONCE = (f"{RUNS}*-samples/*.png", f"{RUNS}*/units/*", f"{RUNS}*/failed/*", f"{CACHE}*")
+# What is corrected at times, by somebody who says what it is to replace: an image's record when another machine has
+# drawn the image, a job when its seed is drawn.
+CORRECTED = (
+    f"{RUNS}*-samples/*.json",
+    *(f"{RUNS}*/{name}" for name in ("job.json", "batch.json", "control.json", "done.json", "units*.jsonl")),
+)
 # The keys of a run's images have five digits.
 MOST_IMAGES = 100_000
 

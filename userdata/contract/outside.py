@@ -17,14 +17,16 @@ from typing import Any, Dict, Union
 MOST_BYTES = 64 * 1024 * 1024
 # Of a size in bytes, or of anything else that is counted here.
 MOST = 2**53
+# Of a whole number. Of one with 309 no float can be made, which ends whoever divides by it.
+MOST_DIGITS = 300
 
 
 def read_json(content: Union[bytes, str], *, most_bytes: int = MOST_BYTES) -> Dict[str, Any]:
-    """The JSON object in `content`. Refuses other values, NaN and infinities, and what is nested too deeply."""
+    """The JSON object in `content`. Refuses other values, numbers that no float is near, and deep nests."""
     if len(content) > most_bytes:
         raise ValueError(f"it has {len(content):,} bytes, more than {most_bytes:,}")
     try:
-        found = json.loads(content, parse_constant=_finite, parse_float=_finite)
+        found = json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_short)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
@@ -50,6 +52,12 @@ def read_utc(text: object) -> datetime:
         return time.astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(f"{text[:40]} is out of all time") from None
+
+
+def _short(text: str) -> int:
+    if len(text.lstrip("-")) > MOST_DIGITS:
+        raise ValueError(f"{text[:40]} has more than {MOST_DIGITS} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

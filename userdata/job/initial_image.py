@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageFile, ImageMath, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageMath, ImageOps
 
 from userdata.contract.image_size import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, SHORTEST_EDGE
 from userdata.job.orientation import turned_upright
+from userdata.job.picture_file import NoPictureError, opened_picture
 from userdata.job.run_error import RunError
 
 # Pillow's names, each with the endings of such files. To Pillow, the JPEG of a telephone that holds several pictures
@@ -48,10 +47,6 @@ _KINDS = {
 }
 
 
-# What begins the segment of a JPEG.
-_EXIF = b"Exif\0\0"
-
-
 @dataclass(frozen=True)
 class InitialImage:
     """The image as RGB, upright and opaque, and the SHA-256 of its file in hexadecimal.
@@ -72,22 +67,15 @@ def read_image(content: bytes) -> InitialImage:
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has {len(content):,} bytes, but may have {MOST_BYTES:,}")
     try:
-        with warnings.catch_warnings():
-            # Of odd EXIF, or of pixels that are many but not too many.
-            warnings.simplefilter("ignore")
-            return _decoded(content)
-    except UnidentifiedImageError as error:
+        return _decoded(content)
+    except NoPictureError as error:
         kind = next((kind for start, kind in _KINDS.items() if re.match(start, content[:256], re.DOTALL)), "")
         raise ValueError(f"it is {kind}" if kind else f"it is no {FORMATS_IN_WORDS}") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller") from error
-    except Exception as error:  # whatever a decoder may raise: Pillow's raise what their parts do
-        raise ValueError(f"it cannot be decoded: {error or type(error).__name__}") from error
 
 
 def _decoded(content: bytes) -> InitialImage:
     told = []
-    with _open(content) as file:
+    with opened_picture(content, FORMATS) as file:
         rawmode = str(file.tile[0].args) if file.format == "PNG" and file.tile else ""
         file.load()
         image, is_see_through = _over_white(file, rawmode)
@@ -99,18 +87,6 @@ def _decoded(content: bytes) -> InitialImage:
         suffixes = SUFFIXES[str(file.format)]
     image.info.clear()  # of the file, nothing but its pixels goes on
     return InitialImage(image, hashlib.sha256(content).hexdigest(), suffixes, tuple(told))
-
-
-def _open(content: bytes) -> ImageFile.ImageFile:
-    """Pillow looks for a JPEG's resolution in EXIF, and takes one with an odd one for no JPEG: EXIF is hidden then."""
-    try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        if not content.startswith(b"\xff\xd8\xff"):
-            raise
-    file = Image.open(io.BytesIO(content.replace(_EXIF, b"hidden")), formats=FORMATS)
-    file.info["exif"] = content.partition(_EXIF)[2]
-    return file
 
 
 def _is_animation(file: Image.Image) -> bool:

@@ -10,9 +10,10 @@ from userdata.contract.catalogue import find_model
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import is_whole, round_edge
 from userdata.contract.run_name import run_name
-from userdata.job.choices import Engine, Prediction, SafetyChecker, Switch
+from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
+from userdata.job.model_rules import why_not_model
 from userdata.job.parameter import is_models_own
 from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
@@ -20,12 +21,6 @@ from userdata.job.refusal import LONGEST_SHOWN
 from userdata.job.sampler_names import NAMES, nearest_sampler, sampler_of
 from userdata.job.second_look_rules import why_not_masked_or_upscaled
 from userdata.job.seeds import RANDOM
-
-# The pipelines whose text encoders are not CLIP's alone, for which the community's weights are meant.
-PIPELINES_OF_OTHER_ENCODERS = ("FluxPipeline",)
-
-# Pipelines of models that predict one thing only, and read texts with encoders that no embedding is made for.
-WITHOUT_CHOICE = frozenset({"FluxPipeline"})
 
 
 class Job(JobFields):
@@ -105,12 +100,6 @@ class Job(JobFields):
                 f"Steps {self.ddim_steps} and Strength {self.strength:g} leave no step to do: "
                 "their product must be at least 1, for example Steps 75 and Strength 0.75"
             )
-        model = find_model(self.model)
-        if model.samplers and str(self.sampler) not in model.samplers:
-            raise ValueError(
-                f"Sampler is {self.sampler!s}, but {model.title} samples with {' or '.join(model.samplers)} only: "
-                f"leave Sampler empty, or for example {model.samplers[0]}"
-            )
         if self.watermark == Switch.on and self.H * self.W * self.upscale**2 < WATERMARK_PIXELS:
             raise ValueError(
                 f"Watermark is on, but images of {self.W} x {self.H} pixels have no room for it: they must have at "
@@ -122,10 +111,7 @@ class Job(JobFields):
                 "Leave Eta out, or choose Sampler ddim"
             )
         listed_embeddings(self.embeddings)
-        if model.pipeline in WITHOUT_CHOICE and (self.embeddings or str(self.prediction) != Prediction.auto):
-            given = "Embeddings is given" if self.embeddings else f"Prediction is {self.prediction!s}"
-            raise ValueError(f"{given}, which {model.title} does not know: leave it out, or choose another Model")
-        if reason := why_not_masked_or_upscaled(self):
+        if reason := why_not_model(self) or why_not_masked_or_upscaled(self):
             raise ValueError(reason)
         split_loras(self.prompt, self.negative_prompt, self.lora)
         if self.weighs_words:
@@ -143,7 +129,7 @@ class Job(JobFields):
     @property
     def weighs_words(self) -> bool:
         """Whether brackets in the texts are weights: the original scripts and models of other encoders read them."""
-        return self.engine == Engine.diffusers and find_model(self.model).pipeline not in PIPELINES_OF_OTHER_ENCODERS
+        return self.engine == Engine.diffusers and not find_model(self.model).of_transformers
 
     @property
     def name(self) -> str:

@@ -113,8 +113,8 @@ class JobFields(BaseModel):
     seed: Seed = parameter(
         42,
         name="Seed",
-        description="Seed of the first image; image k has seed Seed + k. With Engine=compvis one seed serves the "
-        "whole run.",
+        description="Seed of the first image, or -1 to draw one; image k has seed Seed + k. With Engine=compvis "
+        "one seed serves the whole run.",
         note="; -1 draws one",
         ge=RANDOM,
         le=SEEDS - 1,
@@ -154,7 +154,7 @@ class JobFields(BaseModel):
         "userdata/models.json; the place is on the Hugging Face hub or in S3 (docs/models.md). An XL checkpoint of "
         "your own wants Height and Width 1024.",
         rule=f"one of {', '.join(MODEL_NAMES)}, or a .safetensors, .ckpt, .pt, .pth or .bin file as "
-        "hf:owner/name/file or s3://bucket/key, for example hf:Lykon/DreamShaper/DreamShaper_8_pruned.safetensors",
+        "hf:owner/name/file or s3://bucket/key, for example s3://my-models/mine.safetensors",
         max_length=LONGEST_NAME,
         pattern=f"^(?:{'|'.join(MODEL_NAMES)}|{HUB_PATTERN}|{S3_PATTERN})$",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import EnumType
 from typing import Any
 
 import annotated_types
@@ -42,13 +42,23 @@ def rule_of(field: FieldInfo) -> str:
     said = _said_of(field)
     if said["rule"]:
         return str(said["rule"])
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
-        return f"one of {', '.join(choice.value for choice in field.annotation)}"
-    (low,) = (bound.ge for bound in field.metadata if isinstance(bound, annotated_types.Ge))
-    (high,) = (bound.le for bound in field.metadata if isinstance(bound, annotated_types.Le))
+    if isinstance(field.annotation, EnumType):
+        return f"one of {range_of(field)}"
     kind = "a whole number" if field.annotation is int else "a number"
     example = field.default if said["example"] is None else said["example"]
-    return f"{kind} from {low} to {high}, for example {example}{said['note']}"
+    return f"{kind} from {range_of(field)}, for example {example}{said['note']}"
+
+
+def range_of(field: FieldInfo) -> str:
+    """The choices of `field`, or its lowest and highest number; nothing for a text, whose rule is a sentence."""
+    if isinstance(field.annotation, EnumType):
+        return ", ".join(choice.value for choice in field.annotation)
+    bounds = [
+        bound.ge if isinstance(bound, annotated_types.Ge) else bound.le
+        for bound in field.metadata
+        if isinstance(bound, (annotated_types.Ge, annotated_types.Le))
+    ]
+    return " to ".join(map(str, bounds))
 
 
 def is_models_own(field: FieldInfo) -> bool:

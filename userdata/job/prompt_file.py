@@ -56,12 +56,15 @@ FLAGS = {"plms": "plms", "dpm_solver": "dpm_solver"}
 TEXTS = frozenset({"prompt", "negative_prompt"})
 # About 33 chunks of a text encoder. No user data carries a file's texts, so they may be longer than a parameter.
 LONGEST_TEXT = 10_000
+# Two such texts with an escape for each character, and options.
+LONGEST_LINE = 64 * 1024
 _NAMES = "|".join(name.replace("_", "[_-]") for name in sorted([*OPTIONS, *FLAGS], key=len, reverse=True))
 # A word processor makes a long dash of two, and curly quotes of straight ones. A long dash before any other word is
 # text.
 _LONG_DASH = rf"(?<!\S)[–—―]{{1,2}}(?=(?:{_NAMES})(?!\S))"
 _FIRST_OPTION = re.compile(rf"(?<!\S)--(?=[A-Za-z])|{_LONG_DASH}")
-_QUOTED = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
+# A quote without an end goes to the end of the line: it would else be looked for anew from each quote behind it.
+_QUOTED = r"\"(?:\\.|[^\"\\])*(?:\"|\\?\Z)|'[^']*(?:'|\Z)"
 _DASH_OR_QUOTED = re.compile(rf"{_QUOTED}|[“„][^“”„]*[“”]|(?P<dash>{_LONG_DASH})")
 _CURLY_OR_QUOTED = re.compile(
     rf"{_QUOTED}|(?P<option>(?<!\S)--\S+\s+)(?:[“”„](?P<double>[^“”„]*)[“”]|‘(?P<single>.*?)’)(?!\S)"
@@ -156,6 +159,8 @@ def _prompts_in(text: str) -> list[tuple[int, str]]:
 
 def parse_line(line: str) -> dict[str, str]:
     """The fields of the job that a line gives, by name, as text. Raises `PromptFileError` for an unknown option."""
+    if len(line) > LONGEST_LINE:
+        raise PromptFileError(f"it has {len(line):,} characters, but a line has {LONGEST_LINE:,} at most.")
     first = _FIRST_OPTION.search(line)
     if not first:
         return {"prompt": line.strip()}

@@ -6,8 +6,9 @@ import re
 
 from userdata.contract.lora_list import LARGEST_WEIGHT, listed_loras, same_name
 
+# A run of spaces is looked at from its beginning alone: from each of its spaces takes the square of its length.
 # The second word is what an extension for LyCORIS files called them.
-_TAG = re.compile(r"\s*<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
+_TAG = re.compile(r"(?:(?<!\s)\s+)?<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
 
 
 def split_loras(prompt: str, negative_prompt: str, loras: str) -> tuple[str, dict[str, float]]:

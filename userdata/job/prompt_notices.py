@@ -14,9 +14,9 @@ MOST_NOTICES = 5
 # AUTOMATIC1111's composition, alternation and editing; its dynamic prompts' variants and wildcards; other networks.
 _NOT_READ = re.compile(
     r"\bAND\b"
-    r"|\[[^\[\]]*\|[^\[\]]*\]"
-    r"|\[[^\[\]]*:\s*[0-9]*\.?[0-9]+\s*\]"
-    r"|\{[^{}]*\|[^{}]*\}"
+    r"|\[[^\[\]|]*\|[^\[\]]*\]"
+    r"|\[[^\[\]]*:\s*(?:[0-9]*\.)?[0-9]+\s*\]"
+    r"|\{[^{}|]*\|[^{}]*\}"
     r"|__[A-Za-z0-9_/*-]+?__"
     r"|<[A-Za-z]+:[^<>]*>"
 )

@@ -17,9 +17,11 @@ ROUND, SQUARE = 1.1, 1 / 1.1
 # More brackets in one another are a picture made of signs. Each of them costs time at every bracket within it.
 MOST_OPEN = 100
 LONGEST_SHOWN = 40
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _MARK = re.compile(
-    rf"\\(?P<escaped>[\\()\[\]]?)|:\s*(?P<weight>{_NUMBER})\s*\)|(?P<break>\s*\bBREAK\b\s*)|(?P<bracket>[()\[\]])"
+    rf"\\(?P<escaped>[\\()\[\]]?)|:\s*(?P<weight>{_NUMBER})\s*\)"
+    # A run of spaces is looked at from its beginning alone: from each of them takes the square of its length.
+    r"|(?P<break>(?:(?<!\s)\s+)?\bBREAK\b\s*)|(?P<bracket>[()\[\]])"
 )
 
 

@@ -26,6 +26,7 @@ from userdata.job.choices import Engine
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
+from userdata.job.picture_file import opened_picture
 from userdata.job.prompt_loras import weights_of
 from userdata.job.sampler_names import NAMES
 from userdata.job.seeds import Seed
@@ -188,12 +189,9 @@ def png_with_record(image: Image.Image, record: ImageRecord) -> bytes:
 
 def record_in_png(content: bytes) -> ImageRecord:
     """The record inside a PNG. Raises `ValueError` when there is no record, or when `content` is no PNG."""
-    try:
-        image = Image.open(io.BytesIO(content), formats=["PNG"])
-        image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"this is no PNG ({error})") from error
-    texts: dict[str, str] = getattr(image, "text", {})
+    with opened_picture(content, ("PNG",)) as file:
+        file.load()  # texts may stand behind the pixels
+        texts: dict[str, str] = getattr(file, "text", {})
     if RECORD_CHUNK not in texts:
         raise ValueError(f"this PNG has no text {RECORD_CHUNK}")
     return ImageRecord.from_json(texts[RECORD_CHUNK].encode())
@@ -215,10 +213,11 @@ def _for_readers(prompt: str) -> str:
 
 def _model_hash(name: str) -> str | None:
     try:
-        files = find_model(name).files
+        model = find_model(name)
     except KeyError:
         return None  # an image of another version, whose catalogue had other models
-    return files[0].sha256[:MODEL_HASH_DIGITS] if len(files) == 1 else None
+    (sha256, *more) = [file.sha256 for file in (*model.files, *model.loras)] or [None]
+    return None if more or sha256 is None else sha256[:MODEL_HASH_DIGITS]
 
 
 def _quoted(value: str) -> str:

@@ -1,4 +1,4 @@
-"""The versions of the libraries that draw the images, read from their metadata, so that nothing heavy is imported."""
+"""The versions of what draws the images; of libraries from their metadata, so that nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import functools
 import platform
 from importlib.metadata import version
 
+from userdata.contract.version import VERSION
+
+PROJECT = "sd-on-ec2"
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 
 @functools.cache
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of every library that may change a pixel. Read once, because each unit asks."""
-    return {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}}
+    """The versions of all that may change a pixel. Read once, because each unit asks."""
+    libraries = {library: version(library) for library in LIBRARIES}
+    return {PROJECT: VERSION, "python": platform.python_version(), **libraries}

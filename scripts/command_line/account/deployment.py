@@ -161,6 +161,11 @@ def _true_parameters(
     return told, untold
 
 
+def is_deleted(found: Deployment | None) -> bool:
+    """Whether the stack that was just looked for is gone, or going."""
+    return found is None or found.state.startswith("DELETE_")
+
+
 def find_standing(session: boto3.Session, stack: str) -> Deployment | None:
     """The deployed stack of that name that a deploy would change, or None. Raises `CommandError`."""
     deployment = find_deployment(session, stack)

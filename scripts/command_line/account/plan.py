@@ -20,6 +20,8 @@ from userdata.job.parameter import is_models_own
 
 # A change of one of these replaces the instance of a deployment.
 REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
+# What neither the launch template nor the user data has.
+OF_NO_LAUNCH = ("SshCidr", "AcceptLicence")
 REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device", "az")
 
 
@@ -95,7 +97,7 @@ class Plan:
         # An instance that does not outlive its run has its type and its user data, and with that the job, in its launch
         # template, before this deploy or after it.
         passes = self.settings.spot or "terminate" in (before.get("AfterRun"), self.machine.after_run)
-        job = any(before.get(name) != value for name, value in self.changes.items() if name != "SshCidr")
+        job = any(before.get(name) != value for name, value in self.changes.items() if name not in OF_NO_LAUNCH)
         return self.moves or (passes and job)
 
     def on(self, instance_type: str, zone: str | None) -> Plan:

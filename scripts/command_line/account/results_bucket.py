@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from scripts.command_line.account.deployment import RETRIES, find_deployment
+from scripts.command_line.account.deployment import RETRIES, find_deployment, is_deleted
 from scripts.command_line.account.tagged import tagged
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.tag_names import STACK_TAG
@@ -38,6 +38,12 @@ def find_bucket(session: boto3.Session, *, stack: str, bucket: str | None) -> st
         f"There is no stack {stack} in {session.region_name or 'this region'}, and no bucket of an earlier one that "
         "holds anything. Deploy first, or name the bucket: `sd results --bucket NAME`."
     )
+
+
+def is_left_behind(session: boto3.Session, *, stack: str, bucket: str) -> bool:
+    """Whether the bucket is of a stack of that name that is gone. Raises `CommandError`."""
+    deployment = find_deployment(session, stack)
+    return is_deleted(deployment) or (deployment is not None and deployment.outputs.get("ResultsBucket") != bucket)
 
 
 def holds_anything(s3: S3Client, bucket: str) -> bool:

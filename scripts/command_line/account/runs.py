@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from scripts.command_line.account.objects import TooLargeError, read, read_version
+from scripts.command_line.account.objects import ThisObjectError, read_if_possible, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RUNS, RunKeys
+from userdata.contract.outside import read_json
 from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    body = read(s3, bucket, RunKeys(run_id).status)
+    body = read_if_possible(s3, bucket, RunKeys(run_id).status)
     try:
-        return STATUS.validate_json(body) if body else None
-    except ValidationError:
+        return STATUS.validate_python(read_json(body)) if body else None
+    except ValueError:  # ValidationError is one
         return None
 
 
@@ -80,7 +81,7 @@ def read_run(s3: S3Client, bucket: str, run_id: str) -> Run:
         return Run(run_id, status)
     if batch := read_batch(s3, bucket, run_id):
         return Run(run_id, None, batch=batch[0])
-    return Run(run_id, None, waits=read(s3, bucket, RunKeys(run_id).job) is not None)
+    return Run(run_id, None, waits=read_if_possible(s3, bucket, RunKeys(run_id).job) is not None)
 
 
 def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | None:
@@ -88,7 +89,7 @@ def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | No
     try:
         found = read_version(s3, bucket, RunKeys(run_id).batch, at_most=MOST_BYTES)
         return (Batch.from_json(found[0]), found[1]) if found else None
-    except (TooLargeError, ValueError):
+    except (ThisObjectError, ValueError):
         return None
 
 

@@ -58,23 +58,42 @@ def _works_on(instance_id: str, state: InstanceState, status: Status | None) -> 
     return state.launched_at is None or _time(status) >= state.launched_at
 
 
-def with_interruptions(session: boto3.Session, runs: list[Run], *, deployed: str = "") -> list[Run]:
+def deployed_run_left_off(session: boto3.Session, deployment: Deployment) -> Run | None:
+    """The deployed run where it has neither ended nor begun anew, whatever its instance does. Raises `CommandError`."""
+    run_id = known_run_id(deployment)
+    status = read_status(session.client("s3", config=RETRIES), deployment.bucket, run_id) if run_id else None
+    return Run(run_id, status) if run_id and not (status and status.phase in ENDED) else None
+
+
+def with_interruptions(
+    session: boto3.Session, runs: list[Run], *, deployed: str = "", is_left: bool = False
+) -> list[Run]:
     """The runs, with a mark on those that no machine works on though they are not done.
 
-    The run `deployed` is taken up again by an instance that was started since. Without the right to look at instances
-    nothing is marked.
+    The run `deployed` is taken up again by an instance that was started since. Where the bucket `is_left` of a stack
+    that is gone, so are its queues and its machines: nobody draws what waits. Without the right to look at instances
+    nothing is marked otherwise.
     """
-    unfinished = [run for run in runs if run.status and run.status.phase not in ENDED]
+    if is_left:
+        return [_interrupted(run) if _is_unfinished(run) else run for run in runs]
+    unfinished = [run for run in runs if run.status and _is_unfinished(run)]
     try:
         states = states_of(session, sorted({run.status.instance_id for run in unfinished if run.status}))
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
         return runs
     return [
-        dataclasses.replace(run, is_interrupted=True)
-        if run in unfinished and _is_interrupted(run, states, deployed=deployed)
-        else run
+        _interrupted(run) if run in unfinished and _is_interrupted(run, states, deployed=deployed) else run
         for run in runs
     ]
+
+
+def _is_unfinished(run: Run) -> bool:
+    """Whether it has not ended; of a batch, its own documents tell."""
+    return run.status.phase not in ENDED if run.status else run.waits or run.batch is not None
+
+
+def _interrupted(run: Run) -> Run:
+    return dataclasses.replace(run, is_interrupted=True)
 
 
 def _is_interrupted(run: Run, states: Mapping[str, InstanceState], *, deployed: str) -> bool:

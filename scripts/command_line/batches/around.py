@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import boto3
 import botocore.exceptions
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.objects import TooLargeError, read
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
+from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import states_of
 from scripts.command_line.account.waiting import messages_in
@@ -61,6 +61,8 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
         trouble=closed or _asked(lambda: trouble(session, deployment)),
         is_closed=closed is not None,
     )
+    if found.state != "works" and _asked(lambda: is_deleted(find_deployment(session, deployment.stack))):
+        return dataclasses.replace(found, is_left=True)
     if found.state == "stuck" and queue:
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
         return dataclasses.replace(found, begins_at=begins_at)
@@ -81,7 +83,7 @@ def closed_because(s3: S3Client, bucket: str) -> str | None:
     """Why the fleet has closed itself, in a sentence; None while it is open."""
     try:
         body = read(s3, bucket, breakers.CLOSED, at_most=MOST_BYTES)
-    except TooLargeError:
+    except ThisObjectError:
         return "The fleet has closed itself, and its reason cannot be read."
     if body is None:
         return None
@@ -99,7 +101,8 @@ def with_progress(session: boto3.Session, bucket: str, runs: list[Run]) -> list[
 
 def _with_progress(session: boto3.Session, bucket: str, run: Run) -> Run:
     try:
-        return BatchRun.of(run, looker_of(session, bucket, run.run_id).look())
+        progress = looker_of(session, bucket, run.run_id).look()
+        return BatchRun.of(run, dataclasses.replace(progress, is_left=run.is_interrupted))
     except CommandError as error:
         if error.__cause__:
             raise

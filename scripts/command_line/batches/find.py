@@ -11,12 +11,12 @@ from scripts.command_line.batches.progress import Progress
 from scripts.command_line.terminal.command_error import CommandError
 
 
-def find_run(session: boto3.Session, deployment: Deployment, run: str | None) -> Run:
+def find_run(session: boto3.Session, bucket: str, run: str | None) -> Run:
     """The run of that name, or of that beginning of a name; the newest batch for None. Raises `CommandError`."""
     s3 = session.client("s3", config=RETRIES)
     if run is not None:
-        return choose_run(s3, deployment.bucket, run)
-    batches = list_batches(s3, deployment.bucket)
+        return choose_run(s3, bucket, run)
+    batches = list_batches(s3, bucket)
     if not batches:
         raise CommandError("There is no batch yet. `sd results --list` shows the runs; name one: `sd watch RUN`.")
     return batches[-1]

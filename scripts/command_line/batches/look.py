@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line.account.objects import TooLargeError, read
+from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.progress import RECENT, Counts, Machine, Progress
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
@@ -86,7 +86,7 @@ class Looker:
     def _read_machine(self, key: str) -> MachineShare | None:
         try:
             share = MachineShare.from_json(read(self._s3, self._bucket, key, at_most=MOST_BYTES) or b"")
-        except (TooLargeError, ValueError):
+        except (ThisObjectError, ValueError):
             return None
         return share if key == self._keys.machine(share.instance_id) else None
 
@@ -136,7 +136,7 @@ def read_control(s3: S3Client, bucket: str, run_id: str) -> Control | None:
     try:
         found = read(s3, bucket, key, at_most=MOST_BYTES)
         return None if found is None else Control.from_json(found)
-    except (TooLargeError, ValueError):
+    except (ThisObjectError, ValueError):
         why = f"{key} cannot be read, so that no machine begins a unit."
         return Control(state="paused", why=why, by="whoever wrote that", at=datetime.now(UTC))
 

@@ -22,6 +22,8 @@ def next_commands(progress: Progress) -> tuple[str, str, str]:
         return f"sd results {run} --zip --csv", "sd results --list", "sd stop"
     if progress.state == "paused":
         return resume, f"sd results {run}", cancel
+    if progress.state == "interrupted":
+        return f"sd results {run}", "sd results --list", "sd teardown"
     if progress.state == "cancelled":
         return f"sd results {run}", "sd results --list", "sd stop"
     if progress.state == "capped":

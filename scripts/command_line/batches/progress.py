@@ -19,7 +19,7 @@ RECENT = timedelta(minutes=5)
 # SQS may not know yet of what was sent within the last minute, and a machine takes a while to tell of its first unit.
 MESSAGES_LATE = timedelta(minutes=3)
 # In these states nothing happens any more without a person.
-AT_REST = ("done", "cancelled", "capped", "stuck")
+AT_REST = ("done", "cancelled", "capped", "stuck", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Progress:
     `machines` are sorted, the latest news first; `unreadable` are documents that nobody can read. `queued` are the
     messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
     fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
-    when a schedule sends the batch's message.
+    when a schedule sends the batch's message. `is_left` says that the stack is gone, with its queues and machines.
     """
 
     run_id: str
@@ -64,12 +64,15 @@ class Progress:
     trouble: str | None = None
     is_closed: bool = False
     begins_at: datetime | None = None
+    is_left: bool = False
 
     @property
     def state(self) -> str:
         """`works`, `waits`, or one of `AT_REST` and `paused`."""
         if self.counts.done + self.counts.failed >= self.batch.units:
             return "done"
+        if self.is_left and not (self.control and self.control.state == "cancelled"):
+            return "interrupted"
         if self.control and self.control.state != "go":
             return self.control.state
         if self.live:

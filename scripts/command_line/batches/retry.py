@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.objects import TooLargeError, read
+from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.waiting import OUTPUTS, messages_in
 from scripts.command_line.batches.control import MOST_TRIES, need_batch_queue
 from scripts.command_line.batches.look import unit_of
@@ -79,7 +79,7 @@ def _unit(s3: S3Client, bucket: str, keys: RunKeys, name: str, batch: Batch) -> 
         return None
     try:
         told = UnitFailed.from_json(read(s3, bucket, keys.units_failed + name, at_most=MOST_BYTES) or b"")
-    except (TooLargeError, ValueError):
+    except (ThisObjectError, ValueError):
         return None
     part, unit = place
     is_within = told.at + told.bytes <= batch.parts[part].bytes

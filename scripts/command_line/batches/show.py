@@ -65,6 +65,8 @@ def why(progress: Progress) -> str:
     said = ""
     if progress.state in ("paused", "cancelled", "capped") and control:
         said = f"It was {progress.state} at {_hour(control.at)} UTC by {control.by}. {control.why}".rstrip()
+    elif progress.state == "interrupted":
+        said = "Its stack was deleted, and its queue with it. What is drawn stays in the bucket."
     elif progress.state == "stuck" and not progress.is_closed:
         said = "No message in the queue asks for it, and no machine works on it."
     elif progress.state == "waits":

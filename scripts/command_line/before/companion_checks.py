@@ -35,7 +35,7 @@ def check_companion_beginning(parameter: str, title: str, job: Job, beginning: B
     """The same of a file far away, by its header. Passes where it has none, or cannot be read from here."""
     try:
         entries, _ = header_in(beginning)
-        shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        shapes = {name: entry.shape for name, entry in entries.items()}
     except UNREADABLE as error:
         logger.info("%s cannot be looked into from here: %s", title, error)
         return

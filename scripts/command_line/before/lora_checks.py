@@ -32,8 +32,7 @@ UNREADABLE = (
     botocore.exceptions.BotoCoreError,
     botocore.exceptions.ClientError,
     PassingError,
-    # A header that is none, or whose shapes are none.
-    *(ValueError, TypeError, KeyError, RuntimeError),
+    ValueError,  # a header that is none
 )
 logger = logging.getLogger(__name__)
 # Reads so many bytes from the beginning of a file.
@@ -69,7 +68,7 @@ def check_lora_beginning(title: str, job: Job, beginning: Beginning) -> None:
 
     try:
         entries, metadata = header_in(beginning)
-        tensors = {name: torch.empty(entry["shape"], device="meta") for name, entry in entries.items()}
+        tensors = {name: torch.empty(entry.shape, device="meta") for name, entry in entries.items()}
     except UNREADABLE as error:
         logger.info("%s cannot be looked into from here: %s", title, error)
         return

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.account.runs import Run
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
@@ -38,7 +38,7 @@ class RunCost:
 def read_costs(s3: S3Client, bucket: str, runs: list[Run]) -> list[RunCost]:
     """The receipts of those runs, and what the machines of batches told. Raises `CommandError`."""
     with ThreadPoolExecutor(8) as pool:
-        reports = list(pool.map(lambda run: read(s3, bucket, RunKeys(run.run_id).report), runs))
+        reports = list(pool.map(lambda run: read_if_possible(s3, bucket, RunKeys(run.run_id).report), runs))
     return [RunCost(run, run.cost or _receipt(report)) for run, report in zip(runs, reports, strict=True)]
 
 

@@ -13,7 +13,7 @@ from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal
 from userdata.bill.prices import HourlyPrice, Rates
 from userdata.bill.units import HOURS_PER_MONTH
-from userdata.contract.catalogue import find_model, safety_checker
+from userdata.contract.catalogue import Model, find_model, safety_checker
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
@@ -167,7 +167,7 @@ def _estimate(
         price=price,
         prepare=prepare,
         generate=generate,
-        projected=speed is None or speed.basis != "measured" or find_model(plan.job.model).bundled_sha256 is not None,
+        projected=speed is None or speed.basis != "measured" or _is_projected(find_model(plan.job.model)),
         idle=idle,
         keep=keep,
         usd=None if whole is None else _running_usd(plan, price, rates, whole),
@@ -175,7 +175,16 @@ def _estimate(
     )
 
 
+def _is_projected(model: Model) -> bool:
+    """Whether its speed follows from another model's: of Stable Diffusion v1 alone are there measurements."""
+    return model.bundled_sha256 is not None or model.layout not in (None, "stable-diffusion-v1")
+
+
 def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:
+    return running_usd(price, rates, minutes, disk_gib=plan.machine.volume_size)
+
+
+def running_usd(price: HourlyPrice, rates: Rates, minutes: float, *, disk_gib: int) -> float:
     """The instance, its address and its disk for that many minutes, in US dollars."""
-    disk = plan.machine.volume_size * rates.disk_gb_month / HOURS_PER_MONTH
+    disk = disk_gib * rates.disk_gb_month / HOURS_PER_MONTH
     return minutes / 60 * (price.usd + rates.address_hour + disk)

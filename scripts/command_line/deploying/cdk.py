@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
 
+from scripts.command_line.deploying.change_sets import delete_left, new_name
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import credentials_of
 from scripts.interruption.child_process import run_bound
@@ -32,8 +32,8 @@ OTHER_KEYS = (
 def cdk_deploy(session: boto3.Session, parameters: Mapping[str, str], context: Mapping[str, str]) -> None:
     """`cdk deploy` with these parameters and context values. Raises `CommandError` when the deploy fails."""
     stack = context.get("stack") or USUAL_STACK
-    # Of one name for all, the change set of a second deploy would take the place of the first one's.
-    words = ["deploy", stack, "--require-approval", "never", "--change-set-name", f"sd-{secrets.token_hex(4)}"]
+    delete_left(session, stack)
+    words = ["deploy", stack, "--require-approval", "never", "--change-set-name", new_name()]
     for name, value in parameters.items():
         words += ["--parameters", f"{name}={value}"]
     for name, value in {**context, "stack": stack}.items():

@@ -29,7 +29,7 @@ from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
-from scripts.command_line.deploying.consent import ask_first, need_own_run, refuse_what_changed
+from scripts.command_line.deploying.consent import ask_first, deployed_meanwhile, need_own_run, refuse_what_changed
 from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.local_files import find_model_files
@@ -180,6 +180,12 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
             explanation = explain_capacity(session, plan, stack=stack, since=began)
         except CommandError:
             explanation = None  # why the deploy failed is what a person must hear
+        if other := deployed_meanwhile(found, plan):
+            told = (
+                f"Another command has deployed run {other} into {stack} at the same time. Look at `sd status`, and "
+                "deploy again when that run is done."
+            )
+            raise CommandError(f"{error}\n{told}") from error
         if found and found.is_changing:
             # The CDK waits for the end of what it has begun itself, unless its network goes.
             told = f"{stack} is {found.state}: a deploy goes on in AWS, this one or another. Look at `sd status`."

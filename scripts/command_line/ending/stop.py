@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import boto3
@@ -10,8 +11,12 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import instance_state
-from scripts.command_line.fleet.stop import stop_fleet
+from scripts.command_line.account.unfinished_runs import run_in_progress
+from scripts.command_line.deploying.consent import cut_off
+from scripts.command_line.fleet.group import read_group
+from scripts.command_line.fleet.stop import machines_in_words, stop_fleet
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from scripts.command_line.terminal.question import ask, is_somebody_there
 from scripts.interruption.signals import when_interrupted
 
 if TYPE_CHECKING:
@@ -22,12 +27,20 @@ WAIT = {"Delay": 5, "MaxAttempts": 120}
 
 
 def stop_everything(
-    session: boto3.Session, deployment: Deployment, *, terminate: bool, tell: Callable[[str], None]
+    session: boto3.Session, deployment: Deployment, *, terminate: bool, yes: bool, tell: Callable[[str], None]
 ) -> None:
     """Ends the fleet's machines and stops the instance, each whatever becomes of the other, and tells of both.
 
-    Raises `CommandError` as `stop_instance` does, and where the fleet cannot be told.
+    Asks first where that cuts off a run, which may be another person's, unless `yes`. Where nobody can answer, it says
+    so and stops all the same, because a machine that goes on costs money, and what stops can go on later.
+
+    Raises `CommandError` after a no, as `stop_instance` does, and where the fleet cannot be told.
     """
+    if cut := _cuts_off(session, deployment):
+        if yes or not is_somebody_there():
+            tell(cut)
+        elif not ask(f"{cut} Stop?", otherwise="Nothing was stopped"):
+            raise CommandError("Nothing was stopped; see `sd status`.")
     failure: CommandError | None = None
     try:
         if told := stop_fleet(session, deployment):
@@ -37,6 +50,18 @@ def stop_everything(
     tell(stop_instance(session, deployment, terminate=terminate))
     if failure:
         raise failure
+
+
+def _cuts_off(session: boto3.Session, deployment: Deployment) -> str:
+    """What the stop cuts off, in sentences; empty for nothing, and where that cannot be told."""
+    told = []
+    with suppress(CommandError):
+        if run := run_in_progress(session, deployment):
+            told.append(cut_off(run, deployment))
+    with suppress(CommandError):
+        if (group := read_group(session, deployment)) and group.machines:
+            told.append(f"{machines_in_words(len(group.machines))} of the fleet will end, with what they draw.")
+    return " ".join(told)
 
 
 def stop_instance(session: boto3.Session, deployment: Deployment, *, terminate: bool) -> str:

@@ -19,6 +19,7 @@ from scripts.command_line.ending.audit.audit import look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.fleet.at import delete_releases
 from scripts.command_line.fleet.group import read_group
+from scripts.command_line.fleet.stop import machines_in_words
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
@@ -42,9 +43,13 @@ def teardown(
     deployment = find_deployment(session, stack)
     failure = None if audit_only else _destroy(session, stack, deployment, destroy, console, yes=yes)
     own_bucket = deployed_settings(deployment).get("output_bucket")
-    found = look_through(session, {own_bucket: stack} if own_bucket else {})
+    is_deleted = deployment is not None and not audit_only and failure is None
+    told = f"Interrupted: {stack} is deleted, its images aside. `sd teardown --audit-only` looks for what is left."
+    with when_interrupted(lambda: told if is_deleted else ""):
+        found = look_through(session, {own_bucket: stack} if own_bucket else {})
     left = found.left
-    show_leftovers(left, console)
+    if left or not found.standing:  # what stands is not left over, and is told below
+        show_leftovers(left, console)
     if failure:
         raise failure
     costly = [one for one in left if not one.is_free and not one.is_result]
@@ -87,7 +92,8 @@ def _destroy(
         run = run_in_progress(session, deployment)
         told = f"{cut_off(run, deployment)} " if run else ""
         if group := read_group(session, deployment):
-            told += f"{len(group.machines)} machines of the fleet will end. " if group.machines else ""
+            count = machines_in_words(len(group.machines))
+            told += f"{count} of the fleet will end, with what they draw. " if group.machines else ""
         if waiting := runs_waiting(session, deployment):
             told += f"{waiting_in_words(waiting)} will not be drawn to the end, because the queues are deleted. "
     if yes:

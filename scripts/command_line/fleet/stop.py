@@ -30,7 +30,8 @@ def stop_fleet(session: boto3.Session, deployment: Deployment) -> str | None:
         )
     told = "The fleet has no machine."
     if group.machines:
-        told = f"The fleet's {_count(len(group.machines))} will end in some minutes{_saving(session, group)}."
+        count = machines_in_words(len(group.machines))
+        told = f"The fleet's {count} will end in some minutes{_saving(session, group)}."
     return f"{told} None starts by itself from now on, also for what waits in the queues."
 
 
@@ -45,9 +46,9 @@ def fleet_in_words(session: boto3.Session, deployment: Deployment) -> list[str]:
 
 def _in_words(group: Group, why: str | None) -> list[str]:
     if not group.most:
-        told = f"The fleet is shut: of its {_count(group.size)} none starts until a command asks for some."
+        told = f"The fleet is shut: of its {machines_in_words(group.size)} none starts until a command asks for some."
     else:
-        told = f"The fleet may have {_count(group.most)}, and was told to have {group.desired}."
+        told = f"The fleet may have {machines_in_words(group.most)}, and was told to have {group.desired}."
     named = [f"{name} ({kind})" if kind else name for name, kind in group.machines.items()]
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
     if named:
@@ -55,7 +56,8 @@ def _in_words(group: Group, why: str | None) -> list[str]:
     return [told, why] if why else [told]
 
 
-def _count(number: int) -> str:
+def machines_in_words(number: int) -> str:
+    """`1 machine`, `2 machines`."""
     return f"{number} machine{'s' * (number != 1)}"
 
 

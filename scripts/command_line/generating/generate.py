@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 from rich.console import Console
 
-from scripts.command_line.account.deployment import RETRIES, Deployment
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.identity import tell_identity
 from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
@@ -24,9 +24,9 @@ from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.request import Request, make_request
 from scripts.command_line.generating.send import send
-from scripts.command_line.results.download import files_of
+from scripts.command_line.results.download import LeftOut, files_of
 from scripts.command_line.results.fetch_results import fetch_runs
-from scripts.command_line.results.watch import EndedEarlyError, watch_run
+from scripts.command_line.results.watch import EndedEarlyError, refuse_deleted, watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
@@ -94,7 +94,7 @@ def generate(
 
 def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
     """Whether the images of a run that is done are still in the bucket."""
-    files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path())
+    files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path(), LeftOut())
     images = [file for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
     return len(images) >= status.images_total
 
@@ -113,7 +113,7 @@ def _follow(
     """
     for _ in range(MOST_STARTS):
         if instance_state(session, deployment).name not in WORKS:
-            deployment = _after_others(session, deployment, console)
+            deployment = _after_others(session, deployment, request.run_id, console)
             stay = dataclasses.replace(stay, deployment=deployment)
         try:
             start = start_stopped(session, deployment, f"run {request.run_id}")
@@ -135,11 +135,10 @@ def _follow(
                 waits="Waits for the worker",
             )
         except EndedEarlyError as error:
-            if (
-                error.state.is_gone
-                and _after_others(session, deployment, console).instance_id == deployment.instance_id
-            ):
-                raise
+            if error.state.is_gone:
+                now = _after_others(session, deployment, request.run_id, console)
+                if now.instance_id == deployment.instance_id:
+                    raise
             _say(console, f"The instance is {error.state.name} before the run is done, and is started again.")
             continue
         told = stay.lengthen(session, now=datetime.now(UTC))
@@ -152,9 +151,13 @@ def _follow(
     )
 
 
-def _after_others(session: boto3.Session, deployment: Deployment, console: Console) -> Deployment:
-    """The deployment once no other command changes it: an instance started meanwhile would make the change fail."""
+def _after_others(session: boto3.Session, deployment: Deployment, run_id: str, console: Console) -> Deployment:
+    """The deployment once no other command changes it: an instance started meanwhile would make the change fail.
+
+    Raises `CommandError` where the other command has deleted it.
+    """
     wait_for_others(session, deployment.stack, console)
+    refuse_deleted(deployment.stack, find_deployment(session, deployment.stack), run_id)
     return need_queue(session, deployment.stack)[0]
 
 

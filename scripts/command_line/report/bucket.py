@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.command_line.account.instance import deployed_run_id
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.account.runs import list_runs
 from scripts.command_line.report.case import Case, Told
 from scripts.command_line.terminal.command_error import CommandError
@@ -22,7 +22,7 @@ def boots(case: Case) -> Told:
         raise CommandError(f"The instance {case.instance_id} left no record of a boot; the console output may say why.")
     # Every file of a boot begins with the time at which the boot began.
     latest = sorted({_begun(key) for key in keys})[-MOST_BOOTS:]
-    texts = {key: _text(read(s3, bucket, key)) for key in reversed(keys) if _begun(key) in latest}
+    texts = {key: _text(read_if_possible(s3, bucket, key)) for key in reversed(keys) if _begun(key) in latest}
     record = next((text for key, text in texts.items() if key.endswith(".json")), "{}")
     return Told(f"the last of {len({_begun(key) for key in keys})}: {_error_in(record)}", _joined(texts))
 
@@ -32,8 +32,8 @@ def run(case: Case) -> Told:
     s3, bucket = case.s3, case.bucket
     run_id = _run_id(case)
     keys = RunKeys(run_id)
-    texts = {key: _text(read(s3, bucket, key)) for key in (keys.status, keys.report, keys.log)}
-    case.words += _prompts_of(read(s3, bucket, keys.job))
+    texts = {key: _text(read_if_possible(s3, bucket, key)) for key in (keys.status, keys.report, keys.log)}
+    case.words += _prompts_of(read_if_possible(s3, bucket, keys.job))
     found = {key: text for key, text in texts.items() if text}
     if not found:
         raise CommandError(f"The run {run_id} has not begun.")

@@ -17,6 +17,7 @@ from scripts.command_line.report.scrub import Scrubber
 from scripts.command_line.report.stack import alarms, events, queues, stack
 from scripts.command_line.report.this_machine import account, versions
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
+from userdata.contract.atomic_file import write_atomically
 
 # Of a longer text, the beginning and the end: why something failed is in the last lines, most often.
 BEGINNING, END = 20_000, 80_000
@@ -58,8 +59,7 @@ def write_report(text: str, folder: Path) -> Path:
     """Writes the report into the folder, and returns its path. Raises `CommandError` when that fails."""
     path = folder / f"sd-report-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.txt"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        write_atomically(path, text.encode())
     except OSError as error:
         raise CommandError(f"Could not write {path}: {error.strerror}. Name another folder: --to FOLDER.") from error
     return path

@@ -32,16 +32,17 @@ PATTERNS = [
     (r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)", "<user>:<password>"),
     (r"(:(?:user|federated-user)/)[^\s\"',]+", r"\1<name>"),
     (r"(:assumed-role/[\w+=,.@-]+/)[^\s\"',]+", r"\1<session>"),
-    (r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", "<e-mail>"),
+    (r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+", "<e-mail>"),
     (r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])", "<account>"),
 ]
 # A run's name begins with the first words of its prompt.
 RUN_NAME = r"(?<![a-z0-9-])[a-z0-9][a-z0-9-]*-([0-9a-f]{10})(?![0-9a-z-])"
+# Each is looked for from one place of a line, since from many would take the square of its length.
 # The worker quotes of a prompt the end that a model does not read, what it takes as words, and what weighs too much.
 QUOTED = [
     (r"(; cut off: ).*", r"\1<prompt>"),
-    (r"(Prompt has ).*(: other programs)", r"\1<prompt>\2"),
-    (r"(Prompt gives ).*( the weight )", r"\1<prompt>\2"),
+    (r"(?m)^((?>.*?Prompt has )).*(: other programs)", r"\1<prompt>\2"),
+    (r"(?m)^((?>.*?Prompt gives )).*( the weight )", r"\1<prompt>\2"),
 ]
 TERMINALS_OWN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 # Shorter texts stand everywhere.

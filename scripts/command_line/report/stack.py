@@ -33,6 +33,7 @@ def stack(case: Case, *, prompts: bool) -> Told:
     reason = described.get("StackStatusReason", "")
     lines = [
         f"state: {described['StackStatus']} {reason}".rstrip(),
+        f"description: {described.get('Description', 'none')}",
         f"created: {described['CreationTime']}, last changed: {described.get('LastUpdatedTime', 'never')}",
         "parameters:",
         *(f"  {name} = {value}" for name, value in sorted(_shown(deployment, prompts=prompts).items())),

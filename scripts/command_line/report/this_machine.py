@@ -6,28 +6,23 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
-import subprocess
-from pathlib import Path
 
 import botocore.exceptions
 
 from scripts.command_line.report.case import QUICK, Case, Told
+from scripts.command_line.terminal.checkout import ROOT, output_of, version_in_words
 
-ROOT = Path(__file__).parents[3]
 PACKAGES = ("boto3", "botocore", "aws-cdk-lib", "pydantic", "typer", "torch", "diffusers")
-SECONDS = 10
 
 
 def versions(_: Case) -> Told:
     """What runs here, and in which version. Asks nobody."""
-    commit = _said("git", "-C", str(ROOT), "log", "-1", "--format=%h of %cs") or "unknown"
-    changed = _said("git", "-C", str(ROOT), "status", "--porcelain").splitlines()
+    ours = version_in_words()
     found = {
-        "sd-on-ec2": f"{importlib.metadata.version('sd-on-ec2')}, commit {commit}, {len(changed)} changed files",
+        "sd-on-ec2": ours,
         "Python": platform.python_version(),
         "CDK CLI": _cdk_version(),
-        "Node.js": _said("node", "--version") or "none",
+        "Node.js": output_of("node", "--version") or "none",
         "system": platform.platform(),
     }
     for package in PACKAGES:
@@ -35,7 +30,7 @@ def versions(_: Case) -> Told:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "none"
-    summary = f"commit {commit}, Python {found['Python']}, CDK CLI {found['CDK CLI']}, {found['system']}"
+    summary = f"{ours}, Python {found['Python']}, CDK CLI {found['CDK CLI']}, {found['system']}"
     return Told(summary, "\n".join(f"{name}: {version}" for name, version in found.items()))
 
 
@@ -61,14 +56,3 @@ def _cdk_version() -> str:
         return str(json.loads((ROOT / "node_modules/aws-cdk/package.json").read_text("utf-8"))["version"])
     except (OSError, ValueError, KeyError):
         return "none"
-
-
-def _said(*command: str) -> str:
-    """The first words that a command prints; empty where it cannot be run."""
-    if not shutil.which(command[0]):
-        return ""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.contract.layout import BOOTS
 from userdata.contract.outside import read_json
@@ -34,7 +34,7 @@ def find_boot_failure(s3: S3Client, bucket: str, instance_id: str, since: dateti
         ]
     for key in sorted(keys, reverse=True):
         try:
-            return FAILURE.validate_python(read_json(read(s3, bucket, key) or b"{}")["error"])
+            return FAILURE.validate_python(read_json(read_if_possible(s3, bucket, key) or b"{}")["error"])
         except (KeyError, TypeError, ValueError, ValidationError):
             continue
     return None

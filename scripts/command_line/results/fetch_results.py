@@ -12,17 +12,30 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.runs import Run
-from scripts.command_line.results.download import RemoteFile, download, files_of
+from scripts.command_line.results.download import LeftOut, RemoteFile, download, files_of, local_path
 from scripts.command_line.results.names import named_files, read_names
 from scripts.command_line.results.together import write_csv, write_zip
 from scripts.command_line.terminal.plain_text import cell, print_plain, say
+from userdata.contract.layout import RunKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def show_runs(runs: list[Run], console: Console) -> None:
-    """Prints a table of runs, and below the table why runs have failed or ended at MaxSpend."""
+INTERRUPTED = (
+    "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for again, "
+    "or when an instance starts while it waits in a queue."
+)
+INTERRUPTED_FOR_GOOD = (
+    "The stack of what is interrupted was deleted, and its queues with it: no machine works on it. Its images stay."
+)
+
+
+def show_runs(runs: list[Run], console: Console, *, is_left: bool = False) -> None:
+    """Prints a table of runs, and below the table why runs have failed or ended at MaxSpend.
+
+    `is_left` says that their stack is gone, so that nothing goes on by itself.
+    """
     table = Table("Run", "Started (UTC)", "State", "Images", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
     for run in runs:
@@ -33,11 +46,8 @@ def show_runs(runs: list[Run], console: Console) -> None:
             done += f" ({status.images_flagged} flagged)"
         table.add_row(cell(run.run_id), cell(started), run.state, done)
     console.print(table)
-    if any(run.is_interrupted for run in runs):
-        told = (
-            "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for "
-            "again, or when an instance starts while it waits in a queue."
-        )
+    if any(run.state == "interrupted" for run in runs):
+        told = INTERRUPTED_FOR_GOOD if is_left else INTERRUPTED
         console.print(told, highlight=False, soft_wrap=True)
     for run in runs:
         if run.status and run.status.error:
@@ -69,36 +79,47 @@ def fetch_runs(
     """Downloads the runs below `folder`, and ends with the line `N images -> FOLDER`.
 
     For one run, FOLDER is the folder with just its images. With `as_zip` and `as_csv` each run gets such a file beside
-    its folder. Raises `CommandError` as `download` does.
+    its folder. Raises `CommandError` as `download` does, and in the end where objects were left out.
     """
-    count, folders = 0, set[Path]()
+    count, folders, left_out = 0, set[Path](), LeftOut()
     for run in runs:
-        with _files(s3, bucket, run, folder) as list_files:
-            download(s3, bucket, list_files(), folder, console)
-            for image in _images(list_files()):
+        try:
+            local_path(RunKeys(run.run_id).prefix, folder)
+        except ValueError as error:
+            left_out.note(RunKeys(run.run_id).prefix, str(error))
+            continue
+        with _files(s3, bucket, run, folder, left_out) as list_files:
+            download(s3, bucket, list_files(), folder, console, left_out)
+            for image in _images(list_files(), left_out):
                 count += 1
                 folders.add(image.parent)
             if as_zip:
                 path = folder / f"{run.run_id}.zip"
-                print_plain(f"{path}: {write_zip(path, run.run_id, _images(list_files())):,} images.", console)
+                print_plain(
+                    f"{path}: {write_zip(path, run.run_id, _images(list_files(), left_out)):,} images.", console
+                )
             if as_csv:
-                _write_csv(folder / f"{run.run_id}.csv", _images(list_files()), console)
+                _write_csv(folder / f"{run.run_id}.csv", _images(list_files(), left_out), console)
     where = folders.pop() if len(folders) == 1 else folder
     say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
+    left_out.tell()
 
 
 @contextmanager
-def _files(s3: S3Client, bucket: str, run: Run, folder: Path) -> Iterator[Callable[[], Iterator[RemoteFile]]]:
+def _files(
+    s3: S3Client, bucket: str, run: Run, folder: Path, left_out: LeftOut
+) -> Iterator[Callable[[], Iterator[RemoteFile]]]:
     """Lists the run's files as often as it is called, because a list of them all would take memory for each."""
     if run.batch is None:
-        yield lambda: files_of(s3, bucket, run.run_id, folder)
+        yield lambda: files_of(s3, bucket, run.run_id, folder, left_out)
         return
     with read_names(s3, bucket, run.run_id, run.batch) as names:
-        yield lambda: named_files(s3, bucket, run.run_id, folder, names)
+        yield lambda: named_files(s3, bucket, run.run_id, folder, names, left_out)
 
 
-def _images(files: Iterable[RemoteFile]) -> Iterator[Path]:
-    return (file.path for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png")
+def _images(files: Iterable[RemoteFile], left_out: LeftOut) -> Iterator[Path]:
+    here = (file.path for file in files if file not in left_out)
+    return (path for path in here if path.parent.name == "samples" and path.suffix == ".png")
 
 
 def _write_csv(path: Path, images: Iterator[Path], console: Console) -> None:

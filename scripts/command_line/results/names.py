@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from scripts.command_line.results.download import RemoteFile, local_path, objects_below, remote_file
+from scripts.command_line.results.download import LeftOut, RemoteFile, local_path, objects_below, remote_file
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from userdata.batch.documents import Batch
 from userdata.batch.unit import MOST_LINE_BYTES, Unit, UnitImage
@@ -87,12 +87,17 @@ def _lines(s3: S3Client, bucket: str, key: str) -> Iterator[bytes]:
             yield line
 
 
-def named_files(s3: S3Client, bucket: str, run_id: str, folder: Path, names: Names) -> Iterator[RemoteFile]:
-    """The images of a batch and the JSON beside each, by their names. Raises `CommandError`."""
+def named_files(
+    s3: S3Client, bucket: str, run_id: str, folder: Path, names: Names, left_out: LeftOut
+) -> Iterator[RemoteFile]:
+    """The images of a batch and the JSON beside each, by their names. Raises `CommandError` as `files_of` does."""
     for below in FOLDERS:
         prefix = RunKeys(run_id).prefix + below
         for entry in objects_below(s3, bucket, prefix):
             # Whatever else somebody has put there is passed over.
             if found := _IMAGE.fullmatch(entry["Key"].removeprefix(prefix)):
                 name = names[int(found["index"])] + found["ending"]
-                yield remote_file(entry, local_path(prefix + name, folder))
+                try:
+                    yield remote_file(entry, local_path(prefix + name, folder))
+                except ValueError as error:
+                    left_out.note(entry["Key"], str(error))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import boto3
-from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
@@ -21,6 +19,7 @@ from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.init_mask import with_mask
 from userdata.job.initial_image import InitialImage, read_image
+from userdata.job.picture_file import opened_picture
 from userdata.job.prompt_loras import weights_of
 from userdata.job.run_error import RunError
 from userdata.job.seeds import next_seed
@@ -190,7 +189,7 @@ def _is_one_job(batch: list[ImageRequest]) -> bool:
 
 def _pixels(file: Path) -> tuple[tuple[int, int], bytes]:
     try:
-        with Image.open(io.BytesIO(file.read_bytes())) as image:
+        with opened_picture(file.read_bytes(), ("PNG",)) as image:
             return image.size, image.convert("RGB").tobytes()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         raise CommandError(f"{file} cannot be read as an image: {error}. Download it again: `sd results`.") from error

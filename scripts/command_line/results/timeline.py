@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line.account.objects import read
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import cell
 from userdata.contract.layout import BOOTS, RunKeys
+from userdata.contract.outside import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -81,8 +82,8 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
     with aws_errors_in_words(f"read the records of {instance_id} in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{BOOTS}{instance_id}/")
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    boots = [_record(read(s3, bucket, key), _BootRecord) for key in keys if key.endswith(".json")]
-    report = _record(read(s3, bucket, RunKeys(run_id).report), _Record)
+    boots = [_record(read_if_possible(s3, bucket, key), _BootRecord) for key in keys if key.endswith(".json")]
+    report = _record(read_if_possible(s3, bucket, RunKeys(run_id).report), _Record)
     ordered = sorted((boot for boot in boots if boot), key=lambda boot: boot.started_at)
     return [
         Timeline(boot.started_at, tuple(_phases(boot, following, report)))
@@ -93,7 +94,9 @@ def read_timelines(s3: S3Client, bucket: str, *, instance_id: str, run_id: str) 
 def show_timelines(timelines: list[Timeline], console: Console) -> None:
     """Prints a table for each boot. Raises `CommandError` when there is no boot."""
     if not timelines:
-        raise CommandError("No boot of this instance has been recorded yet. Try again in a minute.")
+        raise CommandError(
+            "No boot of this instance has been recorded yet that this version can read. Try again in a minute."
+        )
     for timeline in timelines:
         title = f"Boot of {timeline.started_at:%Y-%m-%d %H:%M:%S} UTC, {timeline.seconds:.1f} s"
         table = Table("phase", "", title=title, title_justify="left")
@@ -106,8 +109,8 @@ def show_timelines(timelines: list[Timeline], console: Console) -> None:
 
 def _record(content: bytes | None, kind: type[Record]) -> Record | None:
     try:
-        return kind.model_validate_json(content) if content else None
-    except ValidationError:
+        return kind.model_validate(read_json(content)) if content else None
+    except ValueError:  # ValidationError is one
         return None
 
 

@@ -9,7 +9,7 @@ import boto3
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
+from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.unfinished_runs import ENDED, WORKS, latest_status
@@ -123,16 +123,21 @@ def _look(
 def _refuse_another_run(session: boto3.Session, deployment: Deployment, run_id: str) -> None:
     """Raises `CommandError` where another command has deleted the stack, or given it another run."""
     stack, now = deployment.stack, find_deployment(session, deployment.stack)
+    refuse_deleted(stack, now, run_id)
     other = known_run_id(now) if now and now.stands else None
-    if now is None or now.state.startswith("DELETE_"):
-        raise CommandError(
-            f"Another command has deleted the stack {stack}, so run {run_id} was interrupted. What it had saved stays, "
-            f"unless you deployed with keep_results=false: `sd results {run_id}`."
-        )
     if other not in (None, run_id):
         raise CommandError(
             f"Another command has deployed run {other} into {stack}, so run {run_id} was interrupted. What it had "
             f"saved stays: `sd results {run_id}`. Deploy it again when {other} is done, and it goes on: `sd status`."
+        )
+
+
+def refuse_deleted(stack: str, now: Deployment | None, run_id: str) -> None:
+    """Raises `CommandError` where another command has deleted the stack, which stands as `now` says."""
+    if is_deleted(now):
+        raise CommandError(
+            f"Another command has deleted the stack {stack}, so run {run_id} was interrupted. What it had saved stays, "
+            f"unless you deployed with keep_results=false: `sd results {run_id}`."
         )
 
 

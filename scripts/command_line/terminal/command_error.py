@@ -17,10 +17,12 @@ NEXT = {
         "Look at this machine's clock, then at the keys: `aws configure list`."
     ),
     r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown": "Try again in a minute.",
-    r"AccessDenied|Unauthorized|NotAuthorized|OptInRequired|403": (
-        "Ask whoever runs the account for this right, or take another profile: --profile NAME."
-    ),
 }
+DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|OptInRequired|403")
+ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+# EC2's own account of a refusal, 400 letters and more, which takes another right to read.
+ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
+POLICIES = "docs/threat-model.md"
 
 
 class CommandError(Exception):
@@ -48,8 +50,11 @@ def aws_errors_in_words(doing: str) -> Iterator[None]:
         raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}. Name one: --region us-east-1.") from error
     except botocore.exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        message = error.response.get("Error", {}).get("Message", "")
-        step = next((f" {step}" for pattern, step in NEXT.items() if re.search(pattern, code)), "")
+        message = ENCODED.sub("", error.response.get("Error", {}).get("Message", ""))
+        if DENIED.search(code):
+            step = f" {_missing_right(error.operation_name, message)}"
+        else:
+            step = next((f" {step}" for pattern, step in NEXT.items() if re.search(pattern, code)), "")
         raise CommandError(f"Could not {doing}: AWS says {code}: {message.rstrip('.')}.{step}") from error
     except (botocore.exceptions.SSOError, botocore.exceptions.TokenRetrievalError) as error:
         raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}. Log in again: `aws sso login`.") from error
@@ -60,3 +65,13 @@ def aws_errors_in_words(doing: str) -> Iterator[None]:
         ) from error
     except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
         raise CommandError(f"Could not {doing}: {str(error).rstrip('.')}.") from error
+
+
+def _missing_right(operation: str, message: str) -> str:
+    """Which right is missing, and what to do. AWS names it in most refusals; S3 names none where no body comes."""
+    named = ACTION.search(message)
+    right = f"the right {named[1]}" if named else f"a right to call {operation}"
+    return (
+        f"You lack {right}: {POLICIES} has policies with all that `sd` needs. Ask whoever runs the account for it, or "
+        "take another profile: --profile NAME."
+    )

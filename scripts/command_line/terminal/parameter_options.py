@@ -16,13 +16,17 @@ from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.machine_parameters import MachineParameters
 from userdata.job.choices import Switch
 from userdata.job.job import Job
-from userdata.job.parameter import is_flag, is_models_own, rule_of
+from userdata.job.parameter import is_flag, is_models_own, range_of
 from userdata.job.refusal import explain
 
 Schema = TypeVar("Schema", bound=BaseModel)
 FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fields}
 # The parameters that take no value on the command line.
 FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
+# The headings of the help.
+PICTURE, MODEL, MACHINE, MONEY = "Picture", "Model", "Machine", "Money and time"
+OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision"}
+OF_MONEY = {"after_run", "on_failure", "idle_minutes", "max_hours", "max_spend", "usd_per_hour"}
 
 
 def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,7 +71,7 @@ def _with_options(
         switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
         command(parameters={**given, **switched}, **values)
 
-    wrapper.__doc__ = command.__doc__
+    wrapper.__doc__ = f"{inspect.getdoc(command)}\n\ndocs/parameters.md has the rule of each parameter."
     wrapper.__name__ = command.__name__
     wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*options, *(p.replace(kind=p.KEYWORD_ONLY) for p in own.parameters.values() if p.name != "parameters")]
@@ -77,20 +81,50 @@ def _with_options(
 
 def _option(field_name: str, field: FieldInfo, *, is_argument: bool) -> inspect.Parameter:
     alias = str(field.alias)
-    default = "" if field.default == "" or is_models_own(field) else f" Default: {field.default}."
-    text = f"{field.description} Must be {rule_of(field)}.{default}"
     first, *others = dict.fromkeys([f"--{_kebab(alias)}", f"--{field_name.replace('_', '-')}", f"--{field_name}"])
     kind: Any = str
     if is_argument:
-        info = typer.Argument(help=text, metavar="PROMPT", show_default=False)
+        info = typer.Argument(help=_help_of(field), metavar="PROMPT", show_default=False)
     elif is_flag(field):
         kind = bool
-        info = typer.Option(f"{first}/--no-{first[2:]}", *others, help=field.description, show_default=False)
+        names = (f"{first}/--no-{first[2:]}", *others)
+        info = typer.Option(*names, help=_help_of(field), show_default=False, rich_help_panel=_group(field_name))
     else:
-        info = typer.Option(first, *others, help=text, metavar=alias, show_default=False)
+        info = typer.Option(
+            first,
+            *others,
+            help=_help_of(field),
+            metavar=alias,
+            show_default=False,
+            rich_help_panel=_group(field_name),
+        )
     return inspect.Parameter(
         field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
     )
+
+
+def _help_of(field: FieldInfo) -> str:
+    """The first sentence about the parameter, its range or choices, and its default; docs/parameters.md has it all."""
+    first = (field.description or "").partition(". ")[0].removesuffix(".")
+    if is_flag(field):
+        return f"{first}."
+    default = (
+        "the model's own"
+        if is_models_own(field)
+        else f"{field.default:g}"
+        if field.annotation is float
+        else field.default
+    )
+    more = "; ".join([*filter(None, [range_of(field)]), *([f"default: {default}"] if default != "" else [])])
+    if not more:
+        return f"{first}."
+    return f"{first[:-1]}; {more})." if first.endswith(")") else f"{first} ({more})."
+
+
+def _group(field_name: str) -> str:
+    if field_name in Job.model_fields:
+        return MODEL if field_name in OF_THE_MODEL else PICTURE
+    return MONEY if field_name in OF_MONEY else MACHINE
 
 
 def as_option(name: str, value: str) -> str:

@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     )
 
 
+def on_one_line(text: str) -> str:
+    """The same, with line breaks and tabs spelled out too: for a name inside a sentence."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Prints `text`, which may contain words from outside, as it is but for what a terminal would obey or hide."""
     typer.echo(printable(text), err=err)

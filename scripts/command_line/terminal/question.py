@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from scripts.command_line.terminal.command_error import CommandError
+
+
+def is_somebody_there() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def ask(question: str, *, otherwise: str) -> bool:

@@ -1,7 +1,8 @@
 """S3's conditional writes: one at a time, and every condition that the product could send is obeyed or refused.
 
 moto looks at a key and then writes it, so that two writers at a time could both be the first; on AWS one of them hears
-412 or 409. It passes over If-Match of an upload in parts, which is refused here because nothing sends it.
+412 or 409. It passes over If-Match of an upload in parts, which is refused here because nothing sends it. Copies with
+a condition on what they replace are refused as documented.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -32,8 +33,9 @@ def conditional_writes() -> Iterator[None]:
         @functools.wraps(original)
         def write(response: Any, *given: Any) -> Any:
             if_match, if_none_match = response.headers.get("If-Match"), response.headers.get("If-None-Match")
-            in_parts = original.__name__ == "_key_response_post"
-            if if_none_match not in (None, "*") or (if_match and in_parts):
+            name = original.__name__
+            is_unknown = if_none_match not in (None, "*") or (if_match and name == "_key_response_post")
+            if is_unknown or (name == "copy_object" and (if_match or if_none_match)):
                 return 501, {}, NOT_IMPLEMENTED
             if not if_match and not if_none_match:
                 return original(response, *given)
@@ -42,6 +44,6 @@ def conditional_writes() -> Iterator[None]:
 
         return write
 
-    names = ("_key_response_post", "delete_object", "put_object")
+    names = ("_key_response_post", "copy_object", "delete_object", "put_object")
     with replaced({(S3Response, name): around(S3Response.__dict__[name]) for name in names}):
         yield

@@ -1,55 +1,31 @@
-"""What moto's IAM refuses: less by a bucket's policy than it would by itself, and more when IAM is enforced."""
+"""What moto's IAM refuses, once it is enforced: what AWS would."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from moto import settings
-from moto.autoscaling.models import autoscaling_backends
-from moto.autoscaling.responses import AutoScalingResponse
-from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.ec2.responses import EC2Response
 from moto.iam.access_control import IAMPolicy, IAMPolicyStatement, IAMRequestBase, PermissionResult
-from moto.s3.models import FakeBucket
-from moto.sns.responses import SNSResponse
-from moto.sqs.responses import SQSResponse
-from moto.ssm.responses import SimpleSystemManagerResponse
 
-from scripts.local.aws.policy_conditions import context_of, hold
+from scripts.local.aws.named_resources import NAMED, Named
+from scripts.local.aws.policy_conditions import PREFIX, TAG, hold
 from scripts.local.aws.replaced import replaced
 
-
-@contextlib.contextmanager
-def conditions_passed_over() -> Iterator[None]:
-    """Ignores a policy's statements with conditions while the context lasts.
-
-    moto takes them as if they had none, so that "deny everything that does not come over TLS" denies everything.
-    """
-    with replaced({(FakeBucket, "get_permission"): _get_permission}):
-        yield
-
-
-def _get_permission(bucket: Any, action: str, resource: str) -> Any:
-    if bucket.policy is None:
-        return PermissionResult.NEUTRAL
-    policy = json.loads(bucket.policy)
-    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    policy["Statement"] = [statement for statement in statements if not statement.get("Condition")]
-    return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+# What IAM calls a service that signs requests by another name.
+IN_POLICIES = {"monitoring": "cloudwatch", "tagging": "tag"}
 
 
 @contextlib.contextmanager
 def permissions_enforced() -> Iterator[None]:
     """Checks signatures and policies of every request while the context lasts.
 
-    AWS's own managed policies allow what they allow there. Told apart are objects and buckets, as moto does,
-    parameters, queues, topics, alarms that are set, groups, and an instance that is started, stopped or terminated by
-    itself; of everything else a policy must allow all.
+    AWS's own managed policies allow what they allow there. Told apart are objects and buckets, as moto does, and
+    `NAMED` resources; of everything else a policy must allow all.
     """
     before = settings.INITIAL_NO_AUTH_ACTION_COUNT
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
@@ -58,13 +34,10 @@ def permissions_enforced() -> Iterator[None]:
         with replaced(
             {
                 (IAMRequestBase, "check_action_permitted"): _check_action_permitted,
-                (SimpleSystemManagerResponse, "_determine_resource"): _parameter_arn,
-                (SQSResponse, "_determine_resource"): _queue_arn,
-                (AutoScalingResponse, "_determine_resource"): _group_arn,
+                (IAMRequestBase, "_create_aws_request"): _as_it_was_signed,
+                (IAMRequestBase, "_check_role_trust_relationship"): _is_trusted,
                 (IAMPolicyStatement, "is_action_permitted"): _if_conditions_hold,
-                (CloudWatchResponse, "_determine_resource"): _alarm_arn,
-                (EC2Response, "_determine_resource"): _instance_arn,
-                (SNSResponse, "_determine_resource"): _topic_arn,
+                **{(responses, "_determine_resource"): _determine(named) for responses, named in NAMED.items()},
             }
         ):
             yield
@@ -76,70 +49,80 @@ _moto_checks = IAMRequestBase.check_action_permitted
 
 
 def _check_action_permitted(request: Any, resource: str) -> None:
-    """Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name.
+    """Asks for the action by IAM's name.
 
-    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name. Whoever
+    makes a schedule hands a role over. Sources:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html and
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html
     """
-    if request._action.startswith("sqs:"):
-        request._action = request._action.removesuffix("Batch")
-    _moto_checks(request, resource)
+    service, _, name = request._action.partition(":")
+    if service == "sqs":
+        name = name.removesuffix("Batch")
+    request._action = f"{IN_POLICIES.get(service, service)}:{name}"
+    try:
+        _moto_checks(request, resource)
+        if request._action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule"):
+            request._action = "iam:PassRole"
+            _moto_checks(request, json.loads(request._body)["Target"]["RoleArn"])
+    finally:
+        _request.context = {}
+
+
+_moto_builds = IAMRequestBase._create_aws_request
+
+
+def _as_it_was_signed(request: Any) -> Any:
+    """The request, of which moto takes the query for its body, too."""
+    if request._method in ("GET", "DELETE"):
+        request._data = {}
+    return _moto_builds(request)
+
+
+_moto_trusts = IAMRequestBase._check_role_trust_relationship
+
+
+def _is_trusted(request: Any, role_arn: str) -> bool:
+    """Whether a role trusts the caller, or the caller's account: then the account's own policies decide.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    if _moto_trusts(request, role_arn):
+        return True
+    trusted = IAMPolicy(request.backend.get_role_by_arn(role_arn).assume_role_policy_document)
+    start, _, account = role_arn.rpartition(":role/")[0].rpartition(":")
+    return any(
+        trusted.is_action_permitted(request._action, role_arn, name) == PermissionResult.PERMITTED
+        for name in (account, f"{start}:{account}:root")
+    )
 
 
 _request = threading.local()
 MOTO_S_PERMITTED = IAMPolicyStatement.is_action_permitted
 
 
+def context_here() -> dict[str, str]:
+    """What the keys of conditions say of the request that is being checked in this thread."""
+    return dict(getattr(_request, "context", {}))
+
+
+def allows(policy: IAMPolicy, action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether a policy by itself allows an action on a resource, with those keys."""
+    _request.context = context
+    return bool(policy.is_action_permitted(action, resource) == PermissionResult.PERMITTED)
+
+
+def _determine(named: Callable[[Any], Named]) -> Callable[[Any], str]:
+    def resource_of(request: Any) -> str:
+        # moto asks for the ARN in the thread and just before it asks the policies.
+        resource, _request.context = named(request)
+        return resource
+
+    return resource_of
+
+
 def _if_conditions_hold(statement: Any, *given: Any, **more: Any) -> Any:
     conditions = statement._statement.get("Condition") or {}
-    if not hold(conditions, getattr(_request, "context", {})):
+    if not hold(conditions, context_here(), of=(PREFIX, TAG)):
         return PermissionResult.NEUTRAL
     return MOTO_S_PERMITTED(statement, *given, **more)
-
-
-def _parameter_arn(request: Any) -> str:
-    """The ARN that a request to Parameter Store names, in the form in which moto asks its services for it."""
-    name = json.loads(request.body or "{}").get("Name")
-    if not name:
-        return "*"
-    return f"arn:{request.partition}:ssm:{request.region}:{request.current_account}:parameter/{name.lstrip('/')}"
-
-
-def _queue_arn(request: Any) -> str:
-    """The ARN of the queue that a request names, by its address or, as GetQueueUrl does, by its name."""
-    asked = json.loads(request.body or "{}")
-    name = asked.get("QueueName") or asked.get("QueueUrl", "").rpartition("/")[2]
-    return f"arn:{request.partition}:sqs:{request.region}:{request.current_account}:{name}" if name else "*"
-
-
-def _group_arn(request: Any) -> str:
-    """The ARN of the group that a request changes, by its name or by an instance in it. Nobody may read one alone."""
-    asked, action = request._get_params(), request._get_action()
-    # Here, because moto asks for the ARN in the thread and just before it asks the policies.
-    _request.context = context_of(action, asked)
-    groups = autoscaling_backends[request.current_account][request.region].autoscaling_groups
-    name, instance_id = asked.get("AutoScalingGroupName"), asked.get("InstanceId")
-    for group in groups.values():
-        if group.name == name or any(one.instance.id == instance_id for one in group.instance_states):
-            return "*" if action.startswith("Describe") else str(group.arn)
-    return "*"
-
-
-def _alarm_arn(request: Any) -> str:
-    """The ARN of an alarm that is set."""
-    if request._get_action() != "SetAlarmState":
-        return "*"
-    name = request._get_param("AlarmName")
-    return f"arn:{request.partition}:cloudwatch:{request.region}:{request.current_account}:alarm:{name}"
-
-
-def _instance_arn(request: Any) -> str:
-    """The ARN of the one instance that is started, stopped or terminated."""
-    instances = request._get_param("InstanceIds", [])
-    if request._get_action() not in ("StartInstances", "StopInstances", "TerminateInstances") or len(instances) != 1:
-        return "*"
-    return f"arn:{request.partition}:ec2:{request.region}:{request.current_account}:instance/{instances[0]}"
-
-
-def _topic_arn(request: Any) -> str:
-    """The ARN of the topic that a request names."""
-    return request._get_param("TopicArn") or "*"

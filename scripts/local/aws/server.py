@@ -11,13 +11,19 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from scripts.local.aws.account_plan import AccountPlan
+from scripts.local.aws.faults import Faults
 from scripts.local.aws.price_list import PriceList
 
 TALKATIVE = ("werkzeug", "moto", "scripts.local")
 
 
 class Server:
-    """Starts with an empty account. moto keeps its state in the process, so there is one at a time."""
+    """Starts with an empty account. moto keeps its state in the process, so there is one at a time.
+
+    Once started, `faults` is what its requests may meet.
+    """
+
+    faults: Faults
 
     def __init__(self, log_file: Path, *, verbose: bool) -> None:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -39,7 +45,7 @@ class Server:
         moto_api_backend.reset()
         self._server.start()
         serving: Any = self._server._server
-        serving.app = AccountPlan(PriceList(serving.app))
+        self.faults = serving.app = Faults(AccountPlan(PriceList(serving.app)))
 
     @property
     def endpoint(self) -> str:

@@ -158,7 +158,9 @@ def _execute_change_set(response: Any, account: Account) -> Any:
             message=f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status of "
             f"[{change_set.status}]"
         )
-    stack = response.cloudformation_backend.stacks[change_set.stack_id]
+    stack = response.cloudformation_backend.stacks.get(change_set.stack_id)
+    if stack is None:  # another first deploy has begun the stack anew: of several change sets one can be executed
+        raise ChangeSetNotFoundError(change_set.change_set_id)
     roll_back = not response._get_bool_param("DisableRollback", False)
     refuse_update(stack)
     refuse_execution(stack, roll_back=roll_back)

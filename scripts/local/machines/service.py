@@ -75,12 +75,15 @@ class Service:
         self.state = "deactivating"
         for command in self._unit.stop_post:
             try:
-                after = await self._spawn(command, {**environment, **how})
+                after = await self._spawn(command.words, {**environment, **how})
+                code = await after.wait()
             except OSError as error:
-                log.error("%s: %s could not be started: %s", self.name, command[0], error)
-                continue
-            if code := await after.wait():
-                log.error("%s: %s of ExecStopPost ended with %s", self.name, " ".join(command), code)
+                log.error("%s: %s could not be started: %s", self.name, command.words[0], error)
+                code = 203  # systemd's EXIT_EXEC
+            if code:
+                log.error("%s: %s of ExecStopPost ended with %s", self.name, " ".join(command.words), code)
+                if not command.may_fail:
+                    break  # as systemd does
         self.state = "inactive" if result == "success" else "failed"
         log.info("%s ended: %s (%s %s)", self.name, result, how["EXIT_CODE"], how["EXIT_STATUS"])
 

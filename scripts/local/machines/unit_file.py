@@ -28,8 +28,9 @@ PASSED_OVER = frozenset(
         *("CapabilityBoundingSet", "DynamicUser", "LockPersonality", "PrivateDevices", "ProtectClock"),
         *("ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
         *("ProtectKernelTunables", "ProtectProc", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime"),
-        *("RuntimeMaxSec", "StandardError", "StandardOutput", "SystemCallArchitectures", "SystemCallFilter", "Type"),
-        *("BindReadOnlyPaths", "UMask", "User"),
+        *("RuntimeMaxSec", "StandardError", "StandardOutput", "SystemCallArchitectures", "SystemCallErrorNumber"),
+        *("SystemCallFilter", "Type", "BindReadOnlyPaths", "UMask", "User", "PrivateUsers"),
+        *("DeviceAllow", "DevicePolicy"),
     }
 )
 # Those of units that are not started here: the drawing process is the worker's child.
@@ -49,11 +50,19 @@ class EnvironmentFile:
 
 
 @dataclass
+class Command:
+    """A command of ExecStopPost. One that `may_fail` does not keep the next from being run, whatever becomes of it."""
+
+    words: list[str]
+    may_fail: bool
+
+
+@dataclass
 class Unit:
     """A service as its file describes it. Paths already lie below the machine's prefix; times are in seconds."""
 
     start: list[str] = field(default_factory=list)
-    stop_post: list[list[str]] = field(default_factory=list)
+    stop_post: list[Command] = field(default_factory=list)
     working_directory: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
     environment_files: list[EnvironmentFile] = field(default_factory=list)
@@ -118,7 +127,8 @@ def _apply(unit: Unit, key: str, value: str, prefix: Path) -> None:
     if key == "ExecStart":
         unit.start = _command(value, prefix)
     elif key == "ExecStopPost":
-        unit.stop_post.append(_command(value, prefix))
+        marks = value[: len(value) - len(value.lstrip("+-"))]
+        unit.stop_post.append(Command(_command(value, prefix), may_fail="-" in marks))
     elif key == "WorkingDirectory":
         unit.working_directory = Path(below_prefix(value, prefix))
     elif key == "Environment":
@@ -138,7 +148,7 @@ def _apply(unit: Unit, key: str, value: str, prefix: Path) -> None:
 
 
 def _command(value: str, prefix: Path) -> list[str]:
-    words = shlex.split(value.removeprefix("+"))  # + is for full rights, which no process has here
+    words = shlex.split(value.lstrip("+-"))  # + is for full rights, which no process has here
     if not words:
         raise ValueError(f"{value!r} names no program")
     return [below_prefix(word, prefix) for word in words]

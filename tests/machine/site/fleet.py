@@ -8,10 +8,8 @@ from typing import Any
 from scripts.local.local_cloud import LocalCloud
 from tests.machine.site.instance import Instance
 from tests.machine.site.waiting import wait_for
-from userdata.contract.layout import RunKeys
 from userdata.contract.work import write_message
 from userdata.job.job import Job
-from userdata.job.job_document import write_job
 
 MOST = 3
 
@@ -73,7 +71,7 @@ class Fleet:
     def send(self, **given: Any) -> str:
         """Asks for a run by the queue of batches; returns the run's name."""
         job = Job(**{"model": "tiny", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1, **given})
-        self.instance.put(RunKeys(job.name).job, write_job(job))
+        self.instance.put_job(job)
         url = self.instance.output("BatchQueue")
         self._cloud.client("sqs").send_message(QueueUrl=url, MessageBody=write_message(job.name))
         return job.name

@@ -132,12 +132,17 @@ class Instance:
         return bytes(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
     def put(self, key: str, content: bytes) -> None:
-        """Puts an object into the bucket, as a person does."""
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+        """Puts an object into the bucket where none is, as a person does."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
+
+    def put_job(self, job: Job) -> None:
+        """Puts a run's job where it belongs, unless it is there."""
+        with contextlib.suppress(self.s3.exceptions.ClientError):
+            self.put(RunKeys(job.name).job, write_job(job))
 
     def send(self, job: Job) -> str:
         """Asks for a run by the queue, as `sd generate` does; returns the run's name."""
-        self.put(RunKeys(job.name).job, write_job(job))
+        self.put_job(job)
         self._cloud.client("sqs").send_message(
             QueueUrl=self.output("InteractiveQueue"), MessageBody=write_message(job.name)
         )

@@ -157,6 +157,16 @@ class Machine:
             check=False,
         )
 
+    def end_worker(self, **variables: str) -> None:
+        """Does what systemd does, by the unit's file, once the worker has ended as these variables of its say."""
+        unit = (BUNDLE / "sd-worker.service").read_text("utf-8")
+        commands = re.findall(r"(?m)^ExecStopPost=(-?)\+?(.*)$", unit)
+        lines = [f"{command}{' || true' if may_fail else ''}\n" for may_fail, command in commands]
+        script = self.folder / "stop-post.sh"
+        script.write_text(f"set -e\ncd {self.folders.bundle}\n{''.join(lines)}")
+        done = self.bash(script, **variables)
+        assert done.returncode == 0, done.stderr
+
     def boot(self, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs the boot as the user data does."""
         self.write_parameters()

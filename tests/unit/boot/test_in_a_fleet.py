@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from functools import partial
 
 import pytest
 
 from stacks.fleet import OF_THE_RUN_ALONE
-from tests.unit.boot.conftest import Machine
+from tests.unit.boot.conftest import BUNDLE, Machine
 from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import after_worker
+from userdata.boot.tell_failure import tell_failure
 from userdata.fleet import breakers, group, leave
 from userdata.fleet.group import LADDER, Group
 
@@ -56,6 +58,21 @@ def test_it_takes_the_next_rung_of_the_ladder_when_one_breaks(member: Machine, r
     assert member.calls == rungs()[: refused + 1]
 
 
+def test_a_clock_that_is_wrong_for_seconds_is_waited_out(member: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = member.folder / "tried"
+    wrong = "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"
+    member.command(
+        "aws",
+        f"echo try >>{tried}; if (($(wc -l <{tried}) < 3)); then\n"
+        f"  echo 'An error occurred (SignatureDoesNotMatch): {wrong}' >&2; exit 254\nfi\n"
+        f'while [[ $1 == -* ]]; do shift 2; done; echo "${{*:2}}" >>"{member.folder}/calls"',
+    )
+    monkeypatch.setattr(group, "CLOCK_SECONDS", 0.01)
+    leave.leave(member.parameters)
+    assert member.calls[-1:] == rungs()[:1]
+    assert tried.read_text().count("try") > 3
+
+
 def test_a_group_that_does_not_answer_is_waited_for_no_longer_than_systemd_waits(
     member: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,19 +88,20 @@ def test_a_machine_of_no_group_asks_for_nothing(member: Machine) -> None:
     assert (member.calls, of_fleet(member)) == ([], {})
 
 
-def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine, caplog: pytest.LogCaptureFixture) -> None:
+def test_however_it_ends_it_leaves_and_then_powers_off(member: Machine) -> None:
     ended = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **member.worker_environment()}
     for ends in (partial(after_worker, member.folders, ended), partial(after_cache, member.folders)):
         before = len(member.calls)
         ends()
         assert member.calls[before:][-2:] == [rungs()[0], OFF]
     assert list(of_fleet(member)) == [breakers.BOOTED]
-    after_worker(member.folders, {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"})
+    broke = {**ended, "SERVICE_RESULT": "exit-code", "EXIT_STATUS": "1"}
+    tell_failure(member.folders, broke)
+    after_worker(member.folders, broke)
     assert member.calls[-2:] == [rungs()[0], OFF]
     (failed,) = member.objects(breakers.FAILED).values()
     assert "The worker ended with 1" in json.loads(failed)["reason"]
     assert member.objects("runs/") == {}  # the deployed run is none of its
-    assert "could not be told" not in caplog.text
 
 
 def test_the_third_failing_boot_in_a_row_closes_the_fleet(member: Machine) -> None:
@@ -155,3 +173,16 @@ def test_the_timer_s_process_finds_its_way_by_the_image_s_settings(member: Machi
     script.write_text(f"cd {member.folders.bundle} && {words}\n")
     done = member.bash(script)
     assert (done.returncode, member.calls) == (0, rungs()[:1]), done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
+def test_root_reads_what_other_machines_have_told_as_nobody() -> None:
+    code = (
+        "import os; from userdata.contract.layout import Folders; from userdata.fleet.leave import drop_rights; "
+        "drop_rights(Folders('')); print(os.getresuid(), os.getresgid(), os.getgroups())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BUNDLE.parent, capture_output=True, text=True, check=True, timeout=20
+    )
+    nobody = (65534, 65534, 65534)
+    assert done.stdout.strip() == f"{nobody} {nobody} []"

@@ -161,6 +161,7 @@ def test_the_phase_that_failed_first_is_told_and_nothing_is_written_over_it(tmp_
 
 def test_what_a_thread_took_from_the_cache_is_no_other_phases(tmp_path: Path) -> None:
     cache = Cache(Bucket("results"), tmp_path / "notes")
-    cache._take("key", tmp_path, lambda: True)
+    cache._listed = {"cache/key": ""}
+    cache._take("cache/key", tmp_path, lambda _: True)
     assert not begin(cache.has_served).result()
     assert cache.has_served()

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tests.unit.boot.conftest import Machine
-from userdata.boot.after_worker import Ending
+from userdata.boot.telling.ending import Ending
 from userdata.contract.environment_file import read_environment_file
 from userdata.contract.run_name import run_name
 
@@ -257,12 +257,10 @@ def end_worker(
     """Does what systemd does after a worker that has ended; `how` is its result, exit code and exit status."""
     machine.write_parameters()
     machine.command("systemctl", "echo running")
-    done = machine.bash(
-        machine.folders.bundle / "userdata/after-worker.sh",
+    machine.end_worker(
         **machine.worker_environment(boot_started_at),
         **dict(zip(("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"), how, strict=True)),
     )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -331,11 +329,5 @@ def test_an_earlier_attempts_end_does_not_hide_that_this_worker_died(machine: Ma
 def test_a_failure_that_cannot_be_told_still_powers_off(machine: Machine) -> None:
     machine.write_parameters()
     machine.command("systemctl", "echo running")
-    done = machine.bash(
-        machine.folders.bundle / "userdata/after-worker.sh",
-        SERVICE_RESULT="exit-code",
-        EXIT_CODE="exited",
-        EXIT_STATUS="1",
-    )
-    assert done.returncode == 0
+    machine.end_worker(SERVICE_RESULT="exit-code", EXIT_CODE="exited", EXIT_STATUS="1")
     assert machine.calls == ["shutdown -P now"]

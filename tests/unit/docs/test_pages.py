@@ -71,6 +71,12 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    for path, name in re.findall(r"`(tests/[\w./-]+)::(\w+)`", page.read_text("utf-8")):
+        assert f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{page.name}: {path}::{name}"
+
+
 def test_every_script_that_is_named_can_be_run() -> None:
     for script in set(re.findall(r"\./(scripts/[a-z/-]+)", "".join(page.read_text("utf-8") for page in PAGES))):
         listed = subprocess.run(
@@ -87,8 +93,9 @@ def test_every_line_of_the_doctor_is_explained(name: str) -> None:
 def test_the_work_of_each_model_is_shown() -> None:
     page = (ROOT / "docs/cost.md").read_text("utf-8")
     assert f"{ARTICLE_TFLOP:g} TFLOP" in page
-    assert f"SDXL {WORK_PER_PIXEL['stable-diffusion-xl']} times" in page
-    assert f"FLUX.1 {WORK_PER_PIXEL['flux-schnell']} times" in page
+    shown = {"SDXL": "stable-diffusion-xl", "FLUX.2 klein": "flux2-klein", "Z-Image": "z-image", "Chroma": "chroma"}
+    for title, layout in {**shown, "FLUX.1": "flux-schnell"}.items():
+        assert re.search(rf"{title} {WORK_PER_PIXEL[layout]} times", page), title
 
 
 def test_the_tree_has_a_sentence_for_every_room() -> None:

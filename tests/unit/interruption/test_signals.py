@@ -74,3 +74,49 @@ def test_what_was_started_to_pass_over_a_signal_goes_on_doing_so() -> None:
     raise_interrupted()
     signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+PROGRAM = """
+import os, sys
+from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
+from pathlib import Path
+import time
+with ends_in_a_sentence():
+    with scratch_folder("sd-x-", Path(sys.argv[1])):
+        os.write(1, b".")
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_ends_in_a_sentence_and_leaves_no_folder(tmp_path: Path, number: int) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.read(1) == "."
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (128 + number, "\nInterrupted; what was written before is whole.\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_program_is_ended_so() -> None:
+    """What is run by `python -m`; `sd` and the local cloud say more."""
+    programs = {
+        path: text
+        for folder in ("benchmarks", "demo_model", "scripts")
+        for path in (ROOT / folder).rglob("*.py")
+        if '\nif __name__ == "__main__":' in (text := path.read_text("utf-8"))
+    }
+    own = ("scripts/command_line/__main__.py", "scripts/python_packages.py", "scripts/local/machines/")
+    assert len(programs) > 15
+    for path, text in programs.items():
+        if not str(path.relative_to(ROOT)).startswith(own):
+            assert "\n    with ends_in_a_sentence():\n" in text, path
+
+
+def test_every_folder_for_a_while_goes_with_the_next_call() -> None:
+    for folder in ("benchmarks", "demo_model", "scripts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "scratch_folder.py":
+                assert "TemporaryDirectory(" not in path.read_text("utf-8"), path

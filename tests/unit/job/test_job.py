@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -241,6 +242,11 @@ def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:
         ("sdxl-base", (1024, 1024, 50, 5, "euler")),
         ("sdxl-turbo", (512, 512, 4, 0, "euler_a")),
         ("flux-schnell", (1024, 1024, 4, 0, "euler")),
+        ("flux2-klein", (1024, 1024, 4, 1, "euler")),
+        ("z-image-turbo", (1024, 1024, 8, 0, "euler")),
+        ("z-image", (1024, 1024, 50, 4, "euler")),
+        ("chroma", (1024, 1024, 40, 3, "euler")),
+        ("sdxl-lightning", (1024, 1024, 4, 0, "euler")),
         ("hf:owner/name/model.safetensors", (512, 640, 75, 7.5, "ddim")),
     ],
 )
@@ -282,9 +288,27 @@ def test_a_model_that_is_none_is_refused_with_the_forms_that_are(model: str) -> 
     assert "hf:owner/name/file or s3://bucket/key" in sentence
 
 
-def test_flux_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ValidationError, match=r"Sampler is .*ddim.*, but FLUX.1 \[schnell\] samples with euler only"):
-        Job(model="flux-schnell", sampler="ddim")
+@pytest.mark.parametrize(
+    ("model", "asked", "why"),
+    [
+        ("flux-schnell", {"sampler": "ddim"}, r"Sampler is .*ddim.*, but FLUX.1 \[schnell\] samples with euler only"),
+        ("sdxl-lightning", {"sampler": "ddim"}, "SDXL-Lightning, 4 steps samples with euler only"),
+        ("z-image-turbo", {"negative_prompt": "blurry"}, "NegativePrompt .* Z-Image-Turbo .* reads none: leave it out"),
+        ("flux2-klein", {"negative_prompt": "blurry"}, r"NegativePrompt .* FLUX.2 \[klein\] 4B .* for example z-image"),
+        ("sdxl-lightning", {"scale": 7.5}, "GuidanceScale is 7.5, but SDXL-Lightning.* draw without guidance"),
+        ("flux2-klein", {"init_img": "inputs/a.png"}, "InitImage .* starts from noise only.* example z-image-turbo"),
+        ("chroma", {"embeddings": "inputs/a.pt"}, "Embeddings is given, which Chroma1-HD does not know"),
+        ("z-image", {"prediction": "v"}, "Prediction is v, which Z-Image does not know"),
+        ("flux2-klein", {"vae": "inputs/a.pt"}, "Vae is given, which FLUX.2"),
+        ("z-image", {"negative_prompt": "blurry", "scale": 5, "init_img": "inputs/a.png", "vae": "inputs/a.pt"}, ""),
+        ("chroma", {"negative_prompt": "blurry", "init_img": "inputs/a.png"}, ""),
+        ("flux2-klein", {"scale": 1, "negative_prompt": " "}, ""),
+        ("sdxl-turbo", {"scale": 3, "negative_prompt": "blurry"}, ""),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_by_its_name(model: str, asked: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why) if why else nullcontext():
+        Job(model=model, **asked)
 
 
 @pytest.mark.parametrize(

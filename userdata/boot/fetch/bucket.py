@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
 
 from userdata.boot.machine.commands import CommandError, answer_of
 from userdata.boot.machine.disk_space import check_space
+from userdata.boot.machine.side_by_side import side_by_side
 from userdata.boot.machine.step_error import PassingStepError, StepError
+from userdata.contract.outside import read_json
 from userdata.contract.patience import Patience
 
 logger = logging.getLogger(__name__)
 CALL_SECONDS = 60
 FILE_SECONDS = 1800
+MOST_LISTED = 5000
+# Of a file in the memory and on the disk at a time, as often as there are processors.
+PIECE_BYTES = 128 << 20
 Result = TypeVar("Result")
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
@@ -66,13 +72,50 @@ class Bucket:
 
         Raises `StepError` as `get` does.
         """
-        words = ("s3api", "head-object", "--output", "json", "--bucket", self.name, "--key", key)
-        answer = self._found(key, lambda: _aws(*words))
-        return None if answer is None else dict(json.loads(answer))
+        return self._found(key, lambda: self._api("head-object", "--key", key))
 
-    def put_file(self, path: Path, key: str) -> None:
-        """Writes the file at `path` to an object. Raises `StepError` when S3 does not take it."""
-        self._written(key, lambda: self._copy(str(path), f"s3://{self.name}/{key}", seconds=FILE_SECONDS))
+    def listed(self, prefix: str) -> Dict[str, str]:
+        """When each object below `prefix` was written, by its key; a few thousand of them. Raises `StepError`."""
+        words = ("list-objects-v2", "--prefix", prefix, "--max-items", str(MOST_LISTED))
+        answer = self._found(prefix, lambda: self._api(*words)) or {}
+        return {str(one["Key"]): str(one["LastModified"]) for one in answer.get("Contents", [])}
+
+    def put_once(self, path: Path, key: str, *, staging: Path, piece_bytes: int = PIECE_BYTES) -> None:
+        """Writes the file at `path` to an object, unless there is one, which stays.
+
+        A large file goes in pieces, which are copied to the folder `staging` first: the bucket's policy takes no write
+        that could replace something, and `aws s3 cp` cannot say that its does not. Raises `StepError` when S3 does not
+        take it; what has arrived of it then is deleted by the bucket's rule.
+        """
+        if path.stat().st_size <= piece_bytes:
+            self._end_once("put-object", key, "--body", str(path))
+            return
+        begun = self._written(key, lambda: self._api("create-multipart-upload", "--key", key))
+        upload = ("--upload-id", str(begun["UploadId"]))
+
+        def send(number: int) -> Dict[str, Any]:
+            piece = staging / f"{path.name}.{number}"
+            with path.open("rb") as file:
+                file.seek((number - 1) * piece_bytes)
+                piece.write_bytes(file.read(piece_bytes))
+            words = ("upload-part", "--key", key, *upload, "--part-number", str(number), "--body", str(piece))
+            sent = self._written(key, lambda: self._api(*words, seconds=FILE_SECONDS))
+            piece.unlink()
+            # S3 asks for a checksum that came with a piece again in the end.
+            return {"PartNumber": number, **{name: sent[name] for name in sent if re.match("ETag|Checksum", name)}}
+
+        pieces = side_by_side(send, range(1, math.ceil(path.stat().st_size / piece_bytes) + 1))
+        self._end_once("complete-multipart-upload", key, *upload, "--multipart-upload", json.dumps({"Parts": pieces}))
+
+    def _end_once(self, operation: str, key: str, *words: str) -> None:
+        def end() -> None:
+            try:
+                self._api(operation, "--key", key, *words, "--if-none-match", "*", seconds=FILE_SECONDS)
+            except CommandError as error:
+                if "(PreconditionFailed)" not in error.output:
+                    raise
+
+        self._written(key, end)
 
     def put(self, key: str, text: str, content_type: str = JSON) -> None:
         """Writes an object. Raises `StepError` when S3 does not take it."""
@@ -93,11 +136,16 @@ class Bucket:
         except CommandError as error:
             raise self._explained("read", key, error) from error
 
-    def _written(self, key: str, action: Callable[[], object]) -> None:
+    def _written(self, key: str, action: Callable[[], Result]) -> Result:
         try:
-            self._patience.retry(action, on=CommandError)
+            return self._patience.retry(action, on=CommandError)
         except CommandError as error:
             raise self._explained("written", key, error) from error
+
+    def _api(self, operation: str, *words: str, seconds: float = CALL_SECONDS) -> Dict[str, Any]:
+        """What S3 answers, by the API's names."""
+        answer = _aws("s3api", operation, "--output", "json", "--bucket", self.name, *words, seconds=seconds)
+        return read_json(answer or "{}")
 
     def _copy(self, *words: str, text: Optional[str] = None, seconds: float = CALL_SECONDS) -> str:
         return _aws("s3", "cp", "--only-show-errors", *words, text=text, seconds=seconds)

@@ -2,7 +2,11 @@
 
 A file on the machine's disk notes which entries came from the cache, and what the machine has that could be kept there.
 Once the run has succeeded, `userdata.boot.save_cache` writes what is missing. Nothing here may end a boot: an error in
-an entry is logged, the source is asked instead, and the entry is replaced.
+an entry is logged, the source is asked instead, and the entry gets another version.
+
+The bucket lets nobody overwrite what lies in `cache/`. So whatever comes in the place of an entry that is damaged or
+has grown is written below a name of its own, and the version that S3 has received last counts: by S3's clock, because
+whoever writes chooses the name.
 
 Whoever may write an entry may write its manifest too, so that the hashes in it show damage and no malice. For that
 reason a folder is unpacked, and what is in it run, by a user without rights (`userdata.boot.machine.fetcher`).
@@ -12,6 +16,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import secrets
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -20,12 +26,13 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.packed_folder import MANIFEST, pack_folder
+from userdata.boot.fetch.packed_folder import MANIFEST, emptied, pack_folder
 from userdata.boot.fetch.unpacking import QUICK, unpack_apart
 from userdata.boot.machine.commands import User
 from userdata.boot.machine.file_hash import sha256_of
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.atomic_file import put_in_place, write_atomically
+from userdata.contract.layout import CACHE
 
 logger = logging.getLogger(__name__)
 OFF = "off"
@@ -43,9 +50,9 @@ class State(str, Enum):
 class Entry:
     """Something on this machine that has a place in the cache.
 
-    `key` is an object's, or a folder's prefix, which ends with a slash. `built_from` says what it follows from, for a
-    person who reads the manifest. `fingerprint` is set for a folder of the worker's, which grows as the machine works:
-    what it was like when the bucket's was the same.
+    `key` is an object's, or a folder's prefix, which ends with a slash: those of its first version. `built_from` says
+    what it follows from, for a person who reads the manifest. `fingerprint` is set for a folder of the worker's, which
+    grows as the machine works: what it was like when the bucket's was the same.
     """
 
     key: str
@@ -69,18 +76,21 @@ class Cache:
         self._before = {entry.key: entry for entry in read_notes(notes)}
         self._now: Dict[str, Entry] = {}
         self._lock = threading.Lock()
+        self._listed: Optional[Dict[str, str]] = None
         self._thread = threading.local()  # its `served` belongs to the step on that thread
 
     def take_folder(self, key: str, folder: Path, user: Optional[User]) -> bool:
         """Makes `folder` from the entry `key`, as `user`; False when the source has to be asked instead."""
-        return self._take(key, folder, lambda: unpack_apart(self._bucket, key, folder, user))
+        return self._take(
+            key, folder, lambda manifest: unpack_apart(self._bucket, manifest[: -len(MANIFEST)], folder, user)
+        )
 
     def take_file(self, key: str, file: Path, *, sha256: str) -> bool:
         """Makes `file` from the object `key`, which must have this hash; False as `take_folder` does."""
-        return self._take(key, file, lambda: self._fetch(key, file, sha256))
+        return self._take(key, file, lambda version: self._fetch(version, file, sha256))
 
     def reject(self, key: str, why: str) -> None:
-        """Notes that the entry `key` came from the cache and is of no use, so that the entry is replaced."""
+        """Notes that the entry `key` came from the cache and is of no use, so that it gets another version."""
         logger.warning("the cache's %s is of no use: %s", key, why)
         self._thread.served = False
         self._note(Entry(key, self._now[key].path, State.BROKEN))
@@ -98,10 +108,11 @@ class Cache:
         served, self._thread.served = getattr(self._thread, "served", False), False
         return bool(served)
 
-    def _take(self, key: str, path: Path, action: Callable[[], bool]) -> bool:
+    def _take(self, key: str, path: Path, action: Callable[[str], bool]) -> bool:
         began = time.monotonic()
+        newest = self._newest(key)
         try:
-            taken = action()
+            taken = newest is not None and action(newest)
         except (StepError, OSError, ValueError) as error:
             logger.warning("the cache's %s is of no use: %s", key, error)
             self._note(Entry(key, str(path), State.BROKEN))
@@ -111,6 +122,25 @@ class Cache:
             self._thread.served = True
             logger.info("%s came from the cache in %.1f s", path, time.monotonic() - began)
         return taken
+
+    def _list(self) -> Dict[str, str]:
+        try:
+            return self._bucket.listed(CACHE)
+        except (StepError, ValueError) as error:
+            logger.warning("nothing is taken from the cache: %s", error)
+            return {}
+
+    def _newest(self, key: str) -> Optional[str]:
+        """The key of the entry's newest version, a folder's being its manifest's; None when there is none."""
+        with self._lock:
+            if self._listed is None:
+                self._listed = self._list()
+            listed = self._listed
+        folder, _, name = key.rpartition("/")
+        version = re.compile(f"{re.escape(folder)}/([0-9A-Za-z-]+/)?{re.escape(name or MANIFEST)}")
+        found = [key for key in listed if version.fullmatch(key)]
+        # S3's clock has whole seconds. The first version has the shortest key.
+        return max(found, key=lambda key: (listed[key], len(key), key), default=None)
 
     def _fetch(self, key: str, file: Path, sha256: str) -> bool:
         part = file.with_name(f".{file.name}.cached")
@@ -139,17 +169,22 @@ def save(bucket: Bucket, entry: Entry, staging: Path) -> None:
     """
     path = Path(entry.path)
     began = time.monotonic()
-    asks = entry.state is State.UNKEPT and entry.fingerprint is None
+    is_first = entry.state is State.UNKEPT and entry.fingerprint is None
+    if is_first and bucket.size(entry.key + MANIFEST if path.is_dir() else entry.key) is not None:
+        return
+    key = entry.key if is_first else another_version(entry.key)
     if path.is_dir():
-        if asks and bucket.size(entry.key + MANIFEST) is not None:
-            return
-        size = pack_folder(bucket, entry.key, path, staging=staging, built_from=entry.built_from)
+        size = pack_folder(bucket, key, path, staging=staging, built_from=entry.built_from)
     else:
         size = path.stat().st_size
-        if asks and bucket.size(entry.key) == size:
-            return
-        bucket.put_file(path, entry.key)
-    logger.info("%s: %.2f GB kept for the next machine in %.0f s", entry.key, size / 1e9, time.monotonic() - began)
+        bucket.put_once(path, key, staging=emptied(staging))
+    logger.info("%s: %.2f GB kept for the next machine in %.0f s", key, size / 1e9, time.monotonic() - began)
+
+
+def another_version(key: str) -> str:
+    """A key that nobody has written to yet, for an entry whose first version has `key`."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}/{name}"
 
 
 def read_notes(notes: Path) -> List[Entry]:

@@ -36,7 +36,7 @@ def download(pinned: Pinned, destination: Path, manner: Optional[Manner] = None)
         found = _fetch(pinned, part, manner)
         if found == pinned.sha256:
             break
-        part.unlink()
+        part.unlink(missing_ok=True)  # of no bytes nothing was written
         message = f"{pinned.url} has the SHA-256 {found}, but {pinned.sha256} is pinned"
         if last:
             raise StepError(
@@ -57,6 +57,12 @@ def part_of(destination: Path) -> Path:
 def write_stamp(destination: Path, sha256: str) -> None:
     """Vouches for a finished file: `download` does not hash it again."""
     _stamp_of(destination).write_text(sha256 + "\n", "ascii")
+
+
+def read_stamp(destination: Path) -> Optional[str]:
+    """The SHA-256 that `write_stamp` wrote for a finished file, None without one."""
+    stamp = _stamp_of(destination)
+    return stamp.read_text("ascii").strip() if stamp.exists() else None
 
 
 def _fetch(pinned: Pinned, part: Path, manner: Manner) -> str:
@@ -80,9 +86,8 @@ def _stamp_of(destination: Path) -> Path:
 def _is_there(pinned: Pinned, destination: Path) -> bool:
     if not destination.exists():
         return False
-    stamp = _stamp_of(destination)
     right_size = pinned.bytes is None or destination.stat().st_size == pinned.bytes
-    stamped = stamp.exists() and stamp.read_text("ascii").strip() == pinned.sha256
+    stamped = read_stamp(destination) == pinned.sha256
     if right_size and (stamped or sha256_of(destination) == pinned.sha256):
         write_stamp(destination, pinned.sha256)
         return True

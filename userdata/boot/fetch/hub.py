@@ -57,6 +57,8 @@ def pin_hub_file(
         )
     try:
         length = read_whole(size) if size else None
+        if length == 0:
+            raise ValueError("0 bytes are no checkpoint")
     except ValueError as error:
         raise StepError(f"The hub tells no size of {url} that can be: {error}. Name another file.") from error
     commit = headers.get("X-Repo-Commit", "")
@@ -104,9 +106,13 @@ def _headers(url: str, token: Optional[str], page: str, manner: Manner) -> Tuple
 def _judge(error: urllib.error.HTTPError, url: str, token: Optional[str], page: str) -> Optional[str]:
     """Where the hub says that the repository is now; None when this answer describes the file."""
     if error.code in (301, 302, 303, 307, 308):
-        location = urljoin(url, error.headers.get("Location", ""))
+        try:
+            location = urljoin(url, error.headers.get("Location", ""))
+            elsewhere = urlsplit(location)[:2] != urlsplit(url)[:2]
+        except ValueError as wrong:
+            raise StepError(f"{url} leads to an address that is none ({wrong}). Check its name.") from wrong
         # The file's storage is on another host, a repository's new name on this one.
-        if "X-Linked-ETag" in error.headers or urlsplit(location)[:2] != urlsplit(url)[:2]:
+        if "X-Linked-ETag" in error.headers or elsewhere:
             return None
         return location
     if error.code in (401, 403):

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Mapping, Tuple, TypeVar
+from typing import Iterator, List, Mapping, Tuple
 
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.tree import check_tree
 from userdata.boot.machine.commands import answer_of
 from userdata.boot.machine.file_hash import sha256_of
+from userdata.boot.machine.side_by_side import side_by_side
 from userdata.contract.outside import read_json
 from userdata.contract.status import utc_now
 
@@ -31,8 +31,6 @@ TAR_SECONDS = 900
 # More than any environment has, and than any disk.
 MOST_PARTS = 1000
 MOST_BYTES = 1 << 62
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ def pack_folder(
 ) -> int:
     """Writes `folder` below `prefix`, the manifest last, and returns how many bytes the parts have.
 
-    Parts are named by their content: a cut-off upload leaves an older manifest and what it names as they were. They are
-    packed in `staging`, which is emptied. `part_bytes` is about what a part holds before compression. Raises
-    `StepError`, also for a folder that `unpack_folder` would refuse.
+    Nothing that is there is replaced. Parts are named by their content, and packed in `staging`, which is emptied.
+    `part_bytes` is about what a part holds before compression. Raises `StepError`, also for a folder that
+    `unpack_folder` would refuse.
     """
     unpacked_bytes = check_tree(folder)
     emptied(staging)
@@ -71,22 +69,23 @@ def pack_folder(
         options = ("--create", "--use-compress-program=gzip -1", f"--file={file}", f"--directory={folder}", *_LISTED)
         answer_of(["tar", *options], seconds=TAR_SECONDS, text="\0".join(numbered[1]))
         part = Part(sha256_of(file), file.stat().st_size)
-        bucket.put_file(file, prefix + part.name)
+        bucket.put_once(file, prefix + part.name, staging=staging)
         file.unlink()
         return part
 
     try:
         parts = side_by_side(pack, enumerate(_groups(folder, part_bytes)))
+        manifest = {
+            "schema": SCHEMA,
+            "built_from": dict(built_from),
+            "created_at": utc_now(),
+            "unpacked_bytes": unpacked_bytes,
+            "parts": [asdict(part) for part in parts],
+        }
+        (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+        bucket.put_once(staging / MANIFEST, prefix + MANIFEST, staging=staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    manifest = {
-        "schema": SCHEMA,
-        "built_from": dict(built_from),
-        "created_at": utc_now(),
-        "unpacked_bytes": unpacked_bytes,
-        "parts": [asdict(part) for part in parts],
-    }
-    bucket.put(prefix + MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return sum(part.bytes for part in parts)
 
 
@@ -112,15 +111,6 @@ def folder_fingerprint(folder: Path) -> str:
     """
     lines = [f"{path.relative_to(folder)}\n" for path in sorted(folder.rglob("*"))]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def side_by_side(action: Callable[[Item], Result], items: Iterable[Item]) -> List[Result]:
-    """`action` of each item, in order, as many at a time as there are processors; the first error ends it."""
-    executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2))
-    try:
-        return [future.result() for future in [executor.submit(action, item) for item in items]]
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def emptied(folder: Path) -> Path:
@@ -152,3 +142,7 @@ def _groups(folder: Path, part_bytes: int) -> Iterator[List[str]]:
             group, size = [], 0
     if group:
         yield group
+
+
+if __name__ == "__main__":
+    print(folder_fingerprint(Path(sys.argv[1])))  # noqa: T201

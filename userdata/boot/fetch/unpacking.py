@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Optional
 
 from userdata.boot.fetch.bucket import Bucket
-from userdata.boot.fetch.packed_folder import MANIFEST, TAR_SECONDS, Part, emptied, read_manifest, side_by_side
+from userdata.boot.fetch.packed_folder import MANIFEST, TAR_SECONDS, Part, emptied, read_manifest
 from userdata.boot.fetch.tree import check_tree, merge_tree
 from userdata.boot.machine.commands import User, answer_of
 from userdata.boot.machine.disk_space import check_space
 from userdata.boot.machine.fetcher import main_apart, run_apart
 from userdata.boot.machine.file_hash import sha256_of
+from userdata.boot.machine.side_by_side import side_by_side
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.patience import Patience
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
+from pathlib import Path
 from typing import Mapping, Optional
 
-from userdata.boot.machine.commands import CommandError, answer_of
-from userdata.fleet.leave import leave
+from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
+CODE = Path(__file__).resolve().parents[3]
+# Of the 90 seconds that systemd gives whoever ends the machine after its worker.
+LEAVING_SECONDS = 50
 
 
 def power_off(why: str, parameters: Mapping[str, str], *, failure: Optional[str] = None) -> None:
@@ -20,7 +25,12 @@ def power_off(why: str, parameters: Mapping[str, str], *, failure: Optional[str]
     (MaxHours) and the alarm outside the machine are left.
     """
     logger.info("%s: powering off", why)
-    leave(parameters, failure=failure)
+    if Market.read(parameters) is not None:
+        words = [sys.executable, "-m", "userdata.fleet.leave", *([failure] if failure else [])]
+        try:
+            run_logged(words, seconds=LEAVING_SECONDS, folder=CODE)
+        except CommandError as error:
+            logger.error("The machine could not leave its fleet: %s", error)
     try:
         answer_of(["shutdown", "-P", "now"], seconds=30)
     except CommandError as error:

@@ -57,5 +57,5 @@ def provide_safety_checker(machine: Machine, downloads: Downloads) -> Optional[P
         return None
     checker = safety_checker()
     logger.info("%s, licence %s", checker.title, checker.licence)
-    (file,) = checker.files
-    return downloads.listed(checker, file, machine.folders.models / "safety-checker")
+    ((place, file),) = checker.places(machine.folders.models / "safety-checker").items()
+    return downloads.listed(checker, file, place)

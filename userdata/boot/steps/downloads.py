@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Optional
 
-from userdata.boot.fetch.download import download, part_of, write_stamp
+from userdata.boot.fetch.download import download, part_of, read_stamp, write_stamp
+from userdata.boot.fetch.hub import pin_hub_file
 from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.own_file import provide_own_file
 from userdata.boot.steps.secret import read_secret
 from userdata.contract.catalogue import HUB, File, Model
 from userdata.contract.layout import CACHE
+
+logger = logging.getLogger(__name__)
 
 
 class Downloads:
@@ -34,22 +38,33 @@ class Downloads:
             self._token = read_secret(self._token_name)
         return self._token
 
-    def listed(self, model: Model, file: File, folder: Path) -> Path:
-        """One of the catalogue's files, in its place below `folder`. Raises `StepError`."""
-        place = folder / file.path
-        key = f"{CACHE}weights/{file.sha256}/{place.name}"
+    def listed(self, model: Model, file: File, place: Path) -> Path:
+        """One of the catalogue's files, at `place`. Raises `StepError`."""
+        pinned = self._pinned(model, file, place)
+        key = f"{CACHE}weights/{pinned.sha256}/{place.name}"
         # A download that has begun goes on.
         untouched = not place.exists() and not part_of(place).exists()
-        if self._cache and untouched and self._cache.take_file(key, place, sha256=file.sha256):
-            write_stamp(place, file.sha256)
-        url = self.hub + model.url(file.path)[len(HUB) :]
-        token = self.token() if model.gated and not place.exists() else None
-        download(
-            Pinned(url=url, sha256=file.sha256, bytes=file.bytes, page=model.page, token=token), place, self._manner
-        )
+        if self._cache and untouched and self._cache.take_file(key, place, sha256=pinned.sha256):
+            write_stamp(place, pinned.sha256)
+        download(pinned, place, self._manner)
         if self._cache:
             self._cache.has(key, place, built_from={})
         return place
+
+    def _pinned(self, model: Model, file: File, place: Path) -> Pinned:
+        """The file by its SHA-256: the catalogue's, or else the one that the hub told when the file was fetched."""
+        token = self.token() if model.gated and not place.exists() else None
+        sha256 = file.sha256 or (read_stamp(place) if place.exists() else None)
+        if sha256:
+            url = self.hub + model.url(file)[len(HUB) :]
+            return Pinned(url=url, sha256=sha256, bytes=file.bytes, page=model.page, token=token)
+        repository, revision = file.repository or model.repository, file.revision or model.revision
+        assert repository
+        pinned = pin_hub_file(
+            repository=repository, revision=revision, path=file.path, token=token, manner=self._manner, hub=self.hub
+        )
+        logger.info("%s has the SHA-256 %s, by the hub's own word", pinned.url, pinned.sha256)
+        return pinned
 
     def own(self, reference: str, folder: Path) -> Path:
         """The file that `reference` names, in `folder`; see `provide_own_file`. Raises `StepError`."""

@@ -18,11 +18,14 @@ PART = re.compile(r"(.+)-\d{5}-of-\d{5}\.safetensors")
 def complete_model_folder(folder: Path, bundle: Bundle, layout: str) -> None:
     """Adds what the weights in `folder` need: the files of `layout`, CLIP's tokenizer, an index of each set of parts.
 
+    The tokenizer of another text encoder comes with the weights.
+
     Raises `StepError` when the bundle lacks something or a part is no safetensors file.
     """
     try:
         shutil.copytree(bundle.models / layout, folder, dirs_exist_ok=True)
-        shutil.copytree(bundle.tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+        if "CLIPTokenizer" in (folder / "model_index.json").read_text("utf-8"):
+            shutil.copytree(bundle.tokenizer, folder / "tokenizer", dirs_exist_ok=True)
     except OSError as error:
         raise StepError(f"The bundle is incomplete: {error}. Deploy again from a whole checkout.") from error
     parts: Dict[Path, Dict[str, str]] = {}
@@ -30,7 +33,7 @@ def complete_model_folder(folder: Path, bundle: Bundle, layout: str) -> None:
         match = PART.fullmatch(file.name)
         if match:
             try:
-                header, _ = read_header(file)
+                header, _, _ = read_header(file)
             except ValueError as error:
                 raise StepError(
                     f"{file} is no safetensors file ({error}), though it is the one that the catalogue lists. Choose "

@@ -45,13 +45,11 @@ def _missing_weights(machine: Machine) -> Iterator[int]:
         model = find_model(machine.parameters["Model"])
     except KeyError:
         return  # `provide_weights` tells it
-    folders = {machine.folders.models / model.name: model.files}
+    places = model.places(machine.folders.models / model.name)
     if machine.parameters.get("SafetyChecker", "off") != "off" and model.safety_checker:
-        folders[machine.folders.models / "safety-checker"] = safety_checker().files
-    for folder, files in folders.items():
-        for file in files:
-            place = folder / file.path
-            if not place.exists() and file.bytes:
-                part = part_of(place)
-                # Blocks, because a file that comes in ranges has its full length at once.
-                yield max(0, file.bytes - (part.stat().st_blocks * 512 if part.exists() else 0))
+        places.update(safety_checker().places(machine.folders.models / "safety-checker"))
+    for place, file in places.items():
+        if not place.exists():
+            part = part_of(place)
+            # Blocks, because a file that comes in ranges has its full length at once.
+            yield max(0, file.expected_bytes - (part.stat().st_blocks * 512 if part.exists() else 0))

@@ -66,8 +66,8 @@ def provide_weights(
         _make(folders, folder, python)
         return folder
     logger.info("%s, licence %s", model.title, model.licence)
-    for file in model.files:
-        downloads.listed(model, file, folder)
+    for place, file in model.places(folder).items():
+        downloads.listed(model, file, place)
     if len(model.files) > 1:
         assert model.layout
         complete_model_folder(folder, folders.deployed, model.layout)

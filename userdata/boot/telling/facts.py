@@ -34,6 +34,7 @@ LATER = (
     "which git gcc curl python3 conda aws",
     "python3 --version; aws --version",
     "systemd-analyze",
+    "systemd-analyze security --offline=true --no-pager /opt/sd-on-ec2/current/userdata/sd-*.service | grep Overall",
     "cloud-init --version",
     "sed -n '/final/,$p' /etc/cloud/cloud.cfg",
     "cloud-init analyze show | tail -n 40",
@@ -69,7 +70,7 @@ class Facts:
 def _hub_command(settings: Path) -> str:
     """Looks for the spelling of the hub's headers; of the answer, only what carries no signed address."""
     model = next(model for model in read_catalogue().values() if model.files)
-    asks = _ASKS_THE_HUB.format(settings=settings, address=model.url(model.files[0].path))
+    asks = _ASKS_THE_HUB.format(settings=settings, address=model.url(model.files[0]))
     return f"{asks} | grep -i -e ^http -e linked -e ratelimit -e repo-commit"
 
 

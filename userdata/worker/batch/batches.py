@@ -15,7 +15,7 @@ from userdata.job.job import Job
 from userdata.job.run_error import RunError
 from userdata.worker.batch.control import may_begin
 from userdata.worker.batch.ended import Ended
-from userdata.worker.batch.endings import end_if_all_is_done
+from userdata.worker.batch.endings import UnitsLeftError, end_if_all_is_done
 from userdata.worker.batch.release import release_units
 from userdata.worker.batch.share import Share
 from userdata.worker.batch.spending import BatchSpending
@@ -29,6 +29,9 @@ from userdata.worker.run.run import Outcome
 logger = logging.getLogger(__name__)
 # How often to look for ends while messages of other batches keep coming.
 LOOK_SECONDS = 300.0
+# How often to look for the end of a batch after the last message about it, some 20 s apart. Another machine may be at
+# the last unit meanwhile, and die when it has drawn it and before it looks itself.
+MOST_LOOKS = 10
 TellEnded = Callable[[Batch, BatchEnded], None]
 
 
@@ -61,13 +64,13 @@ class Batches:
         self._send = send
         self._ended = ended
         self._open: dict[str, OpenBatch] = {}
-        # Those that a message was about since the batch queue was last found empty.
-        self._worked_on: set[str] = set()
+        # How many looks are left at each batch that a message was about.
+        self._looks: dict[str, int] = {}
         self._looked_at = time.monotonic()
 
     def release(self, work: Release, *, gives_way: Callable[[], bool]) -> Ended:
         """Sends the messages of some units, and one for the rest."""
-        self._worked_on.add(work.run_id)
+        self._looks[work.run_id] = MOST_LOOKS
         try:
             if may_begin(self._bucket, RunKeys(work.run_id)):
                 release_units(
@@ -85,7 +88,7 @@ class Batches:
         self, work: UnitOfBatch, *, gives_way: Callable[[], bool], broke_before: bool, from_boot: bool
     ) -> UnitAttempt:
         """An attempt at a unit, to be called until it does not give way."""
-        self._worked_on.add(work.run_id)
+        self._looks[work.run_id] = MOST_LOOKS
         return UnitAttempt(
             Machine(self._settings, self._parameters, self._loaded, lambda job: self._provide(job, work.run_id)),
             self._bucket,
@@ -97,7 +100,7 @@ class Batches:
         )
 
     def tell_failed(self, work: UnitOfBatch, why: str) -> None:
-        """Tells that a unit is set aside. Raises botocore's errors."""
+        """Tells that a unit is set aside, unless that is told already. Raises botocore's errors."""
         failed = UnitFailed(
             instance_id=self._settings.instance_id,
             reason=why[:2000],
@@ -105,22 +108,25 @@ class Batches:
             at=work.at,
             bytes=max(1, work.bytes),
         )
-        self._bucket.put(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
+        self._bucket.put_once(RunKeys(work.run_id).unit_failed(work.part, work.unit), failed.to_json())
 
     @property
     def should_look(self) -> bool:
         """Whether it is time to look for ends although the queue is not empty."""
-        return bool(self._worked_on) and time.monotonic() - self._looked_at >= LOOK_SECONDS
+        return bool(self._looks) and time.monotonic() - self._looked_at >= LOOK_SECONDS
 
     def look_for_ends(self) -> None:
         """Sees whether a batch that this machine has worked on has ended. Nothing may be under way meanwhile."""
         self._looked_at = time.monotonic()
-        while self._worked_on:
-            run_id = self._worked_on.pop()
+        for run_id in [*self._looks]:
             self._close(run_id)
+            looks = self._looks.pop(run_id) - 1
             try:
                 if ended := end_if_all_is_done(self._bucket, run_id):
                     self._ended(*ended)
+            except UnitsLeftError:
+                if looks:
+                    self._looks[run_id] = looks
             except Exception as error:  # noqa: BLE001  # images and units tell of themselves: `sd watch` counts them
                 logger.warning("Whether %s has ended, or that it has, could not be told: %s", run_id, error)
 

@@ -15,11 +15,15 @@ from userdata.worker.bucket.bucket import Bucket
 logger = logging.getLogger(__name__)
 
 
+class UnitsLeftError(Exception):
+    """Not every unit is drawn or has failed."""
+
+
 def end_if_all_is_done(bucket: Bucket, run_id: str) -> tuple[Batch, BatchEnded] | None:
     """Writes `done.json` if every unit is drawn or has failed. Returns what ended if this call was the first to see it.
 
     A batch ends again when its units have become more since, or fewer have failed. Counts, and keeps no list of units.
-    Raises botocore's errors when the bucket cannot be read or written.
+    Raises `UnitsLeftError`, and botocore's errors when the bucket cannot be read or written.
     """
     keys = RunKeys(run_id)
     try:
@@ -29,7 +33,7 @@ def end_if_all_is_done(bucket: Bucket, run_id: str) -> tuple[Batch, BatchEnded] 
         return None
     done, failed = _count(bucket, keys)
     if done + failed < batch.units:
-        return None
+        raise UnitsLeftError
     ended = BatchEnded(ended=datetime.now(UTC), units_done=done, units_failed=failed)
     found, tag = bucket.get_with_tag(keys.batch_ended)
     if _counts_in(found) == (done, failed) or not bucket.put_once(keys.batch_ended, ended.to_json(), over=tag):

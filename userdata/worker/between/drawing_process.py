@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from userdata.contract.outside import read_json
 from userdata.contract.worker_environment import DRAWING_SOCKET
 from userdata.job.run_error import PassingRunError, RunError
 from userdata.worker.between import words
@@ -118,7 +119,7 @@ class DrawingProcess:
         while True:
             text, content = self._frames.receive()
             try:
-                said = words.SAID.validate_json(text)
+                said = words.SAID.validate_python(read_json(text))
             except ValueError:  # pydantic's takes many lines
                 raise ValueError("it said something that is no answer") from None
             if not isinstance(said, words.Log):

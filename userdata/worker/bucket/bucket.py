@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
@@ -39,6 +40,9 @@ CONFLICT = "ConditionalRequestConflict"
 NOT_MET = "PreconditionFailed"
 MISSING = ("NoSuchKey", "404")
 BEHIND_THE_END = "InvalidRange"
+
+# The most that any object of ours may have is an initial image's.
+MOST_BYTES = 256 * 1024 * 1024
 
 
 class Bucket:
@@ -117,11 +121,17 @@ class Bucket:
         return self.get_with_tag(key)[0]
 
     def get_with_tag(self, key: str) -> tuple[bytes | None, str | None]:
-        """The content of `key` and its ETag, or None twice when there is no such object."""
+        """The content of `key` and its ETag, or None twice when there is no such object.
+
+        Of an object of more than `MOST_BYTES` no more is read: whoever reads it then refuses it as too long.
+        """
 
         def read() -> tuple[bytes, str]:
             answer = self._client.get_object(Bucket=self.name, Key=key)
-            return answer["Body"].read(), answer["ETag"]
+            with contextlib.closing(answer["Body"]) as body:
+                # Only a whole read finds out that the connection has ended early.
+                too_long = answer["ContentLength"] > MOST_BYTES
+                return body.read(MOST_BYTES + 1 if too_long else None), answer["ETag"]
 
         self._count(get=1)
         try:

@@ -37,8 +37,8 @@ class Outbox:
     def send(self, *keys: str, picture: bool = False) -> None:
         """Hands over files, each to be uploaded after the one before it, beside those of other calls.
 
-        With `picture` they are an image's record and the image, which stay away where another machine, or an earlier
-        attempt, was first.
+        With `picture` they are an image's record and the image. These, and every other PNG, stay away where another
+        machine, or an earlier attempt, was first.
         Raises `PassingRunError` once an upload has failed.
         """
         self._raise_failure()
@@ -57,6 +57,8 @@ class Outbox:
                 files = [(key, (self._folder / key).read_bytes()) for key in together]
                 if picture:
                     self._bucket.put_picture(*files)
+                elif together[0].endswith(".png"):
+                    self._bucket.put_once(*files[0])
                 else:
                     self._bucket.put(*files[0])
             except (BotoCoreError, ClientError, OSError) as error:

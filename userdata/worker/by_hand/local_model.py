@@ -55,6 +55,7 @@ class LocalModel:
             prediction=prediction,
             vae=vae,
             embeddings=embeddings,
+            loras=find_model(self.name).lora_places(self.place) if self.name else [],
         )
 
 

@@ -21,7 +21,7 @@ from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
 from userdata.job.seeds import SEEDS
 from userdata.record.image_metadata import ImageRecord
-from userdata.record.versions import library_versions
+from userdata.record.versions import PROJECT, library_versions
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from userdata.worker.by_hand.local_model import LocalModel
 
 
+# The project's version where a record has none.
+BEFORE_RECORDS_HAD_IT = "0.1.0 or earlier"
 # The fields of a job that one image of a batch may have of its own. The other fields are the run's.
 _OF_A_REQUEST = (
     *("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "strength", "ddim_eta", "upscale"),
@@ -174,7 +176,7 @@ def _files(kind: str, option: str, listed: str, names: Collection[str], given: S
 
 def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
     """What has changed since the image was made, in words: versions, precision, device, kernels."""
-    before = {**record.versions}
+    before = {PROJECT: BEFORE_RECORDS_HAD_IT, **record.versions}
     now = library_versions()
     if record.drawn_with:
         before |= {"device": record.drawn_with.device, "precision": record.drawn_with.precision}

@@ -21,6 +21,7 @@ from userdata.contract.log_lines import log_output
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import fit_image
 from userdata.job.job import Job
+from userdata.job.picture_file import opened_picture
 from userdata.job.run_error import RunError
 from userdata.record.drawn_with import DrawnWith
 from userdata.worker.between.task import DrawnImage
@@ -123,8 +124,9 @@ class CompvisDrawing:
         while _is_whole(self._file(self._next)):
             index, now = self._next, time.monotonic()
             self._next += 1
-            with Image.open(self._file(index)) as image:
-                drawn = self._drawn(index, image.convert("RGB"), now - self._last_at)
+            with opened_picture(self._file(index).read_bytes(), ("PNG",)) as file:
+                image = file.convert("RGB")
+            drawn = self._drawn(index, image, now - self._last_at)
             self._last_at = now
             self._pace.done += 1
             self._hooks.estimate(self._pace.remaining_seconds(self._pace.done))
@@ -153,9 +155,9 @@ class CompvisDrawing:
 def _is_whole(file: Path) -> bool:
     """Whether the PNG is complete: the script may still be writing the file."""
     try:
-        with Image.open(file) as image:
+        with opened_picture(file.read_bytes(), ("PNG",)) as image:
             image.verify()
-    except (OSError, SyntaxError):  # Pillow's words for a chunk that is cut off
+    except (OSError, ValueError):  # there is none yet, or a part of it
         return False
     return True
 

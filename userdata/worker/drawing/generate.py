@@ -10,13 +10,14 @@ drawn.image.save("horse.png")
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ZImageImg2ImgPipeline, ZImagePipeline
 from PIL import Image
 
 from userdata.job.image_request import ImageRequest
@@ -30,12 +31,16 @@ from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.samplers import make_scheduler
 from userdata.worker.drawing.second_pass import draw_larger, share_of_first_pass
 from userdata.worker.drawing.steps_in_flight import StepsInFlight
+from userdata.worker.drawing.texts_ahead import texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_weights
 from userdata.worker.kernels.execution import executing
 from userdata.worker.model.device import device_name
+from userdata.worker.model.large_encoder import large_encoder
 
-# As many as FLUX.1 schnell was trained with, by its model card; more are refused by the published code.
+# The tokens of a text that a model reads. FLUX.1 schnell's are those that it was trained with, by its model card; more
+# are refused by the published code. The others' are those of their pipelines.
 FLUX_TOKENS = 256
+TOKENS = 512
 
 FlagsOf = Callable[[torch.Tensor], torch.Tensor]
 
@@ -87,19 +92,12 @@ def begin_batch(
     began = time.monotonic()
     # One for each image, on the CPU: neither the other images nor the kind of GPU change an image's noise.
     generators = [torch.Generator("cpu").manual_seed(request.seed) for request in batch]
-    in_both: dict[str, Any] = {
-        "prompt": [request.prompt for request in batch],
-        "negative_prompt": [request.negative_prompt for request in batch],
-        "num_inference_steps": one.ddim_steps,
-        "guidance_scale": one.scale,  # 0 and 1 switch guidance off
-        "output_type": "pt",
-        **({"eta": one.ddim_eta} if one.ddim_eta else {}),  # pipelines of flow models have no sampler with such noise
-    }
+    in_both = _options_of_both_passes(pipeline, batch)
     colours = pipeline(
         generator=generators,
         callback_on_step_end=tell,
         **in_both,
-        **_options_for(pipeline, one, start, count=len(batch)),
+        **_options_of_the_first(pipeline, batch, start),
     ).images
     if inpainting:
         colours = inpainting.pasted(colours)
@@ -137,10 +135,9 @@ def draw_batch(
     if tiled or batch[0].upscale > 1:
         pipeline.vae.enable_tiling()
     try:
-        with (
-            executing(pipeline, execution, shapes=batch[0].upscale),
-            prompts_weighted(pipeline) if emphasis else nullcontext(),
-        ):
+        encoder = large_encoder(pipeline)
+        texts = texts_ahead(pipeline, encoder) if encoder else prompts_weighted(pipeline) if emphasis else nullcontext()
+        with executing(pipeline, execution, shapes=batch[0].upscale), texts:
             return begin_batch(
                 pipeline,
                 job,
@@ -164,16 +161,39 @@ def out_of_memory(batch: Sequence[ImageRequest]) -> RunError:
     )
 
 
-def _options_for(
-    pipeline: DiffusionPipeline, one: ImageRequest, start: Image.Image | None, *, count: int
+def tokens_read(pipeline: DiffusionPipeline) -> int:
+    """How many tokens of a text a `pipeline` of a transformer reads."""
+    return FLUX_TOKENS if "tokenizer_2" in pipeline.components else TOKENS
+
+
+def _options_of_both_passes(pipeline: DiffusionPipeline, batch: Sequence[ImageRequest]) -> dict[str, Any]:
+    one = batch[0]
+    options: dict[str, Any] = {
+        "prompt": [request.prompt for request in batch],
+        "num_inference_steps": one.ddim_steps,
+        "guidance_scale": one.scale,  # 0 and 1 switch guidance off
+        "output_type": "pt",
+    }
+    if isinstance(pipeline, ZImagePipeline | ZImageImg2ImgPipeline) and one.scale <= 1:
+        options["guidance_scale"] = 0.0  # to these pipelines, 1 is a scale like any other
+    if "negative_prompt" in inspect.signature(type(pipeline).__call__).parameters:
+        options["negative_prompt"] = [request.negative_prompt for request in batch]
+    if one.ddim_eta:  # pipelines of flow models have no sampler with such noise
+        options["eta"] = one.ddim_eta
+    return options
+
+
+def _options_of_the_first(
+    pipeline: DiffusionPipeline, batch: Sequence[ImageRequest], start: Image.Image | None
 ) -> dict[str, Any]:
-    """The options that not every pipeline knows, for `count` images like `one` from `start`, an image of their size."""
+    """The options that not every pipeline knows. `start` is an image of the batch's size."""
+    one = batch[0]
     options: dict[str, Any] = {}
     flow = "transformer" in pipeline.components
     if flow:
-        options["max_sequence_length"] = FLUX_TOKENS
+        options["max_sequence_length"] = tokens_read(pipeline)
     if flow or start is None:  # the other pipelines take the size of the initial image
         options.update(height=one.H, width=one.W)
     if start is not None:
-        options.update(image=[start] * count, strength=one.strength)
+        options.update(image=[start] * len(batch), strength=one.strength)
     return options

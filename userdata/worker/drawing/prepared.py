@@ -13,8 +13,10 @@ from userdata.record.drawn_with import Execution
 from userdata.worker.drawing.batch_size import largest_batch
 from userdata.worker.drawing.prompt_memory import prompts_remembered
 from userdata.worker.drawing.second_pass import share_of_first_pass
+from userdata.worker.drawing.texts_ahead import TextsAhead, texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted
 from userdata.worker.kernels.execution import choose_execution, executing
+from userdata.worker.model.large_encoder import large_encoder
 
 
 class Prepared:
@@ -28,6 +30,7 @@ class Prepared:
         self._open = ExitStack()
         self._for: object = None
         self._largest = 0
+        self._texts: TextsAhead | None = None
 
     def prepare(
         self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int, beside: int = 0
@@ -45,11 +48,21 @@ class Prepared:
         wanted = (id(pipeline), execution, one.H, one.W, one.upscale, len(kind), asked)
         if wanted != self._for:
             self.release()
-            self._largest = largest_batch(pipeline.device, pixels=_pixels(one), asked=asked, decoded=_decoded(pipeline))
+
+            def room() -> int:
+                return largest_batch(pipeline.device, pixels=_pixels(one), asked=asked, decoded=_decoded(pipeline))
+
+            largest = self._largest = room()
             self._open.enter_context(executing(pipeline, execution, shapes=one.upscale))
-            self._open.enter_context(prompts_weighted(pipeline))
-            self._open.enter_context(prompts_remembered(pipeline))
+            if encoder := large_encoder(pipeline):
+                ahead = texts_ahead(pipeline, encoder, has_room=lambda: room() >= largest)
+                self._texts = self._open.enter_context(ahead)
+            else:
+                self._open.enter_context(prompts_weighted(pipeline))
+                self._open.enter_context(prompts_remembered(pipeline))
             self._for = wanted
+        if self._texts:
+            self._texts.expect(kind)
         return execution, self._largest
 
     def release(self) -> None:
@@ -58,7 +71,7 @@ class Prepared:
         Must be called before weights change, because some kernels keep what they compute from weights, and encoded
         texts follow from them too.
         """
-        self._for = None
+        self._for = self._texts = None
         self._open.close()
         torch.cuda.empty_cache()
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from diffusers import DiffusionPipeline
 
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.job.prompt_notices import prompt_notices
-from userdata.worker.drawing.generate import FLUX_TOKENS
+from userdata.worker.drawing.generate import tokens_read
 
 logger = logging.getLogger(__name__)
+_PLACE = "TEXT"
 
 
 def tell_of_syntax(job: Job, requests: Sequence[ImageRequest]) -> None:
@@ -28,11 +30,20 @@ def tell_what_is_cut(pipeline: DiffusionPipeline, requests: Sequence[ImageReques
     """
     if "transformer" not in pipeline.components:
         return
+    tokenizer, most = pipeline.components.get("tokenizer_2") or pipeline.tokenizer, tokens_read(pipeline)
+    # A language model is asked as in a conversation, whose beginning counts. T5 takes one token for the end.
+    before = len(tokenizer(_beginning(tokenizer)).input_ids) if tokenizer.chat_template else 0
+    after = 0 if tokenizer.chat_template else 1
     for name, text in _texts(requests):
-        tokens = pipeline.tokenizer_2(text, truncation=False).input_ids
-        if len(tokens) > FLUX_TOKENS:
-            lost = pipeline.tokenizer_2.decode(tokens[FLUX_TOKENS - 1 : -1])
-            logger.warning("%s is longer than the model reads (%d tokens); cut off: %s", name, FLUX_TOKENS, lost)
+        tokens = tokenizer(text, truncation=False).input_ids
+        if len(tokens) + before > most:
+            lost = tokenizer.decode(tokens[most - before - after : len(tokens) - after])
+            logger.warning("%s is longer than the model reads (%d tokens); cut off: %s", name, most, lost)
+
+
+def _beginning(tokenizer: Any) -> str:
+    asked = tokenizer.apply_chat_template([{"role": "user", "content": _PLACE}], tokenize=False)
+    return str(asked.partition(_PLACE)[0])
 
 
 def _texts(requests: Sequence[ImageRequest]) -> Iterable[tuple[str, str]]:

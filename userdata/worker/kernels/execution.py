@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline, FluxTransformer2DModel, UNet2DConditionModel
 
 from userdata.record.drawn_with import Execution
 from userdata.worker.kernels.cuda_graph import graphed
@@ -17,13 +17,17 @@ from userdata.worker.kernels.kernel_check import fused_kernels_work
 
 # A recording costs about three plain steps. On a large GPU, a plain step waits for the CPU that starts its kernels.
 STEPS_WORTH_A_RECORDING = 8
+# The other networks of transformers take lists and masks, which no recording was tried with. Their kernels are so large
+# that the CPU keeps ahead of the card.
+RECORDED = (UNet2DConditionModel, FluxTransformer2DModel)
 
 
 def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) -> Execution:
     """The fastest way for `images` images of one shape and `steps` steps each on the device of `pipeline`."""
-    if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING:
+    network = denoising_network(pipeline)
+    if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING or not isinstance(network, RECORDED):
         return "eager"
-    fits = isinstance(denoising_network(pipeline), UNet2DConditionModel)
+    fits = isinstance(network, UNet2DConditionModel)
     pays = fits and fusing_pays(pipeline.device, steps=steps, images=images)
     return "fused" if pays and fused_kernels_work(pipeline.device) else "cuda_graph"
 

@@ -96,6 +96,7 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
         prediction=str(job.prediction),
         vae=_vae_file(settings, job),
         embeddings=_embedding_files(settings, job),
+        loras=model.lora_places(settings.model_folder),
         tensors=ahead.tensors(),
     )
     return LoadedModel(pipeline, stays=stays)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from userdata.contract.catalogue import FULL
+from userdata.contract.catalogue import FULL, IN_BFLOAT16
 from userdata.job.run_error import RunError
 
-# Pipelines of models trained in bfloat16: in float16, whose range is smaller, their activations overflow.
-IN_BFLOAT16 = frozenset({"FluxPipeline"})
+# Cards before this compute capability have no units for bfloat16, and PyTorch's emulation takes many times as long.
+FIRST_WITH_BFLOAT16 = (8, 0)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -40,7 +40,17 @@ def device_name(device: torch.device) -> str:
 
 
 def choose_dtype(device: torch.device, precision: str, *, pipeline: str = "") -> torch.dtype:
-    """Half precision on a GPU, unless `precision`, the job's, is `full`. `pipeline` is diffusers' class, if known."""
+    """Half precision on a GPU, unless `precision`, the job's, is `full`. `pipeline` is diffusers' class, if known.
+
+    Raises `RunError` for a pipeline that needs bfloat16 on a card that has none.
+    """
     if device.type == "cpu" or precision == FULL:
         return torch.float32
-    return torch.bfloat16 if pipeline in IN_BFLOAT16 else torch.float16
+    if pipeline not in IN_BFLOAT16:
+        return torch.float16
+    if torch.cuda.get_device_capability(device) < FIRST_WITH_BFLOAT16:
+        raise RunError(
+            f"The model computes in bfloat16, which the GPU {device_name(device)} does not have: in float16 its images "
+            "would be black. Deploy again with a newer card, for example InstanceType g6.xlarge."
+        )
+    return torch.bfloat16

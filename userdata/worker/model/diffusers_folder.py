@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from diffusers import DiffusionPipeline
 
+from userdata.contract.catalogue import OF_TRANSFORMERS
+from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
+from userdata.worker.model.large_encoder import LARGE_ENCODERS
+from userdata.worker.model.pickle_bombs import BombError, refuse_bombs
 from userdata.worker.model.tensor_names import LATENT_CHANNELS
 from userdata.worker.model.vae_file import load_vae
 
@@ -21,7 +25,7 @@ TEXT_TO_IMAGE = {
     "StableDiffusionImg2ImgPipeline": "StableDiffusionPipeline",
     "StableDiffusionXLPipeline": "StableDiffusionXLPipeline",
     "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLPipeline",
-    "FluxPipeline": "FluxPipeline",
+    **{name: name for name in sorted(OF_TRANSFORMERS)},
 }
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin")
@@ -35,12 +39,16 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
     model, and what diffusers raises for one that is not whole.
     """
     try:
-        described: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+        described: dict[str, Any] = read_json((folder / INDEX).read_bytes())
         kind = TEXT_TO_IMAGE.get(str(described["_class_name"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / INDEX} is no description of a model ({error}). Name another model.") from error
     if why := _why_not(folder, described, kind):
-        raise RunError(f"The model in {folder} cannot be used: {why}. Name a model of Stable Diffusion 1, XL or FLUX.")
+        raise RunError(
+            f"The model in {folder} cannot be used: {why}. Name a model of Stable Diffusion 1, XL, FLUX, Z-Image or "
+            "Chroma."
+        )
+    _refuse_bombs(folder)
     dtype = choose_dtype(device, precision, pipeline=str(kind))
     # The worker has a safety checker of its own, for every model: the pipeline's would replace flagged images.
     parts: dict[str, Any] = {}
@@ -48,6 +56,10 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         parts |= {"safety_checker": None, "requires_safety_checker": False}
     if vae:
         parts["vae"] = load_vae(vae, folder, device=device, dtype=dtype)
+    if device.type == "cuda" and dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
+        # In single precision it would fill the memory of the machines whose cards hold such a model.
+        encoder = getattr(transformers, described[name][1])
+        parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=dtype,
@@ -58,6 +70,15 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         local_files_only=True,
         **parts,
     )
+
+
+def _refuse_bombs(folder: Path) -> None:
+    for file in [part / name for part in sorted(folder.iterdir()) if part.is_dir() for name in _weights_in(part)]:
+        if file.suffix == ".bin":
+            try:
+                refuse_bombs(file)
+            except (BombError, RuntimeError, OSError) as error:
+                raise RunError(f"{file} cannot be used: {error}. Name another model.") from error
 
 
 def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str | None:
@@ -74,8 +95,7 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
 
 
 def _config(part: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((part / "config.json").read_text("utf-8"))
-    return config
+    return read_json((part / "config.json").read_bytes())
 
 
 def _weights_in(part: Path) -> list[str]:

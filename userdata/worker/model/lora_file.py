@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from userdata.contract.outside import read_json
+from userdata.contract.safetensors_header import read_header
 from userdata.job.run_error import RunError
 from userdata.worker.model.lora_formulas import Parts, change_of, changes_nothing
 from userdata.worker.model.lora_keys import Components, Place, layer_and_part, parameters_of, places_in
 from userdata.worker.model.mistaken import mistaken_for
+from userdata.worker.model.peft_settings import PeftSettings
 
 logger = logging.getLogger(__name__)
 # What kohya's trainer puts beside the layers: an embedding that was learned with them, by its name.
 _EMBEDDING = re.compile(r"bundle_emb\.(.+?)\..+")
-# Where diffusers puts PEFT's settings into the header, because PEFT's tensors have no alpha beside them.
-PEFT_SETTINGS = "lora_adapter_metadata"
 # The widths of what the networks attend to.
 MODELS_BY_WIDTH = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 MOST_TOLD = 3
@@ -55,9 +52,10 @@ class Layer:
 def open_lora(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of `file` by their names, mapped, and its header's metadata. Raises `RunError` for another file."""
     try:
+        _, metadata, _ = read_header(file)  # with bounds that the library has not
         with safe_open(file, framework="pt") as content:
-            return {name: content.get_tensor(name) for name in content.keys()}, content.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            return {name: content.get_tensor(name) for name in content.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
         why = mistaken_for(file) or str(error)
         raise RunError(f"The LoRA {file.name} is no safetensors file ({why}). Name another one.") from error
 
@@ -98,7 +96,7 @@ def layers_of(
                 f"The LoRA {title} holds several adapters: {layer} has two tensors {part}. Save one adapter to a file."
             )
         found[layer, attribute][part] = tensor
-    places, settings = places_in(components), _peft_settings(metadata)
+    places, settings = places_in(components), PeftSettings(metadata)
     layers, strange = [], []
     for (name, attribute), parts in found.items():
         if set(parts) == {"alpha"}:
@@ -107,9 +105,11 @@ def layers_of(
         if place is None or not _fits(parts, components, place, attribute):
             strange.append(name)
             continue
+        scale = None
         try:
-            scale = _scale(parts, place, settings)
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
+            if "down" in parts and "alpha" not in parts:
+                scale = settings.scale(place.component, place.changed[0], len(parts["down"]))
+        except (ValueError, ZeroDivisionError) as error:
             raise RunError(
                 f"The header of the LoRA {title} has settings of PEFT that cannot be read ({error}). Choose another."
             ) from error
@@ -171,7 +171,11 @@ def _does_not_fit(title: str, tensors: Mapping[str, Tensor], strange: list[str],
 def _kind(tensors: Mapping[str, Tensor]) -> str | None:
     """The kind of model that a file was made for, as far as its names and widths tell."""
     names = [name.replace(".", "_") for name in tensors]
-    if any("single_blocks_" in name or "single_transformer_blocks_" in name for name in names):
+    if any("to_qkv_mlp_proj" in name or "stream_modulation" in name for name in names):
+        return "FLUX.2"
+    if any("context_refiner_" in name or re.search(r"layers_\d+_(attention|feed_forward)_", name) for name in names):
+        return "Z-Image"
+    if any(re.search(r"(double|single|single_transformer)_blocks_", name) for name in names):
         return "FLUX"
     if any("te2_" in name or "text_encoder_2_" in name for name in names):
         return "Stable Diffusion XL"
@@ -186,28 +190,3 @@ def _kind(tensors: Mapping[str, Tensor]) -> str | None:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
     return ", ".join(names[:MOST_TOLD]) + more
-
-
-def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return read_json(metadata.get(PEFT_SETTINGS, "{}"))
-    except ValueError:
-        return {}
-
-
-def _scale(parts: Parts, place: Place, settings: Mapping[str, Any]) -> float | None:
-    """The scale that PEFT's settings give to a layer; None when they say nothing of it, or when it has an alpha.
-
-    It is alpha / rank, or alpha / √rank (arXiv:2312.03732). A layer's own alpha stands under the end of its path.
-    """
-
-    def setting(name: str) -> Any:
-        return settings.get(f"{place.component}.{name}", settings.get(name))
-
-    alpha = setting("lora_alpha")
-    if "alpha" in parts or "down" not in parts or alpha is None:
-        return None
-    patterns: Mapping[str, float] = setting("alpha_pattern") or {}
-    own = next((of for path, of in patterns.items() if re.fullmatch(rf"(.*\.)?({path})", place.changed[0])), alpha)
-    rank = len(parts["down"])
-    return float(own) / (math.sqrt(rank) if setting("use_rslora") else rank)

@@ -64,8 +64,9 @@ _AROUND_THE_BLOCKS = {
     "conv_norm_out": "out_0",
     "conv_out": "out_2",
 }
+_Layers = Mapping[str, Mapping[str, tuple[str, ...]]]
 # FLUX's layers by their names in the original code, one of which may be several of diffusers', row after row.
-_FLUX = {
+_FLUX: _Layers = {
     "double_blocks": {
         "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
         "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
@@ -83,6 +84,16 @@ _FLUX = {
         "linear2": ("proj_out",),
         "modulation_lin": ("norm.linear",),
     },
+}
+# Where FLUX.2's layers are called otherwise. Chroma's are FLUX.1's, without those for the modulation.
+_FLUX_2: _Layers = {
+    "double_blocks": {
+        "img_mlp_0": ("ff.linear_in",),
+        "img_mlp_2": ("ff.linear_out",),
+        "txt_mlp_0": ("ff_context.linear_in",),
+        "txt_mlp_2": ("ff_context.linear_out",),
+    },
+    "single_blocks": {"linear1": ("attn.to_qkv_mlp_proj",), "linear2": ("attn.to_out",)},
 }
 _FLUX_AROUND_THE_BLOCKS = {
     "img_in": "x_embedder",
@@ -186,11 +197,14 @@ def _of_the_original_unet(unet: Any) -> dict[str, str]:
 
 
 def _of_the_original_flux(transformer: Any) -> dict[str, tuple[str, ...]]:
-    """The modules of `transformer` that each layer of the original code is."""
+    """The modules of `transformer` that each layer of the original code is; none for another kind of transformer."""
     names: dict[str, tuple[str, ...]] = {name: (module,) for name, module in _FLUX_AROUND_THE_BLOCKS.items()}
     ours = {"double_blocks": "transformer_blocks", "single_blocks": "single_transformer_blocks"}
-    for kind, layers in _FLUX.items():
-        for number in range(len(getattr(transformer, ours[kind]))):
+    there = {path for path, _ in transformer.named_modules()}
+    for kind, layers in (*_FLUX.items(), *_FLUX_2.items()):
+        for number in range(len(getattr(transformer, ours[kind], ()))):
             for layer, modules in layers.items():
-                names[f"{kind}_{number}_{layer}"] = tuple(f"{ours[kind]}.{number}.{module}" for module in modules)
-    return names
+                paths = tuple(f"{ours[kind]}.{number}.{module}" for module in modules)
+                if there.issuperset(paths):
+                    names[f"{kind}_{number}_{layer}"] = paths
+    return {name: modules for name, modules in names.items() if there.issuperset(modules)}

@@ -16,11 +16,12 @@ CHANNELS = 256
 MAPS = 4
 
 
-def memory_need_gib(*, weights_bytes: int, native_size: int, decoder_bytes: int) -> float:
+def memory_need_gib(*, weights_bytes: int, native_size: int, decoder_bytes: int, leaving_bytes: int = 0) -> float:
     """GiB on the GPU for one square image of `native_size` pixels an edge.
 
     `weights_bytes` are all weights as loaded, `decoder_bytes` the width of one number in the decoder: 2 in half
-    precision, 4 where half precision overflows.
+    precision, 4 where half precision overflows. `leaving_bytes` are those of the weights that are on the card to encode
+    the texts, and no longer when an image is decoded.
     """
     drawing = MAPS * CHANNELS * native_size**2 * decoder_bytes
-    return (weights_bytes + drawing) / GIB + CONTEXT_GIB
+    return max(weights_bytes, weights_bytes - leaving_bytes + drawing) / GIB + CONTEXT_GIB

@@ -54,7 +54,7 @@ def _another_archive(file: Path) -> str | None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # the last for later kinds of archives
         return None
     if any(name.rsplit("/", 1)[-1] == PICKLE_IN_ZIP for name in names):
         return None

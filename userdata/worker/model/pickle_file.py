@@ -21,6 +21,7 @@ import torch
 
 from userdata.job.run_error import RunError
 from userdata.worker.model.mistaken import ZIP, mistaken_for
+from userdata.worker.model.pickle_bombs import BombError, refuse_bombs
 
 _NAMED_IN_PICKLE = re.compile(r"GLOBAL (\S+)")
 _UNKNOWN_INSTRUCTION = re.compile(r"Unsupported operand (\d+)")
@@ -68,6 +69,12 @@ def load_pickle(file: Path) -> Any:
     machine's memory does not suffice, which is no fault of the file.
     """
     stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = []
+    try:
+        refuse_bombs(file)
+    except BombError as error:
+        raise ValueError(mistaken_for(file) or str(error)) from error
+    except (RuntimeError, OSError) as error:
+        raise ValueError(_reason(file, error)) from error
     while True:
         try:
             with torch.serialization.safe_globals(stand_ins):
@@ -81,8 +88,12 @@ def load_pickle(file: Path) -> Any:
         except Exception as error:
             stand_in = _stand_in_for(error)
             if stand_in is None or stand_in in stand_ins or len(stand_ins) == MOST_NAMED:
-                raise ValueError(mistaken_for(file) or _too_long(file) or _why_no_weights(error)) from error
+                raise ValueError(_reason(file, error)) from error
             stand_ins.append(stand_in)
+
+
+def _reason(file: Path, error: Exception) -> str:
+    return mistaken_for(file) or _too_long(file) or _why_no_weights(error)
 
 
 def _load(file: Path) -> Any:

@@ -7,7 +7,7 @@ pickle is opened with weights only: unpickling anything else runs whatever code 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import diffusers
@@ -30,6 +30,7 @@ from userdata.worker.model.checkpoint_tensors import Tensors, read_tensors
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.diffusers_folder import INDEX, load_folder
 from userdata.worker.model.embeddings import teach_embeddings
+from userdata.worker.model.lora import Loras
 from userdata.worker.model.pickle_file import first_sentence
 from userdata.worker.model.prediction import set_prediction
 from userdata.worker.model.single_file import load_single_file
@@ -48,6 +49,7 @@ def load_pipeline(
     prediction: Prediction | str = Prediction.auto,
     vae: Path | None = None,
     embeddings: Mapping[str, Path] | None = None,
+    loras: Sequence[Path] = (),
     tensors: Tensors | None = None,
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`, with half precision on a GPU and single precision on the CPU.
@@ -55,7 +57,8 @@ def load_pipeline(
     `folder` may be a checkpoint itself. `precision` is the job's: `full` means single precision on a GPU too.
     `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `prediction` is
     the job's, `vae` the file of a VAE that takes the place of the model's own, and `embeddings` are the files of
-    embeddings by the names that prompts have for them. `tensors` are those of a checkpoint that has been read already.
+    embeddings by the names that prompts have for them. `loras` are the model's own, which become part of its weights.
+    `tensors` are those of a checkpoint that has been read already.
     Raises `RunError` when there is no model, or when a file is broken or not what it should be.
     """
     _quieten_libraries()
@@ -77,6 +80,9 @@ def load_pipeline(
         raise RunError(_why_not_loaded(folder, checkpoint, error)) from error
     if layout is None or vae:
         _check_numbers(pipeline, (checkpoint or folder).name)
+    if loras:
+        own = {file.stem: file for file in loras}
+        Loras(pipeline, own, restorable=False).apply(dict.fromkeys(own, 1.0))
     if embeddings:
         teach_embeddings(pipeline, embeddings)
     set_prediction(pipeline, Prediction(prediction), marked)
@@ -87,11 +93,15 @@ def load_pipeline(
 
 
 def for_image_to_image(pipeline: DiffusionPipeline) -> DiffusionPipeline:
-    """Another pipeline of the same networks, which starts from an image."""
+    """Another pipeline of the same networks, which starts from an image. Raises `RunError` where there is none."""
     # Imported here, because it imports every kind of pipeline of diffusers.
-    from diffusers import AutoPipelineForImage2Image
+    from diffusers import AutoPipelineForImage2Image, ChromaImg2ImgPipeline, ChromaPipeline, Flux2KleinPipeline
 
-    other = AutoPipelineForImage2Image.from_pipe(pipeline)
+    if isinstance(pipeline, Flux2KleinPipeline):
+        raise RunError("FLUX.2 takes an image as something to look at, and starts from none. Choose another Model.")
+    # diffusers' own list does not have Chroma's.
+    kind = ChromaImg2ImgPipeline if isinstance(pipeline, ChromaPipeline) else AutoPipelineForImage2Image
+    other = kind.from_pipe(pipeline)
     _without_extras(other)
     return other
 

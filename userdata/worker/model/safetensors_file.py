@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from userdata.contract.safetensors_header import read_header
+from userdata.contract.safetensors_header import Entry, read_header
 
 # The reading needs as much memory of the device beside the tensors.
 PIECE_BYTES = 2**28
@@ -48,9 +47,9 @@ def read_safetensors(
     """The tensors of `file` on `device` whose names are `wanted`, in their order in the file.
 
     Each tensor is a part of a larger one, and keeps up to `PIECE_BYTES` of memory, or on the CPU the mapped file.
-    Raises `OSError`, and `ValueError`, `KeyError`, `TypeError` or `RuntimeError` for a file that is broken.
+    Raises `OSError`, and `ValueError` or `RuntimeError` for a file that is broken.
     """
-    header, begin = read_header(file)
+    header, _, begin = read_header(file)
     mapped = torch.from_file(str(file), shared=False, size=file.stat().st_size, dtype=torch.uint8)[begin:]
     entries = [_entry(name, told) for name, told in header.items() if wanted(name)]
     for piece in _pieces(sorted(entries, key=lambda entry: entry.begin)):
@@ -60,11 +59,10 @@ def read_safetensors(
             yield entry.name, _tensor(there[entry.begin - first : entry.end - first], entry)
 
 
-def _entry(name: str, told: Any) -> _Entry:
-    if told["dtype"] not in DTYPES:
-        raise ValueError(f"{name} is of the type {told['dtype']}")
-    begin, end = told["data_offsets"]
-    return _Entry(name, DTYPES[told["dtype"]], tuple(told["shape"]), begin, end)
+def _entry(name: str, told: Entry) -> _Entry:
+    if told.dtype not in DTYPES:
+        raise ValueError(f"{name} is of the type {told.dtype}")
+    return _Entry(name, DTYPES[told.dtype], told.shape, told.begin, told.end)
 
 
 def _pieces(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from userdata.contract.safetensors_header import header_in
+from userdata.contract.safetensors_header import Entry, read_header
 from userdata.worker.model.mistaken import ZIP, mistaken_for
 from userdata.worker.model.pickle_file import load_pickle
 from userdata.worker.model.safetensors_file import DTYPES
@@ -39,38 +38,28 @@ def look_into(file: Path) -> tuple[Shapes, Mapping[str, str]]:
     try:
         if is_safetensors(file):
             header, metadata = _header_of(file)
-            return {usual_name(name): tuple(entry["shape"]) for name, entry in header.items()}, metadata
+            return {usual_name(name): entry.shape for name, entry in header.items()}, metadata
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from error
     return {name: tuple(tensor.shape) for name, tensor in tensors_in_pickle(file).items()}, {}
 
 
-def _header_of(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+def _header_of(file: Path) -> tuple[Mapping[str, Entry], Mapping[str, str]]:
     """What the header says of each tensor, and its metadata. Raises `ValueError` for a file that is not whole.
 
     Bytes behind the last tensor do not matter. The library refuses them.
     """
     size = file.stat().st_size
-
-    def beginning(count: int) -> bytes:
-        content.seek(0)
-        return content.read(count)
-
     try:
-        with file.open("rb") as content:
-            header, metadata = header_in(beginning)
-            begin = content.tell()
-        for name, entry in header.items():
-            first, end = entry["data_offsets"]
-            bytes_each = DTYPES[entry["dtype"]].itemsize if entry["dtype"] in DTYPES else 0
-            if bytes_each and end - first != math.prod(entry["shape"]) * bytes_each:
-                raise ValueError(f"{name} has another size than its shape tells")
-            if begin + end > size:
-                raise EOFError(f"it is cut off: {name} ends at byte {begin + end:,}, and the file at {size:,}")
-    except EOFError as error:
-        raise ValueError(str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        header, metadata, begin = read_header(file)
+    except ValueError as error:
         raise ValueError(mistaken_for(file) or f"it is damaged, or cut off ({error})") from error
+    for name, entry in header.items():
+        bytes_each = DTYPES[entry.dtype].itemsize if entry.dtype in DTYPES else 0
+        if bytes_each and entry.end - entry.begin != math.prod(entry.shape) * bytes_each:
+            raise ValueError(f"it is damaged: {name} has another size than its shape tells")
+        if begin + entry.end > size:
+            raise ValueError(f"it is cut off: {name} ends at byte {begin + entry.end:,}, and the file at {size:,}")
     return header, metadata
 
 
@@ -86,8 +75,14 @@ def tensors_in_pickle(file: Path) -> dict[str, torch.Tensor]:
     # The web interface's embeddings have their tensor one level lower, beside its name.
     if isinstance(inner := tensors.get("string_to_param"), dict):
         tensors = {f"string_to_param.{name}": tensor for name, tensor in inner.items()}
-    return {
-        usual_name(name): tensor
-        for name, tensor in tensors.items()
-        if isinstance(name, str) and isinstance(tensor, torch.Tensor)
-    }
+    found = {name: one for name, one in tensors.items() if isinstance(name, str) and isinstance(one, torch.Tensor)}
+    for name, tensor in found.items():
+        _check_numbers(name, tensor)
+    return {usual_name(name): tensor for name, tensor in found.items()}
+
+
+def _check_numbers(name: str, tensor: torch.Tensor) -> None:
+    """Raises `ValueError` for a tensor without all of its numbers in the file: such a one can be of any size."""
+    dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not dense or tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+        raise ValueError(f"its tensor {name[:80]!r} has not each of its numbers in the file")

@@ -44,6 +44,12 @@ _KINDS = (
     (r"^control_model\.|controlnet_|^input_hint_block\.", "it is a ControlNet, which is not supported"),
     (r"^(ip_adapter|image_proj)\.", "it is an IP-Adapter, which is not supported"),
     (r"(^|\.)motion_modules?\.", "it is a motion module of AnimateDiff, which is not supported"),
+    (r"(^|\.)distilled_guidance_layer\.", "it is a network of Chroma, which is drawn with as Model=chroma"),
+    (
+        r"(^|\.)(cap_embedder|context_refiner)\.",
+        "it is a network of Z-Image, which is drawn with as Model=z-image-turbo",
+    ),
+    (r"(^|\.)single_stream_modulation\.", "it is a network of FLUX.2, which is drawn with as Model=flux2-klein"),
     (
         r"(^|\.)double_blocks\.|^single_transformer_blocks\.",
         "it is a network of FLUX, which is drawn with as Model=flux-schnell",

@@ -24,6 +24,7 @@ import logging
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,9 @@ FILES = {
 # Chosen so that the pictures have full contrast, but hardly a pixel at an end of its range. A test checks both.
 LAST_LAYER_GAIN = {"decoder.conv_out.weight": 0.5}
 
+# Seconds. Who makes the model takes some of them; a folder that is older has been left by a process that was killed.
+SURELY_LEFT = 3600
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,6 +56,9 @@ def make_tiny_model(folder: Path) -> None:
         logger.info("The model exists already: %s", folder)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}-*"):
+        if time.time() - left.stat().st_mtime > SURELY_LEFT:
+            shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         unfinished = Path(scratch) / folder.name
         shutil.copytree(CONFIGURATION, unfinished)

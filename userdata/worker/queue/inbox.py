@@ -99,7 +99,9 @@ class Inbox:
             self._nothing_left()
 
     def _look_again(self) -> None:
-        threads = [threading.Thread(target=one.look_again) for one in (self._interactive, self._batch)]
+        threads = [
+            threading.Thread(target=one.look_again, args=[self._stop]) for one in (self._interactive, self._batch)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -31,7 +31,8 @@ PATIENCE = Patience(attempts=5, first_pause=1, longest_pause=5)
 class Message:
     """A message of the queue `kind`. `receipt` is what SQS knows this delivery of the message by, `name` the message.
 
-    `receives` is how often it was received, this time included, as far as SQS knows.
+    `receives` is how often it was received, this time included, as far as SQS knows. `after_a_loss` says that an answer
+    before this one was lost on its way, maybe with another message.
     """
 
     kind: str
@@ -39,6 +40,13 @@ class Message:
     receipt: str
     name: str = ""
     receives: int = 1
+    after_a_loss: bool = False
+
+
+class LostAnswerError(BotoCoreError):
+    """SQS has no message for whoever asks, but an earlier answer was lost on its way, maybe with a message."""
+
+    fmt = "an answer of SQS was lost on its way"
 
 
 class NotTakenError(BotoCoreError):
@@ -59,8 +67,16 @@ class Queues:
         self._client: SQSClient = boto3.client("sqs", config=CONFIG)
         self._urls: dict[str, str] = {}
 
+    @property
+    def hidden_seconds(self) -> int:
+        """How long others do not see a message that was received."""
+        return VISIBILITY_SECONDS
+
     def receive(self, kind: str, *, wait_seconds: int) -> Message | None:
-        """The next message of `kind`, waiting for one if need be; hidden from others for `VISIBILITY_SECONDS`."""
+        """The next message of `kind`, waiting for one if need be; hidden from others for `VISIBILITY_SECONDS`.
+
+        Raises `LostAnswerError`, and botocore's other errors.
+        """
         answer = self._client.receive_message(
             QueueUrl=self._url(queue_name(self._prefix, kind)),
             MaxNumberOfMessages=1,
@@ -68,9 +84,12 @@ class Queues:
             VisibilityTimeout=VISIBILITY_SECONDS,
             MessageSystemAttributeNames=[RECEIVES],
         )
+        lost = answer["ResponseMetadata"]["RetryAttempts"] > 0
         for found in answer.get("Messages", []):
             receives = int(found["Attributes"][RECEIVES])
-            return Message(kind, found["Body"], found["ReceiptHandle"], found["MessageId"], receives)
+            return Message(kind, found["Body"], found["ReceiptHandle"], found["MessageId"], receives, lost)
+        if lost:
+            raise LostAnswerError
         return None
 
     def hide(self, message: Message, *, seconds: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from userdata.job.image_request import ImageRequest
 from userdata.job.job_document import write_job
-from userdata.job.run_error import RunError
+from userdata.job.run_error import PassingRunError, RunError
+from userdata.job.seeds import drawn_seed_in
 from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import library_versions
 from userdata.worker.between.task import Draws, Task
@@ -66,7 +67,7 @@ class Attempt:
         logger.info("The run %s: %d images on %s", keys.run_id, len(images), self._settings.instance_id)
         try:
             self._take_stock()
-            self._files.bucket.put(keys.job, write_job(self._request.job, drawn_seed=self._request.drawn_seed))
+            self._write_job()
             if self._stock.missing:
                 self._draw(self._stock.missing)
             self._progress.enter("uploading")
@@ -94,6 +95,23 @@ class Attempt:
         if stock.resumed:
             done = len(stock.in_bucket) + len(stock.on_disk)
             logger.info("%d images exist from an earlier attempt, %d are missing", done, len(stock.missing))
+
+    def _write_job(self) -> None:
+        """Writes the job, in the place of one whose seed was not drawn yet.
+
+        Raises `PassingRunError` where another machine has drawn another seed since this one looked.
+        """
+        bucket, key, drawn = self._files.bucket, self._files.keys.job, self._request.drawn_seed
+        content = write_job(self._request.job, drawn_seed=drawn)
+        if bucket.put_once(key, content):
+            return
+        found, tag = bucket.get_with_tag(key)
+        is_other = drawn is not None and drawn_seed_in(found) not in (None, drawn)
+        if is_other or not bucket.put_once(key, content, over=tag):
+            raise PassingRunError(
+                f"Another machine has begun the run {self._files.keys.run_id} at the same time, with another seed. "
+                "Start the instance again, and it goes on with that seed."
+            )
 
     def _draw(self, missing: Sequence[ImageRequest]) -> None:
         self._limits.before_model()
@@ -124,9 +142,18 @@ class Attempt:
         except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
             logger.warning("This attempt's receipt could not be written: %s", error)
 
+    def _records(self, indices: Iterable[int]) -> Iterator[ImageRecord]:
+        """The records of images. One that others have spoilt in the bucket costs the report its row, and no run."""
+        for index in indices:
+            key = self._files.keys.image_metadata(index)
+            try:
+                yield ImageRecord.from_json(self._files.read(key))
+            except ValueError as error:
+                logger.warning("%s is no record of an image, so that the report is without it: %s", key, error)
+
     def _report(self, indices: Iterable[int]) -> bytes:
         keys = self._files.keys
-        records = [ImageRecord.from_json(self._files.read(keys.image_metadata(index))) for index in indices]
+        records = list(self._records(indices))
         settings = self._settings
         return Report(
             run_id=keys.run_id,

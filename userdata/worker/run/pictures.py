@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from PIL import Image
 
 from userdata.contract.atomic_file import write_atomically
 from userdata.job.choices import SafetyChecker, Switch
+from userdata.job.picture_file import opened_picture
 from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.bucket.outbox import Outbox
@@ -68,10 +68,13 @@ class Pictures:
     def save_grid(self) -> None:
         """Makes the grid of all images, and sends it; nothing with SkipGrid, or where the grid would be too large."""
         request, key = self._request, self._files.keys.grid(0)
-        if request.job.skip_grid == Switch.off and write_grid(
-            self._files.on_disk(key), self._all(), request.job, request.images
-        ):
-            self._outbox.send(key)
+        if request.job.skip_grid == Switch.on:
+            return
+        try:
+            if write_grid(self._files.on_disk(key), self._all(), request.job, request.images):
+                self._outbox.send(key)
+        except ValueError as error:  # an image that an earlier attempt left in the bucket, and others have changed
+            logger.warning("No grid, because one of the images is none: %s", error)
 
     def send_file(self, key: str) -> None:
         """Uploads another file of the run from the disk, in the background."""
@@ -87,5 +90,7 @@ class Pictures:
 
     def _all(self) -> Iterator[Image.Image]:
         for image in self._request.images:
-            with Image.open(io.BytesIO(self._files.read(self._files.keys.image(image.index)))) as picture:
-                yield picture.convert("RGB")
+            key = self._files.keys.image(image.index)
+            with opened_picture(self._files.read(key), ("PNG",)) as file:
+                picture = file.convert("RGB")
+            yield picture

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,18 @@ def test_a_network_that_is_away_is_told_as_something_that_passes(monkeypatch: py
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(PassingStepError, match="could not be read"):
         Bucket("a-bucket", patience=ONCE).get("key")
+
+
+@pytest.mark.parametrize("size", [3000, (5 << 20) + 1])
+def test_a_file_is_put_where_nothing_is_and_stays_there(bucket_name: str, tmp_path: Path, size: int) -> None:
+    bucket, file, staging = Bucket(bucket_name, patience=ONCE), tmp_path / "model", tmp_path / "staging"
+    staging.mkdir()
+    first = os.urandom(size)
+    for content in (first, os.urandom(size)):
+        file.write_bytes(content)
+        bucket.put_once(file, "cache/weights/model", staging=staging, piece_bytes=5 << 20)
+    assert list(staging.iterdir()) == []
+    assert bucket.get_file("cache/weights/model", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == first
+    assert list(bucket.listed("cache/")) == ["cache/weights/model"]
+    assert bucket.listed("cash/") == {}

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from tests.unit.boot.conftest import Machine
 from tests.unit.boot.given_machine import given_machine
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import Cache, Entry, State, read_notes, write_notes
+from userdata.boot.machine.commands import User
 from userdata.boot.save_cache import save_cache
+from userdata.boot.steps import kernels
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.contract.layout import Folders
 from userdata.contract.patience import Patience
@@ -131,7 +134,9 @@ def test_a_link_in_the_place_of_the_worker_s_folder_is_not_followed(
     assert entry.wanted  # by what the boot has noted, whatever lies there
 
 
-def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_entry_is_told_and_gets_another_version(
+    first: Host, second: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     first_boot(first)
     first.succeeds()
     s3 = boto3.client("s3")
@@ -141,7 +146,12 @@ def test_a_broken_entry_is_told_and_replaced(first: Host, second: Host, caplog: 
         first_boot(second)
     assert "of no use: the manifest is not one" in caplog.text
     assert "of no use: its SHA-256 is" in caplog.text
+    broken = {key: s3.get_object(Bucket=first.bucket.name, Key=key)["ETag"] for key in keys(first.bucket)}
     second.succeeds()
+    assert (
+        broken.items()
+        < {key: s3.get_object(Bucket=first.bucket.name, Key=key)["ETag"] for key in keys(first.bucket)}.items()
+    )
     third = Host(second.folders.root.parent / "third", first.bucket.name)
     cache = third.boots()
     assert cache.take_folder(KEY, third.environment, None)
@@ -170,14 +180,29 @@ def kernels_of(host: Host, settings: dict[str, str] | None = None) -> Path | Non
     return provide_kernels(machine, environment=KEY)
 
 
-def test_kernels_are_kept_when_they_have_grown(
-    first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands = tmp_path / "bin"
+def add_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = folder / "bin"
     commands.mkdir()
     (commands / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA A10G, 595.10\n")
     (commands / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look where another user cannot")
+def test_root_does_not_look_into_kernels_that_came_from_the_bucket(
+    first: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_card(tmp_path, monkeypatch)
+    monkeypatch.setattr(kernels, "fetcher", lambda _: User("nobody", tmp_path))
+    first.folders.compiled_before.mkdir(parents=True)
+    first.folders.compiled_before.chmod(0o700)
+    assert kernels_of(first) is None, "who unpacks it has not looked into it"
+
+
+def test_kernels_are_kept_when_they_have_grown(
+    first: Host, second: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_card(tmp_path, monkeypatch)
     assert kernels_of(first) is None
     first.succeeds()
     assert keys(first.bucket) == []
@@ -198,11 +223,15 @@ def test_kernels_are_kept_when_they_have_grown(
     assert len(keys(first.bucket)) == count
     (second.folders.compiled / "two.cubin").write_text("another kernel")
     second.succeeds()
-    assert len(keys(first.bucket)) == count + 1
+    assert len(keys(first.bucket)) == 2 * count
 
     assert kernels_of(second) == before
     second.succeeds()
-    assert len(keys(first.bucket)) == count + 1
+    assert len(keys(first.bucket)) == 2 * count
+    third = Host(second.folders.root.parent / "third", first.bucket.name)
+    grown = kernels_of(third)
+    assert grown is not None
+    assert (grown / "two.cubin").exists()
     assert kernels_of(second, {"SD_DEVICE": "cpu"}) is None
 
 
@@ -216,7 +245,7 @@ def note_something(machine: Machine) -> None:
 def end_worker(machine: Machine, **variables: str) -> None:
     machine.write_parameters()
     ending = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", **variables}
-    machine.bash(machine.folders.bundle / "userdata/after-worker.sh", **machine.worker_environment(), **ending)
+    machine.end_worker(**machine.worker_environment(), **ending)
 
 
 def test_a_success_keeps_what_is_not_kept_and_powers_off_afterwards(machine: Machine) -> None:

@@ -144,7 +144,7 @@ def test_the_beginning_of_a_file_is_read_and_the_token_stays_with_the_hub() -> N
         read_beginning(pinned, 4, ONCE)
 
 
-@pytest.mark.parametrize("size", ["9" * 4000, "²", "-5", "1e9", "0x10"])
+@pytest.mark.parametrize("size", ["9" * 4000, "²", "-5", "1e9", "0x10", "0"])
 def test_a_size_that_is_none_is_refused(size: str) -> None:
     headers = {
         "X-Linked-ETag": SHA256,

@@ -56,7 +56,50 @@ def test_a_mirror_takes_the_place_of_the_hub(folders: Folders, catalogue: Path) 
     assert (folder / "v1-5-pruned-emaonly.safetensors").read_bytes() == CONTENT
     (path,) = [path for path, _ in server.asked]
     (file,) = model.files
-    assert f"https://huggingface.co{path.removeprefix('/mirror')}" == model.url(file.path)
+    assert f"https://huggingface.co{path.removeprefix('/mirror')}" == model.url(file)
+
+
+def test_a_file_that_nobody_states_a_hash_for_is_checked_against_the_hubs_word(
+    folders: Folders, catalogue: Path
+) -> None:
+    entries = json.loads(catalogue.read_text())
+    file = entries["stable-diffusion-v1-5"]["files"][0]
+    entries["stable-diffusion-v1-5"]["files"][0] = {"path": file["path"], "about_bytes": 7}
+    catalogue.write_text(json.dumps(entries))
+    told = {"X-Linked-ETag": f'"{hashlib.sha256(CONTENT).hexdigest()}"', "X-Linked-Size": str(len(CONTENT))}
+
+    def hub(handler: Any, content: bytes) -> None:
+        if handler.command == "HEAD":
+            return reply(handler, 302, headers={**told, "Location": "https://storage.example.org/signed"})
+        return reply_with_ranges(handler, content)
+
+    with (
+        serving(lambda handler: hub(handler, CONTENT[::-1])) as server,
+        pytest.raises(StepError, match="has the SHA-256 .* is pinned, twice"),
+    ):
+        provide(folders, "stable-diffusion-v1-5", catalogue, server.url)
+    with serving(lambda handler: hub(handler, CONTENT)) as server:
+        folder = provide(folders, "stable-diffusion-v1-5", catalogue, server.url)
+        asked = len(server.asked)
+        provide(folders, "stable-diffusion-v1-5", catalogue, server.url)
+        assert len(server.asked) == asked  # what is there is not asked for again
+    assert (folder / file["path"]).read_bytes() == CONTENT
+
+
+def test_the_models_own_lora_lies_apart_from_its_checkpoint(folders: Folders, catalogue: Path) -> None:
+    entries = json.loads(catalogue.read_text())
+    pinned = {"bytes": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
+    for file in (entries["sdxl-lightning"]["files"][0], entries["sdxl-lightning"]["loras"][0]):
+        file.update(pinned)
+    catalogue.write_text(json.dumps(entries))
+    with serving(lambda handler: reply_with_ranges(handler, CONTENT)) as server:
+        folder = provide(folders, "sdxl-lightning", catalogue, server.url)
+    assert sorted(place.name for place in folder.glob("*.safetensors")) == ["sd_xl_base_1.0.safetensors"]
+    assert all(place.exists() for place in find_model("sdxl-lightning").lora_places(folder))
+    assert [path.split("/resolve/")[0] for path, _ in server.asked] == [
+        "/stabilityai/stable-diffusion-xl-base-1.0",
+        "/ByteDance/SDXL-Lightning",
+    ]
 
 
 def test_a_gated_model_names_its_own_page(folders: Folders, catalogue: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
+from typer.testing import CliRunner
 
 from scripts.command_line import before_commands, main, watch_command
 from scripts.command_line.batches import watch
@@ -256,6 +257,44 @@ def test_without_a_batch_and_with_an_unknown_name_there_is_a_sentence(somebody: 
     for words, said in ((["watch"], "There is no batch yet."), (["pause", "dogs"], "There is no run dogs.")):
         with pytest.raises(CommandError, match=said):
             somebody.sd(*words)
+
+
+def tear_down(somebody: Somebody) -> None:
+    somebody.account.ec2.terminate_instances(InstanceIds=[somebody.account.instance_id])
+    for url in somebody.queues.values():
+        somebody.sqs.delete_queue(QueueUrl=url)
+    somebody.account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+
+
+def test_after_a_teardown_all_that_was_not_done_is_interrupted(somebody: Somebody) -> None:
+    """A batch, a run that nobody had begun, and one in mid-run: no queue and no machine is left for any of them."""
+    somebody.ask()
+    somebody.draw(0)
+    somebody.put(somebody.keys.machine("i-1"), share(units=1, images=2, ago=timedelta(minutes=10)))
+    somebody.account.put("runs/a-horse-0123456789/job.json", b"{}")
+    begun = Status("a-tree-0123456789", somebody.account.instance_id, "generating", 1, 3)
+    somebody.account.put("runs/a-tree-0123456789/status.json", begun.to_json().encode())
+    tear_down(somebody)
+    listed = somebody.sd("results", "--list")
+    for told in (listed, somebody.sd("watch", RUN, status=1)):
+        assert re.search(rf"{RUN} .* interrupted +2 of 6", told), told
+    assert re.search(r"a-horse-0123456789 +- +interrupted +-", listed), listed
+    assert re.search(r"a-tree-0123456789 .* interrupted +1 of 3", listed), listed
+    assert "waits in a queue" not in " ".join(listed.split())
+    assert somebody.watched()["state"] == "interrupted"
+    assert json.loads(somebody.sd("watch", "a-tree", "--json"))["state"] == "interrupted"
+    shown = CliRunner().invoke(main.app, ["status", "--region", "us-east-1"])
+    assert shown.stdout.count("interrupted") >= 3, shown.stdout
+    assert "There is no stack SdOnEc2" in str(shown.exception)
+
+
+def test_whoever_watches_a_batch_hears_that_another_command_deletes_its_stack(somebody: Somebody) -> None:
+    somebody.ask()
+    somebody.draw(0)
+    after_look(somebody, 2, lambda: tear_down(somebody))
+    said = somebody.sd("watch", RUN, status=1)
+    assert "interrupted: 2 of 6 images" in said
+    assert "Its stack was deleted, and its queue with it. What is drawn stays in the bucket." in " ".join(said.split())
 
 
 def test_past_costs_hold_what_machines_told(somebody: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,19 @@ def test_what_does_not_fit_the_card_is_refused(session: boto3.Session, hub: Hub)
     assert hub.asked == []
 
 
+@pytest.mark.parametrize("name", ["flux2-klein", "z-image-turbo", "chroma"])
+def test_a_card_without_the_models_numbers_is_refused(session: boto3.Session, hub: Hub, name: str) -> None:
+    with pytest.raises(CommandError, match=r"card is a T4\. .* computes in bfloat16.* choose at least g6e?\.xlarge"):
+        check(session, hub, Job(model=name), InstanceType="g4dn.xlarge", VolumeSize="200")
+
+
+def test_a_restrictive_licence_wants_a_word_before(session: boto3.Session, hub: Hub) -> None:
+    with pytest.raises(CommandError, match=r"which forbids commercial use .*`sd deploy --accept-licence sdxl-turbo`"):
+        check(session, hub, Job(model="sdxl-turbo"))
+    check(session, hub, Job(model="sdxl-turbo"), AcceptLicence="sdxl-turbo")
+    check(session, hub, Job(), AcceptLicence="sdxl-turbo")
+
+
 def test_in_single_precision_it_takes_more(session: boto3.Session, hub: Hub) -> None:
     small = {"InstanceType": "g4dn.xlarge"}
     check(session, hub, Job(model="sdxl-base"), **small)

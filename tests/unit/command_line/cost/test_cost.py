@@ -80,6 +80,18 @@ def test_a_type_that_the_model_does_not_fit_is_left_out() -> None:
     assert "g6e.xlarge" in found
 
 
+def test_todays_models_have_a_projection_on_each_card_that_draws_them() -> None:
+    found = {one.instance_type.gpu.name: one for one in made({"Model": "flux2-klein"}) if one.life_cycle == "spot"}
+    assert "T4" not in found
+    for card in ("A10G", "L4", "L40S", "H100"):
+        assert found[card].projected
+        assert found[card].usd_per_1000_images is not None
+    # 4 passes without guidance, and the decoder, for 3.2 times the article's pixels; $0.42 an hour, address and disk.
+    seconds = CARD_SPEEDS["L4"].seconds * (4 * 0.5 * 10.4 * 2.08 + 3.15) / (75 * 2.08 + 3.15) * 1024**2 / (512 * 640)
+    hourly = 0.42 + 0.005 + 100 * 0.08 / 730
+    assert found["L4"].usd_per_1000_images == pytest.approx(1000 * seconds / 3600 * hourly, rel=0.01)
+
+
 def test_a_card_or_a_model_without_a_figure_has_no_estimate() -> None:
     assert seconds_per_image("RTX PRO 4500", layout="stable-diffusion-v1", pixels=1, steps=1, guided=True) is None
     assert image_seconds(make_plan(None, {"Model": "tiny"}, {}).job, G5) is None

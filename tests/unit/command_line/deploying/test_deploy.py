@@ -378,12 +378,28 @@ def test_a_question_that_nobody_can_answer_deploys_nothing(account: Account, dep
     assert (refusal.value.exit_status, deploys.calls) == (2, [])
 
 
-@pytest.mark.parametrize("case", ["done", "failed", "capped", "the same run", "stopped"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_run_that_was_stopped_half_way_is_not_exchanged_without_a_yes(
+    account: Account, deploys: Deploys, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """It may be another person's, whose `sd start` would then start this one's run."""
+    account.deploy(Prompt="a cow")
+    if begun:
+        account.put_run(run_of(Prompt="a cow"), phase="generating", images=3)
+    account.ec2.stop_instances(InstanceIds=[account.instance_id])
+    asked = []
+    monkeypatch.setattr(typer, "confirm", lambda question, err: asked.append(question))
+    with pytest.raises(CommandError, match="Nothing was deployed"):
+        run(account, deploys, {"Prompt": "a tree"}, yes=False)
+    assert deploys.calls == []
+    how_far = "generating, 3 of 3 images" if begun else "not begun"
+    assert f"This takes the place of run {run_of(Prompt='a cow')}, which is not done ({how_far})" in asked[0]
+
+
+@pytest.mark.parametrize("case", ["done", "failed", "capped", "the same run"])
 def test_a_plain_deploy_that_cuts_nothing_off_asks_nothing(account: Account, deploys: Deploys, case: str) -> None:
     account.deploy(Prompt="a cow")
     account.put_run(run_of(Prompt="a cow"), phase=case if case in ("done", "failed", "capped") else "generating")
-    if case == "stopped":
-        account.ec2.stop_instances(InstanceIds=[account.instance_id])
     run(account, deploys, {"Prompt": "a cow" if case == "the same run" else "a tree"}, yes=False)
     assert len(deploys.calls) == 1
 
@@ -415,7 +431,16 @@ def test_two_deploys_at_once_never_take_each_other_s_images(account: Account, tm
     mine, other = run_of(Prompt="a tree"), run_of(Prompt="a dog")
     assert f"SdOnEc2 now holds run {other}, not {mine}" in str(told.value)
 
+    def other_makes_it_fail(*_: object) -> None:
+        account.change({"Prompt": "a cat"})
+        raise CommandError("`cdk deploy` failed")
+
+    account.put_run(other, phase="done")
+    with pytest.raises(CommandError, match="failed\nAnother command has deployed run a-cat-.* at the same time"):
+        run(account, other_makes_it_fail, {"Prompt": "a tree"})
+
     deploys = Deploys(account)
+    account.change({"Prompt": "a dog"})
     Image.new("RGB", (64, 64), "red").save(tmp_path / "horse.png")
     account.put_run(other, phase="done")
     account.session.events.register_first("before-call.s3.PutObject", lambda **_: account.change({"Prompt": "a bee"}))

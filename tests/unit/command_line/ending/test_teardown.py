@@ -333,10 +333,11 @@ def test_a_stack_that_stands_is_named_and_not_called_nothing(
     template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
     field.session.client("cloudformation").create_stack(StackName="There", TemplateBody=template)
     volume(field, [TAGS[0], {"Key": "sd-on-ec2:stack", "Value": "There"}])
-    run(field, cdk)
+    shown = run(field, cdk)
     said = capsys.readouterr().out
     assert "stand in us-east-1, and cost money: There: `sd teardown --stack There`" in said
     assert "Nothing of this project" not in said
+    assert "Nothing is left" not in shown
 
 
 class Cdk:

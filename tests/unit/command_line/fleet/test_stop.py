@@ -6,8 +6,10 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import typer
 from rich.console import Console
 
+from scripts.command_line.ending import stop
 from scripts.command_line.ending.stop import stop_everything
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.fleet.at import release_at
@@ -46,10 +48,29 @@ def test_a_fleet_that_cannot_be_asked_keeps_no_instance_running(fleet: Fleet) ->
     fleet.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=PREFIX, ForceDelete=True)
     told: list[str] = []
     with pytest.raises(CommandError, match="The fleet sd-.* is gone"):
-        stop_everything(fleet.account.session, fleet.deployment, terminate=False, tell=told.append)
-    assert told[0].startswith("Stopped i-")
+        stop_everything(fleet.account.session, fleet.deployment, terminate=False, yes=True, tell=told.append)
+    assert told[1].startswith("Stopped i-")
     assert fleet.account.state() == "stopped"
     assert "is gone" in fleet_in_words(fleet.account.session, fleet.deployment)[0]
+
+
+def test_a_stop_that_cuts_something_off_asks_whoever_can_answer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    grow(fleet, 2)
+    asked = []
+    monkeypatch.setattr(stop, "is_somebody_there", lambda: True)
+    monkeypatch.setattr(typer, "confirm", lambda question, err: asked.append(question))
+    told: list[str] = []
+    with pytest.raises(CommandError, match="Nothing was stopped"):
+        stop_everything(fleet.account.session, fleet.deployment, terminate=False, yes=False, tell=told.append)
+    assert (fleet.group["DesiredCapacity"], fleet.account.state(), told) == (2, "running", [])
+    (question,) = asked
+    assert question.startswith("This cuts off run ")
+    assert "2 machines of the fleet will end, with what they draw. Stop?" in question
+    # Where nobody can answer, it says so and stops: a machine that goes on costs money.
+    monkeypatch.setattr(stop, "is_somebody_there", lambda: False)
+    stop_everything(fleet.account.session, fleet.deployment, terminate=False, yes=False, tell=told.append)
+    assert (fleet.group["DesiredCapacity"], fleet.account.state(), len(asked)) == (0, "stopped", 1)
+    assert told[0] == question.removesuffix(" Stop?")
 
 
 def test_a_stack_without_a_fleet_says_nothing_of_one(fleet: Fleet) -> None:
@@ -85,5 +106,5 @@ def test_a_teardown_tells_of_the_machines_and_leaves_no_schedule(fleet: Fleet, m
         console=Console(file=io.StringIO()),
         destroy=destroy,
     )
-    assert "3 machines of the fleet will end." in asked[0]
+    assert "3 machines of the fleet will end, with what they draw." in asked[0]
     assert scheduler.list_schedules()["Schedules"] == []

@@ -197,6 +197,18 @@ def test_a_spot_instance_that_is_taken_away_is_told(person: Person) -> None:
         person.generate(Prompt=PROMPT)
 
 
+def test_a_stack_that_another_command_deletes_in_mid_run_is_told(person: Person) -> None:
+    person.deploy()
+
+    def tear_down(run_id: str) -> None:
+        person.account.ec2.terminate_instances(InstanceIds=[person.account.instance_id])
+        person.account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
+
+    person.works = tear_down
+    with pytest.raises(CommandError, match=f"Another command has deleted the stack SdOnEc2, so run {RUN} was interrup"):
+        person.generate(Prompt=PROMPT)
+
+
 def test_who_finds_the_instance_stopping_waits_and_finds_it_started_by_another(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

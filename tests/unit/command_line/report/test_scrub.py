@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,10 @@ def test_the_part_of_a_prompt_that_a_model_does_not_read_goes() -> None:
 
 def test_nothing_in_it_moves_a_terminal() -> None:
     assert scrub("\x1b[0;32mOK\x1b[0m\r\n\x07") == "OK\n\\x07"
+
+
+@pytest.mark.parametrize("part", ["a", "Prompt has ", "Prompt gives "])
+def test_a_long_line_takes_no_long_time(part: str) -> None:
+    began = time.process_time()
+    Scrubber(prompts=[]).scrub(part * 30_000)
+    assert time.process_time() - began < 1

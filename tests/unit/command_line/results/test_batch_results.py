@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.command_line.results import together
+from scripts.command_line.results.download import LeftOut
 from scripts.command_line.results.names import Names, named_files
 from scripts.command_line.results.written import written_whole
 from scripts.command_line.terminal.command_error import CommandError
@@ -63,8 +64,11 @@ def test_a_batch_is_downloaded_by_its_names_and_once(somebody: Somebody, tmp_pat
 
 def test_a_run_of_an_odd_name_writes_nothing_outside_the_folder(somebody: Somebody, tmp_path: Path) -> None:
     somebody.account.put("runs/../txt2img-samples/samples/00000.png", b"x")
-    with pytest.raises(CommandError, match="leads out of"):
-        list(named_files(somebody.account.s3, somebody.account.bucket, "..", tmp_path, Names(sqlite3.connect(""))))
+    left_out, account = LeftOut(), somebody.account
+    names = Names(sqlite3.connect(""))
+    assert list(named_files(account.s3, account.bucket, "..", tmp_path, names, left_out)) == []
+    with pytest.raises(CommandError, match="leads elsewhere"):
+        left_out.tell()
 
 
 def record(index: int, **job: Any) -> bytes:

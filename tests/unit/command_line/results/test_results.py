@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import botocore.handlers
 import pytest
@@ -15,13 +18,19 @@ from typer.testing import CliRunner
 from scripts.command_line.account.results_bucket import find_bucket
 from scripts.command_line.account.runs import choose_runs, list_runs
 from scripts.command_line.main import app
-from scripts.command_line.results.download import download, files_of
+from scripts.command_line.results.download import LeftOut, download, files_of
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.plain_text import on_one_line
 from tests.unit.command_line.conftest import Account, refusal
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import Failure, Status, utc_text
 
 QUIET = Console(quiet=True)
+BOOT = {
+    "started_at": "2026-01-01T00:00:00Z",
+    "error": None,
+    "phases": [{"phase": "weights", "started_at": "2026-01-01T00:00:01Z", "seconds": 1.5}],
+}
 
 
 def results(*arguments: str) -> tuple[int, list[str]]:
@@ -74,32 +83,123 @@ def test_listing_alone_downloads_nothing(account: Account, tmp_path: Path) -> No
 def test_what_is_here_is_not_downloaded_again_and_what_was_cut_off_is(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse")
-    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path))
-    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == len(files) == 6
-    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == 0
+    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path, LeftOut()))
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET, LeftOut()) == len(files) == 6
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET, LeftOut()) == 0
     image = next(file.path for file in files if file.path.name == "00001.png")
     whole = image.read_bytes()
     image.write_bytes(whole[:-1] + b"x")
-    assert download(account.s3, account.bucket, files, tmp_path, QUIET) == 1
+    assert download(account.s3, account.bucket, files, tmp_path, QUIET, LeftOut()) == 1
     assert image.read_bytes() == whole
     assert not [file for file in tmp_path.rglob("*") if file.name.startswith(".")]
 
 
-@pytest.mark.parametrize("key", ["runs/a-horse/../../escaped.png", "runs/a-horse/x/../../../../escaped.png"])
-def test_a_key_that_leads_out_of_the_folder_is_refused(account: Account, tmp_path: Path, key: str) -> None:
+def from_now_on(patch: pytest.MonkeyPatch, event: str, act: Callable[..., Any]) -> None:
+    """Every session of botocore does that at its event."""
+    patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, (event, act)])
+
+
+def also_listed(patch: pytest.MonkeyPatch, keys: Iterable[str]) -> None:
+    """From now on S3 lists these keys too. moto would not store some of them, as S3 does."""
+
+    def add(parsed: dict[str, Any], **_: object) -> None:
+        prefix, listed = parsed["Prefix"], {entry["Key"]: entry for entry in parsed.get("Contents", [])}
+        of_one = {"Size": 1, "ETag": '"1"', "LastModified": datetime.now(UTC)}
+        inside = [key for key in keys if key.startswith(prefix)]
+        if parsed.get("Delimiter"):
+            folders = {key[: key.index("/", len(prefix)) + 1] for key in inside}
+            known = {one["Prefix"] for one in parsed.get("CommonPrefixes", [])}
+            parsed["CommonPrefixes"] = [{"Prefix": one} for one in sorted(known | folders)]
+            return
+        listed |= {key: {"Key": key, **of_one} for key in inside}
+        parsed["Contents"] = [listed[key] for key in sorted(listed)]
+
+    from_now_on(patch, "after-call.s3.ListObjectsV2", add)
+
+
+RUN = "a-horse-0123456789"
+HOSTILE = {
+    f"runs/{RUN}/../../escaped.png": "leads elsewhere",
+    f"runs/{RUN}/x/../../../../escaped.png": "leads elsewhere",
+    f"runs/{RUN}/txt2img-samples/./samples/00000.png": "leads elsewhere",
+    f"runs/{RUN}//etc/passwd": "leads elsewhere",
+    f"runs/{RUN}/a\x00b": "a terminal obeys or hides",
+    f"runs/{RUN}/\x1b]0;title\x07": "a terminal obeys or hides",
+    f"runs/{RUN}/two\nlines": "a terminal obeys or hides",
+    f"runs/{RUN}/\u202egnp.exe": "a terminal obeys or hides",
+    f"runs/{RUN}/{'long' * 100}.png": "too long",
+    f"runs/{RUN}/{'/'.join(['deep' * 20] * 60)}.png": "File name too long",
+    f"runs/{RUN}/txt2img-samples": "a folder of the run has its name",
+    f"runs/{RUN}/txt2img-samples/samples": "a folder of the run has its name",
+    f"runs/{RUN}/txt2img-samples/samples/00000.png/x": "another object has the name of its folder",
+    f"runs/{RUN}/status.json/x": "another object has the name of its folder",
+    f"runs/{RUN}/txt2img-samples/samples/99999.png": "S3 answers 404",
+    "runs/../x": "leads elsewhere",
+    "runs//etc/passwd": "leads elsewhere",
+    "runs/\x1b[2J/x": "a terminal obeys or hides",
+    f"runs/{'long' * 100}/x": "too long",
+}
+
+
+def test_a_hostile_key_costs_that_one_object(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.command_line.results.download.MOST_NAMED", len(HOSTILE))
     account.deploy()
-    account.put(key, b"x")
-    with pytest.raises(CommandError, match="leads out of"):
-        list(files_of(account.s3, account.bucket, "a-horse", tmp_path / "results"))
+    for run_id in (RUN, "a-tree-0123456789", "z-0123456789"):
+        account.put_run(run_id)
+    also_listed(monkeypatch, HOSTILE)
+    to = tmp_path / "deep" / "results"
+    outcome = CliRunner().invoke(app, ["results", "--region", "us-east-1", "--to", str(to), "--zip", "--csv"])
+    assert isinstance(outcome.exception, CommandError), outcome.output
+    assert outcome.exception.exit_status == 1
+    told = str(outcome.exception)
+    assert told.startswith(f"{len(HOSTILE)} objects were not downloaded. Everything else is here")
+    assert told.isprintable() is False  # the lines
+    assert all(line.isprintable() for line in told.splitlines())
+    assert len(told.splitlines()) == 1 + len(HOSTILE)
+    for key, why in HOSTILE.items():
+        whole_run = key.startswith(f"runs/{RUN}/")
+        named = on_one_line(key if whole_run else f"{key.rpartition('/')[0]}/".replace("//etc/", "//"))
+        assert any(line.startswith(f"  {named}: ") and why in line for line in told.splitlines()), key
+    assert "6 images -> " in outcome.output
+    for run_id in (RUN, "a-tree-0123456789", "z-0123456789"):
+        assert len(list((to / run_id).rglob("*.png"))) == 3
+        assert zipfile.ZipFile(to / f"{run_id}.zip").namelist() == [f"{run_id}/{index:05}.png" for index in range(2)]
+        assert len((to / f"{run_id}.csv").read_text().splitlines()) == 3
+    assert {file.name for file in tmp_path.iterdir()} == {"deep"}
+    assert {file.name for file in to.parent.iterdir()} == {"results"}
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["status", "--timeline"], ["report"], ["watch", RUN], ["cost", "--actual"]], ids=" ".join
+)
+def test_what_others_named_or_locked_ends_no_other_command(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    account.deploy()
+    account.put_run(RUN)
+    boots = f"boots/{account.instance_id}/"
+    account.put(f"{boots}2026-01-01T00:00:00Z.json", json.dumps(BOOT).encode())
+    odd = (f"{boots}{name}.json" for name in ("../x", "a\x00b", "\x1b[2J", "locked", "z" * 900))
+    also_listed(monkeypatch, [*HOSTILE, *odd])
+
+    def locked(params: dict[str, Any], **_: object) -> None:
+        if RUN not in params["url_path"] and "2026" not in params["url_path"]:
+            refusal("InvalidRequest")(model=account.s3.meta.service_model.operation_model("GetObject"))
+
+    from_now_on(monkeypatch, "before-call.s3.GetObject", locked)
+    outcome = CliRunner().invoke(app, [*command, "--region", "us-east-1"])
+    assert outcome.exception is None, outcome.exception
+    assert "\x1b" not in outcome.output
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse")
     (tmp_path / "file").write_text("in the way")
-    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path / "file"))
+    files = list(files_of(account.s3, account.bucket, "a-horse", tmp_path / "file", LeftOut()))
     with pytest.raises(CommandError, match="Could not write .* Name another folder: --to FOLDER"):
-        download(account.s3, account.bucket, files, tmp_path / "file", QUIET)
+        download(account.s3, account.bucket, files, tmp_path / "file", QUIET, LeftOut())
 
 
 def test_runs_are_chosen_by_the_beginning_of_their_name(account: Account) -> None:
@@ -167,11 +267,13 @@ def test_a_run_whose_machine_is_gone_or_works_on_another_is_interrupted(account:
     others = {"forgotten-by-ec-two": interrupted, "in-another-region": going, "at-an-odd-machine": interrupted}
     others |= {"replaced-by-another-run": interrupted, "done": "done"}
     assert listed(account) == {**others, "at-work": going}
+    assert "it goes on when it is deployed or asked for again" in "\n".join(results("--list")[1])
     # After a teardown in mid-run.
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
     account.session.client("cloudformation").delete_stack(StackName="SdOnEc2")
-    assert listed(account) == {**others, "at-work": interrupted}
-    assert "it goes on when it is deployed or asked for again" in "\n".join(results("--list")[1])
+    # EC2 may have forgotten a machine that was terminated a minute ago.
+    assert listed(account) == {**others, "at-work": interrupted, "in-another-region": interrupted}
+    assert "The stack of what is interrupted was deleted" in "\n".join(results("--list")[1])
 
 
 def test_who_may_not_look_at_instances_sees_what_runs_say(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts.command_line.main import app as sd
@@ -39,7 +41,25 @@ def test_the_help_names_every_option_whole_in_a_narrow_terminal(command: str) ->
     lines = printed.splitlines()
     assert max(map(len, lines)) <= 80
     spelled = {word.strip(",") for line in lines if line.startswith("  -") for word in line.split()}
-    assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled
+    assert {f"--{name}" for name in ("H", "W", "ddim_steps", "n_iter", "n_samples", "scale", "init_img")} <= spelled
     assert {str(field.alias) for field in FIELDS.values() if field.alias != "Prompt"} <= {
         *spelled, "FixedCode", "SkipGrid",
     }  # fmt: skip
+
+
+def test_the_help_has_each_command_below_a_heading_with_its_whole_sentence() -> None:
+    printed = CliRunner().invoke(sd, ["--help"], env={"COLUMNS": "80"}).stdout
+    assert "..." not in printed.replace("[ARGS]...", "")
+    assert max(map(len, printed.splitlines())) <= 80
+    assert [line for line in printed.splitlines() if line and line[0] != " "][2:] == [
+        *("Draw:", "Follow and fetch:", "Steer a batch:", "What costs money:", "Before a deploy:"),
+    ]
+
+
+def test_each_command_has_an_example_and_answers_to_every_spelling() -> None:
+    group = get_command(sd)
+    assert isinstance(group, TyperGroup)
+    for name, command in group.commands.items():
+        assert (command.epilog or "").startswith(f"Example: `sd {name}"), name
+    spelled = {name for option in group.commands["deploy"].params for name in option.opts}
+    assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.local.command_environment import CHECKOUT
-from scripts.local.machines.unit_file import EnvironmentFile, below_prefix, parse_environment_file, parse_unit
+from scripts.local.machines.unit_file import Command, EnvironmentFile, below_prefix, parse_environment_file, parse_unit
 from userdata.contract.environment_file import environment_text
 
 PREFIX = Path("/disk")
@@ -17,7 +17,10 @@ def test_the_worker_s_unit_is_read() -> None:
     text = (CHECKOUT / "userdata/sd-worker.service").read_text("utf-8")
     unit = parse_unit("sd-worker.service", text, PREFIX)
     assert unit.start == ["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/worker.sh"]
-    assert unit.stop_post == [["/bin/bash", "/disk/opt/sd-on-ec2/current/userdata/after-worker.sh"]]
+    assert unit.stop_post == [
+        Command(["/usr/bin/env", "python3", "-u", "-m", "userdata.boot.tell_failure"], may_fail=True),
+        Command(["/usr/bin/env", "python3", "-u", "-m", "userdata.boot.after_worker"], may_fail=False),
+    ]
     assert unit.working_directory == Path("/disk/opt/sd-on-ec2/current")
     assert unit.environment == {"PYTHONDONTWRITEBYTECODE": "1"}
     assert unit.environment_files == [

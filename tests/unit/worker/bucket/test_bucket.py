@@ -55,8 +55,8 @@ class Body(io.BytesIO):
         return [self.read()]
 
 
-def refusal(status: int, code: str) -> Callable[[AWSRequest], AWSResponse]:
-    body = f"<Error><Code>{code}</Code><Message>not now</Message></Error>".encode()
+def refusal(status: int, code: str, message: str = "not now") -> Callable[[AWSRequest], AWSResponse]:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     headers = HTTPHeaders.from_dict({"Content-Length": str(len(body))})
     return lambda request: AWSResponse(str(request.url), status, headers, Body(body))
 
@@ -71,8 +71,13 @@ def no_network(request: AWSRequest) -> AWSResponse:
 
 @pytest.mark.parametrize(
     "answer",
-    [refusal(503, "ServiceUnavailable"), refusal(503, "SlowDown"), refusal(500, "InternalError"), silence, no_network],
-    ids=["503", "SlowDown", "500", "silence", "no network"],
+    [
+        *(refusal(503, "ServiceUnavailable"), refusal(503, "SlowDown"), refusal(500, "InternalError")),
+        *(silence, no_network),
+        *(refusal(403, "RequestTimeTooSkewed"), refusal(403, "RequestExpired"), refusal(400, "ExpiredToken")),
+        refusal(403, "SignatureDoesNotMatch", "Signature not yet current: 20260102T030405Z is still later than ..."),
+    ],
+    ids=["503", "SlowDown", "500", "silence", "no network", "clock", "expired", "token", "signed in the future"],
 )
 def test_an_outage_of_a_minute_is_bridged(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, answer: Callable[[AWSRequest], AWSResponse]
@@ -99,9 +104,10 @@ def test_an_outage_without_an_end_is_told_by_its_cause(bucket: Bucket, monkeypat
         Outage(refusal(503, "ServiceUnavailable")).bucket(monkeypatch).put(KEY, b"{}")
 
 
-def test_what_does_not_pass_is_not_waited_for(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    outage = Outage(refusal(403, "AccessDenied"))
-    with pytest.raises(ClientError, match="AccessDenied"):
+@pytest.mark.parametrize("code", ["AccessDenied", "SignatureDoesNotMatch"])
+def test_what_does_not_pass_is_not_waited_for(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    outage = Outage(refusal(403, code))
+    with pytest.raises(ClientError, match=code):
         outage.bucket(monkeypatch).put(KEY, b"{}")
     assert outage.answered == 1
 
@@ -186,3 +192,11 @@ def test_keys_come_in_order_from_wherever_one_begins(bucket: Bucket, monkeypatch
 
 def test_a_key_that_is_not_there_is_none(bucket: Bucket) -> None:
     assert bucket.get(KEY) is None
+
+
+def test_of_an_object_that_is_too_long_no_more_is_read_than_shows_that(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("runs/a/status.json", b"0123456789")
+    monkeypatch.setattr("userdata.worker.bucket.bucket.MOST_BYTES", 4)
+    assert bucket.get("runs/a/status.json") == b"01234"

@@ -33,6 +33,17 @@ def test_the_scheduler_in_a_folder_of_diffusers_is_not_taken_for_one_of_flows(ow
     assert isinstance(samplers.make_scheduler("ddim", own.from_config(CONFIGURATION).config, 4), OriginalDDIM)
 
 
+def test_the_four_steps_of_lightning_are_those_that_it_was_distilled_for() -> None:
+    lightning = json.loads((BUNDLE.models / "sdxl-lightning/scheduler/scheduler_config.json").read_text())
+    found = {}
+    for steps in (4, 20):
+        scheduler = samplers.make_scheduler("euler", lightning, steps)
+        scheduler.set_timesteps(steps)
+        found[steps] = scheduler.timesteps.tolist()
+    assert found[4] == [999, 749, 499, 249]
+    assert (found[20][0], found[20][-1]) == (999, 49)
+
+
 @pytest.mark.parametrize("steps", STEPS_THAT_CRASHED_THE_ORIGINAL)
 @pytest.mark.parametrize("sampler", samplers.SAMPLERS)
 def test_any_number_of_steps_ends_where_the_model_leads(sampler: str, steps: int) -> None:

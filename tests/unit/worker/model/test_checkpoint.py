@@ -69,7 +69,7 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
         (
             "a.ckpt",
             _zip({"archive/data.pkl": bytes(1 << 24), "archive/version": b"3\n"}),
-            "it is no file of torch.save, or damaged",
+            "its archive is compressed, as torch.save never does",
         ),
         ("a.ckpt", b"\x80\x02" + b"(" * 9999 + b".", "damaged"),
         ("a.ckpt", b"\x80\x02h\x05.", "damaged"),

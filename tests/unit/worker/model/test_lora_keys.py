@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from benchmarks.original_layout import original_layout
+from userdata.job.run_error import RunError
 from userdata.worker.model.empty_model import empty_networks
+from userdata.worker.model.lora_file import layers_of
 from userdata.worker.model.lora_keys import Place, layer_and_part, places_in
 
 UNETS = ("stable-diffusion-v1", "stable-diffusion-xl", "demo")
+TRANSFORMERS = ("flux2-klein", "z-image", "chroma")
 ORIGINAL = "model.diffusion_model."
 
 
@@ -40,7 +45,7 @@ def place_of(layout: str, key: str) -> tuple[str, tuple[str, ...]]:
     return place.component, place.changed
 
 
-@pytest.mark.parametrize("layout", [*UNETS, "flux-schnell", "tiny", "sdxl-turbo"])
+@pytest.mark.parametrize("layout", [*UNETS, "flux-schnell", "tiny", "sdxl-turbo", *TRANSFORMERS])
 def test_diffusers_and_kohyas_names_mean_each_layer(layout: str) -> None:
     kohyas = {"unet": "unet", "transformer": "unet", "text_encoder": "te1", "text_encoder_2": "te2"}
     for component in networks(layout):
@@ -145,3 +150,38 @@ def test_the_old_name_of_the_last_layer_of_attention_is_known() -> None:
         "unet",
         (f"{block}.to_out.0",),
     )
+
+
+def lora(layers: list[str], rows: int, columns: int) -> dict[str, torch.Tensor]:
+    """The tensors of a LoRA of rank 2 for these layers, each with so many outputs and inputs."""
+    up, down = torch.empty(rows, 2, device="meta"), torch.empty(2, columns, device="meta")
+    return {f"{layer}.{part}": one for layer in layers for part, one in (("lora_B", up), ("lora_A", down))}
+
+
+ORIGINAL_FLUX = [f"diffusion_model.double_blocks.{block}.img_attn.qkv" for block in range(19)]
+OF_FLUX_1 = lora(ORIGINAL_FLUX, 3 * 3072, 3072)
+OF_FLUX_2 = lora(["transformer.single_transformer_blocks.0.attn.to_qkv_mlp_proj"], 27648, 3072)
+OF_Z_IMAGE = lora(["diffusion_model.layers.29.attention.to_q", "diffusion_model.layers.0.attention.to_out"], 3840, 3840)
+
+
+@pytest.mark.parametrize(
+    ("layout", "tensors", "why"),
+    [
+        ("flux2-klein", OF_FLUX_1, "14 of its 19 layers are none of the model's.* It was made for FLUX:"),
+        ("flux2-klein", lora(ORIGINAL_FLUX[:5], 3 * 3072, 3072), ""),
+        ("flux2-klein", lora(["diffusion_model.single_blocks.19.linear1"], 27648, 3072), ""),
+        ("flux2-klein", OF_FLUX_2, ""),
+        ("flux2-klein", OF_Z_IMAGE, "It was made for Z-Image:"),
+        ("z-image", OF_Z_IMAGE, ""),
+        ("z-image", OF_FLUX_2, "It was made for FLUX.2:"),
+        ("z-image", OF_FLUX_1, "It was made for FLUX:"),
+        ("chroma", OF_FLUX_1, ""),
+        ("chroma", lora(["diffusion_model.double_blocks.0.img_mod.lin"], 6 * 3072, 3072), "1 of its 1 layers are none"),
+        ("stable-diffusion-xl", OF_Z_IMAGE, "It was made for Z-Image:"),
+    ],
+)
+def test_a_lora_of_another_family_is_refused_and_its_family_named(
+    layout: str, tensors: dict[str, torch.Tensor], why: str
+) -> None:
+    with pytest.raises(RunError, match=why) if why else nullcontext():
+        layers_of("a.safetensors", tensors, {}, networks(layout))

@@ -52,10 +52,14 @@ def test_what_is_given_back_can_be_received_at_once() -> None:
     assert hides.seconds == [0]
 
 
-def test_a_network_that_is_away_for_a_while_loses_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_is_away_for_a_while_and_a_clock_that_is_wrong_lose_no_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lease_module, "AGAIN_SECONDS", 0.01)
     away = EndpointConnectionError(endpoint_url="https://sqs")
-    hides = Hides(away, away)
+    said = "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"
+    wrong = ClientError({"Error": {"Code": "InvalidSignatureException", "Message": said}}, "ChangeMessageVisibility")
+    hides = Hides(away, wrong)
     lease = Lease(hides, MESSAGE, every_seconds=0.02)  # type: ignore[arg-type]
     hides.wait_for(4)
     lease.end()

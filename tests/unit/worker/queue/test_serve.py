@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.layout import Folders, RunKeys
+from userdata.contract.patience import Patience
 from userdata.contract.run_name import run_name
 from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import BATCH, INTERACTIVE, write_message
@@ -207,6 +208,7 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
         raise EndpointConnectionError(endpoint_url="https://sqs")
 
     monkeypatch.setattr(Queues, "receive", gone)
+    monkeypatch.setattr(receiver, "LAST_LOOKS", Patience(attempts=3, first_pause=0.01))
     began = time.monotonic()
     work.serve(idle_seconds=0.3)
     assert 0.3 <= time.monotonic() - began < 10

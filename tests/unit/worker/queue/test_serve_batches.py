@@ -24,7 +24,7 @@ from userdata.contract.patience import Patience
 from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import BATCH, INTERACTIVE, Release
 from userdata.record.image_metadata import ImageRecord, record_in_png
-from userdata.worker.batch import batches, unit_pictures
+from userdata.worker.batch import batches, endings, unit_pictures
 from userdata.worker.between.task import Task
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.loaded.loaded import Loaded
@@ -74,6 +74,32 @@ def test_the_end_of_a_batch_waits_for_no_other_batch(work: Work, monkeypatch: py
     ended: list[tuple[str, int]] = []
     work.serve(loaded=drawing, batch_ended=lambda batch, _ended: ended.append((batch.run_id, len(drawing.drawn))))
     assert ended == [(RUN_ID, 1), (other, 4)]
+
+
+def test_the_end_is_told_although_the_machine_of_the_last_unit_dies(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine draws the last unit after this one has found the queue empty, and looks no more itself."""
+    ours, theirs = work.put_batch(units_of(2))
+    work.send_work(ours)
+    ends: list[BatchEnded] = []
+    look = endings.end_if_all_is_done
+
+    def looked(bucket: Bucket, run_id: str) -> Any:
+        try:
+            return look(bucket, run_id)
+        finally:
+            done = bucket.get(KEYS.unit_done(ours.part, ours.unit)) or b""
+            bucket.put_once(KEYS.unit_done(theirs.part, theirs.unit), done)
+
+    monkeypatch.setattr(batches, "end_if_all_is_done", looked)
+    deadline = time.monotonic() + 30
+    work.serve(
+        loaded=StandIn(),
+        uses=[lambda: "waits for the end" if not ends and time.monotonic() < deadline else None],
+        batch_ended=lambda _batch, ended: ends.append(ended),
+    )
+    assert [ended.units_done for ended in ends] == [2]
 
 
 def test_an_upload_that_fails_lets_the_others_of_its_unit_be(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
+from userdata.job.job_document import write_job
 from userdata.job.run_error import Stopped
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
@@ -24,6 +26,7 @@ from userdata.worker.run import attempt
 from userdata.worker.run.limits import Limits
 from userdata.worker.run.run import Outcome, do_run
 from userdata.worker.run.run_log import RunLog
+from userdata.worker.run.run_request import read_job
 
 Deploy = Callable[..., dict[str, str]]
 
@@ -132,6 +135,34 @@ def test_only_what_is_missing_is_drawn(
     assert [image["file"] for image in report["images"]] == [f"{k:05}.png" for k in range(4)]
     assert _picture(bucket, keys.grid(0)).size == (2 * 74 + 2, 2 * 66 + 2)
     assert _json(bucket, keys.status)["images_done"] == 4
+
+    if disk == "another disk":
+        # What others have spoilt costs the grid and a row of the report, and not the run.
+        bucket.put(keys.image(0), b"no picture")
+        bucket.put(keys.image_metadata(1), b"[" * 10_000)
+        _interrupt(bucket, settings, keys, [])
+        settings = dataclasses.replace(settings, state_directory=tmp_path / "a third one")
+        assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+        assert [image["file"] for image in _json(bucket, keys.report)["images"]] == [f"{k:05}.png" for k in (0, 2, 3)]
+        assert bucket.get(keys.grid(0)) is None
+
+
+def test_of_two_machines_that_begin_a_run_one_draws_the_seed(
+    bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = parameters(Iterations="1", Samples="1", Seed="-1")
+    keys = RunKeys(run_name(deployed))
+    asked = read_job(deployed)
+    bucket.put(keys.job, write_job(asked))  # as whoever asks by the queue
+    with monkeypatch.context() as meanwhile:
+        other = partial(bucket.put, keys.job, write_job(asked, drawn_seed=7))
+        meanwhile.setattr(attempt.Attempt, "_take_stock", lambda _: other())
+        assert do_run(settings, deployed, threading.Event()) is Outcome.BROKE
+    assert "at the same time, with another seed. Start" in _json(bucket, keys.status)["error"]["message"]
+    assert _json(bucket, keys.job)["drawn_seed"] == 7
+    bucket.put(keys.job, write_job(asked))
+    assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+    assert _json(bucket, keys.job)["drawn_seed"] == _json(bucket, keys.image_metadata(0))["seed"]
 
 
 def test_images_on_the_disk_are_uploaded_without_the_model(

@@ -1,0 +1,145 @@
+"""`sd models`: the catalogue, with what its images cost on the smallest machine that draws them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.command_line.account.price_list import find_prices
+from scripts.command_line.cost.estimate import image_seconds, running_usd
+from scripts.command_line.terminal.plain_text import print_plain
+from stacks.facts.card_speeds import CARD_SPEEDS
+from stacks.facts.instance_types import InstanceType
+from stacks.facts.machine_parameters import MachineParameters
+from stacks.facts.model_refusal import smallest_type, volume_need_gib
+from userdata.bill.prices import RATES_REGION, HourlyPrice, read_prices
+from userdata.contract.catalogue import Model, read_catalogue
+from userdata.job.job import Job
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model, drawn with as it is by default, on `smallest`, the smallest type that it fits, with a disk of its need.
+
+    `seconds` are those of an image there and `usd` the price of 1,000 of them, on demand and without the boot; None
+    where there is no figure. `basis` is what the seconds rest on.
+    """
+
+    name: str
+    model: Model
+    job: Job
+    smallest: InstanceType
+    disk_gib: int
+    price: HourlyPrice | None
+    seconds: float | None
+    usd: float | None
+    basis: str
+
+
+def list_models(region: str = RATES_REGION) -> list[ListedModel]:
+    """Every model of the catalogue, with the prices of the repository's table."""
+    return [_listed(name, model, region) for name, model in read_catalogue().items()]
+
+
+def _listed(name: str, model: Model, region: str) -> ListedModel:
+    job, smallest = Job(model=name), smallest_type(model)
+    assert smallest  # a test holds it
+    disk = max(MachineParameters().volume_size, volume_need_gib(model))
+    price = find_prices(None, region, [smallest.name]).get((smallest.name, "on-demand"))
+    seconds = image_seconds(job, smallest)
+    usd = None
+    if price is not None and seconds is not None:
+        usd = running_usd(price, read_prices().rates_of(region), 1000 * seconds / 60, disk_gib=disk)
+    speed = CARD_SPEEDS.get(smallest.gpu.name)
+    in_the_box = "projected: two processor cores, since a card would wait for its small kernels"
+    return ListedModel(
+        name=name,
+        model=model,
+        job=job,
+        smallest=smallest,
+        disk_gib=disk,
+        price=price,
+        seconds=seconds,
+        usd=usd,
+        basis=in_the_box if model.bundled_sha256 else f"{speed.basis}: {speed.origin}" if speed and seconds else "none",
+    )
+
+
+def show_models(listed: list[ListedModel], region: str, console: Console) -> None:
+    """Prints the table, in 80 columns, and what its marks and figures mean."""
+    table = Table(box=None, pad_edge=False, width=80)
+    for title in ("model", "good at"):
+        table.add_column(title, no_wrap=title == "model")
+    for title in ("GB", "smallest", "$/1,000"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for one in listed:
+        mark = " *" if one.model.forbids else " +" if one.model.gated else ""
+        size = f"{one.model.bytes / 1e9:.1f}" if one.model.bytes else "-"
+        usd = "-" if one.usd is None else f"{one.usd:.2f}"
+        table.add_row(one.name + mark, one.model.good_at, size, one.smallest.name, usd)
+    console.print(table)
+    for note in _notes(listed, region):
+        print_plain(note, console)
+
+
+def _notes(listed: list[ListedModel], region: str) -> list[str]:
+    restricted = [one.model for one in listed if one.model.forbids]
+    if not any(one.price for one in listed):
+        return [f"No price of an instance is known for {region}.", *_marks(restricted)]
+    return [
+        f"Each model in its own size and steps, on the smallest type that it fits, on demand in {region}, without the "
+        "boot. Dollars are projections, from each card's speed and each model's arithmetic (docs/cost.md).",
+        *_marks(restricted),
+    ]
+
+
+def _marks(restricted: list[Model]) -> list[str]:
+    return [
+        *[
+            f"* {model.name}: its licence {model.forbids}. It is drawn with after `sd deploy --accept-licence "
+            f"{model.name}`."
+            for model in restricted
+        ],
+        "+ wants a token of the hub. docs/models.md has more about each.",
+    ]
+
+
+def models_as_json(listed: list[ListedModel], region: str) -> str:
+    """The catalogue as JSON, for tools (docs/models.md)."""
+    return json.dumps({"schema": 1, "region": region, "models": [_as_json(one) for one in listed]}, indent=2)
+
+
+def _as_json(one: ListedModel) -> dict[str, Any]:
+    model = one.model
+    return {
+        "name": one.name,
+        "title": model.title,
+        "good_at": model.good_at,
+        "licence": model.licence,
+        "licence_forbids": model.forbids,
+        "gated": model.gated,
+        "page": model.page,
+        "download_bytes": model.bytes,
+        "number_type": "bfloat16" if model.needs_bfloat16("autocast") else "float16",
+        "gpu_memory_gib": model.memory_gib,
+        "gpu_memory_gib_full": model.full_memory_gib,
+        "width": one.job.W,
+        "height": one.job.H,
+        "steps": one.job.ddim_steps,
+        "guidance_scale": one.job.scale,
+        "negative_prompt": model.guided,
+        "image_to_image": model.image_to_image,
+        "samplers": list(model.samplers) if model.samplers else None,
+        "smallest_type": one.smallest.name,
+        "card": one.smallest.gpu.name,
+        "volume_gib": one.disk_gib,
+        "usd_per_hour": one.price.usd if one.price else None,
+        "price_source": one.price.source if one.price else None,
+        "seconds_per_image": one.seconds,
+        "usd_per_1000_images": one.usd,
+        "basis": one.basis,
+    }
