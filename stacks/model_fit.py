@@ -19,6 +19,7 @@ from stacks.facts.model_refusal import (
 from stacks.parameters import Parameters
 from userdata.contract.catalogue import FULL, Model, read_catalogue
 from userdata.contract.compvis import COMPVIS
+from userdata.job.second_look_rules import ABLE
 
 
 class ModelFit(Construct):
@@ -49,6 +50,14 @@ class ModelFit(Construct):
             ]
             self._rule(rule, chosen, usual)
             self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
+            if model.pipeline in ABLE:
+                # For the model's own size alone: with another one, the worker asks the card before it loads the model.
+                twice = 4 * int(model.defaults["H"]) * int(model.defaults["W"])
+                upscaled = [chosen, *self._upscaled_in_its_own_size(parameters)]
+                memory = self._memory(model, "autocast", parameters, twice)
+                self._rule(f"{rule}Upscaled", Fn.condition_and(*upscaled), memory)
+                memory = self._memory(model, FULL, parameters, twice)
+                self._rule(f"{rule}UpscaledInFull", Fn.condition_and(in_full, *upscaled), memory)
 
     def _rule(self, name: str, condition: ICfnRuleConditionExpression, assertions: list[CfnRuleAssertion]) -> None:
         if assertions:
@@ -67,9 +76,19 @@ class ModelFit(Construct):
         lacking = [one.name for one in without_bfloat16()]
         return [self._none_of(lacking, parameters.text("InstanceType"), number_words(model))]
 
-    def _memory(self, model: Model, precision: str, parameters: Parameters) -> list[CfnRuleAssertion]:
-        small = [one.name for one in too_small(model.memory_need(precision) or 0)]
-        words = memory_words(model, precision) if small else ""
+    def _upscaled_in_its_own_size(self, parameters: Parameters) -> list[ICfnRuleConditionExpression]:
+        values = {"Upscale": "2", "Height": "", "Width": ""}
+        return [Fn.condition_equals(parameters.text(name), value) for name, value in values.items()]
+
+    def _memory(
+        self, model: Model, precision: str, parameters: Parameters, second_pass_pixels: int = 0
+    ) -> list[CfnRuleAssertion]:
+        """Of a second pass only where it asks for more than the first one does."""
+        usual = too_small(model.memory_need(precision) or 0)
+        small = [one.name for one in too_small(model.memory_need(precision, second_pass_pixels) or 0)]
+        if second_pass_pixels and len(small) == len(usual):
+            return []
+        words = memory_words(model, precision, second_pass_pixels) if small else ""
         return [self._none_of(small, parameters.text("InstanceType"), words)] if small else []
 
     def _disk(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:

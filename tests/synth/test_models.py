@@ -116,6 +116,15 @@ def test_single_precision_takes_more_memory(
         check_rules(template, {**values, "Precision": "full"})
 
 
+def test_a_second_pass_takes_more_memory_in_the_models_own_size(template: Template) -> None:
+    machine = {"InstanceType": "g6.xlarge", "VolumeSize": "100", "BootstrapVersion": "99"}
+    values = {"Model": "sdxl-base", "Height": "", "Width": "", **machine}
+    for given in ({"Precision": "full"}, {"Upscale": "2"}, {"Precision": "full", "Upscale": "2", "Height": "64"}):
+        check_rules(template, {**values, **given})
+    with pytest.raises(RuleError, match="and a second pass of that size needs 24.3 GiB .* choose at least g6e.xlarge"):
+        check_rules(template, {**values, "Precision": "full", "Upscale": "2"})
+
+
 @pytest.mark.parametrize(
     ("instance_type", "refused"), [("g5.xlarge", False), ("g6e.xlarge", False), ("p5.4xlarge", True)]
 )
