@@ -126,7 +126,7 @@ class Attempt:
 
     def _report(self, indices: Iterable[int]) -> bytes:
         keys = self._files.keys
-        records = [ImageRecord.from_json(self._files.read(keys.image_metadata(index))) for index in indices]
+        records = [record for index in indices if (record := self._record(keys.image_metadata(index)))]
         settings = self._settings
         return Report(
             run_id=keys.run_id,
@@ -143,3 +143,11 @@ class Attempt:
             versions=library_versions(),
             cost=self._ledger.cost(images=len({*self._stock.in_bucket, *(record.index for record in records)})),
         ).to_json()
+
+    def _record(self, key: str) -> ImageRecord | None:
+        """The record at `key`; None for one that a later version wrote, whose image is as good as any."""
+        try:
+            return ImageRecord.from_json(self._files.read(key))
+        except ValueError as error:
+            logger.warning("The report leaves out %s, because %s", key, error)
+            return None
