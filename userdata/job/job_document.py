@@ -31,7 +31,9 @@ def read_job(content: bytes) -> Job:
     except ValueError as error:
         raise ValueError(f"job.json cannot be read: {error}.") from None
     if document.get("schema") != 1:
-        raise ValueError("job.json is no job of schema 1.")
+        raise ValueError(
+            "job.json is no job of schema 1. What a later version asked for, it draws itself: deploy that."
+        )
     try:
         return Job.model_validate({name: value for name, value in document.items() if name not in NOT_THE_JOB})
     except ValidationError as error:

@@ -143,7 +143,7 @@ class Attempt:
             logger.warning("This attempt's receipt could not be written: %s", error)
 
     def _records(self, indices: Iterable[int]) -> Iterator[ImageRecord]:
-        """The records of images. One that others have spoilt in the bucket costs the report its row, and no run."""
+        """The records of images. One that a later version wrote, or others have spoilt, costs the report its row."""
         for index in indices:
             key = self._files.keys.image_metadata(index)
             try:

@@ -17,8 +17,9 @@ from scripts.command_line.results.replay import read_record
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.conftest import Account
 from tests.upgrades.kept import NAMES, Kept, kept
+from userdata.contract.version import VERSION
 from userdata.job.job_document import read_job
-from userdata.worker.by_hand.replay import check_replay
+from userdata.worker.by_hand.replay import check_replay, differences
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 # What a later version may write: more, another schema, words that this one does not know.
@@ -73,7 +74,11 @@ def test_each_command_reads_what_an_earlier_version_wrote(account: Account, tmp_
     job = read_job(old.objects[f"runs/{unfinished}/job.json"])
     assert job.name == unfinished, "a worker of this version goes on with the same run"
     for image in (tmp_path / finished).rglob("samples/*.png"):
-        check_replay(read_record(image), None)
+        record = read_record(image)
+        check_replay(record, None)
+        assert record.drawn_with
+        before = record.versions.get("sd-on-ec2", "0.1.0 or earlier")
+        assert differences(record, record.drawn_with)[0] == f"sd-on-ec2 was {before}, is {VERSION}"
 
 
 @pytest.mark.parametrize("change", LATER.values(), ids=LATER)
