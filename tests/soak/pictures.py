@@ -20,23 +20,23 @@ OF_THE_ATTEMPT = {"run_id", "created_at", "seconds", "drawn_with", "batch"}
 Pictures = dict[str, tuple[str, dict[str, Any]]]
 
 
-def pictures_of(work: Work) -> tuple[Pictures, list[str]]:
-    """The images that are whole, and a sentence for each that is not."""
+def pictures_of(work: Work) -> tuple[Pictures, dict[str, str]]:
+    """The images that are whole, and what is wrong with each that is not."""
     whole: Pictures = {}
-    damaged = []
+    damaged = {}
     for key in work.images():
         content = work.stage.s3.get_object(Bucket=work.bucket, Key=key)["Body"].read()
         name = key.rpartition("/")[2]
         try:
             record = record_in_png(content)
         except ValueError as error:
-            damaged.append(f"{key}: {error}")
+            damaged[name] = str(error)
             continue
         beside = work.read(key.replace(".png", ".json"))
         if beside != json.loads(record.to_json()):
-            damaged.append(f"{key}: the record beside it is not that inside it")
+            damaged[name] = "the record beside it is not that inside it"
         elif (record.run_id, record.file) != (work.run_id, name):
-            damaged.append(f"{key}: it is {record.file} of {record.run_id}")
+            damaged[name] = f"it is {record.file} of {record.run_id}"
         else:
             job = {name: value for name, value in record.job.items() if name != "run_id"}
             told = {**record.model_dump(exclude=OF_THE_ATTEMPT), "job": job}

@@ -106,11 +106,11 @@ class Soak:
         found, damaged = pictures_of(work)
         undisturbed = self._undisturbed.setdefault(outcome.kind, found)
         others = [name for name, picture in found.items() if picture != undisturbed.get(name)]
-        missing = sorted(expected - found.keys())
+        missing = sorted(expected - found.keys() - damaged.keys())
         outcome.images = len(found)
         outcome.lost += [
-            *missing,
-            *damaged,
+            *(f"{name}: it is not there" for name in missing),
+            *(f"{name}: {why}" for name, why in damaged.items()),
             *(f"{name}: another image than that of an undisturbed run" for name in others),
         ]
         outcome.doubled = put_twice(work)
