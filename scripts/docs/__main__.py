@@ -10,7 +10,8 @@ import sys
 
 from scripts.interruption.signals import end_at_once, ends_in_a_sentence, held
 
-end_at_once("docs: Interrupted; nothing was written.")
+if __name__ == "__main__":  # a test imports this file
+    end_at_once("docs: Interrupted; nothing was written.")
 from cogapp import Cog  # noqa: E402
 
 import scripts.docs.parts  # noqa: E402, F401  # which Cog imports, too, and which takes seconds
