@@ -12,11 +12,11 @@ from scripts.interruption.signals import end_at_once, ends_in_a_sentence, held
 
 if __name__ == "__main__":  # a test imports this file
     end_at_once("docs: Interrupted; nothing was written.")
-from cogapp import Cog  # noqa: E402
+from cogapp import Cog
 
-import scripts.docs.parts  # noqa: E402, F401  # which Cog imports, too, and which takes seconds
-from scripts.docs.captures import capture_all  # noqa: E402  # takes a second
-from scripts.docs.places import ROOT  # noqa: E402
+import scripts.docs.parts  # noqa: F401  # which Cog imports, too, and which takes seconds
+from scripts.docs.captures import capture_all  # takes a second
+from scripts.docs.places import ROOT
 
 HOW = "`python -m scripts.docs` writes what follows from the code"
 
