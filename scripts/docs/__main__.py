@@ -8,13 +8,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.interruption.signals import end_at_once, ends_in_a_sentence
+from scripts.interruption.signals import end_at_once, ends_in_a_sentence, held
 
-end_at_once("docs: Interrupted; nothing was written.")
-from cogapp import Cog  # noqa: E402
+if __name__ == "__main__":  # a test imports this file
+    end_at_once("docs: Interrupted; nothing was written.")
+from cogapp import Cog
 
-from scripts.docs.captures import capture_all  # noqa: E402  # takes a second
-from scripts.docs.places import ROOT  # noqa: E402
+import scripts.docs.parts  # noqa: F401  # which Cog imports, too, and which takes seconds
+from scripts.docs.captures import capture_all  # takes a second
+from scripts.docs.places import ROOT
 
 HOW = "`python -m scripts.docs` writes what follows from the code"
 
@@ -24,7 +26,9 @@ def write_pages(*, check: bool) -> int:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     how = ["--check", "--diff", f"--check-fail-msg={HOW}"] if check else ["-r"]
     prologue = "from scripts.docs.parts import *"
-    return int(Cog().main(["cog", *how, "-P", "-p", prologue, "-n", "utf-8", "--verbosity=1", *map(str, pages)]))
+    # Cog takes an interruption for an error of a page, and writes pages in place.
+    with held():
+        return int(Cog().main(["cog", *how, "-P", "-p", prologue, "-n", "utf-8", "--verbosity=1", *map(str, pages)]))
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from types import FrameType
 
 # Ctrl-C, `kill`, a terminal that was closed.
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# While `held`: a zero, and the signals that came meanwhile.
+# While `held`: a zero for each that is within another, and the signals that came meanwhile.
 _held: list[int] = []
 Handler = Callable[[int, FrameType | None], None]
 
@@ -72,10 +72,11 @@ def held() -> Iterator[None]:
     try:
         yield
     finally:
-        numbers = [number for number in _held if number]
-        _held.clear()
-    if numbers:
-        raise Interrupted(numbers[0])
+        _held.remove(0)
+        if 0 not in _held and _held:  # the outermost, and a signal came
+            number = _held[0]
+            _held.clear()
+            raise Interrupted(number)
 
 
 def _obey(handler: Handler) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.interruption.signals import NUMBERS, Interrupted, raise_interrupted, when_interrupted
+from scripts.interruption.signals import NUMBERS, Interrupted, held, raise_interrupted, when_interrupted
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,6 +74,21 @@ def test_what_was_started_to_pass_over_a_signal_goes_on_doing_so() -> None:
     raise_interrupted()
     signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_what_is_held_ends_first_and_with_what_is_around_it() -> None:
+    raise_interrupted()
+    done = []
+    with pytest.raises(Interrupted) as interrupted, held():
+        with held():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("within")
+        done.append("around")
+    assert (done, interrupted.value.number) == (["within", "around"], signal.SIGTERM)
+    with held():
+        pass
+    with pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGINT)
 
 
 PROGRAM = """
