@@ -14,6 +14,7 @@ from PIL import Image
 
 from demo_model.publishing.draw_contact_sheet import sheet
 from demo_model.publishing.publish import BOX, NAME
+from scripts.interruption.signals import ends_in_a_sentence
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
@@ -64,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_in_a_sentence():
+        main()

@@ -35,7 +35,8 @@ def export(folder: Path, *, vae: Any, unet: Any, text_encoder: Any) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         # One order of the numbers in memory for all files, whatever the training used.
         plain = copy.deepcopy(part).cpu().half().to(memory_format=torch.contiguous_format)
-        with scratch_folder(".sd-export-", folder) as new:
+        with scratch_folder(".sd-export-", folder) as scratch:
+            new = scratch / name
             plain.save_pretrained(new, safe_serialization=True)
             for file in new.iterdir():
                 # safetensors writes for the owner only; the worker is another user than the one who unpacks the bundle.

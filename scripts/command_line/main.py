@@ -59,7 +59,7 @@ MOST_BATCHES = 3
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        say(f"sd {version_in_words()}")
+        say(f"sd-on-ec2 {version_in_words()}")
         raise typer.Exit
 
 

@@ -22,7 +22,6 @@ HOMES = {
         "userdata/worker/model/empty_model.py",  # pinned by its hash
         "userdata/worker/process/compiled_kernels.py",  # Triton's
         "userdata/worker/process/transformers_index.py",  # pip's, of this environment
-        "userdata/boot/fetch/bucket.py",  # the `aws` command's
         "scripts/command_line/terminal/written_context.py",  # the person's own cdk.json
         "scripts/command_line/report/this_machine.py",  # npm's
         "scripts/command_line/account/deployment.py",  # what the stack itself has put out

@@ -22,7 +22,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from userdata.batch.documents import MOST_BYTES
 from userdata.contract.outside import read_json
 from userdata.fleet import breakers
-from userdata.worker.bucket.passing_errors import passes
+from userdata.worker.bucket.passing_errors import is_transient
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -74,7 +74,7 @@ def _asked(ask: Callable[[], Answer | None]) -> Answer | None:
     try:
         return ask()
     except CommandError as error:
-        if passes(error.__cause__):
+        if is_transient(error.__cause__):
             raise
         return None
 

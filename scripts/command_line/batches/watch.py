@@ -16,7 +16,7 @@ from scripts.command_line.batches.show import display, line
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
 from scripts.interruption.signals import when_interrupted
-from userdata.worker.bucket.passing_errors import passes
+from userdata.worker.bucket.passing_errors import is_transient
 
 LEAST_SECONDS, MOST_SECONDS = 5.0, 30.0
 # A laptop changes its network, or wakes up.
@@ -39,7 +39,7 @@ def watch_batch(session: boto3.Session, deployment: Deployment, run_id: str, con
             try:
                 found = look_around(session, deployment, looker.look())
             except CommandError as error:
-                if not passes(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
+                if not is_transient(error.__cause__) or time.monotonic() - reached_at > OUT_OF_REACH_SECONDS:
                     raise
                 time.sleep(LEAST_SECONDS)
                 continue

@@ -16,7 +16,7 @@ from scripts.command_line.account.unfinished_runs import ENDED, WORKS, latest_st
 from scripts.command_line.results.boot_records import find_boot_failure
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.contract.status import Status
-from userdata.worker.bucket.passing_errors import passes
+from userdata.worker.bucket.passing_errors import is_transient
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +85,7 @@ def watch_run(
             try:
                 state, status = _look(session, s3, deployment, run_id, before)
             except CommandError as error:
-                if not passes(error.__cause__) or time.monotonic() - reached_at > out_of_reach_seconds:
+                if not is_transient(error.__cause__) or time.monotonic() - reached_at > out_of_reach_seconds:
                     raise
                 progress.update(task, description=OUT_OF_REACH)
                 time.sleep(every_seconds)

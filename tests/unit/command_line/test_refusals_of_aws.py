@@ -28,9 +28,11 @@ COMMANDS: dict[str, list[list[str]]] = {
     "cancel": [["a-0123456789", "--yes"]],
     "cost": [[], ["--actual"]],
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
+    "connect": [[]],
     "doctor": [[]],
     "generate": [["a horse"]],
     "hold": [[], ["2h"], ["off"]],
+    "logs": [[], ["a-0123456789"]],
     "pause": [["a-0123456789"]],
     "quota request": [["--yes"]],
     "quota status": [[], ["--spot"]],
@@ -140,7 +142,7 @@ def test_every_command_is_asked() -> None:
             return {prefix.strip()}
         return set().union(*(names(one, f"{prefix} {name}") for name, one in command.commands.items()))
 
-    assert names(get_command(app)) == set(COMMANDS)
+    assert names(get_command(app)) == {*COMMANDS, "models"}, "models asks nothing"
 
 
 @pytest.mark.parametrize("words", LINES, ids=" ".join)

@@ -14,14 +14,21 @@ from userdata.contract.wrong_clock import tells_of_a_wrong_clock
 
 
 def passes(error: BaseException | None) -> bool:
-    """Whether `error` is transient: the network is away, the service is busy or in trouble, or the clock is wrong.
+    """Whether `error` passes by itself on a machine: `is_transient`, or a clock that is wrong, or a token of its role.
 
-    But for the clock, these are the errors after which botocore itself would have gone on trying, had it not used up
-    its attempts or its quota. Its own attempts are for blips: even ten of them are over within seconds, because the
-    first pause after a 503 is 0.05 s at most.
+    Not so for a person, whose clock nobody sets, and whose token a new login renews.
+    """
+    return is_transient(error) or (isinstance(error, ClientError) and tells_of_a_wrong_clock(str(error)))
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether the network is away, or the service is busy or in trouble.
+
+    These are the errors after which botocore itself would have gone on trying, had it not used up its attempts or its
+    quota. Its own attempts are for blips: even ten of them are over within seconds, because the first pause after a 503
+    is 0.05 s at most.
     """
     if isinstance(error, ClientError):
         metadata = error.response.get("ResponseMetadata", {})
-        tried = "MaxAttemptsReached" in metadata or "RetryQuotaReached" in metadata
-        return tried or tells_of_a_wrong_clock(str(error))
+        return "MaxAttemptsReached" in metadata or "RetryQuotaReached" in metadata
     return isinstance(error, (ConnectionError, CredentialRetrievalError, HTTPClientError, IncompleteReadError))

@@ -26,7 +26,6 @@ def test_the_unit_runs_the_worker_unprivileged_and_never_restarts_it() -> None:
     assert service["StateDirectory"] == "sd-worker"
     assert "Restart" not in service
     assert service["ExecStart"].startswith("/bin/bash /opt/sd-on-ec2/current/userdata/")
-    assert service["ExecStopPost"].startswith("+/bin/bash /opt/sd-on-ec2/current/userdata/")
 
 
 def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_root() -> None:
