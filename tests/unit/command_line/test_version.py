@@ -21,7 +21,8 @@ def test_the_top_of_the_changes_is_the_version_that_is_printed(
         main.main()
     assert not ended.value.code
     printed = capsys.readouterr().out
-    assert re.fullmatch(rf"sd {re.escape(VERSION)}(, commit [0-9a-f]+ of [0-9-]+(, \d+ changed files)?)?\n", printed)
+    commit = r"(, commit [0-9a-f]+ of [0-9-]+(, \d+ changed files)?)?\n"
+    assert re.fullmatch(rf"sd-on-ec2 {re.escape(VERSION)}{commit}", printed)
     assert entries()[0][0] == VERSION
 
 
