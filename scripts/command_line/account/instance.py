@@ -11,7 +11,7 @@ import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.plan import OF_NO_LAUNCH, Plan
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.account.zones import types_to_try
@@ -113,7 +113,7 @@ def instance_to_replace(session: boto3.Session, plan: Plan) -> str | None:
     if deployment is None or "Replaces" in plan.changes or not instance_state(session, deployment).is_gone:
         return None
     before = deployment.parameters
-    changed = any(before.get(name) != value for name, value in plan.changes.items() if name != "SshCidr")
+    changed = any(before.get(name) != value for name, value in plan.changes.items() if name not in OF_NO_LAUNCH)
     status = read_status(session.client("s3", config=RETRIES), deployment.bucket, plan.run_id)
     has_work = changed or status is None or status.phase != "done" or runs_waiting(session, deployment)
     return deployment.instance_id if has_work else None

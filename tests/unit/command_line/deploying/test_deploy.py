@@ -313,8 +313,9 @@ def test_nothing_is_replaced_where_nothing_is_to_be_done(account: Account, deplo
     account.deploy()
     account.put_run(run_of(), phase="done")
     account.ec2.terminate_instances(InstanceIds=[account.instance_id])
-    run(account, deploys, {"SshCidr": "203.0.113.7/32"})
-    assert deploys.calls[0][0] == {"SshCidr": "203.0.113.7/32"}
+    given = {"SshCidr": "203.0.113.7/32", "AcceptLicence": "sdxl-turbo"}
+    run(account, deploys, given)
+    assert deploys.calls[0][0] == given
     sqs.send_message(QueueUrl=account.outputs["InteractiveQueue"], MessageBody="a run")
     gone = account.instance_id
     run(account, deploys)
