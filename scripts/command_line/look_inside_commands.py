@@ -43,8 +43,10 @@ def logs(
         )
 
     def goes_on() -> bool:
+        if not follow:
+            return False
         (now,) = with_interruptions(session, [read_run(s3, bucket, found.run_id)])
-        return follow and now.state not in (*ENDED, "interrupted")
+        return now.state not in (*ENDED, "interrupted")
 
     show_log(s3, bucket, found.run_id, say, goes_on=goes_on)
 

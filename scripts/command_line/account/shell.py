@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
 PLUGIN = "session-manager-plugin"
-INSTALL = {
-    "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
-    PLUGIN: "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "session-manager-working-with-install-plugin.html",
-}
+PLUGIN_PAGE = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
+)
+INSTALL = {"aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html", PLUGIN: PLUGIN_PAGE}
 # The user of Amazon Linux, which the Deep Learning AMI is made of.
 USER = "ec2-user"
 

@@ -13,6 +13,7 @@ from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, ki
 from scripts.command_line.account.identity import find_account, profile_option
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.quota import QuotaUse, quota_limit, quota_requests, vcpus_in_use
+from scripts.command_line.account.shell import PLUGIN, PLUGIN_PAGE
 from scripts.command_line.account.zones import check_zone, not_offered, spot_scores, zones_offering
 from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
@@ -28,10 +29,6 @@ USUAL_QUALIFIER = "hnb659fds"
 # The least that a stack of the library in requirements.in asks for.
 # Source: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-troubleshoot.html
 OLDEST_BOOTSTRAP = 6
-PLUGIN = "session-manager-plugin"
-PLUGIN_PAGE = (
-    "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
-)
 
 
 def check_credentials(session: boto3.Session, plan: Plan) -> Check:
