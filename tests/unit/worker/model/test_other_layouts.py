@@ -66,6 +66,7 @@ NARROW: dict[str, dict[str, dict[str, Any]]] = {
         "text_encoder_2": {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2},
     },
 }
+NARROW["sdxl-lightning"] = NARROW["stable-diffusion-xl"]
 
 
 def narrowed(tmp_path: Path, layout: str) -> Path:
@@ -132,30 +133,19 @@ def xl_checkpoint(parts: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in checkpoint.items()}
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
-def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_an_xl_checkpoint_is_recognised_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layouts = narrowed(tmp_path, "stable-diffusion-xl")
     parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
     folder = tmp_path / "model"
     folder.mkdir()
     checkpoint = xl_checkpoint(parts)
     checkpoint["model_ema.decay"] = torch.zeros(())
-    loras = []
-    if suffix == ".ckpt":
-        torch.save({"state_dict": checkpoint, "global_step": 3}, folder / "xl.ckpt")
-    else:
-        save_file(checkpoint, folder / "xl.safetensors")
-        loras = [lightning(folder, parts["unet"])]
+    torch.save({"state_dict": checkpoint, "global_step": 3}, folder / "xl.ckpt")
     monkeypatch.setattr(pipeline_module, "LAYOUTS", layouts)
 
-    pipeline = load_pipeline(folder, layout=None, device=CPU, from_image=False, loras=loras)
+    pipeline = load_pipeline(folder, layout=None, device=CPU, from_image=False)
 
-    for name, part in parts.items():
-        loaded = getattr(pipeline, name).state_dict()
-        for key, tensor in part.state_dict().items():
-            torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
+    has_the_weights_of(pipeline, parts)
     assert pipeline.tokenizer_2("a").input_ids[0] == 49406
     assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
     assert pipeline.watermark is for_image_to_image(pipeline).watermark is None, "nobody asked for diffusers' own"
@@ -167,19 +157,11 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
     draw(for_image_to_image(pipeline), Job(**MASKED), masked)
 
 
-def lightning(folder: Path, unet: Any) -> Path:
-    """A LoRA of the model's own, where the boot puts SDXL-Lightning's. Changes `unet` as it should change ours."""
-    layer = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
-    weight = unet.get_submodule(layer).weight
-    up, down = torch.ones(len(weight), 2) / 8, torch.ones(2, weight.shape[1]) / 8
-    (place,) = read_catalogue()["sdxl-lightning"].lora_places(folder)
-    place.parent.mkdir()
-    name = f"lora_unet_{layer.replace('.', '_')}"
-    alpha = torch.tensor(1.0)
-    save_file({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down, f"{name}.alpha": alpha}, place)
-    with torch.no_grad():
-        weight += up @ down / 2
-    return place
+def has_the_weights_of(pipeline: Any, parts: Mapping[str, Any]) -> None:
+    for name, part in parts.items():
+        loaded = getattr(pipeline, name).state_dict()
+        for key, tensor in part.state_dict().items():
+            torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
 
 
 def reads_weights_too(pipeline: Any) -> None:
