@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnRuleConditionExpression
+from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnConditionExpression, ICfnRuleConditionExpression
 from constructs import Construct
 
 from stacks.facts.instance_types import too_small, without_bfloat16
@@ -50,10 +50,8 @@ class ModelFit(Construct):
             ]
             self._rule(rule, chosen, usual)
             self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
-            if model.pipeline in ABLE:
-                # For the model's own size alone: with another one, the worker asks the card before it loads the model.
-                twice = 4 * int(model.defaults["H"]) * int(model.defaults["W"])
-                upscaled = [chosen, *self._upscaled_in_its_own_size(parameters)]
+            if twice := second_pass_of_own_size(model):
+                upscaled = [chosen, *upscaled_in_its_own_size(parameters)]
                 memory = self._memory(model, "autocast", parameters, twice)
                 self._rule(f"{rule}Upscaled", Fn.condition_and(*upscaled), memory)
                 memory = self._memory(model, FULL, parameters, twice)
@@ -76,10 +74,6 @@ class ModelFit(Construct):
         lacking = [one.name for one in without_bfloat16()]
         return [self._none_of(lacking, parameters.text("InstanceType"), number_words(model))]
 
-    def _upscaled_in_its_own_size(self, parameters: Parameters) -> list[ICfnRuleConditionExpression]:
-        values = {"Upscale": "2", "Height": "", "Width": ""}
-        return [Fn.condition_equals(parameters.text(name), value) for name, value in values.items()]
-
     def _memory(
         self, model: Model, precision: str, parameters: Parameters, second_pass_pixels: int = 0
     ) -> list[CfnRuleAssertion]:
@@ -100,6 +94,20 @@ class ModelFit(Construct):
         return CfnRuleAssertion(
             assert_=Fn.condition_not(Fn.condition_contains(values, value)), assert_description=words
         )
+
+
+def second_pass_of_own_size(model: Model) -> int:
+    """How many pixels a second pass over the model's own size has; 0 for a model that makes none.
+
+    The template's rules know this size alone: with another one, the worker asks the card before it loads the model.
+    """
+    return 4 * int(model.defaults["H"]) * int(model.defaults["W"]) if model.pipeline in ABLE else 0
+
+
+def upscaled_in_its_own_size(parameters: Parameters) -> list[ICfnConditionExpression]:
+    """That such a second pass is asked for."""
+    values = {"Upscale": "2", "Height": "", "Width": ""}
+    return [Fn.condition_equals(parameters.text(name), value) for name, value in values.items()]
 
 
 def _smallest_volume() -> int:

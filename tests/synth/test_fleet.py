@@ -61,6 +61,9 @@ def test_the_group_grows_to_n_machines_in_three_zones_and_nothing_but_its_machin
         ({"Model": "s3://bucket/mine.safetensors"}, USUAL_TYPES),
         ({"Model": "sdxl-base"}, USUAL_TYPES),
         ({"Model": "sdxl-base", "Precision": "full"}, [name for name in USUAL_TYPES if "g4dn" not in name]),
+        ({"Model": "sdxl-base", "Upscale": "2"}, [name for name in USUAL_TYPES if "g4dn" not in name]),
+        ({"Model": "sdxl-base", "Upscale": "2", "Precision": "full"}, ["g6e.xlarge"]),
+        ({"Model": "sdxl-base", "Upscale": "2", "Height": "512", "Width": "512"}, USUAL_TYPES),
         ({"Model": "flux-schnell"}, ["g6e.xlarge"]),
     ],
 )

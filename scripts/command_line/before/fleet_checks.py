@@ -90,8 +90,14 @@ def check_spot_role(session: boto3.Session, plan: Plan) -> Check:
 
 
 def _fitting(plan: Plan) -> list[str]:
-    model, engine = find_model(plan.job.model), str(plan.job.engine)
-    return fitting_types(plan.settings.fleet_types, model, precision=str(plan.job.precision), engine=engine)
+    job = plan.job
+    return fitting_types(
+        plan.settings.fleet_types,
+        find_model(job.model),
+        precision=str(job.precision),
+        engine=str(job.engine),
+        second_pass_pixels=job.second_pass_pixels,
+    )
 
 
 def _others(session: boto3.Session, kind: QuotaKind, plan: Plan) -> int:

@@ -89,6 +89,12 @@ def test_a_fleet_with_a_card_that_is_too_small_for_the_model_is_refused(fleet: F
         ways(fleet)
 
 
+def test_a_card_is_too_small_in_the_precision_that_is_asked_for(fleet: Fleet) -> None:
+    fleet.deploy(4, types=("g6.xlarge", "g4dn.xlarge"), Model="sdxl-base", Precision="full")
+    with pytest.raises(CommandError, match=r"The fleet may have g4dn.xlarge. .*Precision=full needs 17.5 GiB"):
+        ways(fleet)
+
+
 def test_a_model_of_noise_has_one_machine_and_no_figures(fleet: Fleet) -> None:
     fleet.deploy(Model="tiny")
     [way] = ways(fleet)
