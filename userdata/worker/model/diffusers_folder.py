@@ -9,7 +9,8 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
-from userdata.contract.catalogue import OF_TRANSFORMERS
+from userdata.contract.bundle import BUNDLE
+from userdata.contract.catalogue import OF_TRANSFORMERS, read_catalogue
 from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
@@ -58,7 +59,7 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         parts["vae"] = load_vae(vae, folder, device=device, dtype=dtype)
     if device.type == "cuda" and dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
         # In single precision it would fill the memory of the machines whose cards hold such a model.
-        encoder = getattr(transformers, described[name][1])
+        encoder = getattr(transformers, described[name][1])  # one of ours, as `_why_not` has seen
         parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
     return DiffusionPipeline.from_pretrained(
         folder,
@@ -86,12 +87,21 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
         return f"it is made for {str(described['_class_name'])[:60]}"
     if kind == "StableDiffusionXLPipeline" and not (described.get("text_encoder") or [None])[0]:
         return "it is the refiner of Stable Diffusion XL, which draws nothing by itself"
+    if (part := LARGE_ENCODERS.get(kind)) and described.get(part) not in (known := _encoders_of(kind, part)):
+        return f"its {part} is none that is known for this kind ({', '.join(name for _, name in known)})"
     try:
         channels = _config(folder / "unet").get("in_channels", LATENT_CHANNELS)
         of_latents = _config(folder / "vae").get("latent_channels", LATENT_CHANNELS)
     except (OSError, ValueError):
         return None  # diffusers tells it better
     return None if channels == of_latents else f"its network wants {channels} channels, as one for editing images"
+
+
+def _encoders_of(kind: str, part: str) -> list[list[str]]:
+    """Library and class of that part in the catalogue's models of this kind, which are all that a folder may name."""
+    layouts = {model.layout for model in read_catalogue().values() if model.pipeline == kind and model.layout}
+    found = [read_json((BUNDLE.models / layout / INDEX).read_bytes())[part] for layout in sorted(layouts)]
+    return [one for number, one in enumerate(found) if one not in found[:number]]
 
 
 def _config(part: Path) -> dict[str, Any]:

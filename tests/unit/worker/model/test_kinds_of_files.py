@@ -297,6 +297,11 @@ def test_a_folder_with_pickles_alone_is_loaded_with_weights_only(
             "made for .*InpaintPipeline",
         ),
         ("model_index.json", {"_class_name": "StableDiffusionXLPipeline", "text_encoder": [None, None]}, "the refiner"),
+        (
+            "model_index.json",
+            {"_class_name": "ZImagePipeline", "text_encoder": ["transformers", "Trainer"]},
+            r"its text_encoder is none that is known for this kind \(Qwen3Model\)",
+        ),
         ("unet/config.json", {"in_channels": 8}, "wants 8 channels"),
     ],
 )
