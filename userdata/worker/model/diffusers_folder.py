@@ -57,8 +57,9 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         parts |= {"safety_checker": None, "requires_safety_checker": False}
     if vae:
         parts["vae"] = load_vae(vae, folder, device=device, dtype=dtype)
-    if device.type == "cuda" and dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
-        # In single precision it would fill the memory of the machines whose cards hold such a model.
+    if dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
+        # It waits as a map of its files, which takes none of the machine's memory that is wanted for something else. In
+        # single precision it would be a copy, and fill the memory of the machines whose cards hold such a model.
         encoder = getattr(transformers, described[name][1])  # one of ours, as `_why_not` has seen
         parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
     return DiffusionPipeline.from_pretrained(
