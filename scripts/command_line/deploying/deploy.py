@@ -30,7 +30,7 @@ from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.consent import ask_first, deployed_meanwhile, need_own_run, refuse_what_changed
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, inputs_of_deploy, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
@@ -95,9 +95,7 @@ def deploy(
     bucket = bucket_of_deploy(deployment, settings)
     if bucket is None and found and found.is_bucket_alone:
         bucket = found.bucket
-    standing_inputs = {name: deployment.parameters.get(name, "") if deployment else "" for name in EXAMPLES}
-    inputs = find_inputs(session, bucket, {**standing_inputs, **given})
-    given = {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}
+    inputs, given, told = inputs_of_deploy(session, bucket, deployment.parameters if deployment else {}, given)
     has_files = bool(uploads) or any(one.is_file for one in inputs.values())
     if has_files and bucket is None and deployment:
         raise CommandError(
@@ -109,7 +107,7 @@ def deploy(
     # Plan.
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
-    for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
+    for sentence in [*told, *check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         print_plain(sentence, console)
     gone = instance_to_replace(session, plan)
     if gone:
