@@ -49,6 +49,10 @@ def pause(run: BatchName, stack: Stack = STACK, region: Region = None, profile: 
         raise CommandError(how_to_raise(progress))
     with _changing(progress.run_id):
         _set(session, deployment, progress, "paused", over=("go",))
+        # Machines that work would go on with a `sd resume` that releases nothing, also not what is planned.
+        was_planned = not progress.live and cancel_release(session, deployment, progress.run_id)
+    if was_planned:
+        say(f"{progress.run_id} was planned for later: that is taken back, and it begins with `sd resume`.")
     say(
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
         f"{what_it_saves(progress, deployment)}"
@@ -82,6 +86,7 @@ def resume(
         if progress.state == "works":
             say(f"{progress.run_id} is at work already, so no message was sent and no machine started.")
         else:
+            cancel_release(session, deployment, progress.run_id)  # it would start machines for what is drawn by then
             release(session, deployment, progress.run_id)
             left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
             say(f"{progress.run_id} goes on with the {left:,} units that are missing.")

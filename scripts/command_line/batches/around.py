@@ -57,7 +57,7 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
     )
     if found.state != "works" and _asked(lambda: is_deleted(find_deployment(session, deployment.stack))):
         return dataclasses.replace(found, is_left=True)
-    if found.state == "stuck" and queue:
+    if queue and (found.state == "stuck" or not found.machines):
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
         return dataclasses.replace(found, begins_at=begins_at)
     return found

@@ -28,7 +28,7 @@ from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.deploying.inputs import upload_inputs
-from scripts.command_line.fleet.at import release_at
+from scripts.command_line.fleet.at import cancel_release, release_at
 from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
 from scripts.command_line.generating.machine import need_queue
@@ -106,6 +106,9 @@ class _Command:
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
+            if standing and not self.wish.at:
+                # What was planned would start machines for a batch that is drawn by then.
+                cancel_release(self.session, self.deployment, planned.run_id)
             if self.wish.sample is not None and parts == [0, 1]:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)

@@ -171,9 +171,14 @@ def test_a_batch_whose_message_waits_is_not_stuck(somebody: Somebody) -> None:
     assert somebody.watched()["state"] == "waits"
 
 
-def test_a_batch_that_is_planned_for_later_is_not_stuck(somebody: Somebody) -> None:
-    somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
-    somebody.account.session.client("scheduler").create_schedule(
+@pytest.mark.parametrize("command", ["cancel --yes", "pause", "resume --yes"])
+def test_a_batch_that_is_planned_for_later_says_when_until_another_command_decides(
+    somebody: Somebody, command: str
+) -> None:
+    """A schedule that stayed would start machines for a batch that is drawn, or not to be drawn, by then."""
+    somebody.ask(at=datetime.now(UTC) - (timedelta(hours=1) if command == "pause" else timedelta()))
+    scheduler = somebody.account.session.client("scheduler")
+    scheduler.create_schedule(
         Name=f"sd-1-{RUN[-10:]}-release",
         ScheduleExpression="at(2030-01-01T02:00:00)",
         FlexibleTimeWindow={"Mode": "OFF"},
@@ -181,8 +186,10 @@ def test_a_batch_that_is_planned_for_later_is_not_stuck(somebody: Somebody) -> N
     )
     found = somebody.watched()
     assert (found["state"], found["why"]) == ("waits", "It begins at 2030-01-01 02:00 UTC.")
-    somebody.sd("cancel", RUN, "--yes")
-    assert somebody.account.session.client("scheduler").list_schedules()["Schedules"] == []
+    verb, *options = command.split()
+    said = somebody.sd(verb, RUN, *options)
+    assert scheduler.list_schedules()["Schedules"] == []
+    assert ("was planned for later: that is taken back" in said) == (verb == "pause")
 
 
 @pytest.mark.parametrize("service", ["sqs", "scheduler", "ec2"])
