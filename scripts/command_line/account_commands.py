@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
-from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
-from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.command_line.terminal.common_options import Profile, Region
 from scripts.command_line.terminal.help import GroupedCommands
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
-app = typer.Typer(
+if TYPE_CHECKING:
+    from stacks.facts.vcpu_quotas import QuotaKind
+
+quota = typer.Typer(
     cls=GroupedCommands,
     no_args_is_help=True,
     help="Show the vCPU quota of GPU instances, and ask for more.",
-    epilog="Example: `sd quota status`",
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 DEFAULT_TYPE = MachineParameters().instance_type
@@ -44,7 +42,7 @@ MEANINGS = {
 }
 
 
-@app.command(epilog="Example: `sd quota request`")
+@quota.command(epilog="Example: `sd quota request`")
 def request(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
@@ -57,6 +55,11 @@ def request(
     profile: Profile = None,
 ) -> None:
     """Ask AWS for a larger quota, once. Nothing is asked for while the quota suffices, or while AWS has a request."""
+    from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
+    from scripts.command_line.account.identity import tell_identity
+    from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     tell_identity(session, None)
@@ -95,7 +98,7 @@ def request(
     )
 
 
-@app.command(epilog="Example: `sd quota status`")
+@quota.command(epilog="Example: `sd quota status`")
 def status(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
@@ -103,6 +106,11 @@ def status(
     profile: Profile = None,
 ) -> None:
     """Show the quota, its use, and what became of each request for more."""
+    from rich.table import Table
+
+    from scripts.command_line.account.quota import quota_limit, quota_requests, vcpus_in_use
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     used = sum(vcpus_in_use(session, kind).values())
@@ -120,6 +128,8 @@ def status(
 
 
 def _kind(instance_type: str, *, spot: bool) -> QuotaKind:
+    from stacks.facts.vcpu_quotas import quota_kind
+
     kind = quota_kind(instance_type, spot=spot)
     if instance_type not in INSTANCE_TYPES or kind is None:
         raise CommandError(
@@ -141,6 +151,11 @@ def zones(
     profile: Profile = None,
 ) -> None:
     """Show which zones offer an instance type. `sd deploy -c az=ZONE` deploys into one of them."""
+    from rich.table import Table
+
+    from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
+    from scripts.command_line.terminal.session import open_session
+
     if named and instance_type and named != instance_type:
         raise CommandError(
             f"`sd zones` takes one instance type, but got {named} and --instance-type {instance_type}. Leave one out.",

@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.batching.batch import batch as draw_batch
-from scripts.command_line.batching.rows import Format
-from scripts.command_line.batching.wish import read_wish
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.batching.row_format import Format
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.parameter_options import with_batch_options
 
 
@@ -56,6 +54,10 @@ def batch(
 
     The images' options hold for every row that does not say otherwise. What it costs is shown before it asks.
     """
+    from scripts.command_line.batching.batch import batch as draw_batch
+    from scripts.command_line.batching.wish import read_wish
+    from scripts.command_line.terminal.session import open_session
+
     wish = read_wish(
         file,
         form=form,

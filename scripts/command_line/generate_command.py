@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.generating.generate import generate as generate_images
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.parameter_options import with_image_options
 
 USUAL_HOLD = "10m"
@@ -36,6 +35,9 @@ def generate(
     An option that is not given has its default; but the model with its precision, prediction, VAE, embeddings and
     engine, the safety checker and the watermark are those of the deployment.
     """
+    from scripts.command_line.generating.generate import generate as generate_images
+    from scripts.command_line.terminal.session import open_session
+
     generate_images(
         open_session(region, profile),
         stack=stack,

@@ -9,15 +9,12 @@ from typing import Annotated
 
 import typer
 
-from scripts.command_line.account.deployment import RETRIES, need_deployment
-from scripts.command_line.account.instance import deployed_run_id
-from scripts.command_line.account.runs import choose_run, read_run
-from scripts.command_line.account.shell import USER, by_session_manager, by_ssh
-from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
-from scripts.command_line.results.log import show_log
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.plain_text import say
+
+# The user of Amazon Linux, which the Deep Learning AMI is made of.
+USER = "ec2-user"
 
 
 def logs(
@@ -31,6 +28,13 @@ def logs(
     profile: Profile = None,
 ) -> None:
     """Print the log of a run. A worker uploads it every 15 seconds, and when the run ends."""
+    from scripts.command_line.account.deployment import RETRIES, need_deployment
+    from scripts.command_line.account.instance import deployed_run_id
+    from scripts.command_line.account.runs import choose_run, read_run
+    from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
+    from scripts.command_line.results.log import show_log
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     s3 = session.client("s3", config=RETRIES)
@@ -60,6 +64,10 @@ def connect(
     profile: Profile = None,
 ) -> None:
     """Open a shell on the instance, by Session Manager, which needs no open port. It keeps the instance up."""
+    from scripts.command_line.account.deployment import need_deployment
+    from scripts.command_line.account.shell import by_session_manager, by_ssh
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     if ssh:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.cost.models_listed import list_models, models_as_json, show_models
 from scripts.command_line.terminal.plain_text import say
 from userdata.bill.prices import RATES_REGION
 
@@ -17,6 +16,8 @@ def models(
     region: Annotated[str, typer.Option(metavar="REGION", help="The region of the prices.")] = RATES_REGION,
 ) -> None:
     """List the models: what each is good at, its download, the smallest type, the price of 1,000 images."""
+    from scripts.command_line.cost.models_listed import list_models, models_as_json, show_models
+
     listed = list_models(region)
     if as_json:
         say(models_as_json(listed, region))

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.report.report import make_report, write_report
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.plain_text import print_plain, say
 
 
@@ -24,6 +23,9 @@ def report(
 
     What cannot be had is left out too, and the report says why. Nothing is sent anywhere.
     """
+    from scripts.command_line.report.report import make_report, write_report
+    from scripts.command_line.terminal.session import open_session
+
     text, parts = make_report(open_session(region, profile), stack, prompts=prompts)
     path = write_report(text, to)
     for why in dict.fromkeys(part.missing for part in parts if part.missing):

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import Deployment, find_deployment
-from scripts.command_line.account.goes_on import run_goes_on
-from scripts.command_line.account.instance import known_run_id
-from scripts.command_line.account.runs import Run
-from scripts.command_line.batches.find import find_run, look_at
-from scripts.command_line.batches.left_behind import left_run
-from scripts.command_line.batches.next_commands import print_next
-from scripts.command_line.batches.progress import BatchRun
-from scripts.command_line.batches.show import as_json
-from scripts.command_line.batches.watch import watch_batch
-from scripts.command_line.results.fetch_results import run_as_json, show_runs
-from scripts.command_line.results.watch import watch_run
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.signals import when_interrupted
+
+if TYPE_CHECKING:
+    import boto3
+
+    from scripts.command_line.account.deployment import Deployment
+    from scripts.command_line.account.runs import Run
 
 POLL_SECONDS = 5.0
 
@@ -41,6 +34,15 @@ def watch(
 
     The exit status is 1 where units have failed, and where nothing goes on without you.
     """
+    from scripts.command_line.account.deployment import find_deployment
+    from scripts.command_line.batches.find import find_run, look_at
+    from scripts.command_line.batches.left_behind import left_run
+    from scripts.command_line.batches.next_commands import print_next
+    from scripts.command_line.batches.show import as_json
+    from scripts.command_line.batches.watch import watch_batch
+    from scripts.command_line.results.fetch_results import run_as_json
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = find_deployment(session, stack)
     if deployment is None:
@@ -62,6 +64,10 @@ def watch(
 
 def _tell_left(run: Run, *, json_only: bool) -> None:
     """Tells of a run whose stack was deleted: there is nothing to follow."""
+    from scripts.command_line.batches.progress import BatchRun
+    from scripts.command_line.batches.show import as_json
+    from scripts.command_line.results.fetch_results import run_as_json, show_runs
+
     if json_only:
         say(as_json(run.progress) if isinstance(run, BatchRun) and run.progress else run_as_json(run))
         return
@@ -72,6 +78,12 @@ def _tell_left(run: Run, *, json_only: bool) -> None:
 
 def _watch_whole(session: boto3.Session, deployment: Deployment, run_id: str, console: Console) -> None:
     """Follows a run with a job of its own."""
+    from scripts.command_line.account.goes_on import run_goes_on
+    from scripts.command_line.account.instance import known_run_id
+    from scripts.command_line.account.runs import Run
+    from scripts.command_line.results.fetch_results import show_runs
+    from scripts.command_line.results.watch import watch_run
+
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
         status = watch_run(
             session,
