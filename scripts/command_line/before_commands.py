@@ -11,8 +11,8 @@ from rich.console import Console
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json, print_document
 from scripts.command_line.terminal.parameter_options import with_parameter_options
-from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.settings_option import Context
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from scripts.command_line.account.deployment import Deployment
     from scripts.command_line.account.plan import Plan
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 USUAL_REGION = "us-east-1"
 
 
@@ -36,7 +35,7 @@ def doctor(
 ) -> None:
     """Check what a deploy needs, before it costs anything. The exit status is 1 if something is wrong."""
     from scripts.command_line.account.plan import parse_context
-    from scripts.command_line.before.doctor import checks_as_json, examine, show_checks
+    from scripts.command_line.before.doctor import doctor_document, examine, show_checks
     from scripts.command_line.terminal.session import choose_session
 
     session = choose_session(region, profile)
@@ -45,7 +44,7 @@ def doctor(
     plan = _plan(deployment, parameters, settings)
     checks = examine(session, plan)
     if as_json:
-        say(checks_as_json(checks))
+        print_document(doctor_document(checks))
     else:
         show_checks(checks, Console())
     if any(check.state != "ok" for check in checks):
@@ -74,8 +73,8 @@ def cost(
     from scripts.command_line.account.results_bucket import find_bucket
     from scripts.command_line.account.runs import list_runs
     from scripts.command_line.batches.around import with_progress
-    from scripts.command_line.cost.actual_cost import costs_as_json, read_costs, show_costs
-    from scripts.command_line.cost.expected_cost import expect_cost, expected_as_json, show_expected
+    from scripts.command_line.cost.actual_cost import costs_document, read_costs, show_costs
+    from scripts.command_line.cost.expected_cost import expect_cost, expected_document, show_expected
     from scripts.command_line.deploying.inputs import count_prompts
     from scripts.command_line.terminal.session import choose_session, credentials_of
 
@@ -86,7 +85,7 @@ def cost(
         s3 = session.client("s3", config=RETRIES)
         costs = read_costs(s3, name, with_progress(session, name, list_runs(s3, name)))
         if as_json:
-            say(costs_as_json(costs))
+            print_document(costs_document(costs))
         else:
             show_costs(costs, Console())
         return
@@ -99,7 +98,7 @@ def cost(
         plan = dataclasses.replace(plan, prompts=prompts)
     found = expect_cost(session, plan, region=session.region_name or USUAL_REGION, live=live, every=every)
     if as_json:
-        say(expected_as_json(found))
+        print_document(expected_document(found))
     else:
         show_expected(found, Console())
 

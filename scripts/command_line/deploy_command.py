@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json
 from scripts.command_line.terminal.parameter_options import with_parameter_options
 from scripts.command_line.terminal.settings_option import Context
 
@@ -19,6 +20,7 @@ def deploy(
     parameters: dict[str, str],
     context: Context = [],  # noqa: B006  # typer reads it and makes its own
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the images and download them.")] = False,
+    as_json: Json = False,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")] = Path("results"),
     types: Types = None,
     every: EveryType = False,
@@ -42,4 +44,5 @@ def deploy(
         console=Console(stderr=True),
         wish=wish,
         yes=yes,
+        as_json=as_json,
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from scripts.command_line.deploying.wish import AtMost, EveryType, Types, Yes, read_wish
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json, print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 
@@ -75,6 +76,7 @@ def hold(
     length: Annotated[
         str | None, typer.Argument(metavar="LENGTH", help="2h, 90m, 1h30m, or off; default: show the hold.")
     ] = None,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -82,12 +84,16 @@ def hold(
     """Keep the idle instance up for a while, from now on. MaxHours still ends the instance."""
     from scripts.command_line.account.deployment import need_deployment
     from scripts.command_line.account.identity import tell_identity
-    from scripts.command_line.ending.hold import hold_instance
+    from scripts.command_line.ending.hold import hold_document, hold_instance
     from scripts.command_line.terminal.session import open_session
 
     session = open_session(region, profile)
     tell_identity(session, stack)
-    _tell(hold_instance(session, need_deployment(session, stack), length, now=datetime.now(UTC)))
+    deployment = need_deployment(session, stack)
+    message = hold_instance(session, deployment, length, now=datetime.now(UTC))
+    _tell(message)
+    if as_json:
+        print_document(hold_document(session, deployment, message))
 
 
 def teardown(

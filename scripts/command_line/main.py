@@ -13,6 +13,7 @@ from rich.console import Console
 from scripts.command_line.terminal.checkout import version_in_words
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.help import GroupedCommands
+from scripts.command_line.terminal.json_option import forget_printed, is_printed, is_typed, print_document
 from scripts.command_line.terminal.lazy_commands import LazyCommands
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
@@ -76,7 +77,7 @@ Version = Annotated[
     typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of this checkout."),
 ]
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -90,13 +91,20 @@ def main() -> None:
     What a terminal's encoding has no character for is spelled out: as `\xd7`, and not as an error.
     """
     raise_interrupted()
+    forget_printed()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    for_programs = is_typed(sys.argv[1:])
     try:
         with aws_errors_in_words("go on"):
-            app(prog_name="sd")
+            # With --json, a command line that cannot be read is an error document, too.
+            status = app(prog_name="sd", standalone_mode=not for_programs)
+        if status:
+            sys.exit(status)
     except CommandError as error:
         _end(str(error), error.exit_status)
+    except typer.TyperException as error:
+        _end(error.format_message(), error.exit_code)
     except Interrupted as interrupted:
         _end(interrupted.told or "Interrupted; nothing was changed.", interrupted.exit_status)
     finally:
@@ -105,6 +113,11 @@ def main() -> None:
 
 def _end(message: str, exit_status: int) -> NoReturn:
     """Says why the command ends, if there is still somebody: a terminal that was closed takes nothing."""
+    told = repeat_typed(message, sys.argv[1:])
     with suppress(OSError):
-        print_plain(f"sd: {repeat_typed(message, sys.argv[1:])}", Console(stderr=True), soft_wrap=True)
+        print_plain(f"sd: {told}", Console(stderr=True), soft_wrap=True)
+        if is_typed(sys.argv[1:]) and not is_printed():
+            from scripts.command_line.documents.document import ErrorDocument, Failure
+
+            print_document(ErrorDocument(error=Failure(message=told, exit_code=exit_status)))
     sys.exit(exit_status)

@@ -9,12 +9,14 @@ import typer
 from rich.console import Console
 
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json, print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
 
 
 def report(
     prompts: Annotated[bool, typer.Option("--prompts", help="Leave the prompts in.")] = False,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for the report.")] = Path(),
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -23,6 +25,7 @@ def report(
 
     What cannot be had is left out too, and the report says why. Nothing is sent anywhere.
     """
+    from scripts.command_line.documents.machine import MissingPart, ReportDocument
     from scripts.command_line.report.report import make_report, write_report
     from scripts.command_line.terminal.session import open_session
 
@@ -32,3 +35,6 @@ def report(
         titles = ", ".join(part.title for part in parts if part.missing == why)
         print_plain(f"Not in the report: {titles}. {why}", Console(stderr=True), soft_wrap=True)
     say(f"The report is {path}. Look through it before you hand it on.")
+    if as_json:
+        missing = [MissingPart(title=part.title, why=part.missing) for part in parts if part.missing]
+        print_document(ReportDocument(path=str(path), missing=missing))

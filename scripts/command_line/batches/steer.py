@@ -24,16 +24,18 @@ from scripts.command_line.batches.find import find_run, look_at
 from scripts.command_line.batches.next_commands import how_to_raise, print_next, what_it_saves
 from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batches.retry import Retried, retry_units, retry_whole
+from scripts.command_line.batches.show import batch_document, document_of
 from scripts.command_line.batches.start import start_for
 from scripts.command_line.fleet.at import cancel_release
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.layout import RunKeys
 
 
-def pause_batch(session: boto3.Session, stack: str, run: str) -> None:
+def pause_batch(session: boto3.Session, stack: str, run: str, *, as_json: bool) -> None:
     """Begin no further unit of a batch. What is drawn stays."""
     deployment, progress = _open(session, stack, run, verb="pause")
     if progress.state == "capped":
@@ -44,10 +46,12 @@ def pause_batch(session: boto3.Session, stack: str, run: str) -> None:
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
         f"{what_it_saves(progress, deployment)}"
     )
-    print_next(look_at(session, deployment, progress), Console())
+    _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
-def resume_batch(session: boto3.Session, stack: str, run: str, *, max_usd: float | None, yes: bool) -> None:
+def resume_batch(
+    session: boto3.Session, stack: str, run: str, *, max_usd: float | None, yes: bool, as_json: bool
+) -> None:
     """Draw what is missing of a batch that is paused, capped or stuck."""
     deployment, progress = _open(session, stack, run, verb="resume")
     if max_usd is not None and not progress.usd_at_most < max_usd < math.inf:
@@ -67,10 +71,10 @@ def resume_batch(session: boto3.Session, stack: str, run: str, *, max_usd: float
             left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
             say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
             start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
-    print_next(look_at(session, deployment, progress), Console())
+    _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
-def cancel_batch(session: boto3.Session, stack: str, run: str, *, yes: bool) -> None:
+def cancel_batch(session: boto3.Session, stack: str, run: str, *, yes: bool, as_json: bool) -> None:
     """End a batch for good. What is drawn stays."""
     deployment, progress = _open(session, stack, run, verb="cancel")
     left = progress.batch.images - progress.images_done
@@ -85,10 +89,10 @@ def cancel_batch(session: boto3.Session, stack: str, run: str, *, yes: bool) -> 
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
         f"{what_it_saves(progress, deployment)}"
     )
-    print_next(look_at(session, deployment, progress), Console())
+    _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
-def retry_run(session: boto3.Session, stack: str, run: str, *, yes: bool) -> None:
+def retry_run(session: boto3.Session, stack: str, run: str, *, yes: bool, as_json: bool) -> None:
     """Try again what has failed of a run.
 
     That are the units that were set aside, and what a dead-letter queue holds of the run.
@@ -102,6 +106,8 @@ def retry_run(session: boto3.Session, stack: str, run: str, *, yes: bool) -> Non
             _tell_retried(found.run_id, retried, "message")
             if retried.sent:
                 say(start_stopped(session, deployment, f"run {found.run_id}").message)
+        if as_json:
+            print_document(document_of(found))
         return
     progress = look_at(session, deployment, found)
     if progress.state in ("cancelled", "paused", "capped"):
@@ -115,7 +121,7 @@ def retry_run(session: boto3.Session, stack: str, run: str, *, yes: bool) -> Non
         _tell_retried(found.run_id, retried, "unit")
         if retried.sent:
             start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console(), yes=yes)
-    print_next(look_at(session, deployment, found), Console())
+    _tell(look_at(session, deployment, found), as_json=as_json)
 
 
 def _open(session: boto3.Session, stack: str, run: str, *, verb: str) -> tuple[Deployment, Progress]:
@@ -131,6 +137,12 @@ def _open(session: boto3.Session, stack: str, run: str, *, verb: str) -> tuple[D
     progress = look_at(session, deployment, found)
     need_can_change(progress, verb)
     return deployment, progress
+
+
+def _tell(progress: Progress, *, as_json: bool) -> None:
+    print_next(progress, Console())
+    if as_json:
+        print_document(batch_document(progress))
 
 
 @contextmanager
