@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.price_list import find_prices
 from scripts.command_line.cost.estimate import image_seconds, running_usd
+from scripts.command_line.documents.money import ModelRow, ModelsDocument
 from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.card_speeds import CARD_SPEEDS
 from stacks.facts.instance_types import InstanceType
@@ -108,38 +107,38 @@ def _marks(restricted: list[Model]) -> list[str]:
     ]
 
 
-def models_as_json(listed: list[ListedModel], region: str) -> str:
-    """The catalogue as JSON, for tools (docs/models.md)."""
-    return json.dumps({"schema": 1, "region": region, "models": [_as_json(one) for one in listed]}, indent=2)
+def models_document(listed: list[ListedModel], region: str) -> ModelsDocument:
+    """The catalogue, for programs (docs/models.md)."""
+    return ModelsDocument(region=region, models=[_row(one) for one in listed])
 
 
-def _as_json(one: ListedModel) -> dict[str, Any]:
+def _row(one: ListedModel) -> ModelRow:
     model = one.model
-    return {
-        "name": one.name,
-        "title": model.title,
-        "good_at": model.good_at,
-        "licence": model.licence,
-        "licence_forbids": model.forbids,
-        "gated": model.gated,
-        "page": model.page,
-        "download_bytes": model.bytes,
-        "number_type": "bfloat16" if model.needs_bfloat16("autocast") else "float16",
-        "gpu_memory_gib": model.memory_gib,
-        "gpu_memory_gib_full": model.full_memory_gib,
-        "width": one.job.W,
-        "height": one.job.H,
-        "steps": one.job.ddim_steps,
-        "guidance_scale": one.job.scale,
-        "negative_prompt": model.guided,
-        "image_to_image": model.image_to_image,
-        "samplers": list(model.samplers) if model.samplers else None,
-        "smallest_type": one.smallest.name,
-        "card": one.smallest.gpu.name,
-        "volume_gib": one.disk_gib,
-        "usd_per_hour": one.price.usd if one.price else None,
-        "price_source": one.price.source if one.price else None,
-        "seconds_per_image": one.seconds,
-        "usd_per_1000_images": one.usd,
-        "basis": one.basis,
-    }
+    return ModelRow(
+        name=one.name,
+        title=model.title,
+        good_at=model.good_at,
+        licence=model.licence,
+        licence_forbids=model.forbids,
+        gated=model.gated,
+        page=model.page,
+        download_bytes=model.bytes,
+        number_type="bfloat16" if model.needs_bfloat16("autocast") else "float16",
+        gpu_memory_gib=model.memory_gib,
+        gpu_memory_gib_full=model.full_memory_gib,
+        width=one.job.W,
+        height=one.job.H,
+        steps=one.job.ddim_steps,
+        guidance_scale=one.job.scale,
+        negative_prompt=model.guided,
+        image_to_image=model.image_to_image,
+        samplers=list(model.samplers) if model.samplers else None,
+        smallest_type=one.smallest.name,
+        card=one.smallest.gpu.name,
+        volume_gib=one.disk_gib,
+        usd_per_hour=one.price.usd if one.price else None,
+        price_source=one.price.source if one.price else None,
+        seconds_per_image=one.seconds,
+        usd_per_1000_images=one.usd,
+        basis=one.basis,
+    )

@@ -37,9 +37,11 @@ from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
 from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
-from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.documents.machine import DeployDocument
+from scripts.command_line.results.fetch_results import Tell, fetch_runs, print_drawn
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import when_interrupted
@@ -65,13 +67,15 @@ def deploy(
     wish: Wish | None = None,
     yes: bool = False,
     is_told: bool = False,
+    as_json: bool = False,
     cdk: Cdk = cdk_deploy,
     rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
     With a `wish`, types and zones are tried until AWS has an instance to give. `yes` cuts off a run in progress, and
-    replaces an instance that stands, without a question. `is_told` says that the account was named already.
+    replaces an instance that stands, without a question. `is_told` says that the account was named already;
+    `as_json` prints a document of what stands or was drawn.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
@@ -139,7 +143,13 @@ def deploy(
             raise
         stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
         raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
-    _follow(session, standing, start, plan.job, run_id, fetch_to, console)
+    if fetch_to is not None:
+        _follow(session, standing, plan.job, run_id, fetch_to, console, print_drawn if as_json else None)
+        return
+    say(repeat_typed(start.message, sys.argv[1:]))
+    if as_json:
+        message, instance = start.message, standing.instance_id
+        print_document(DeployDocument(stack=stack, run_id=run_id, instance_id=instance, message=message))
 
 
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
@@ -196,15 +206,12 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
 def _follow(
     session: boto3.Session,
     deployment: Deployment,
-    start: Start,
     job: Job,
     run_id: str,
-    fetch_to: Path | None,
+    fetch_to: Path,
     console: Console,
+    tell: Tell | None,
 ) -> None:
-    if fetch_to is None:
-        say(repeat_typed(start.message, sys.argv[1:]))
-        return
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
         status = watch_run(
@@ -217,6 +224,6 @@ def _follow(
         )
     if find_model(job.model).is_noise:
         print_plain(f"Model {job.model} has random weights: these pictures are noise.", console)
-    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)
+    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console, tell=tell)
     if status.phase == "capped":
         raise CommandError(f"Run {run_id} is not complete. {status.note or ''}")

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from scripts.command_line.main import app, main
-from scripts.command_line.terminal.common_options import choose_session
+from scripts.command_line.terminal.session import choose_session
 from tests.unit.command_line.conftest import REGION, SERVICE_DESCRIPTIONS, Account, refusal
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job

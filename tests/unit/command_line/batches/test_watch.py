@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from scripts.command_line import before_commands, main, watch_command
+from scripts.command_line import main, watch_command
 from scripts.command_line.batches import watch
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.watch import watch_batch
@@ -309,7 +309,7 @@ def test_past_costs_hold_what_machines_told(somebody: Somebody, monkeypatch: pyt
     somebody.draw(0, 1)
     for number in range(2):
         somebody.put(somebody.keys.machine(f"i-{number}"), share(f"i-{number}", units=1, images=2))
-    monkeypatch.setattr(before_commands, "choose_session", lambda *_: somebody.account.session)
+    monkeypatch.setattr("scripts.command_line.terminal.session.choose_session", lambda *_: somebody.account.session)
     said = somebody.sd("cost", "--actual")
     assert re.search(rf"{RUN} +\S+ \S+ +- +4 +0.5000 +0.1250", said), said
     assert json.loads(somebody.sd("cost", "--actual", "--json"))["usd"] == 0.5
