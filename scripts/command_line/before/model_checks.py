@@ -29,7 +29,7 @@ from scripts.command_line.before.lora_checks import (
 )
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.model_refusal import licence_words, refusal
+from stacks.facts.model_refusal import licence_words, refusal, ways_of
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
 from userdata.boot.fetch.request import Pinned
 from userdata.boot.machine.step_error import StepError
@@ -70,8 +70,7 @@ def check_model(
         instance_type=machine.instance_type,
         volume_size=machine.volume_size,
         engine=str(job.engine),
-        precision=str(job.precision),
-        second_pass_pixels=job.second_pass_pixels,
+        ways=ways_of(job),
     )
     if why_not:
         raise CommandError(why_not)

@@ -30,7 +30,7 @@ def test_every_model_has_a_machine_that_draws_it() -> None:
     smallest = {one.name: one.smallest.name for one in listed}
     assert smallest["sdxl-lightning"] == "g4dn.xlarge"
     assert smallest["flux2-klein"] == smallest["z-image"] == "g6.xlarge"
-    assert smallest["chroma"] == "g6e.xlarge"
+    assert smallest["flux-schnell"] == smallest["chroma"] == "g6.xlarge", "in fp8"
 
 
 def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
