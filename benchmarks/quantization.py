@@ -34,7 +34,7 @@ TIMES = 5
 TYPES = (str(Quantize.int8), str(Quantize.fp8), str(Quantize.nf4))
 INT8_BY_INT8 = "int8 by int8"
 MODELS = ("flux-schnell", "flux2-klein", "z-image", "chroma")
-TEXT_TOKENS = {"flux-schnell": 256, "flux2-klein": 512, "z-image": 128, "chroma": 512}
+TEXT_TOKENS = {"flux-schnell": 256, "flux2-klein": 512, "z-image": 100, "chroma": 512}
 # Narrow forms of the same networks, to try this program on a CPU.
 NARROW: dict[str, dict[str, Any]] = {
     "z-image": {"dim": 128, "n_heads": 2, "n_kv_heads": 2, "n_layers": 1, "n_refiner_layers": 1}
@@ -63,13 +63,16 @@ def network_of(model: str, device: torch.device, *, narrow: bool) -> Any:
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    for name, parameter in network.named_parameters():
+        if name.endswith("pad_token"):
+            nn.init.zeros_(parameter)
     return network.eval().requires_grad_(False)
 
 
 def step_of(model: str, network: Any, batch: int, edge: int) -> Callable[[], Tensor]:
-    """One step of the network for `batch` random images of `edge` pixels, with as many tokens as the pipeline hands over.
+    """One step of the network for `batch` random images of `edge` pixels, with as many tokens as its pipeline has.
 
-    Z-Image's take a list of images, of which each is computed with its own text.
+    Z-Image's takes a list of images, of which each is computed with its own text.
     """
     device, dtype = network.device, torch.bfloat16
     made = torch.Generator(device).manual_seed(1)

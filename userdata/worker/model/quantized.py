@@ -36,6 +36,8 @@ IN_BLOCKS = re.compile(
     r"(?:(?:single_)?transformer_blocks|layers|noise_refiner|context_refiner)\.\d+\."
     r"(?:attn|attention|ff|ff_context|feed_forward|proj_mlp|proj_out)\b.*"
 )
+# What counts as the largest number of a row whose numbers are all smaller.
+LEAST = 1e-12
 MODULATION = re.compile(r"(?:single_)?transformer_blocks\.\d+\.norm\w*\.linear")
 
 
@@ -116,7 +118,8 @@ def _eight_bits(weight: Tensor, kept: str) -> Tensor:
     from torchao.quantization.quantize_.workflows.float8.float8_tensor import QuantizeTensorToFloat8Kwargs
 
     # By PyTorch's own kernels, because the others that torchao would take are in none of our packages.
-    by_torch = {"kernel_preference": KernelPreference.TORCH}
+    # And with scales above zero, because a text that is filled up has rows of zeros, which would become no numbers.
+    by_torch = {"kernel_preference": KernelPreference.TORCH, "hp_value_lb": LEAST}
     of_states = QuantizeTensorToFloat8Kwargs(granularity=rows, **by_torch)
     fast = torchao.Float8MMConfig(use_fast_accum=True)
     return torchao.Float8Tensor.from_hp(  # type: ignore[no-any-return]
