@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -35,7 +36,12 @@ def compare_demo(types: Sequence[str]) -> Iterator[dict[str, Any]]:
                 quantize_layer(pipeline.unet, name, kept)
         drawn = draw_prompts(pipeline, prompts[:PROMPTS], seed=SEED)
         own = drawn if own is None else own
-        small = [functional.interpolate(one, scale_factor=1 / 8, mode="area").flatten(1) for one in (own, drawn)]
-        layout = functional.cosine_similarity(*(one - one.mean(1, keepdim=True) for one in small)).mean()
+        ours, theirs = (_layout(one) for one in (own, drawn))
+        layout = functional.cosine_similarity(ours, theirs, dim=1).mean()
         levels = float((drawn - own).abs().mean() * 127.5)
         yield {"kept": kept, "layers": len(layers), "levels": round(levels, 2), "layout": round(float(layout), 4)}
+
+
+def _layout(pictures: torch.Tensor) -> torch.Tensor:
+    small = functional.interpolate(pictures, scale_factor=1 / 8, mode="area").flatten(1)
+    return small - small.mean(1, keepdim=True)

@@ -40,7 +40,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "z-image": {"dim": 128, "n_heads": 2, "n_kv_heads": 2, "n_layers": 1, "n_refiner_layers": 1}
     | {"axes_dims": [16, 24, 24], "cap_feat_dim": 64}
 }
-FLUX = {"num_layers": 1, "num_single_layers": 1, "attention_head_dim": 64, "num_attention_heads": 2}
+FLUX: dict[str, Any] = {"num_layers": 1, "num_single_layers": 1, "attention_head_dim": 64, "num_attention_heads": 2}
 FLUX |= {"joint_attention_dim": 64, "axes_dims_rope": [16, 24, 24]}
 NARROW["flux-schnell"] = FLUX | {"pooled_projection_dim": 64}
 NARROW["flux2-klein"] = FLUX | {"axes_dims_rope": [16, 16, 16, 16]}

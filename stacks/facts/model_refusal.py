@@ -21,7 +21,7 @@ from userdata.bill.units import GIB
 from userdata.contract.catalogue import FULL, OFF, Model
 from userdata.contract.compvis import COMPVIS
 from userdata.job.choices import Quantize
-from userdata.job.quantization import choose_type, why_not_card
+from userdata.job.quantization import choose_type, why_chosen, why_not_card
 
 if TYPE_CHECKING:
     from userdata.job.job_fields import JobFields
@@ -111,6 +111,15 @@ def refusal(
     if volume_size < volume_need_gib(model):
         return f"VolumeSize is {volume_size}. {disk_words(model)}"
     return None
+
+
+def kept_words(model: Model, instance_type: str, ways: Ways) -> str | None:
+    """In which type the weights of `model` are kept there, and why; None for their own, and for an unknown type."""
+    known = INSTANCE_TYPES.get(instance_type)
+    kept = ways.kept_on(model, known.gpu) if known else OFF
+    if known is None or kept == OFF:
+        return None
+    return why_chosen(model, kept, ways.quantize, card=known.gpu.name, memory_gib=known.gpu.memory_gib)
 
 
 def volume_need_gib(model: Model) -> int:

@@ -12,6 +12,7 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.zones import kept_in_words
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.companion_checks import (
     EMBEDDINGS,
@@ -130,7 +131,9 @@ def check_weights(session: boto3.Session, plan: Plan) -> Check:
         check_model(session, plan.job, plan.machine, bucket=bucket, uploads=plan.uploads)
     except CommandError as error:
         return Check("model", "problem", f"{found}; {error}", blocks=True)
-    return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
+    kept = kept_in_words(plan.job, plan.machine.instance_type)
+    said = f"{found}; {model.page or 'nothing to download'}"
+    return Check("model", "ok", f"{said}. {kept.removesuffix('.')}" if kept else said)
 
 
 def _token(session: boto3.Session, name: str) -> str:
