@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacks.facts.model_refusal import refusal, volume_need_gib
+from stacks.facts.model_refusal import AS_USUAL, Ways, refusal, volume_need_gib
 from userdata.contract.catalogue import Model
 
 # In the order in which on-demand machines are tried: G6 is had where G5 is sold out, and costs less an hour. Larger
@@ -12,14 +12,7 @@ from userdata.contract.catalogue import Model
 USUAL_TYPES = ["g6.xlarge", "g6.2xlarge", "g5.xlarge", "g5.2xlarge", "g6e.xlarge", "g4dn.xlarge"]
 
 
-def fitting_types(
-    types: Sequence[str],
-    model: Model,
-    *,
-    precision: str = "autocast",
-    engine: str = "diffusers",
-    second_pass_pixels: int = 0,
-) -> list[str]:
+def fitting_types(types: Sequence[str], model: Model, *, ways: Ways = AS_USUAL, engine: str = "diffusers") -> list[str]:
     """Those of `types` whose card holds `model`, in its numbers, and that `engine` runs on, in their order.
 
     A fleet leaves the others out. A type that is not in the table of types fits, and so does somebody's own model,
@@ -27,13 +20,6 @@ def fitting_types(
     """
 
     def fits(name: str) -> bool:
-        return not refusal(
-            model,
-            instance_type=name,
-            volume_size=volume_need_gib(model),
-            engine=engine,
-            precision=precision,
-            second_pass_pixels=second_pass_pixels,
-        )
+        return not refusal(model, instance_type=name, volume_size=volume_need_gib(model), engine=engine, ways=ways)
 
     return [name for name in types if fits(name)]

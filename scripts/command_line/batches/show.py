@@ -79,6 +79,8 @@ def why(progress: Progress) -> str:
         said = "No message in the queue asks for it, and no machine works on it."
     elif progress.state == "waits":
         said = f"It begins at {_hour(progress.begins_at)} UTC." if progress.begins_at else "It waits for a machine."
+    if progress.failure:
+        said += f" The first unit that failed: {progress.failure}"
     if progress.unreadable:
         said += f" What {progress.unreadable} machines tell cannot be read, and is not counted."
     if progress.trouble and progress.state in ("waits", "works", "stuck"):

@@ -9,7 +9,7 @@ import boto3
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.instance import deployed_run_id, instance_state
+from scripts.command_line.account.instance import deployed_run_id, instance_state, kept_on_the_card
 from scripts.command_line.account.runs import Run, list_batches, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
@@ -60,7 +60,7 @@ def show(stack: Stack, console: Console) -> None:
     say(f"{deployment.stack} is {deployment.state}; instance {deployment.instance_id} is {stack.instance_state}.")
     if deployment.trouble:
         say(deployment.trouble)
-    for sentence in stack.fleet:
+    for sentence in [*kept_on_the_card(deployment), *stack.fleet]:
         say(sentence)
     if stack.waiting:
         say(f"There {'is' if stack.waiting == 1 else 'are'} {waiting_in_words(stack.waiting)}.")

@@ -69,6 +69,7 @@ class ModelRow(Part):
     number_type: str
     gpu_memory_gib: float | None
     gpu_memory_gib_full: float | None
+    gpu_memory_gib_quantized: dict[str, float]
     width: int
     height: int
     steps: int
@@ -77,6 +78,7 @@ class ModelRow(Part):
     image_to_image: bool
     samplers: list[str] | None
     smallest_type: str
+    quantize: str
     card: str
     volume_gib: int
     usd_per_hour: float | None

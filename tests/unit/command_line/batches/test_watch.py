@@ -155,7 +155,7 @@ def test_an_end_that_needs_somebody_is_a_failure_with_the_way_on(somebody: Someb
         somebody.control(end, why="All together have cost $5.")
     said = somebody.sd("watch", RUN[:6], status=1)
     expected = {
-        "failed": ["1 failed", f"sd retry {RUN}"],
+        "failed": ["1 failed", "The first unit that failed: It is poisoned.", f"sd retry {RUN}"],
         "capped": ["All together have cost .5", f"sd resume {RUN} --max-usd 1"],
         "cancelled": [f"cancelled at .* by {ARN}", f"sd results {RUN}"],
         "stuck": ["No message in the queue asks for it", f"sd resume {RUN}"],
