@@ -26,6 +26,7 @@ def generate(
             help="How long the instance stays up for your next prompt: 10m, 1h30m, or off for IdleMinutes alone.",
         ),
     ] = USUAL_HOLD,
+    show: Annotated[bool, typer.Option("--show", help="Show the last images in the terminal, too.")] = False,
     as_json: Json = False,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")] = Path("results"),
     stack: Stack = STACK,
@@ -49,4 +50,5 @@ def generate(
         fetch_to=to,
         console=Console(stderr=True),
         tell=print_drawn if as_json else None,
+        show=show,
     )

@@ -26,6 +26,7 @@ def results(
     list_only: Annotated[bool, typer.Option("--list", help="List the runs, and download nothing.")] = False,
     as_zip: Annotated[bool, typer.Option("--zip", help="Put each run's images into one ZIP, too.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write a CSV of each run's images, too.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the last images in the terminal, too.")] = False,
     as_json: Json = False,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")] = Path("results"),
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket; default: the stack's.")] = None,
@@ -63,7 +64,15 @@ def results(
         say(f"No runs in {name} yet.")
     if runs and not list_only:
         fetch_runs(
-            s3, name, runs, to, Console(stderr=True), as_zip=as_zip, as_csv=as_csv, tell=tell if as_json else None
+            s3,
+            name,
+            runs,
+            to,
+            Console(stderr=True),
+            as_zip=as_zip,
+            as_csv=as_csv,
+            tell=tell if as_json else None,
+            show=show,
         )
     elif as_json:
         tell(runs, None)

@@ -12,7 +12,9 @@ from scripts.command_line.terminal.json_option import Json, print_document
 
 
 def status(
-    timeline: Annotated[bool, typer.Option("--timeline", help="Show where the time of each boot went.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Show where the time of each boot went, and how busy the GPU was.")
+    ] = False,
     as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import deployed_run_id, instance_state, kept_on_the_card
+from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.account.runs import Run, list_batches, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
@@ -18,9 +19,11 @@ from scripts.command_line.batches.show import row_of
 from scripts.command_line.documents.machine import BootRow, InstanceRow, PhaseRow, StatusDocument
 from scripts.command_line.fleet.stop import fleet_in_words
 from scripts.command_line.results.fetch_results import show_runs
+from scripts.command_line.results.gpu_plot import gpu_plot
 from scripts.command_line.results.timeline import Timeline, read_timelines, show_timelines
 from scripts.command_line.results.watch import DOING
-from scripts.command_line.terminal.plain_text import say
+from scripts.command_line.terminal.plain_text import print_plain, say
+from userdata.contract.layout import RunKeys
 
 NO_STATUS = "The run has not begun, or a later version draws it"
 # `sd results --list` shows them all.
@@ -29,7 +32,7 @@ MOST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Stack:
-    """What was found. `boots` is None where nobody asked for them."""
+    """What was found. `boots` is None where nobody asked for them; `gpu` plots how busy the GPU was over the run."""
 
     deployment: Deployment
     instance_state: str
@@ -38,6 +41,7 @@ class Stack:
     run: Run
     batches: Sequence[Run]
     boots: list[Timeline] | None
+    gpu: list[str]
 
 
 def look(session: boto3.Session, deployment: Deployment, *, with_boots: bool) -> Stack:
@@ -48,10 +52,11 @@ def look(session: boto3.Session, deployment: Deployment, *, with_boots: bool) ->
     fleet, waiting = fleet_in_words(session, deployment), runs_waiting(session, deployment)
     (run,) = with_interruptions(session, [Run(run_id, read_status(s3, bucket, run_id))], deployed=run_id)
     batches = list_batches(s3, bucket)[-MOST_BATCHES:] if QUEUE in deployment.outputs else []
-    boots = None
+    boots, gpu = None, list[str]()
     if with_boots:
         boots = read_timelines(s3, bucket, instance_id=deployment.instance_id, run_id=run_id)
-    return Stack(deployment, state, fleet, waiting, run, with_progress(session, bucket, batches), boots)
+        gpu = gpu_plot(read_if_possible(s3, bucket, RunKeys(run_id).gpu) or b"")
+    return Stack(deployment, state, fleet, waiting, run, with_progress(session, bucket, batches), boots, gpu)
 
 
 def show(stack: Stack, console: Console) -> None:
@@ -69,6 +74,8 @@ def show(stack: Stack, console: Console) -> None:
     show_runs([*stack.batches, run], console)
     if stack.boots is not None:
         show_timelines(stack.boots, console)
+    for line in stack.gpu:
+        print_plain(line, console)
 
 
 def status_document(stack: Stack) -> StatusDocument:

@@ -121,3 +121,33 @@ class LogDocument(Document):
 
     run_id: str
     lines: list[str]
+
+
+class Difference(Part):
+    """A value that differs, of the first and of the second; None where one has none."""
+
+    field: str
+    values: tuple[str | None, str | None]
+
+
+class PictureDifference(Part):
+    """Two pictures of one name: their sizes, None for one that cannot be read.
+
+    `equal_share` is the share of pixels that are equal, from 0 to 1, and `largest_difference` that of any channel, of
+    255; both are None where the sizes differ.
+    """
+
+    name: str
+    sizes: tuple[str | None, str | None]
+    equal_share: float | None
+    largest_difference: int | None
+
+
+class CompareDocument(Document):
+    """What differs between two runs or images: `sd compare --json`. `images` are there with --images."""
+
+    subjects: tuple[str, str]
+    alike: int
+    differ: list[Difference]
+    images: list[PictureDifference]
+    troubles: list[str]

@@ -50,11 +50,13 @@ def generate(
     fetch_to: Path,
     console: Console,
     tell: Tell | None = None,
+    show: bool = False,
 ) -> None:
     """Draws what `given` asks for on the instance of `stack`, and downloads the images below `fetch_to`.
 
-    `hold` is how long the instance stays up afterwards; `tell` hears what has come. A run that is there already is only
-    downloaded. Raises `CommandError`; until the last check has passed, nothing has been uploaded, written or started.
+    `hold` is how long the instance stays up afterwards; `tell` hears what has come, and `show` shows it in the
+    terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has passed,
+    nothing has been uploaded, written or started.
     """
     # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
     with ThreadPoolExecutor() as pool:
@@ -91,7 +93,7 @@ def generate(
         last = "sd hold off" if stay.length else "sd stop --terminate" if request.plan.settings.spot else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
-    fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console, tell=tell)
+    fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console, tell=tell, show=show)
     if status.phase == "capped":
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
     _say(console, "What next:")

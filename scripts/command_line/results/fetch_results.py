@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from scripts.command_line.results.download import LeftOut, RemoteFile, download,
 from scripts.command_line.results.names import named_files, read_names
 from scripts.command_line.results.together import write_csv, write_zip
 from scripts.command_line.terminal.json_option import print_document
+from scripts.command_line.terminal.pictures import MOST_SHOWN, show_pictures
 from scripts.command_line.terminal.plain_text import cell, print_plain, say
 from userdata.contract.layout import RunKeys
 
@@ -92,15 +94,18 @@ def fetch_runs(
     as_zip: bool = False,
     as_csv: bool = False,
     tell: Tell | None = None,
+    show: bool = False,
 ) -> None:
     """Downloads the runs below `folder`, and ends with the line `N images -> FOLDER`.
 
     For one run, FOLDER is the folder with just its images. With `as_zip` and `as_csv` each run gets such a file beside
-    its folder; `tell` is called with what has come. Raises `CommandError` as `download` does, and in the end where
+    its folder; `tell` is called with what has come, and
+    `show` shows the last images in the terminal. Raises `CommandError` as `download` does, and in the end where
     objects were left out.
     """
     count, folders, left_out = 0, set[Path](), LeftOut()
     named: list[str] = []
+    last: deque[Path] = deque(maxlen=MOST_SHOWN)
     for run in runs:
         try:
             local_path(RunKeys(run.run_id).prefix, folder)
@@ -112,6 +117,7 @@ def fetch_runs(
             for image in _images(list_files(), left_out):
                 count += 1
                 folders.add(image.parent)
+                last.append(image)
                 if tell:
                     named.append(str(image))
             if as_zip:
@@ -123,6 +129,8 @@ def fetch_runs(
                 _write_csv(folder / f"{run.run_id}.csv", _images(list_files(), left_out), console)
     where = folders.pop() if len(folders) == 1 else folder
     say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
+    if show:
+        show_pictures([*last], Console())
     if tell:
         left = [LeftOutRow(key=key, why=why) for key, why in left_out.reasons.items()]
         tell(runs, Download(folder=str(where), images=named, left_out=left))

@@ -33,6 +33,7 @@ QUICK = ("--model", "tiny", "--yes")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "batch": ("batch", "prompts.txt", "--model", "tiny", "--max-usd", "5", "--yes"),
     "cancel": ("cancel", RUN, "--yes"),
+    "compare": ("compare", "a-horse", RUN, "--images"),
     "connect": ("connect",),
     "cost": ("cost", "--actual"),
     "deploy": ("deploy", "a cat", *QUICK),

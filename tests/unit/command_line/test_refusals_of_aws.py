@@ -26,6 +26,7 @@ from userdata.record.image_metadata import describe_image, png_with_record
 COMMANDS: dict[str, list[list[str]]] = {
     "batch": [["rows.csv", "--yes"]],
     "cancel": [["a-0123456789", "--yes"]],
+    "compare": [["a-0123456789", "b-0123456789"]],
     "cost": [[], ["--actual"]],
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "connect": [[]],

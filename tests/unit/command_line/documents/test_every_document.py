@@ -38,6 +38,7 @@ COMMANDS: dict[str, type[Document]] = {
     "logs a-horse": runs.LogDocument,
     "watch": runs.BatchDocument,
     "watch a-horse": runs.RunDocument,
+    "compare a-horse cats --images": runs.CompareDocument,
     "generate --steps 5 'a lake'": runs.DrawnDocument,
     "pause cats": runs.BatchDocument,
     "resume cats": runs.BatchDocument,
