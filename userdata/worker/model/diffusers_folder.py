@@ -29,6 +29,7 @@ TEXT_TO_IMAGE = {
     "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLPipeline",
     **{name: name for name in sorted(OF_TRANSFORMERS)},
 }
+TRANSFORMER = "transformer"
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin")
 
@@ -66,9 +67,9 @@ def load_folder(
         # single precision it would be a copy, and fill the memory of the machines whose cards hold such a model.
         encoder = getattr(transformers, described[name][1])  # one of ours, as `_why_not` has seen
         parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
-    if kept != OFF and "transformer" in described:
-        network = described["transformer"][1]
-        parts["transformer"] = load_quantized(folder / "transformer", network, kept, device=device, dtype=dtype)
+    if kept != OFF and TRANSFORMER in described:
+        network = described[TRANSFORMER][1]
+        parts[TRANSFORMER] = load_quantized(folder / TRANSFORMER, network, kept, device=device, dtype=dtype)
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=dtype,
@@ -95,8 +96,9 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
         return f"it is made for {str(described['_class_name'])[:60]}"
     if kind == "StableDiffusionXLPipeline" and not (described.get("text_encoder") or [None])[0]:
         return "it is the refiner of Stable Diffusion XL, which draws nothing by itself"
-    if (part := LARGE_ENCODERS.get(kind)) and described.get(part) not in (known := _encoders_of(kind, part)):
-        return f"its {part} is none that is known for this kind ({', '.join(name for _, name in known)})"
+    for part in (LARGE_ENCODERS[kind], TRANSFORMER) if kind in LARGE_ENCODERS else ():
+        if described.get(part) not in (known := _classes_of(kind, part)):
+            return f"its {part} is none that is known for this kind ({', '.join(name for _, name in known)})"
     try:
         channels = _config(folder / "unet").get("in_channels", LATENT_CHANNELS)
         of_latents = _config(folder / "vae").get("latent_channels", LATENT_CHANNELS)
@@ -105,7 +107,7 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
     return None if channels == of_latents else f"its network wants {channels} channels, as one for editing images"
 
 
-def _encoders_of(kind: str, part: str) -> list[list[str]]:
+def _classes_of(kind: str, part: str) -> list[list[str]]:
     """Library and class of that part in the catalogue's models of this kind, which are all that a folder may name."""
     layouts = {model.layout for model in read_catalogue().values() if model.pipeline == kind and model.layout}
     found = [read_json((BUNDLE.models / layout / INDEX).read_bytes())[part] for layout in sorted(layouts)]
