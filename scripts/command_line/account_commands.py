@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
-from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
-from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import Profile, Region, open_session
+from scripts.command_line.terminal.common_options import Profile, Region
 from scripts.command_line.terminal.help import GroupedCommands
+from scripts.command_line.terminal.json_option import Json, print_document
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 
-app = typer.Typer(
+if TYPE_CHECKING:
+    from stacks.facts.vcpu_quotas import QuotaKind
+
+quota = typer.Typer(
     cls=GroupedCommands,
     no_args_is_help=True,
     help="Show the vCPU quota of GPU instances, and ask for more.",
-    epilog="Example: `sd quota status`",
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 DEFAULT_TYPE = MachineParameters().instance_type
-InstanceType = Annotated[str, typer.Option(metavar="TYPE", help="The instance type that needs the quota.")]
+
+
+def complete_types(incomplete: str) -> list[str]:
+    """The instance types that begin so."""
+    from stacks.facts.instance_types import INSTANCE_TYPES
+
+    return [name for name in INSTANCE_TYPES if name.startswith(incomplete)]
+
+
+InstanceType = Annotated[
+    str, typer.Option(metavar="TYPE", autocompletion=complete_types, help="The instance type that needs the quota.")
+]
 Spot = Annotated[bool, typer.Option("--spot", help="The quota of spot instances instead of on-demand instances.")]
 MEANINGS = {
     "PENDING": "AWS has the request",
@@ -44,7 +54,7 @@ MEANINGS = {
 }
 
 
-@app.command(epilog="Example: `sd quota request`")
+@quota.command(epilog="Example: `sd quota request`")
 def request(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
@@ -57,6 +67,11 @@ def request(
     profile: Profile = None,
 ) -> None:
     """Ask AWS for a larger quota, once. Nothing is asked for while the quota suffices, or while AWS has a request."""
+    from scripts.command_line.account.free_plan import ON_THE_FREE_PLAN, UPGRADE, kind_of_plan
+    from scripts.command_line.account.identity import tell_identity
+    from scripts.command_line.account.quota import ask_for, quota_limit, quota_requests, vcpus_in_use
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     tell_identity(session, None)
@@ -95,20 +110,36 @@ def request(
     )
 
 
-@app.command(epilog="Example: `sd quota status`")
+@quota.command(epilog="Example: `sd quota status`")
 def status(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
+    as_json: Json = False,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show the quota, its use, and what became of each request for more."""
+    from rich.table import Table
+
+    from scripts.command_line.account.quota import quota_limit, quota_requests, vcpus_in_use
+    from scripts.command_line.documents.machine import QuotaDocument, QuotaRequestRow
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     kind = _kind(instance_type, spot=spot)
     used = sum(vcpus_in_use(session, kind).values())
     limit = quota_limit(session, kind)
     say(f"{kind.name} ({kind.code}) in {session.region_name}: {limit:g} vCPUs, {used} in use.")
     requests = quota_requests(session, kind)
+    if as_json:
+        rows = [
+            QuotaRequestRow(asked_at=one.asked_at, vcpus=one.vcpus, state=one.status, case=one.case_id or None)
+            for one in requests
+        ]
+        where = session.region_name or ""
+        print_document(
+            QuotaDocument(region=where, name=kind.name, code=kind.code, vcpus=limit, used=used, requests=rows)
+        )
     if not requests:
         say("No request for a larger quota was ever filed.")
         return
@@ -120,6 +151,8 @@ def status(
 
 
 def _kind(instance_type: str, *, spot: bool) -> QuotaKind:
+    from stacks.facts.vcpu_quotas import quota_kind
+
     kind = quota_kind(instance_type, spot=spot)
     if instance_type not in INSTANCE_TYPES or kind is None:
         raise CommandError(
@@ -132,15 +165,28 @@ def _kind(instance_type: str, *, spot: bool) -> QuotaKind:
 
 def zones(
     named: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="The instance type, without --instance-type.")
+        str | None,
+        typer.Argument(
+            metavar="TYPE", autocompletion=complete_types, help="The instance type, without --instance-type."
+        ),
     ] = None,
     instance_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help=f"The instance type; default: {DEFAULT_TYPE}.")
+        str | None,
+        typer.Option(
+            metavar="TYPE", autocompletion=complete_types, help=f"The instance type; default: {DEFAULT_TYPE}."
+        ),
     ] = None,
+    as_json: Json = False,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show which zones offer an instance type. `sd deploy -c az=ZONE` deploys into one of them."""
+    from rich.table import Table
+
+    from scripts.command_line.account.zones import all_zones, not_offered, zones_offering
+    from scripts.command_line.documents.machine import ZoneRow, ZonesDocument
+    from scripts.command_line.terminal.session import open_session
+
     if named and instance_type and named != instance_type:
         raise CommandError(
             f"`sd zones` takes one instance type, but got {named} and --instance-type {instance_type}. Leave one out.",
@@ -151,8 +197,10 @@ def zones(
     offering = zones_offering(session, instance_type)
     if not offering:
         raise CommandError(not_offered(session, instance_type))
+    rows = [ZoneRow(zone=zone, offers=zone in offering) for zone in all_zones(session)]
+    if as_json:
+        print_document(ZonesDocument(region=session.region_name or "", instance_type=instance_type, zones=rows))
     table = Table("zone", f"offers {instance_type}", "deploy into it", box=None, pad_edge=False)
-    for zone in all_zones(session):
-        there = zone in offering
-        table.add_row(zone, "yes" if there else "no", f"sd deploy -c az={zone}" if there else "")
+    for row in rows:
+        table.add_row(row.zone, "yes" if row.offers else "no", f"sd deploy -c az={row.zone}" if row.offers else "")
     Console().print(table)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.generating.generate import generate as generate_images
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json
 from scripts.command_line.terminal.parameter_options import with_image_options
 
 USUAL_HOLD = "10m"
@@ -26,6 +26,8 @@ def generate(
             help="How long the instance stays up for your next prompt: 10m, 1h30m, or off for IdleMinutes alone.",
         ),
     ] = USUAL_HOLD,
+    show: Annotated[bool, typer.Option("--show", help="Show the last images in the terminal, too.")] = False,
+    as_json: Json = False,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")] = Path("results"),
     stack: Stack = STACK,
     region: Region = None,
@@ -36,6 +38,10 @@ def generate(
     An option that is not given has its default; but the model with its precision, prediction, VAE, embeddings and
     engine, the safety checker and the watermark are those of the deployment.
     """
+    from scripts.command_line.generating.generate import generate as generate_images
+    from scripts.command_line.results.fetch_results import print_drawn
+    from scripts.command_line.terminal.session import open_session
+
     generate_images(
         open_session(region, profile),
         stack=stack,
@@ -43,4 +49,6 @@ def generate(
         hold=hold,
         fetch_to=to,
         console=Console(stderr=True),
+        tell=print_drawn if as_json else None,
+        show=show,
     )

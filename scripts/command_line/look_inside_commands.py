@@ -9,28 +9,40 @@ from typing import Annotated
 
 import typer
 
-from scripts.command_line.account.deployment import RETRIES, need_deployment
-from scripts.command_line.account.instance import deployed_run_id
-from scripts.command_line.account.runs import choose_run, read_run
-from scripts.command_line.account.shell import USER, by_session_manager, by_ssh
-from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
-from scripts.command_line.results.log import show_log
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json, print_document
+from scripts.command_line.terminal.known_runs import complete_runs
 from scripts.command_line.terminal.plain_text import say
+
+# The user of Amazon Linux, which the Deep Learning AMI is made of.
+USER = "ec2-user"
 
 
 def logs(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="The run, by its name or the beginning of it; default: the deployed one."),
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=complete_runs,
+            help="The run, by its name or the beginning of it; default: the deployed one.",
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Print the log of a run. A worker uploads it every 15 seconds, and when the run ends."""
+    from scripts.command_line.account.deployment import RETRIES, need_deployment
+    from scripts.command_line.account.instance import deployed_run_id
+    from scripts.command_line.account.runs import choose_run, read_run
+    from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
+    from scripts.command_line.documents.runs import LogDocument
+    from scripts.command_line.results.log import show_log
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     s3 = session.client("s3", config=RETRIES)
@@ -48,7 +60,11 @@ def logs(
         (now,) = with_interruptions(session, [read_run(s3, bucket, found.run_id)])
         return now.state not in (*ENDED, "interrupted")
 
-    show_log(s3, bucket, found.run_id, say, goes_on=goes_on)
+    pieces: list[str] = []
+    show_log(s3, bucket, found.run_id, pieces.append if as_json else say, goes_on=goes_on)
+    if as_json:
+        lines = [line for piece in pieces for line in piece.split("\n")]
+        print_document(LogDocument(run_id=found.run_id, lines=lines))
 
 
 def connect(
@@ -60,6 +76,10 @@ def connect(
     profile: Profile = None,
 ) -> None:
     """Open a shell on the instance, by Session Manager, which needs no open port. It keeps the instance up."""
+    from scripts.command_line.account.deployment import need_deployment
+    from scripts.command_line.account.shell import by_session_manager, by_ssh
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = need_deployment(session, stack)
     if ssh:

@@ -9,13 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.command_line.deploying.deploy import deploy as deploy_job
 from scripts.command_line.deploying.wish import Yes
-from scripts.command_line.results.replay import find_initial_image, parameters_for, read_record, replay_here
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import STACK, Context, Profile, Region, Stack, open_session
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 from scripts.command_line.terminal.plain_text import print_plain
-from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
+from scripts.command_line.terminal.settings_option import Context
 
 
 def replay(
@@ -59,6 +57,11 @@ def replay(
 
     They are the same on the same hardware with the same versions of the libraries. If not, the exit status is 1.
     """
+    from scripts.command_line.deploying.deploy import deploy as deploy_job
+    from scripts.command_line.results.replay import find_initial_image, parameters_for, read_record, replay_here
+    from scripts.command_line.terminal.session import open_session
+    from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
+
     record = read_record(image)
     if deploy:
         if record.checkpoint:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import boto3
 import typer
 from rich.console import Console
 
-from scripts.command_line.account.deployment import Deployment, find_deployment
-from scripts.command_line.account.goes_on import run_goes_on
-from scripts.command_line.account.instance import known_run_id
-from scripts.command_line.account.runs import Run
-from scripts.command_line.batches.find import find_run, look_at
-from scripts.command_line.batches.left_behind import left_run
-from scripts.command_line.batches.next_commands import print_next
-from scripts.command_line.batches.progress import BatchRun
-from scripts.command_line.batches.show import as_json
-from scripts.command_line.batches.watch import watch_batch
-from scripts.command_line.results.fetch_results import run_as_json, show_runs
-from scripts.command_line.results.watch import watch_run
-from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack, open_session
-from scripts.command_line.terminal.plain_text import say
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json, print_document
+from scripts.command_line.terminal.known_runs import complete_runs
 from scripts.interruption.signals import when_interrupted
+
+if TYPE_CHECKING:
+    import boto3
+
+    from scripts.command_line.account.deployment import Deployment
+    from scripts.command_line.account.runs import Run
 
 POLL_SECONDS = 5.0
 
@@ -30,25 +24,37 @@ POLL_SECONDS = 5.0
 def watch(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="The run, by its name or the beginning of it; default: the newest batch."),
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=complete_runs,
+            help="The run, by its name or the beginning of it; default: the newest batch.",
+        ),
     ] = None,
-    json_only: Annotated[bool, typer.Option("--json", help="Print how far it is now as JSON, for tools.")] = False,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Show how far a batch is until it is done. It goes on when you close this.
+    """Show how far a batch is until it is done. It goes on when you close this. --json shows how far it is now.
 
     The exit status is 1 where units have failed, and where nothing goes on without you.
     """
+    from scripts.command_line.account.deployment import find_deployment
+    from scripts.command_line.batches.find import find_run, look_at
+    from scripts.command_line.batches.left_behind import left_run
+    from scripts.command_line.batches.next_commands import print_next
+    from scripts.command_line.batches.show import batch_document, document_of
+    from scripts.command_line.batches.watch import watch_batch
+    from scripts.command_line.terminal.session import open_session
+
     session = open_session(region, profile)
     deployment = find_deployment(session, stack)
     if deployment is None:
-        _tell_left(left_run(session, stack, run), json_only=json_only)
+        _tell_left(left_run(session, stack, run), as_json=as_json)
         return
     found = find_run(session, deployment.bucket, run)
-    if json_only:
-        say(as_json(look_at(session, deployment, found)) if found.batch else run_as_json(found))
+    if as_json:
+        print_document(batch_document(look_at(session, deployment, found)) if found.batch else document_of(found))
         return
     console = Console()
     if not found.batch:
@@ -60,10 +66,13 @@ def watch(
         raise typer.Exit(1)
 
 
-def _tell_left(run: Run, *, json_only: bool) -> None:
+def _tell_left(run: Run, *, as_json: bool) -> None:
     """Tells of a run whose stack was deleted: there is nothing to follow."""
-    if json_only:
-        say(as_json(run.progress) if isinstance(run, BatchRun) and run.progress else run_as_json(run))
+    from scripts.command_line.batches.show import document_of
+    from scripts.command_line.results.fetch_results import show_runs
+
+    if as_json:
+        print_document(document_of(run))
         return
     show_runs([run], Console(), is_left=True)
     if run.state != "done":
@@ -72,6 +81,12 @@ def _tell_left(run: Run, *, json_only: bool) -> None:
 
 def _watch_whole(session: boto3.Session, deployment: Deployment, run_id: str, console: Console) -> None:
     """Follows a run with a job of its own."""
+    from scripts.command_line.account.goes_on import run_goes_on
+    from scripts.command_line.account.instance import known_run_id
+    from scripts.command_line.account.runs import Run
+    from scripts.command_line.results.fetch_results import show_runs
+    from scripts.command_line.results.watch import watch_run
+
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
         status = watch_run(
             session,

@@ -1,4 +1,4 @@
-"""`python -m scripts.docs` writes the generated parts of the pages; `--captures` takes the captures anew before.
+"""`python -m scripts.docs` writes docs/schemas/ and the generated parts of the pages; `--captures` captures before.
 
 With `--check` nothing is written: the difference is shown, and the exit status says whether there is one.
 """
@@ -17,6 +17,7 @@ from cogapp import Cog
 import scripts.docs.parts  # noqa: F401  # which Cog imports, too, and which takes seconds
 from scripts.docs.captures import capture_all  # takes a second
 from scripts.docs.places import ROOT
+from scripts.docs.schemas import write_schemas
 
 HOW = "`python -m scripts.docs` writes what follows from the code"
 
@@ -39,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.captures:
         capture_all()
-    return write_pages(check=options.check)
+    return write_pages(check=options.check) or write_schemas(check=options.check)
 
 
 if __name__ == "__main__":

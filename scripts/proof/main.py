@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from scripts.command_line.terminal.common_options import open_session
+from scripts.command_line.terminal.session import open_session
 from scripts.proof.account import Account
 from scripts.proof.estimate import estimate, refuse_what_is_dear
 from scripts.proof.place import STACK, Place, choose_place, hourly

@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from stacks.facts.budget_regions import INSTEAD, why_no_budget
 from stacks.facts.fleet_types import USUAL_TYPES
 from stacks.facts.machine_parameters import GPU_TYPE
+from stacks.facts.usual_stack import USUAL_STACK
 
-USUAL_STACK = "SdOnEc2"
 MOST_MACHINES = 500
 # Zones are sold out often, so that a fleet looks for machines in several. Elsewhere an account has three or more.
 FLEET_ZONES, FLEET_ZONES_OF = 3, {"us-west-1": 2}

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from scripts.command_line.batching.grid import read_grid
 from scripts.command_line.batching.refusals import FileError, Refusals, RowError
-from scripts.command_line.batching.rows import Format, read_rows
+from scripts.command_line.batching.row_format import Format
+from scripts.command_line.batching.rows import read_rows
 from scripts.command_line.report.scrub import Scrubber
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import SPELLED_OUT, printable

@@ -14,7 +14,7 @@ from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.site.fleet import MOST, Fleet
 from tests.machine.site.site import Site
 from tests.machine.site.waiting import wait_for
-from tests.machine.test_guards import POWER, command_of, without_timer
+from tests.machine.test_guards import POWER, command_of, hours_take_minutes, without_timer
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,15 @@ def test_the_guard_outside_ends_a_machine_that_hangs_and_is_deaf(
         site.cloud.clock.pass_time(minutes=60)
     assert fleet.machines() == []
     assert fleet.launches() - before == 1
+
+
+@pytest.mark.long
+def test_max_hours_ends_a_machine_that_works_through_its_group(site: Site, fleet: Fleet) -> None:
+    before = fleet.launches()
+    run_id = fleet.send(n_iter=1000, ddim_steps=10)
+    with site.making(prepare=hours_take_minutes):
+        fleet.want(1)
+        fleet.another()
+        fleet.wait_until_empty()
+    assert fleet.launches() - before == 1, "none takes its place"
+    assert (fleet.instance.status(run_id) or {}).get("phase") != "done"

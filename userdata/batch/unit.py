@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -88,7 +89,8 @@ class Unit(BaseModel):
         for image, job in zip(self.images, jobs, strict=True):
             [request] = image_requests(job)
             requests.append(dataclasses.replace(request, index=image.index, line=image.line))
-        return _whole(jobs[0], len(jobs)), requests
+        # A GPU draws as many at once as it has room for, whatever the job says.
+        return within_a_job({**jobs[0].model_dump(), "n_samples": min(len(jobs), MOST_SAMPLES)}), requests
 
     def _job(self, image: UnitImage) -> Job:
         try:
@@ -97,16 +99,10 @@ class Unit(BaseModel):
             raise ValueError(f"Image {image.index}: {' '.join(explain(error, LineJob))}") from None
 
 
-def _whole(first: Job, images: int) -> Job:
-    """The job of `images` images, by that of the first one, within the rules of a job: what draws holds it to them.
+def within_a_job(values: Mapping[str, Any]) -> Job:
+    """The job of `values`, with the default for a text that is longer than a job's, as a line's may be.
 
-    A GPU draws as many at once as it has room for, whatever the job says.
+    Raises `ValueError` for other values that break a rule.
     """
-    long = [name for name in ("prompt", "negative_prompt") if len(getattr(first, name)) > LONGEST_PROMPT]
-    return Job.model_validate(
-        {
-            **first.model_dump(),
-            **{name: Job.model_fields[name].default for name in long},
-            "n_samples": min(images, MOST_SAMPLES),
-        }
-    )
+    long = [name for name in ("prompt", "negative_prompt") if len(values[name]) > LONGEST_PROMPT]
+    return Job.model_validate({name: value for name, value in values.items() if name not in long})

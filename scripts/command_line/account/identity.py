@@ -10,8 +10,8 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import aws_errors_in_words
-from scripts.command_line.terminal.common_options import credentials_of
 from scripts.command_line.terminal.plain_text import say
+from scripts.command_line.terminal.session import credentials_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient

@@ -12,7 +12,8 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from scripts.command_line.terminal.written_context import written_context
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.settings import OF_THE_CDK, USUAL_STACK, Settings, nearest_setting, settings_from_context
+from stacks.facts.settings import OF_THE_CDK, Settings, nearest_setting, settings_from_context
+from stacks.facts.usual_stack import USUAL_STACK
 from userdata.contract.run_name import run_name
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job

@@ -56,7 +56,9 @@ class Run:
     @property
     def told(self) -> str:
         """What else a list says of it, in a sentence; empty for nothing."""
-        return ""
+        if self.state != "unknown":
+            return ""
+        return "what tells how far it is is not there, is broken, or may not be read by you (s3:GetObject)."
 
     @property
     def started_at(self) -> str:

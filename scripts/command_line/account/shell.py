@@ -21,8 +21,6 @@ PLUGIN_PAGE = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 )
 INSTALL = {"aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html", PLUGIN: PLUGIN_PAGE}
-# The user of Amazon Linux, which the Deep Learning AMI is made of.
-USER = "ec2-user"
 
 
 def by_session_manager(session: boto3.Session, deployment: Deployment) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import boto3
 import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
-from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.unfinished_runs import states_of
 from scripts.command_line.account.waiting import messages_in
@@ -18,14 +17,9 @@ from scripts.command_line.batches.look import Looker, States
 from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
+from scripts.command_line.fleet.closed import closed_because
 from scripts.command_line.terminal.command_error import CommandError
-from userdata.batch.documents import MOST_BYTES
-from userdata.contract.outside import read_json
-from userdata.fleet import breakers
 from userdata.worker.bucket.passing_errors import is_transient
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 Answer = TypeVar("Answer")
 QUEUE = "BatchQueue"
@@ -63,7 +57,7 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
     )
     if found.state != "works" and _asked(lambda: is_deleted(find_deployment(session, deployment.stack))):
         return dataclasses.replace(found, is_left=True)
-    if found.state == "stuck" and queue:
+    if queue and (found.state == "stuck" or not found.machines):
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
         return dataclasses.replace(found, begins_at=begins_at)
     return found
@@ -77,21 +71,6 @@ def _asked(ask: Callable[[], Answer | None]) -> Answer | None:
         if is_transient(error.__cause__):
             raise
         return None
-
-
-def closed_because(s3: S3Client, bucket: str) -> str | None:
-    """Why the fleet has closed itself, in a sentence; None while it is open."""
-    try:
-        body = read(s3, bucket, breakers.CLOSED, at_most=MOST_BYTES)
-    except ThisObjectError:
-        return "The fleet has closed itself, and its reason cannot be read."
-    if body is None:
-        return None
-    try:
-        reason = str(read_json(body)["reason"])
-    except (KeyError, ValueError):
-        reason = ""
-    return f"The fleet has closed itself: {reason or 'its reason cannot be read'}".rstrip(". ") + "."
 
 
 def with_progress(session: boto3.Session, bucket: str, runs: list[Run]) -> list[Run]:

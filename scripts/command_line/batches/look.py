@@ -20,7 +20,7 @@ from scripts.command_line.account.objects import ThisObjectError, read
 from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.progress import RECENT, Counts, Machine, Progress
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from userdata.batch.documents import MOST_BYTES, Batch, Control, MachineShare
+from userdata.batch.documents import MOST_BYTES, Batch, Control, MachineShare, UnitFailed
 from userdata.contract.layout import RunKeys
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Looker:
         self._states = states
         # What was read of each machine, by its key, with the ETag.
         self._shares: dict[str, tuple[str, MachineShare | None]] = {}
+        self._reasons: dict[str, str] = {}
         self._now = datetime.now(UTC)
 
     def look(self) -> Progress:
@@ -66,6 +67,7 @@ class Looker:
             machines=tuple(machines),
             now=self._now,
             unreadable=len(shares) - len(told),
+            failure=self._why_failed(counts.first_failed),
         )
 
     def _read_machines(self) -> list[MachineShare | None]:
@@ -95,13 +97,24 @@ class Looker:
         drawn = ((name, entry["LastModified"]) for name, entry in self._units(batch, self._keys.units_done))
         aside = ((name, None) for name, _ in self._units(batch, self._keys.units_failed))
         done = recent = failed = 0
-        for _, found in groupby(heapq.merge(drawn, aside, key=lambda one: one[0]), key=lambda one: one[0]):
+        first_failed = ""
+        for name, found in groupby(heapq.merge(drawn, aside, key=lambda one: one[0]), key=lambda one: one[0]):
             if drawn_at := next((at for _, at in found if at), None):
                 done += 1
                 recent += self._now - drawn_at < RECENT
             else:
                 failed += 1
-        return Counts(done=done, recent=recent, failed=failed)
+                first_failed = first_failed or name
+        return Counts(done=done, recent=recent, failed=failed, first_failed=first_failed)
+
+    def _why_failed(self, name: str) -> str:
+        if name and name not in self._reasons:
+            try:
+                told = read(self._s3, self._bucket, self._keys.units_failed + name, at_most=MOST_BYTES)
+                self._reasons[name] = UnitFailed.from_json(told or b"").reason
+            except (ThisObjectError, ValueError):
+                self._reasons[name] = ""
+        return self._reasons.get(name, "")
 
     def _units(self, batch: Batch, prefix: str) -> Iterator[tuple[str, ObjectTypeDef]]:
         """The objects whose names are those of units of the batch, in the names' order, which S3 keeps."""

@@ -24,11 +24,15 @@ AT_REST = ("done", "cancelled", "capped", "stuck", "interrupted")
 
 @dataclass(frozen=True)
 class Counts:
-    """Units that are drawn, those of them that were drawn recently, and units that were set aside."""
+    """Units that are drawn, those of them that were drawn recently, and units that were set aside.
+
+    `first_failed` is the name of the object that tells of the first of these.
+    """
 
     done: int
     recent: int
     failed: int
+    first_failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Progress:
     messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
     fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
     when a schedule sends the batch's message. `is_left` says that the stack is gone, with its queues and machines.
+    `failure` is why the first of the units that were set aside failed, empty where that cannot be read.
     """
 
     run_id: str
@@ -65,6 +70,7 @@ class Progress:
     is_closed: bool = False
     begins_at: datetime | None = None
     is_left: bool = False
+    failure: str = ""
 
     @property
     def state(self) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from scripts.command_line.batches.progress import Machine, Progress
+from scripts.command_line.account.runs import Run
+from scripts.command_line.batches.progress import BatchRun, Machine, Progress
+from scripts.command_line.documents.document import Document
+from scripts.command_line.documents.runs import (
+    BatchDocument,
+    BatchRow,
+    ImageCount,
+    MachineRow,
+    RunDocument,
+    RunRow,
+    UnitCount,
+)
+from scripts.command_line.results.fetch_results import run_row
 from scripts.command_line.terminal.plain_text import cell, printable
-from userdata.contract.status import utc_text
 
-SCHEMA = 1
 # A display that is higher than a terminal flickers.
 MOST_SHOWN = 12
 MOST_WHY = 300
@@ -71,6 +79,8 @@ def why(progress: Progress) -> str:
         said = "No message in the queue asks for it, and no machine works on it."
     elif progress.state == "waits":
         said = f"It begins at {_hour(progress.begins_at)} UTC." if progress.begins_at else "It waits for a machine."
+    if progress.failure:
+        said += f" The first unit that failed: {progress.failure}"
     if progress.unreadable:
         said += f" What {progress.unreadable} machines tell cannot be read, and is not counted."
     if progress.trouble and progress.state in ("waits", "works", "stuck"):
@@ -113,32 +123,48 @@ def _hour(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def as_json(progress: Progress) -> str:
-    """The same for tools. Times are UTC, ISO 8601; dollars are US dollars."""
+def document_of(run: Run) -> Document:
+    """A run or a batch as a document of its own."""
+    row = row_of(run)
+    kind = BatchDocument if isinstance(row, BatchRow) else RunDocument
+    return kind.model_validate(row.model_dump())
+
+
+def row_of(run: Run) -> RunRow | BatchRow:
+    """A run or a batch as a row of a document."""
+    return batch_row(run.progress) if isinstance(run, BatchRun) and run.progress else run_row(run)
+
+
+def batch_document(progress: Progress) -> BatchDocument:
+    """A batch as a document of its own."""
+    return BatchDocument.model_validate(batch_row(progress).model_dump())
+
+
+def batch_row(progress: Progress) -> BatchRow:
+    """How far a batch is, for programs."""
     batch, counts = progress.batch, progress.counts
-    document = {
-        "schema": SCHEMA,
-        "run_id": progress.run_id,
-        "title": batch.title,
-        "by": batch.by,
-        "asked_at": utc_text(batch.asked_at),
-        "looked_at": utc_text(progress.now),
-        "state": progress.state,
-        "why": why(progress),
-        "images": {"done": progress.images_done, "total": batch.images},
-        "units": {"done": counts.done, "failed": counts.failed, "total": batch.units},
-        "images_per_minute": round(progress.images_a_minute, 2),
-        "seconds_left": None if progress.left is None else round(progress.left.total_seconds()),
-        "usd": round(progress.usd, 6),
-        "usd_at_most": round(progress.usd_at_most, 6),
-        "usd_is_incomplete": progress.usd_unknown,
-        "usd_per_hour": round(progress.usd_per_hour, 6),
-        "max_usd": batch.max_usd,
-        "machines": [_machine_as_json(machine, progress) for machine in progress.machines],
-    }
-    return json.dumps(document, indent=2)
-
-
-def _machine_as_json(machine: Machine, progress: Progress) -> dict[str, Any]:
-    told = machine.share.model_dump(mode="json")
-    return {**told, "state": "works" if machine.is_live(progress.now) else machine.ec2 or "unknown"}
+    return BatchRow(
+        run_id=progress.run_id,
+        title=batch.title,
+        by=batch.by,
+        asked_at=batch.asked_at,
+        looked_at=progress.now,
+        state=progress.state,
+        why=why(progress),
+        images=ImageCount(done=progress.images_done, total=batch.images),
+        units=UnitCount(done=counts.done, failed=counts.failed, total=batch.units),
+        images_per_minute=round(progress.images_a_minute, 2),
+        seconds_left=None if progress.left is None else round(progress.left.total_seconds()),
+        usd=round(progress.usd, 6),
+        usd_at_most=round(progress.usd_at_most, 6),
+        usd_is_incomplete=progress.usd_unknown,
+        usd_per_hour=round(progress.usd_per_hour, 6),
+        max_usd=batch.max_usd,
+        machines=[
+            MachineRow(
+                **machine.share.model_dump(),
+                state="works" if machine.is_live(progress.now) else machine.ec2 or "unknown",
+            )
+            for machine in progress.machines
+        ],
+    )

@@ -18,8 +18,10 @@ from scripts.command_line.account.instance import NoCapacityError
 from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run
 from scripts.command_line.batches.control import raise_limit
+from scripts.command_line.batches.find import look_at
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batches.show import batch_document
 from scripts.command_line.batching.cut import cut_into_parts
 from scripts.command_line.batching.hand_in import Bucket, Standing, release
 from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed, refuse_stopped
@@ -28,12 +30,13 @@ from scripts.command_line.batching.spool import Spool
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.deploying.inputs import upload_inputs
-from scripts.command_line.fleet.at import release_at
+from scripts.command_line.fleet.at import cancel_release, release_at
 from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
 from scripts.command_line.generating.machine import need_queue
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain
 from scripts.command_line.terminal.question import ask
 from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
@@ -45,10 +48,13 @@ from userdata.fleet.decision import Way
 QUEUE = "BatchQueue"
 
 
-def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str, str], console: Console) -> None:
+def batch(
+    session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str, str], console: Console, as_json: bool = False
+) -> None:
     """Draws the rows of a file as `wish` says. `given` are the options of all images, by the parameters' names.
 
-    The same file with the same options is the same batch: what is missing of it is released. Raises `CommandError`.
+    The same file with the same options is the same batch: what is missing of it is released. `as_json` prints a
+    document of how far it is. Raises `CommandError`.
     """
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
@@ -63,6 +69,9 @@ def batch(session: boto3.Session, *, stack: str, wish: Wish, given: Mapping[str,
             command.say(sentence)
         if command.draw(planned):
             command.tell_next(planned.run_id)
+    if as_json:
+        run = Run(planned.run_id, None)
+        print_document(batch_document(look_at(session, deployment, run)))
 
 
 class _Command:
@@ -106,6 +115,9 @@ class _Command:
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
             parts = self._hand_in(planned, standing, ways)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
+            if standing and not self.wish.at:
+                # What was planned would start machines for a batch that is drawn by then.
+                cancel_release(self.session, self.deployment, planned.run_id)
             if self.wish.sample is not None and parts == [0, 1]:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)

@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from scripts.command_line.batching.columns import NAME, as_given, fields_of
 from scripts.command_line.batching.refusals import FileError, Refusals, RowError
+from scripts.command_line.batching.row_format import Format
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.job.prompt_file import OPTIONS, PromptFileError, parse_line
 
@@ -26,14 +26,6 @@ DELIMITERS = ",;\t"
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 # JSON can escape what is in no file.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
-
-
-class Format(StrEnum):
-    """How rows are written."""
-
-    text = "text"
-    csv = "csv"
-    jsonl = "jsonl"
 
 
 ENDINGS = {

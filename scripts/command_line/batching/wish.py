@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path, PurePath
 
 from scripts.command_line.batching.grid import read_grid
-from scripts.command_line.batching.rows import NO_TEXT, Format, format_of
+from scripts.command_line.batching.row_format import Format
+from scripts.command_line.batching.rows import NO_TEXT, format_of
 from scripts.command_line.batching.when import read_time
 from scripts.command_line.terminal.command_error import CommandError
 from stacks.facts.settings import MOST_MACHINES

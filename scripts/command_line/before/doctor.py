@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +29,7 @@ from scripts.command_line.before.fleet_checks import check_fleet_quota, check_fl
 from scripts.command_line.before.model_checks import check_weights
 from scripts.command_line.before.network_check import check_network
 from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
+from scripts.command_line.documents.machine import CheckRow, DoctorDocument
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell
 
@@ -103,6 +103,6 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     console.print(table)
 
 
-def checks_as_json(checks: Sequence[Check]) -> str:
-    """The same for tools."""
-    return json.dumps({"schema": 1, "checks": [dataclasses.asdict(check) for check in checks]}, indent=2)
+def doctor_document(checks: Sequence[Check]) -> DoctorDocument:
+    """The same for programs."""
+    return DoctorDocument(checks=[CheckRow(**dataclasses.asdict(check)) for check in checks])

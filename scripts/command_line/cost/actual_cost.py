@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from scripts.command_line.account.objects import read_if_possible
 from scripts.command_line.account.runs import Run
+from scripts.command_line.documents.money import ActualCostDocument, RunCostRow
 from scripts.command_line.terminal.plain_text import cell, print_plain
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RunKeys
@@ -87,7 +87,7 @@ def _figures(cost: Cost | None) -> tuple[str, str, str, str]:
     return str(len(cost.attempts) or "-"), str(cost.images), f"{cost.usd:.4f}", per_image
 
 
-def costs_as_json(costs: list[RunCost]) -> str:
-    """The costs as JSON, for tools."""
-    runs = [{"run_id": one.run.run_id, "cost": one.cost.model_dump(mode="json") if one.cost else None} for one in costs]
-    return json.dumps({"schema": 1, "usd": total_usd(costs), "runs": runs, "not_in_it": NOT_IN_IT}, indent=2)
+def costs_document(costs: list[RunCost]) -> ActualCostDocument:
+    """The costs, for programs."""
+    runs = [RunCostRow(run_id=one.run.run_id, cost=one.cost) for one in costs]
+    return ActualCostDocument(usd=total_usd(costs), runs=runs, not_in_it=NOT_IN_IT)

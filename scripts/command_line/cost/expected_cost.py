@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import boto3
@@ -17,6 +15,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import find_prices
 from scripts.command_line.cost.estimate import Estimate, Preparation, estimates, types_to_show
 from scripts.command_line.cost.remaining_cost import Remaining, bucket_contents, expected_contents, remaining
+from scripts.command_line.documents.money import CostDocument, EstimateRow, RemainingRow
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.bill.prices import read_prices
 from userdata.contract.layout import BOOTS, CACHE
@@ -141,25 +140,24 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def expected_as_json(cost: ExpectedCost) -> str:
-    """The costs as JSON, for tools; times in minutes, money in US dollars."""
-    rows: Sequence[dict[str, object]] = [
-        {
-            "instance_type": one.instance_type.name,
-            "card": one.instance_type.gpu.name,
-            "life_cycle": one.life_cycle,
-            "usd_per_hour": one.price.usd,
-            "at_most": one.price.at_most,
-            "price_source": one.price.source,
-            "prepare_minutes": one.prepare,
-            "generate_minutes": one.generate,
-            "idle_minutes": one.idle,
-            "keep_minutes": one.keep,
-            "usd": one.usd,
-            "usd_per_1000_images": one.usd_per_1000_images,
-        }
+def expected_document(cost: ExpectedCost) -> CostDocument:
+    """The costs, for programs; times in minutes, money in US dollars."""
+    rows = [
+        EstimateRow(
+            instance_type=one.instance_type.name,
+            card=one.instance_type.gpu.name,
+            life_cycle=one.life_cycle,
+            usd_per_hour=one.price.usd,
+            at_most=one.price.at_most,
+            price_source=one.price.source,
+            prepare_minutes=one.prepare,
+            generate_minutes=one.generate,
+            idle_minutes=one.idle,
+            keep_minutes=one.keep,
+            usd=one.usd,
+            usd_per_1000_images=one.usd_per_1000_images,
+        )
         for one in cost.estimates
     ]
-    left = [dataclasses.asdict(line) for line in cost.remaining]
-    document = {"schema": 1, "region": cost.region, "images": cost.images, "estimates": rows, "remaining": left}
-    return json.dumps(document, indent=2)
+    left = [RemainingRow(**dataclasses.asdict(line)) for line in cost.remaining]
+    return CostDocument(region=cost.region, images=cost.images, estimates=rows, remaining=left)

@@ -11,10 +11,10 @@ import boto3
 
 from scripts.command_line.deploying.change_sets import delete_left, new_name
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import credentials_of
+from scripts.command_line.terminal.session import credentials_of
 from scripts.interruption.child_process import run_bound
 from scripts.interruption.scratch_folder import scratch_folder
-from stacks.facts.settings import USUAL_STACK
+from stacks.facts.usual_stack import USUAL_STACK
 
 ROOT = Path(__file__).parents[3]
 # Variables that belong to keys of the person's environment, or that name other keys, or another app.

@@ -25,21 +25,23 @@ from scripts.command_line.account.instance import NoCapacityError, Start, instan
 from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
-from scripts.command_line.account.zones import choose_zone
+from scripts.command_line.account.zones import choose_zone, kept_in_words
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.consent import ask_first, deployed_meanwhile, need_own_run, refuse_what_changed
-from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, find_inputs, upload_inputs
+from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, inputs_of_deploy, upload_inputs
 from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
 from scripts.command_line.deploying.rungs import find_rungs
 from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
-from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.documents.machine import DeployDocument
+from scripts.command_line.results.fetch_results import Tell, fetch_runs, print_drawn
 from scripts.command_line.results.watch import watch_run
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.command_line.terminal.typed_options import repeat_typed
 from scripts.interruption.signals import when_interrupted
@@ -65,13 +67,15 @@ def deploy(
     wish: Wish | None = None,
     yes: bool = False,
     is_told: bool = False,
+    as_json: bool = False,
     cdk: Cdk = cdk_deploy,
     rollback: Rollback = cdk_rollback,
 ) -> None:
     """Deploys the parameters `given` over those that stand; with `fetch_to`, waits for the images and downloads them.
 
     With a `wish`, types and zones are tried until AWS has an instance to give. `yes` cuts off a run in progress, and
-    replaces an instance that stands, without a question. `is_told` says that the account was named already.
+    replaces an instance that stands, without a question. `is_told` says that the account was named already;
+    `as_json` prints a document of what stands or was drawn.
 
     Raises `CommandError`; until the last check has passed, nothing has been created, changed or uploaded. Only a stack
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
@@ -95,9 +99,7 @@ def deploy(
     bucket = bucket_of_deploy(deployment, settings)
     if bucket is None and found and found.is_bucket_alone:
         bucket = found.bucket
-    standing_inputs = {name: deployment.parameters.get(name, "") if deployment else "" for name in EXAMPLES}
-    inputs = find_inputs(session, bucket, {**standing_inputs, **given})
-    given = {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}
+    inputs, given, told = inputs_of_deploy(session, bucket, deployment.parameters if deployment else {}, given)
     has_files = bool(uploads) or any(one.is_file for one in inputs.values())
     if has_files and bucket is None and deployment:
         raise CommandError(
@@ -109,7 +111,7 @@ def deploy(
     # Plan.
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
-    for sentence in [*check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
+    for sentence in [*told, *check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
         print_plain(sentence, console)
     gone = instance_to_replace(session, plan)
     if gone:
@@ -141,7 +143,13 @@ def deploy(
             raise
         stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
         raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
-    _follow(session, standing, start, plan.job, run_id, fetch_to, console)
+    if fetch_to is not None:
+        _follow(session, standing, plan.job, run_id, fetch_to, console, print_drawn if as_json else None)
+        return
+    say(repeat_typed(start.message, sys.argv[1:]))
+    if as_json:
+        message, instance = start.message, standing.instance_id
+        print_document(DeployDocument(stack=stack, run_id=run_id, instance_id=instance, message=message))
 
 
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:
@@ -158,6 +166,8 @@ def _deploy_and_start(
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
     found = find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier rung of the ladder
     refuse_what_changed(found, plan)
+    if kept := kept_in_words(plan.job, plan.machine.instance_type):
+        print_plain(kept, console)
     with when_interrupted(lambda: deploy_goes_on(session, stack, plan)):
         _deploy_or_explain(session, stack, plan, cdk)
         standing = need_deployment(session, stack)
@@ -198,15 +208,12 @@ def _deploy_or_explain(session: boto3.Session, stack: str, plan: Plan, cdk: Cdk)
 def _follow(
     session: boto3.Session,
     deployment: Deployment,
-    start: Start,
     job: Job,
     run_id: str,
-    fetch_to: Path | None,
+    fetch_to: Path,
     console: Console,
+    tell: Tell | None,
 ) -> None:
-    if fetch_to is None:
-        say(repeat_typed(start.message, sys.argv[1:]))
-        return
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
         status = watch_run(
@@ -219,6 +226,6 @@ def _follow(
         )
     if find_model(job.model).is_noise:
         print_plain(f"Model {job.model} has random weights: these pictures are noise.", console)
-    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console)
+    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console, tell=tell)
     if status.phase == "capped":
         raise CommandError(f"Run {run_id} is not complete. {status.note or ''}")

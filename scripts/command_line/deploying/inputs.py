@@ -103,6 +103,34 @@ def _read_image(parameter: str, given: str, content: bytes) -> InitialImage:
         ) from error
 
 
+def inputs_of_deploy(
+    session: boto3.Session, bucket: str | None, standing: Mapping[str, str], given: Mapping[str, str]
+) -> tuple[dict[str, Input], dict[str, str], list[str]]:
+    """The inputs after a deploy of `given` over the parameters `standing`, `given` with their keys, and what to tell.
+
+    A mask that stands was painted for the image that stands, so another image comes without it. A prompt that is typed
+    is to be drawn, so the file of prompts that stands does not take its place. Raises what `find_inputs` raises.
+    """
+    given, told = dict(given), []
+    old = {name: standing.get(name, "") for name in EXAMPLES}
+    if old["InitMask"] and "InitImage" in given and "InitMask" not in given:
+        image = find_inputs(session, bucket, {"InitImage": given["InitImage"]}).get("InitImage")
+        if image is None or image.key != old["InitImage"]:
+            given["InitMask"] = ""
+            told.append(
+                f"The mask {old['InitMask']} is left out, because it belongs to another InitImage. To use it: "
+                f"`--init-mask {old['InitMask']}`."
+            )
+    if old["PromptFile"] and "Prompt" in given and "PromptFile" not in given:
+        given["PromptFile"] = ""
+        told.append(
+            f"The file of prompts {old['PromptFile']} is left out, because a prompt is given. To use it: "
+            f"`--prompt-file {old['PromptFile']}`."
+        )
+    inputs = find_inputs(session, bucket, {**old, **given})
+    return inputs, {**given, **{name: one.key for name, one in inputs.items() if one.is_file}}, told
+
+
 def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
     """What is to be told of the inputs. Raises `CommandError` for those that the worker would refuse for this plan."""
     job = plan.job

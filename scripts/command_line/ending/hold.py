@@ -13,6 +13,7 @@ from scripts.command_line.account.instance import InstanceState, instance_state,
 from scripts.command_line.account.objects import read
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.unfinished_runs import WORKS
+from scripts.command_line.documents.machine import HoldDocument
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.hold import Hold
@@ -96,6 +97,13 @@ def read_hold(s3: S3Client, deployment: Deployment) -> Hold | None:
         return Hold.from_json(content) if content else None
     except ValueError:
         return None
+
+
+def hold_document(session: boto3.Session, deployment: Deployment, message: str) -> HoldDocument:
+    """The hold as it stands, for programs. Raises `CommandError` when the bucket does not say."""
+    hold = read_hold(session.client("s3", config=RETRIES), deployment)
+    until = hold.until if hold and hold.until > datetime.now(UTC) else None
+    return HoldDocument(instance_id=deployment.instance_id, held_until=until, message=message)
 
 
 def write_hold(s3: S3Client, deployment: Deployment, hold: Hold) -> None:

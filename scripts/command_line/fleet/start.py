@@ -9,14 +9,13 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import start_stopped
-from scripts.command_line.account.objects import read
+from scripts.command_line.fleet.closed import closed_because
 from scripts.command_line.fleet.group import Group, autoscaling, read_group
 from scripts.command_line.fleet.guard import set_guard
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from scripts.command_line.terminal.plain_text import print_plain, printable
+from scripts.command_line.terminal.plain_text import print_plain
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
-from userdata.contract.outside import read_json
 from userdata.fleet.breakers import CLOSED
 from userdata.fleet.decision import Way, wanted_now
 
@@ -86,20 +85,10 @@ def suspend_rebalancing(session: boto3.Session, group: Group) -> None:
 def reopen(session: boto3.Session, deployment: Deployment, *, yes: bool) -> None:
     """Opens a fleet that has closed itself, after a yes. Raises `CommandError` without one: then it stays closed."""
     s3 = session.client("s3", config=RETRIES)
-    content = read(s3, deployment.bucket, CLOSED)
-    if content is None:
+    why = closed_because(s3, deployment.bucket)
+    if why is None:
         return
-    question = f"The fleet has closed itself: {_why(content)} Start machines of it all the same?"
-    if not yes and not ask(question, otherwise="No machine was started"):
+    if not yes and not ask(f"{why} Start machines of it all the same?", otherwise="No machine was started"):
         raise CommandError("No machine was started: the fleet stays closed.")
     with aws_errors_in_words(f"delete {CLOSED}"):
         s3.delete_object(Bucket=deployment.bucket, Key=CLOSED)
-
-
-def _why(content: bytes) -> str:
-    """The reason that a machine has written."""
-    try:
-        reason = str(read_json(content).get("reason") or "")
-    except ValueError:
-        reason = ""
-    return f"{printable(reason).rstrip('.')}." if reason else f"{CLOSED} does not say why."

@@ -10,12 +10,11 @@ from rich.table import Table
 
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.zones import why_unfit
 from scripts.command_line.fleet.group import Group, read_group
 from scripts.command_line.fleet.offers import fleet_offers, instance_offer
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell, print_plain
-from stacks.facts.model_refusal import refusal
-from userdata.contract.catalogue import find_model
 from userdata.fleet.decision import Offer, Way, Work, find_best, images_of_unit, way_of
 
 
@@ -65,14 +64,8 @@ def find_ways(
 
 def _refuse_small_cards(plan: Plan, group: Group) -> None:
     """Raises `CommandError` where EC2 might give the fleet a machine that the model does not fit."""
-    model = find_model(plan.job.model)
     for name in group.types:
-        if why := refusal(
-            model,
-            instance_type=name,
-            volume_size=plan.machine.volume_size,
-            second_pass_pixels=plan.job.second_pass_pixels,
-        ):
+        if why := why_unfit(plan.job, plan.machine, name):
             raise CommandError(
                 f"The fleet may have {name}. {why} Deploy it with other types: `sd deploy -c fleet_types=TYPE,TYPE`."
             )

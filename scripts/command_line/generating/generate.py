@@ -25,7 +25,7 @@ from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.request import Request, make_request
 from scripts.command_line.generating.send import send
 from scripts.command_line.results.download import LeftOut, files_of
-from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.results.fetch_results import Tell, fetch_runs
 from scripts.command_line.results.watch import EndedEarlyError, refuse_deleted, watch_run
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
@@ -42,12 +42,21 @@ MOST_STARTS = 3
 
 
 def generate(
-    session: boto3.Session, *, stack: str, given: Mapping[str, str], hold: str, fetch_to: Path, console: Console
+    session: boto3.Session,
+    *,
+    stack: str,
+    given: Mapping[str, str],
+    hold: str,
+    fetch_to: Path,
+    console: Console,
+    tell: Tell | None = None,
+    show: bool = False,
 ) -> None:
     """Draws what `given` asks for on the instance of `stack`, and downloads the images below `fetch_to`.
 
-    `hold` is how long the instance stays up afterwards. A run that is there already is only downloaded. Raises
-    `CommandError`; until the last check has passed, nothing has been uploaded, written or started.
+    `hold` is how long the instance stays up afterwards; `tell` hears what has come, and `show` shows it in the
+    terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has passed,
+    nothing has been uploaded, written or started.
     """
     # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
     with ThreadPoolExecutor() as pool:
@@ -84,7 +93,7 @@ def generate(
         last = "sd hold off" if stay.length else "sd stop --terminate" if request.plan.settings.spot else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
-    fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console)
+    fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console, tell=tell, show=show)
     if status.phase == "capped":
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
     _say(console, "What next:")

@@ -48,21 +48,21 @@ class LeftOut:
     """The objects that are not downloaded, each with the reason. Thread-safe."""
 
     def __init__(self) -> None:
-        self._reasons: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     def note(self, key: str, why: str) -> None:
         """Says why there is no copy of `key`. The same key counts once."""
-        self._reasons[key] = why
+        self.reasons[key] = why
 
     def __contains__(self, file: RemoteFile) -> bool:
-        return file.key in self._reasons
+        return file.key in self.reasons
 
     def tell(self) -> None:
         """Raises `CommandError`, which names them, if there are any."""
-        if not self._reasons:
+        if not self.reasons:
             return
-        count = len(self._reasons)
-        named = [f"\n  {on_one_line(key)}: {why}." for key, why in itertools.islice(self._reasons.items(), MOST_NAMED)]
+        count = len(self.reasons)
+        named = [f"\n  {on_one_line(key)}: {why}." for key, why in itertools.islice(self.reasons.items(), MOST_NAMED)]
         more = f"\n  and {count - MOST_NAMED:,} more." if count > MOST_NAMED else ""
         raise CommandError(
             f"{count:,} {'object was' if count == 1 else 'objects were'} not downloaded. Everything else is here; look "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +12,19 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.runs import Run
+from scripts.command_line.documents.runs import Download, DrawnDocument, ImageCount, LeftOutRow, RunError, RunRow
 from scripts.command_line.results.download import LeftOut, RemoteFile, download, files_of, local_path
 from scripts.command_line.results.names import named_files, read_names
 from scripts.command_line.results.together import write_csv, write_zip
+from scripts.command_line.terminal.json_option import print_document
+from scripts.command_line.terminal.pictures import MOST_SHOWN, show_pictures
 from scripts.command_line.terminal.plain_text import cell, print_plain, say
 from userdata.contract.layout import RunKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+Tell = Callable[[Sequence[Run], Download], None]
 
 INTERRUPTED = (
     "No machine works on what is interrupted. Its images stay, and it goes on when it is deployed or asked for again, "
@@ -59,11 +63,25 @@ def show_runs(runs: list[Run], console: Console, *, is_left: bool = False) -> No
             print_plain(f"{run.run_id}: {run.told}", console)
 
 
-def run_as_json(run: Run) -> str:
-    """The same of one run with a job of its own, for tools."""
+def run_row(run: Run) -> RunRow:
+    """The same of one run with a job of its own, for programs."""
     status = run.status
-    images = {"done": status.images_done, "total": status.images_total} if status else None
-    return json.dumps({"schema": 1, "run_id": run.run_id, "state": run.state, "images": images}, indent=2)
+    error = status.error if status else None
+    return RunRow(
+        run_id=run.run_id,
+        state=run.state,
+        started_at=run.started_at or None,
+        images=ImageCount(done=status.images_done, total=status.images_total) if status else None,
+        flagged=status.images_flagged if status else 0,
+        error=RunError(step=error.step, message=error.message) if error else None,
+        note=(status.note or None) if status else None,
+    )
+
+
+def print_drawn(runs: Sequence[Run], fetched: Download) -> None:
+    """Prints the document of one run that was drawn and downloaded."""
+    (run,) = runs
+    print_document(DrawnDocument(run=run_row(run), download=fetched))
 
 
 def fetch_runs(
@@ -75,13 +93,19 @@ def fetch_runs(
     *,
     as_zip: bool = False,
     as_csv: bool = False,
+    tell: Tell | None = None,
+    show: bool = False,
 ) -> None:
     """Downloads the runs below `folder`, and ends with the line `N images -> FOLDER`.
 
     For one run, FOLDER is the folder with just its images. With `as_zip` and `as_csv` each run gets such a file beside
-    its folder. Raises `CommandError` as `download` does, and in the end where objects were left out.
+    its folder; `tell` is called with what has come, and
+    `show` shows the last images in the terminal. Raises `CommandError` as `download` does, and in the end where
+    objects were left out.
     """
     count, folders, left_out = 0, set[Path](), LeftOut()
+    named: list[str] = []
+    last: deque[Path] = deque(maxlen=MOST_SHOWN)
     for run in runs:
         try:
             local_path(RunKeys(run.run_id).prefix, folder)
@@ -93,6 +117,9 @@ def fetch_runs(
             for image in _images(list_files(), left_out):
                 count += 1
                 folders.add(image.parent)
+                last.append(image)
+                if tell:
+                    named.append(str(image))
             if as_zip:
                 path = folder / f"{run.run_id}.zip"
                 print_plain(
@@ -102,6 +129,11 @@ def fetch_runs(
                 _write_csv(folder / f"{run.run_id}.csv", _images(list_files(), left_out), console)
     where = folders.pop() if len(folders) == 1 else folder
     say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
+    if show:
+        show_pictures([*last], Console())
+    if tell:
+        left = [LeftOutRow(key=key, why=why) for key, why in left_out.reasons.items()]
+        tell(runs, Download(folder=str(where), images=named, left_out=left))
     left_out.tell()
 
 

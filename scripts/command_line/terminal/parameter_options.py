@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from copy import copy
+from enum import EnumType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -13,7 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from scripts.command_line.terminal.command_error import CommandError
+from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
+from userdata.contract.catalogue import read_catalogue
 from userdata.job.choices import Switch
 from userdata.job.job import Job
 from userdata.job.parameter import is_flag, is_models_own, range_of
@@ -25,7 +28,7 @@ FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fi
 FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
 # The headings of the help.
 PICTURE, MODEL, MACHINE, MONEY = "Picture", "Model", "Machine", "Money and time"
-OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision"}
+OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision", "quantize"}
 OF_MONEY = {"after_run", "on_failure", "idle_minutes", "max_hours", "max_spend", "usd_per_hour"}
 
 
@@ -95,12 +98,28 @@ def _option(field_name: str, field: FieldInfo, *, is_argument: bool) -> inspect.
             *others,
             help=_help_of(field),
             metavar=alias,
+            autocompletion=_completion_of(field_name, field),
             show_default=False,
             rich_help_panel=_group(field_name),
         )
     return inspect.Parameter(
         field_name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info]
     )
+
+
+def _completion_of(field_name: str, field: FieldInfo) -> Callable[[str], list[str]] | None:
+    """What completes a value of the parameter by TAB; None where no values are known."""
+    if isinstance(field.annotation, EnumType):
+        choices = [str(choice.value) for choice in field.annotation]
+    elif field_name in ("model", "instance_type"):
+        choices = [*(read_catalogue() if field_name == "model" else INSTANCE_TYPES)]
+    else:
+        return None
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def _help_of(field: FieldInfo) -> str:

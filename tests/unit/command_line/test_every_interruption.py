@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import random
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 import pytest
 import typer
 
-from scripts.command_line import main, replay_command, watch_command
+from scripts.command_line import main, watch_command
 from scripts.command_line.deploying import deploy as deploying
 from scripts.command_line.ending import teardown as tearing
 from scripts.command_line.generating import generate as generating
@@ -32,6 +33,7 @@ QUICK = ("--model", "tiny", "--yes")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "batch": ("batch", "prompts.txt", "--model", "tiny", "--max-usd", "5", "--yes"),
     "cancel": ("cancel", RUN, "--yes"),
+    "compare": ("compare", "a-horse", RUN, "--images"),
     "connect": ("connect",),
     "cost": ("cost", "--actual"),
     "deploy": ("deploy", "a cat", *QUICK),
@@ -87,10 +89,8 @@ class Person:
         patch.setattr("boto3.Session", lambda **_: self.account.session)
         for module in (deploying, watch_command, generating):
             patch.setattr(module, "POLL_SECONDS", 0.01)
-        deploys: Callable[..., Any] = lambda *one, **more: deploying.deploy(*one, cdk=self._runs_cdk, **more)  # noqa: E731
-        patch.setattr(main, "deploy_job", deploys)
-        patch.setattr(replay_command, "deploy_job", deploys)
-        patch.setattr(main, "teardown", lambda *one, **more: tearing.teardown(*one, destroy=self._runs_cdk, **more))
+        patch.setattr(deploying, "deploy", functools.partial(deploying.deploy, cdk=self._runs_cdk))
+        patch.setattr(tearing, "teardown", functools.partial(tearing.teardown, destroy=self._runs_cdk))
 
     def _called(self, operation: str) -> None:
         self.moment.come(operation if CHANGES.match(operation) else "")

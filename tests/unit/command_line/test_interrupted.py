@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.unit.command_line.conftest import Account, run_of
 def person(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setattr(main, "open_session", lambda *_: account.session)
+    monkeypatch.setattr("scripts.command_line.terminal.session.open_session", lambda *_: account.session)
     account.deploy(MaxHours="3", InstanceType="g6.xlarge", VolumeSize="100")
     return account
 
@@ -90,14 +91,14 @@ def test_a_deploy_says_whether_aws_goes_on_with_it(
         monkeypatch.setattr("scripts.command_line.account.goes_on._state", lambda *_: state)
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(main, "deploy_job", lambda *one, **more: deploying.deploy(*one, cdk=deploys, **more))
+    monkeypatch.setattr(deploying, "deploy", functools.partial(deploying.deploy, cdk=deploys))
     assert told in outcome(monkeypatch, capsys, "deploy", "a cat", "--yes", number=signal.SIGTERM)
 
 
 def test_while_it_waits_the_run_goes_on_and_costs_until_it_is_stopped(
     person: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(main, "deploy_job", lambda *one, **more: deploying.deploy(*one, cdk=lambda *_: None, **more))
+    monkeypatch.setattr(deploying, "deploy", functools.partial(deploying.deploy, cdk=lambda *_: None))
     monkeypatch.setattr(watch, "instance_state", interrupts)
     run = run_of()
     assert outcome(monkeypatch, capsys, "deploy", "--wait", "--region", "us-east-1") == (

@@ -3,11 +3,29 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# What takes a second or more to import, and starts a process of its own: the CDK's runtime.
-HEAVY = {"aws_cdk", "jsii", "torch", "diffusers", "transformers", "moto"}
+from scripts.command_line.main import COMMANDS
+
+# What takes long to import: AWS's library, the CDK's runtime, what draws, emulates and serves pages.
+HEAVY = {"boto3", "botocore", "aws_cdk", "jsii", "torch", "diffusers", "transformers", "moto", "starlette", "PIL"}
+CODE = """
+import sys, typer
+from scripts.command_line.main import app
+
+group = typer.main.get_command(app)
+group.main(["status", "--help"], prog_name="sd", standalone_mode=False)
+alone = {name for name in sys.modules if "_command" in name and name.count(".") == 2}
+group.main(["--help"], prog_name="sd", standalone_mode=False)
+print(sorted(alone), sorted(HEAVY & set(sys.modules)))
+"""
 
 
-def test_the_command_line_answers_at_once() -> None:
-    code = f"import sys, scripts.command_line.main; print(sorted({HEAVY!r} & set(sys.modules)))"
+def test_help_imports_one_command_and_nothing_heavy() -> None:
+    """And the list of all commands imports them all, still without anything heavy."""
+    code = CODE.replace("HEAVY", repr(HEAVY))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "[]\n"
+    assert done.stdout.splitlines()[-1] == "['scripts.command_line.status_command'] []"
+
+
+def test_a_command_has_one_place() -> None:
+    names = [place.partition(":")[2] for places in COMMANDS.values() for place in places]
+    assert len(names) == len(set(names))

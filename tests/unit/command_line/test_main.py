@@ -17,7 +17,7 @@ def test_what_a_terminal_has_no_character_for_is_spelled_out(
     printed = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding=encoding, write_through=True))
 
-    def app(prog_name: str) -> None:
+    def app(**_: object) -> None:
         Console().print("× 漢", highlight=False)
 
     monkeypatch.setattr(main, "app", app)

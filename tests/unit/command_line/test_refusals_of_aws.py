@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from scripts.command_line.main import app, main
-from scripts.command_line.terminal.common_options import choose_session
+from scripts.command_line.terminal.session import choose_session
 from tests.unit.command_line.conftest import REGION, SERVICE_DESCRIPTIONS, Account, refusal
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
@@ -26,6 +26,7 @@ from userdata.record.image_metadata import describe_image, png_with_record
 COMMANDS: dict[str, list[list[str]]] = {
     "batch": [["rows.csv", "--yes"]],
     "cancel": [["a-0123456789", "--yes"]],
+    "compare": [["a-0123456789", "b-0123456789"]],
     "cost": [[], ["--actual"]],
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "connect": [[]],

@@ -13,6 +13,7 @@ from scripts.docs.__main__ import write_pages
 from scripts.docs.captures import DEMO
 from scripts.docs.parts import tree
 from scripts.docs.places import CAPTURES, ROOT
+from scripts.docs.schemas import write_schemas
 from stacks.facts.card_speeds import ARTICLE_TFLOP, WORK_PER_PIXEL
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,6 +24,10 @@ LONGEST_CELL = 300
 
 def test_the_generated_parts_are_up_to_date(capfd: pytest.CaptureFixture[str]) -> None:
     assert write_pages(check=True) == 0, capfd.readouterr().out
+
+
+def test_the_schemas_of_json_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert write_schemas(check=True) == 0, capsys.readouterr().out
 
 
 def test_every_capture_is_shown() -> None:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from userdata.batch.unit import OF_AN_IMAGE
+from userdata.batch.unit import OF_AN_IMAGE, within_a_job
 from userdata.contract.layout import RunKeys
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
@@ -99,9 +97,6 @@ class UnitPictures:
 
 
 def _job_of(job: Job, request: ImageRequest) -> Job:
-    """The job that would draw this one image; with the default prompt where a job may not have one of its length."""
-    own = {**job.model_dump(), **{name: getattr(request, name) for name in OF_AN_IMAGE}, "n_iter": 1, "n_samples": 1}
-    try:
-        return Job.model_validate(own)
-    except ValidationError:
-        return Job.model_validate({name: own[name] for name in own if name not in ("prompt", "negative_prompt")})
+    """The job that would draw this one image."""
+    own = {name: getattr(request, name) for name in OF_AN_IMAGE}
+    return within_a_job({**job.model_dump(), **own, "n_iter": 1, "n_samples": 1})

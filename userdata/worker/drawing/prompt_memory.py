@@ -30,6 +30,7 @@ def prompts_remembered(pipeline: DiffusionPipeline) -> Iterator[None]:
     try:
         yield
     finally:
-        del pipeline.encode_prompt
+        # What is dropped without being closed ends in any order, and what was set around this may have ended before.
+        vars(pipeline).pop("encode_prompt", None)
         if before:
             pipeline.encode_prompt = before

@@ -65,7 +65,7 @@ def prompts_weighted(pipeline: DiffusionPipeline) -> Iterator[None]:
     try:
         yield
     finally:
-        del pipeline.encode_prompt
+        vars(pipeline).pop("encode_prompt", None)
 
 
 def _encode_batch(pipeline: DiffusionPipeline, encode: Callable[..., Any], *args: Any, **options: Any) -> Any:

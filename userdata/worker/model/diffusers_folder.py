@@ -9,12 +9,14 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
-from userdata.contract.catalogue import OF_TRANSFORMERS
+from userdata.contract.bundle import BUNDLE
+from userdata.contract.catalogue import OF_TRANSFORMERS, OFF, read_catalogue
 from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
 from userdata.worker.model.pickle_bombs import BombError, refuse_bombs
+from userdata.worker.model.quantized import load_quantized
 from userdata.worker.model.tensor_names import LATENT_CHANNELS
 from userdata.worker.model.vae_file import load_vae
 
@@ -27,16 +29,20 @@ TEXT_TO_IMAGE = {
     "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLPipeline",
     **{name: name for name in sorted(OF_TRANSFORMERS)},
 }
+TRANSFORMER = "transformer"
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin")
 
 
-def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path | None = None) -> DiffusionPipeline:
+def load_folder(
+    folder: Path, device: torch.device, precision: str, *, vae: Path | None = None, kept: str = OFF
+) -> DiffusionPipeline:
     """The model in `folder`, which has an `INDEX`; `vae` is a file that takes the place of its own VAE.
 
     Weights with a name for their precision (fp16) are taken where there are no others, and pickles (.bin) where there
-    is no safetensors: diffusers and transformers open them with weights only. Raises `RunError` for another kind of
-    model, and what diffusers raises for one that is not whole.
+    is no safetensors: diffusers and transformers open them with weights only. `kept` is the type that the weights of a
+    transformer are kept in (`userdata.job.quantization`). Raises `RunError` for another kind of model, and what
+    diffusers raises for one that is not whole.
     """
     try:
         described: dict[str, Any] = read_json((folder / INDEX).read_bytes())
@@ -56,10 +62,14 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         parts |= {"safety_checker": None, "requires_safety_checker": False}
     if vae:
         parts["vae"] = load_vae(vae, folder, device=device, dtype=dtype)
-    if device.type == "cuda" and dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
-        # In single precision it would fill the memory of the machines whose cards hold such a model.
-        encoder = getattr(transformers, described[name][1])
+    if dtype != torch.float32 and (name := LARGE_ENCODERS.get(str(kind))):
+        # It waits as a map of its files, which takes none of the machine's memory that is wanted for something else. In
+        # single precision it would be a copy, and fill the memory of the machines whose cards hold such a model.
+        encoder = getattr(transformers, described[name][1])  # one of ours, as `_why_not` has seen
         parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
+    if kept != OFF and TRANSFORMER in described:
+        network = described[TRANSFORMER][1]
+        parts[TRANSFORMER] = load_quantized(folder / TRANSFORMER, network, kept, device=device, dtype=dtype)
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=dtype,
@@ -86,12 +96,22 @@ def _why_not(folder: Path, described: dict[str, Any], kind: str | None) -> str |
         return f"it is made for {str(described['_class_name'])[:60]}"
     if kind == "StableDiffusionXLPipeline" and not (described.get("text_encoder") or [None])[0]:
         return "it is the refiner of Stable Diffusion XL, which draws nothing by itself"
+    for part in (LARGE_ENCODERS[kind], TRANSFORMER) if kind in LARGE_ENCODERS else ():
+        if described.get(part) not in (known := _classes_of(kind, part)):
+            return f"its {part} is none that is known for this kind ({', '.join(name for _, name in known)})"
     try:
         channels = _config(folder / "unet").get("in_channels", LATENT_CHANNELS)
         of_latents = _config(folder / "vae").get("latent_channels", LATENT_CHANNELS)
     except (OSError, ValueError):
         return None  # diffusers tells it better
     return None if channels == of_latents else f"its network wants {channels} channels, as one for editing images"
+
+
+def _classes_of(kind: str, part: str) -> list[list[str]]:
+    """Library and class of that part in the catalogue's models of this kind, which are all that a folder may name."""
+    layouts = {model.layout for model in read_catalogue().values() if model.pipeline == kind and model.layout}
+    found = [read_json((BUNDLE.models / layout / INDEX).read_bytes())[part] for layout in sorted(layouts)]
+    return [one for number, one in enumerate(found) if one not in found[:number]]
 
 
 def _config(part: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from scripts.command_line.account.identity import profile_option
 from scripts.command_line.main import app
-from scripts.command_line.terminal.common_options import choose_session
+from scripts.command_line.terminal.session import choose_session
 from tests.unit.command_line.conftest import REGION, Account
 
 LINE = f"Account 123456789012 (keys in the environment), region {REGION}, stack Other."

@@ -129,7 +129,7 @@ def quotas(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return client if name == "service-quotas" else real(name, **given)  # type: ignore[call-overload]
 
     monkeypatch.setattr(session, "client", stubbed)
-    monkeypatch.setattr(quota_commands, "open_session", lambda *_: session)
+    monkeypatch.setattr("scripts.command_line.terminal.session.open_session", lambda *_: session)
     with stubber:
         yield stubber
 
@@ -162,7 +162,7 @@ def test_requests_come_the_latest_first(session: boto3.Session, quotas: Stubber)
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(quota_commands.app, [*arguments])
+    outcome = CliRunner().invoke(quota_commands.quota, [*arguments])
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome.exit_code, outcome.stdout

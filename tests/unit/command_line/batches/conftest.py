@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from scripts.command_line import batch_control_commands, main, watch_command
+from scripts.command_line import main
 from scripts.command_line.account.deployment import Deployment, need_deployment
 from tests.unit.command_line.conftest import PNG, Account
 from userdata.batch.documents import Batch, Control, MachineShare, Part, UnitDone, UnitFailed
@@ -131,6 +131,5 @@ class Somebody:
 
 @pytest.fixture
 def somebody(account: Account, monkeypatch: pytest.MonkeyPatch) -> Somebody:
-    for commands in (main, watch_command, batch_control_commands):
-        monkeypatch.setattr(commands, "open_session", lambda *_: account.session)
+    monkeypatch.setattr("scripts.command_line.terminal.session.open_session", lambda *_: account.session)
     return Somebody(account)

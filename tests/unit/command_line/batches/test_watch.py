@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from scripts.command_line import before_commands, main, watch_command
+from scripts.command_line import main, watch_command
 from scripts.command_line.batches import watch
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.watch import watch_batch
@@ -155,7 +155,7 @@ def test_an_end_that_needs_somebody_is_a_failure_with_the_way_on(somebody: Someb
         somebody.control(end, why="All together have cost $5.")
     said = somebody.sd("watch", RUN[:6], status=1)
     expected = {
-        "failed": ["1 failed", f"sd retry {RUN}"],
+        "failed": ["1 failed", "The first unit that failed: It is poisoned.", f"sd retry {RUN}"],
         "capped": ["All together have cost .5", f"sd resume {RUN} --max-usd 1"],
         "cancelled": [f"cancelled at .* by {ARN}", f"sd results {RUN}"],
         "stuck": ["No message in the queue asks for it", f"sd resume {RUN}"],
@@ -171,9 +171,14 @@ def test_a_batch_whose_message_waits_is_not_stuck(somebody: Somebody) -> None:
     assert somebody.watched()["state"] == "waits"
 
 
-def test_a_batch_that_is_planned_for_later_is_not_stuck(somebody: Somebody) -> None:
-    somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
-    somebody.account.session.client("scheduler").create_schedule(
+@pytest.mark.parametrize("command", ["cancel --yes", "pause", "resume --yes"])
+def test_a_batch_that_is_planned_for_later_says_when_until_another_command_decides(
+    somebody: Somebody, command: str
+) -> None:
+    """A schedule that stayed would start machines for a batch that is drawn, or not to be drawn, by then."""
+    somebody.ask(at=datetime.now(UTC) - (timedelta(hours=1) if command == "pause" else timedelta()))
+    scheduler = somebody.account.session.client("scheduler")
+    scheduler.create_schedule(
         Name=f"sd-1-{RUN[-10:]}-release",
         ScheduleExpression="at(2030-01-01T02:00:00)",
         FlexibleTimeWindow={"Mode": "OFF"},
@@ -181,8 +186,10 @@ def test_a_batch_that_is_planned_for_later_is_not_stuck(somebody: Somebody) -> N
     )
     found = somebody.watched()
     assert (found["state"], found["why"]) == ("waits", "It begins at 2030-01-01 02:00 UTC.")
-    somebody.sd("cancel", RUN, "--yes")
-    assert somebody.account.session.client("scheduler").list_schedules()["Schedules"] == []
+    verb, *options = command.split()
+    said = somebody.sd(verb, RUN, *options)
+    assert scheduler.list_schedules()["Schedules"] == []
+    assert ("was planned for later: that is taken back" in said) == (verb == "pause")
 
 
 @pytest.mark.parametrize("service", ["sqs", "scheduler", "ec2"])
@@ -302,7 +309,7 @@ def test_past_costs_hold_what_machines_told(somebody: Somebody, monkeypatch: pyt
     somebody.draw(0, 1)
     for number in range(2):
         somebody.put(somebody.keys.machine(f"i-{number}"), share(f"i-{number}", units=1, images=2))
-    monkeypatch.setattr(before_commands, "choose_session", lambda *_: somebody.account.session)
+    monkeypatch.setattr("scripts.command_line.terminal.session.choose_session", lambda *_: somebody.account.session)
     said = somebody.sd("cost", "--actual")
     assert re.search(rf"{RUN} +\S+ \S+ +- +4 +0.5000 +0.1250", said), said
     assert json.loads(somebody.sd("cost", "--actual", "--json"))["usd"] == 0.5

@@ -319,8 +319,11 @@ def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
     person.batch("b.txt", "b\n", add=run_id)
+    assert scheduled == person.account.session.client("scheduler").list_schedules()["Schedules"]
     with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
         person.batch("a.txt", **later)
+    person.batch("a.txt")
+    assert person.account.session.client("scheduler").list_schedules()["Schedules"] == [], "it begins now, and once"
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -18,7 +18,8 @@ from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.batching.hand_in import write_units
 from scripts.command_line.batching.jobs import Jobs
 from scripts.command_line.batching.read import Images
-from scripts.command_line.batching.rows import Format, read_rows
+from scripts.command_line.batching.row_format import Format
+from scripts.command_line.batching.rows import read_rows
 from scripts.command_line.batching.spool import Spool
 from stacks.parameters import GROUPS, parameters_of
 from userdata.batch.unit import MOST_LINE_BYTES

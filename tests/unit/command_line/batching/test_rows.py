@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from scripts.command_line.batching import rows
 from scripts.command_line.batching.refusals import MOST_COUNTED, FileError, Refusals
-from scripts.command_line.batching.rows import Format, Row, format_of, read_rows
+from scripts.command_line.batching.row_format import Format
+from scripts.command_line.batching.rows import Row, format_of, read_rows
 from scripts.command_line.terminal.command_error import CommandError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(

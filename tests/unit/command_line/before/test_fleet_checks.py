@@ -14,8 +14,8 @@ from tests.unit.command_line.conftest import offer
 NAMES = ["fleet types", "fleet quota", "spot role"]
 
 
-def checks(session: boto3.Session, **settings: str) -> dict[str, Check]:
-    return {check.name: check for check in examine(session, make_plan(None, {}, settings), NAMES)}
+def checks(session: boto3.Session, parameters: dict[str, str] | None = None, **settings: str) -> dict[str, Check]:
+    return {check.name: check for check in examine(session, make_plan(None, parameters or {}, settings), NAMES)}
 
 
 def test_without_a_fleet_nothing_is_asked_of_it(session: boto3.Session) -> None:
@@ -32,6 +32,13 @@ def test_a_fleet_that_the_account_holds_is_well(session: boto3.Session) -> None:
     assert {check.state for check in found.values()} == {"ok"}
     assert found["fleet types"].found == "g6.xlarge, g5.xlarge; left out: g6e.xlarge"
     assert "Spot Instance Requests: 8 vCPUs, 0 in use, which leaves 2 machines" in found["fleet quota"].found
+
+
+def test_a_second_pass_leaves_out_the_cards_that_it_does_not_fit(session: boto3.Session) -> None:
+    offer(session, "g6.xlarge", "g4dn.xlarge")
+    upscaled = {"Model": "sdxl-base", "Upscale": "2"}
+    found = checks(session, upscaled, fleet="2", fleet_types="g6.xlarge,g4dn.xlarge")["fleet types"].found
+    assert found == "g6.xlarge; left out: g4dn.xlarge"
 
 
 def test_a_quota_that_is_short_is_told_for_each_market_with_the_request(session: boto3.Session) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from scripts.command_line.deploying.cdk import cdk, cdk_deploy, cdk_environment
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import choose_session
+from scripts.command_line.terminal.session import choose_session
 from scripts.interruption.scratch_folder import scratch_folder
 
 ROOT = Path(__file__).parents[4]

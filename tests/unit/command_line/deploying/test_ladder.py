@@ -18,7 +18,6 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from scripts.command_line import main
 from scripts.command_line.account.instance import NoCapacityError
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.deploying.reservation import cancel_leftovers, hold
@@ -459,7 +458,7 @@ def test_a_start_with_types_climbs_and_one_that_starts_does_not(
 ) -> None:
     standing(account)
     cdk = Changes(account, capacity)
-    monkeypatch.setattr(main, "deploy_job", functools.partial(deploy, cdk=cdk))
+    monkeypatch.setattr("scripts.command_line.deploying.deploy.deploy", functools.partial(deploy, cdk=cdk))
     words = ["start", "--types", "g6.xlarge,g5.xlarge", "--yes", "--region", "us-east-1"]
     capacity.sell_out("g6.xlarge", "us-east-1a")
     outcome = CliRunner().invoke(app, words)

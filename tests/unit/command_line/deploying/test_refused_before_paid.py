@@ -118,6 +118,36 @@ def test_an_input_that_stands_is_looked_at_again(account: Account, deploys: Depl
     assert deploys.calls == [({"Steps": "50", "PromptFile": ""}, {})]
 
 
+def test_what_belongs_to_an_older_input_does_not_stay_with_a_new_one(
+    account: Account, deploys: Deploys, folder: Path
+) -> None:
+    standing = {
+        "InitImage": "inputs/horse.png",
+        "InitMask": "inputs/mask.png",
+        "PromptFile": "inputs/prompts.txt",
+        "Prompt": "a horse",
+    }
+    console = Console(file=io.StringIO(), width=200)
+
+    def changed(**given: str) -> dict[str, str]:
+        account.change(standing)
+        test_deploy.run(account, deploys, given, console=console)
+        return {name: value for name, value in deploys.calls.pop()[0].items() if name not in given}
+
+    account.deploy(**standing)
+    account.put("inputs/horse.png", encoded(Image.new("RGB", (64, 64)), "PNG"))
+    account.put("inputs/mask.png", encoded(Image.linear_gradient("L").resize((64, 64)), "PNG"))
+    account.put("inputs/prompts.txt", b"a horse")
+    Image.new("RGB", (128, 64)).save(folder / "wide.png")
+    Image.linear_gradient("L").resize((128, 64)).save(folder / "wide mask.png")
+    assert changed(InitImage="wide.png") == changed(InitImage="") == {"InitMask": ""}
+    assert changed(InitImage="inputs/horse.png") == changed(InitImage="wide.png", InitMask="wide mask.png") == {}
+    assert changed(Prompt="a horse") == {"PromptFile": ""}
+    assert changed(Prompt="a tree", PromptFile="inputs/prompts.txt") == changed(Seed="8") == {}
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert (said.count("The mask inputs/mask.png is left out"), said.count("inputs/prompts.txt is left out")) == (2, 1)
+
+
 def test_a_file_is_taken_by_its_content_whatever_it_is_called(account: Account, folder: Path) -> None:
     picture = Image.new("RGB", (64, 64))
     files = {

@@ -85,7 +85,13 @@ def test_without_an_instance_a_batch_is_refused_unless_there_is_a_fleet(fleet: F
 
 def test_a_fleet_with_a_card_that_is_too_small_for_the_model_is_refused(fleet: Fleet) -> None:
     fleet.deploy(4, Model="flux-schnell", VolumeSize="150", InstanceType="g6e.xlarge")
-    with pytest.raises(CommandError, match=r"The fleet may have g6.xlarge. .*-c fleet_types"):
+    with pytest.raises(CommandError, match=r"The fleet may have g4dn.xlarge. .*-c fleet_types"):
+        ways(fleet)
+
+
+def test_a_card_is_too_small_in_the_precision_that_is_asked_for(fleet: Fleet) -> None:
+    fleet.deploy(4, types=("g6.xlarge", "g4dn.xlarge"), Model="sdxl-base", Precision="full")
+    with pytest.raises(CommandError, match=r"The fleet may have g4dn.xlarge. .*Precision=full needs 17.5 GiB"):
         ways(fleet)
 
 

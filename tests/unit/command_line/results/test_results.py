@@ -214,12 +214,13 @@ def test_runs_are_chosen_by_the_beginning_of_their_name(account: Account) -> Non
         choose_runs(runs, ["b"])
 
 
-def test_a_status_that_cannot_be_read_hides_no_images(account: Account, tmp_path: Path) -> None:
+def test_a_status_that_cannot_be_read_hides_no_images_and_is_told(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse", images=2)
     account.put("runs/a-horse/status.json", b"{half")
     _, lines = results("--to", str(tmp_path))
     assert lines[-1].startswith("2 images -> ")
+    assert [line for line in lines if line.startswith("a-horse: what tells how far it is")]
 
 
 def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:

@@ -46,3 +46,12 @@ def test_nothing_is_remembered_of_what_failed(pipeline: Any, encoded: list[Any])
         pipeline.encode_prompt(["a cat"], negative_prompt=[""])
     pipeline.encode_prompt(["a cat"], negative_prompt=[""])
     assert len(encoded) == 2, "afterwards the pipeline is as before"
+
+
+def test_a_pipeline_that_is_dropped_may_lose_what_was_set_in_any_order(pipeline: Any) -> None:
+    """As the garbage collector ends both, when nobody has released them."""
+    outer, inner = prompts_remembered(pipeline), prompts_remembered(pipeline)
+    for one in (outer, inner):
+        one.__enter__()
+    for one in (outer, inner):
+        one.__exit__(None, None, None)

@@ -297,6 +297,20 @@ def test_a_folder_with_pickles_alone_is_loaded_with_weights_only(
             "made for .*InpaintPipeline",
         ),
         ("model_index.json", {"_class_name": "StableDiffusionXLPipeline", "text_encoder": [None, None]}, "the refiner"),
+        (
+            "model_index.json",
+            {"_class_name": "ZImagePipeline", "text_encoder": ["transformers", "Trainer"]},
+            r"its text_encoder is none that is known for this kind \(Qwen3Model\)",
+        ),
+        (
+            "model_index.json",
+            {
+                "_class_name": "ZImagePipeline",
+                "text_encoder": ["transformers", "Qwen3Model"],
+                "transformer": ["diffusers", "DiffusionPipeline"],
+            },
+            r"its transformer is none that is known for this kind \(ZImageTransformer2DModel\)",
+        ),
         ("unet/config.json", {"in_channels": 8}, "wants 8 channels"),
     ],
 )

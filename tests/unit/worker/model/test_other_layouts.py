@@ -24,6 +24,7 @@ from userdata.contract.catalogue import read_catalogue
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
 from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
 from userdata.worker.drawing.weighted_prompts import encode_text, prompts_weighted
@@ -31,6 +32,7 @@ from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
 from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, for_image_to_image, load_pipeline
+from userdata.worker.model.quantized import kept_as
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"model": "sdxl-base", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1}
@@ -66,6 +68,7 @@ NARROW: dict[str, dict[str, dict[str, Any]]] = {
         "text_encoder_2": {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2},
     },
 }
+NARROW["sdxl-lightning"] = NARROW["stable-diffusion-xl"]
 
 
 def narrowed(tmp_path: Path, layout: str) -> Path:
@@ -132,30 +135,19 @@ def xl_checkpoint(parts: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in checkpoint.items()}
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
-def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_an_xl_checkpoint_is_recognised_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layouts = narrowed(tmp_path, "stable-diffusion-xl")
     parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
     folder = tmp_path / "model"
     folder.mkdir()
     checkpoint = xl_checkpoint(parts)
     checkpoint["model_ema.decay"] = torch.zeros(())
-    loras = []
-    if suffix == ".ckpt":
-        torch.save({"state_dict": checkpoint, "global_step": 3}, folder / "xl.ckpt")
-    else:
-        save_file(checkpoint, folder / "xl.safetensors")
-        loras = [lightning(folder, parts["unet"])]
+    torch.save({"state_dict": checkpoint, "global_step": 3}, folder / "xl.ckpt")
     monkeypatch.setattr(pipeline_module, "LAYOUTS", layouts)
 
-    pipeline = load_pipeline(folder, layout=None, device=CPU, from_image=False, loras=loras)
+    pipeline = load_pipeline(folder, layout=None, device=CPU, from_image=False)
 
-    for name, part in parts.items():
-        loaded = getattr(pipeline, name).state_dict()
-        for key, tensor in part.state_dict().items():
-            torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
+    has_the_weights_of(pipeline, parts)
     assert pipeline.tokenizer_2("a").input_ids[0] == 49406
     assert (pipeline.tokenizer.pad_token, pipeline.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
     assert pipeline.watermark is for_image_to_image(pipeline).watermark is None, "nobody asked for diffusers' own"
@@ -167,19 +159,11 @@ def test_an_xl_checkpoint_is_recognised_loaded_and_draws(
     draw(for_image_to_image(pipeline), Job(**MASKED), masked)
 
 
-def lightning(folder: Path, unet: Any) -> Path:
-    """A LoRA of the model's own, where the boot puts SDXL-Lightning's. Changes `unet` as it should change ours."""
-    layer = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
-    weight = unet.get_submodule(layer).weight
-    up, down = torch.ones(len(weight), 2) / 8, torch.ones(2, weight.shape[1]) / 8
-    (place,) = read_catalogue()["sdxl-lightning"].lora_places(folder)
-    place.parent.mkdir()
-    name = f"lora_unet_{layer.replace('.', '_')}"
-    alpha = torch.tensor(1.0)
-    save_file({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down, f"{name}.alpha": alpha}, place)
-    with torch.no_grad():
-        weight += up @ down / 2
-    return place
+def has_the_weights_of(pipeline: Any, parts: Mapping[str, Any]) -> None:
+    for name, part in parts.items():
+        loaded = getattr(pipeline, name).state_dict()
+        for key, tensor in part.state_dict().items():
+            torch.testing.assert_close(loaded[key], tensor, msg=f"{name}.{key}")
 
 
 def reads_weights_too(pipeline: Any) -> None:
@@ -256,15 +240,36 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(
     (message,) = caplog.messages
     assert message.startswith("Prompt is longer than the model reads (256 tokens); cut off: a a a")
     draw(pipeline, job)
+    quantized = load_pipeline(folder, layout="flux-schnell", device=CPU, from_image=False, kept="int8")
+    drawn = draw(quantized, job)
+    assert drawn.drawn_with.quantized == "int8"
+    assert type(quantized.transformer.transformer_blocks[0].attn.to_q.weight).__name__ == "Int8Tensor"
 
 
-def draw(pipeline: Any, job: Job, initial_image: Image.Image | None = None) -> None:
+def draw(pipeline: Any, job: Job, initial_image: Image.Image | None = None) -> DrawnImage:
     (request,) = image_requests(job)
     own = pipeline.scheduler
     prepare_sampler(pipeline, request, own.config, from_image=job.from_image)
     drawn = draw_batch(pipeline, job, [request], initial_image=initial_image, on_step=lambda _: None)
     pipeline.scheduler = own
     assert [one.image.size for one in drawn] == [request.size]
+    return drawn[0]
+
+
+def kept_bytes(network: torch.nn.Module, kept: str) -> int:
+    """The bytes of a network's weights: a number each, and a scale for each row or for each 64 of NF4."""
+    total = 0
+    for name, weight in network.named_parameters():
+        owner, _, attribute = name.rpartition(".")
+        in_a_layer = attribute == "weight" and isinstance(network.get_submodule(owner), torch.nn.Linear)
+        match kept_as(owner, kept) if in_a_layer else None:
+            case None:
+                total += 2 * weight.numel()
+            case "nf4":
+                total += weight.numel() // 2 + 2 * weight.numel() // 64
+            case eight_bits:
+                total += weight.numel() + (5 if eight_bits == "int8" else 4) * len(weight)
+    return total
 
 
 @pytest.mark.parametrize("precision", ["autocast", "full"])
@@ -289,6 +294,14 @@ def test_the_catalogues_memory_is_what_the_configuration_makes_of_it(name: str, 
         weights_bytes=weights, native_size=model.native_size, decoder_bytes=decoder_bytes, leaving_bytes=leaving
     )
     assert exact <= stated < exact + 0.1
+    for kept, stated in model.quantized_gib.items() if precision != "full" else ():
+        with torch.device("meta"):
+            network = component(LAYOUTS, layout, "transformer")
+        saved = sum(2 * one.numel() for one in network.parameters()) - kept_bytes(network, kept)
+        smaller = memory_need_gib(
+            weights_bytes=weights - saved, native_size=model.native_size, decoder_bytes=2, leaving_bytes=leaving
+        )
+        assert smaller <= stated < smaller + 0.1
     if precision != "full" and any(
         file.about_bytes for file in model.files
     ):  # as much as the hub keeps, in the type that it is drawn in

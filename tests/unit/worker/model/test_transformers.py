@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ NARROW: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def hubs_files(name: str, layouts: Path, folder: Path) -> dict[str, Any]:
+def hubs_files(name: str, layouts: Path, folder: Path, *, save: Callable[..., None] = save_file) -> dict[str, Any]:
     """Writes random weights into exactly the files that the catalogue lists, and returns the parts that they are of."""
     parts = {part: component(layouts, name, part) for part in NARROW[name]}
     for place in read_catalogue()[name].places(folder):
@@ -91,7 +91,7 @@ def hubs_files(name: str, layouts: Path, folder: Path) -> dict[str, Any]:
         size = math.ceil(len(weights) / len(shards))
         for number, shard in enumerate(shards):
             keys = list(weights)[number * size : (number + 1) * size]
-            save_file({key: weights[key] for key in keys}, shard, metadata={"format": "pt"})
+            save({key: weights[key] for key in keys}, shard, metadata={"format": "pt"})
     return parts
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import choose_session, credentials_of, open_session
+from scripts.command_line.terminal.session import choose_session, credentials_of, open_session
 
 SSO = "sso_region = us-east-1\nsso_start_url = https://corp\nsso_account_id = 111122223333\nsso_role_name = r\n"
 SESSION = "[sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://corp\n"
