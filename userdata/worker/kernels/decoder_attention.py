@@ -51,7 +51,8 @@ def decoder_attention(attention: Any, hidden_states: Tensor, *args: Any, **optio
                 weights = (queries[image, part] * attention.scale) @ keys[image].t()
                 attended[image, part] = weights.softmax(dim=-1) @ values[image]
         attended = attention.to_out[0](attended)
-    return attended.transpose(1, 2).unflatten(2, hidden_states.shape[2:]) + hidden_states
+    result: Tensor = attended.transpose(1, 2).reshape(hidden_states.shape) + hidden_states
+    return result
 
 
 @contextmanager

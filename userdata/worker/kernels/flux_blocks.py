@@ -196,7 +196,7 @@ def _image_products(attention: Any) -> tuple[nn.Module, nn.Module, nn.Module]:
 
 
 def _heads(x: Tensor, attention: Any) -> Tensor:
-    return x.unflatten(-1, (-1, attention.head_dim))
+    return x.view(*x.shape[:2], -1, attention.head_dim)
 
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
@@ -222,14 +222,15 @@ def _gelu_product(layer: nn.Linear, x: Tensor) -> Tensor:
     """GELU, by its approximation with tanh, of what `layer` makes of `x`: cuBLAS computes it before it writes."""
     if x.is_cuda and _is_plain(layer) and layer.bias is not None:
         rows = torch._addmm_activation(layer.bias, x.flatten(0, 1), layer.weight.t(), use_gelu=True)
-        return rows.unflatten(0, x.shape[:2])
+        return rows.view(*x.shape[:2], -1)
     return F.gelu(layer(x), approximate="tanh")
 
 
 def _product_of_two(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
     """What `layer` makes of the columns of `first` and then of `second`, which are not copied beside each other."""
     if not _is_plain(layer):
-        return layer(torch.cat([first, second], dim=-1))  # type: ignore[no-any-return]
+        joined: Tensor = layer(torch.cat([first, second], dim=-1))
+        return joined
     own = first.shape[-1]
     product = F.linear(first, layer.weight[:, :own], layer.bias)
     product.flatten(0, 1).addmm_(second.flatten(0, 1), layer.weight[:, own:].t())

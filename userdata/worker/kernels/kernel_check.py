@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
+from userdata.worker.kernels.compiled_here import compiled_here
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import (
     Kernels,
@@ -22,13 +23,18 @@ logger = logging.getLogger(__name__)
 # For numbers around 1 in half precision, which has a relative step of 0.001, and in bfloat16, which has one of 0.008.
 TOLERANCE = 0.01
 TOLERANCE_OF_TRANSFORMERS = 0.03
-# The devices, and whether of a transformer, whose kernels are checked, so that they are loaded in this process.
-_loaded: set[tuple[torch.device, bool]] = set()
+# Seconds to load kernels that are compiled, and to compile them (docs/performance.md).
+LOADING = 1.3
+COMPILING = 12.0
+# The kinds of device, each with whether it is about a transformer, whose kernels this process has checked.
+_answered: set[tuple[str, bool]] = set()
 
 
-def kernels_are_loaded(device: torch.device, *, of_transformer: bool = False) -> bool:
-    """Whether this process has loaded the kernels for `device`, so that the next drawing does not wait for them."""
-    return (device, of_transformer) in _loaded
+def seconds_until_loaded(device: torch.device, *, of_transformer: bool = False) -> float:
+    """How long `fused_kernels_work` takes here: nothing in a process that it has answered before."""
+    if (device.type, of_transformer) in _answered:
+        return 0.0
+    return LOADING if compiled_here(device, of_transformer=of_transformer) else COMPILING
 
 
 @cache
@@ -42,12 +48,13 @@ def fused_kernels_work(device: torch.device, *, of_transformer: bool = False) ->
             _try_transformer_kernels(transformer_kernels(), kernels(), device)
         else:
             _try_kernels(kernels(), device)
-        _loaded.add((device, of_transformer))
     except Exception as error:  # noqa: BLE001  # whatever it is, the images can be drawn without them
         logger.warning(
             "The fused kernels cannot be used, so that images take longer (%s: %s)", type(error).__name__, error
         )
         return False
+    finally:
+        _answered.add((device.type, of_transformer))
     return True
 
 
@@ -97,7 +104,7 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
         module.weight.copy_(1 + drawn(*module.weight.shape) / 4)
     of_group.bias.copy_(drawn(96))
     angles = torch.rand(2, 7, 16, generator=generator, device=device).repeat_interleave(2, dim=-1) * 6
-    heads, maps = x.unflatten(-1, (3, 32)), drawn(2, 96, 3, 4).contiguous(memory_format=torch.channels_last)
+    heads, maps = x.view(2, 5, 3, 32), drawn(2, 96, 3, 4).contiguous(memory_format=torch.channels_last)
     exact = x.float()
     factor, constant, more = 1 + scale.float()[:, None], shift.float()[:, None], gate.float()[:, None] * added.float()
     of_root = gate.float()[:, None] * F.rms_norm(added.float(), (96,), other_root.weight.float(), 1e-6)
@@ -125,6 +132,6 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
 
 def _turned(x: Tensor, weight: Tensor, angles: Tensor) -> Tensor:
     """Pairs of numbers as complex ones, each turned by its angle."""
-    normed = torch.view_as_complex(F.rms_norm(x.float(), (32,), weight.float(), 1e-6).unflatten(-1, (-1, 2)))
+    normed = torch.view_as_complex(F.rms_norm(x.float(), (32,), weight.float(), 1e-6).view(*x.shape[:3], 16, 2))
     turns = torch.polar(torch.ones_like(angles), angles)[..., ::2]
     return torch.view_as_real(normed * turns[:, :, None]).flatten(3)
