@@ -35,9 +35,8 @@ CONSTANTS: dict[str, dict[str, Any]] = {
 }
 BRAIN = "*bf16"
 TYPES_OF_TRANSFORMERS = {
-    **dict.fromkeys(
-        ("x", "added", "added_weight", "gate", "weight", "scale", "shift", "total", "normed", "out"), BRAIN
-    ),
+    **dict.fromkeys(("x", "added", "added_weight", "gate", "weight", "scale", "shift"), BRAIN),
+    **dict.fromkeys(("total", "normed", "out", "gates", "values"), BRAIN),
     **dict.fromkeys(("cosines", "sines"), SINGLE),
     **dict.fromkeys(("eps", "added_eps"), "fp32"),
 }
