@@ -124,17 +124,18 @@ def test_other_kernels_are_told(before: Execution, now: Execution, told: list[st
 
 
 @pytest.mark.parametrize(
-    ("execution", "device", "kernels_work", "here"),
+    ("execution", "device", "network", "kernels_work", "here"),
     [
-        ("fused", "cuda", False, "cuda_graph"),
-        ("fused", "cuda", True, "fused"),
-        ("fused", "cpu", True, "eager"),
-        ("cuda_graph", "cuda", False, "cuda_graph"),
-        ("eager", "cuda", True, "eager"),
+        ("fused", "cuda", "unet", False, "cuda_graph"),
+        ("fused", "cuda", "unet", True, "fused"),
+        ("fused", "cuda", "transformer", False, "eager"),
+        ("fused", "cpu", "unet", True, "eager"),
+        ("cuda_graph", "cuda", "unet", False, "cuda_graph"),
+        ("eager", "cuda", "unet", True, "eager"),
     ],
 )
 def test_a_machine_without_the_kernels_draws_without_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, execution: Execution, device: str, kernels_work: bool, here: str
+    monkeypatch: pytest.MonkeyPatch, execution: Execution, device: str, network: str, kernels_work: bool, here: str
 ) -> None:
     asked: list[str] = []
 
@@ -145,11 +146,12 @@ def test_a_machine_without_the_kernels_draws_without_them(
         asked.append(execution)
         raise DrawnError
 
-    pipeline = SimpleNamespace(device=torch.device(device), scheduler=SimpleNamespace(config={}))
+    scheduler = SimpleNamespace(config={})
+    pipeline = SimpleNamespace(device=torch.device(device), scheduler=scheduler, components={network: None})
     model = SimpleNamespace(load=lambda **_: pipeline)
     monkeypatch.setattr("userdata.worker.drawing.generate.draw_batch", draw)
     monkeypatch.setattr("userdata.worker.drawing.generate.prepare_sampler", lambda *_, **__: None)
-    monkeypatch.setattr("userdata.worker.kernels.kernel_check.fused_kernels_work", lambda _: kernels_work)
+    monkeypatch.setattr("userdata.worker.kernels.kernel_check.fused_kernels_work", lambda *_, **__: kernels_work)
     record = _record_of(Job(model="tiny"))
     assert record.drawn_with
     drawn_with = record.drawn_with.model_copy(update={"execution": execution})
