@@ -1,0 +1,167 @@
+"""The ways of drawing that are compared, each timed in this process: ours, eager and compiled diffusers."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.card import copy_rate, float8_rate, matrix_rate
+from benchmarks.peers.diffusers_way import as_in_diffusers, call, compile_networks
+from benchmarks.peers.random_model import random_pipeline
+from benchmarks.peers.works import Work
+from benchmarks.runs import GIB, draw
+from userdata.job.job import Job
+from userdata.worker.drawing.prepared import Prepared
+
+LONG_RUN = 400
+FEWEST, MOST = 3, 9
+Figures = dict[str, Any]
+
+
+class Measurement:
+    """The model of `work` on `device`, and what is timed with it. Each figure takes about `seconds`.
+
+    `tiny` is the same in miniature, and `steps` replaces the work's own number.
+    """
+
+    def __init__(
+        self, work: Work, *, device: torch.device, scratch: Path, seconds: float, tiny: bool, steps: int | None
+    ) -> None:
+        self.work, self.device = work, device
+        self._seconds, self._tiny, self._steps = seconds, tiny, steps
+        self._number = 0
+        self.pipeline: DiffusionPipeline = random_pipeline(work.entry, device=device, scratch=scratch, tiny=tiny)
+        self._compiled = False
+
+    def ceilings(self) -> Figures:
+        """What the card itself can do, on random numbers."""
+        float8 = float8_rate(self.device)
+        figures = {
+            "product_tflops": matrix_rate(self.device) / 1e12,
+            "float8_product_tflops": float8 and float8 / 1e12,
+            "copy_tb_per_s": copy_rate(self.device) / 1e12,
+        }
+        self._tidy()
+        return figures
+
+    def ours(self) -> Figures:
+        """A long run, and jobs: of a worker that has other images prepared, and again of one that has these."""
+        figures: Figures = {}
+        for images in (1, self.work.job):
+            with _prepared() as prepared:
+                first = [self._draw(images, prepared)]
+            with _prepared() as prepared:
+                first.append(self._draw(images, prepared))
+                figures[f"job of {images}"] = {**_spread(first, images), "execution": self._how}
+                again = _repeat(functools.partial(self._draw, images, prepared), self._seconds)
+                figures[f"job of {images}, again"] = {**_spread(again, images), **self._memory(), "execution": self._how}
+        self._tidy()
+        run = draw(self.pipeline, self.job(LONG_RUN), seconds=self._seconds)
+        figures["long run"] = {**run.summary(), "later_batches": len(run.seconds) - 1}
+        return figures
+
+    def floor(self) -> Figures:
+        """The arithmetic of one step and of decoding one image, in TFLOP, counted while diffusers draws one."""
+        as_in_diffusers(self.pipeline)
+        one, two = self._count(1, "latent"), self._count(2, "latent")
+        step, decoding = two - one, self._count(1, "pt") - one
+        steps = self.job(1).ddim_steps
+        return {"step_tflop": step, "decoding_tflop": decoding, "steps": steps, "image_tflop": steps * step + decoding}
+
+    def eager(self) -> Figures:
+        """Plain diffusers: the whole call for a batch, the texts' encoding included."""
+        as_in_diffusers(self.pipeline)
+        figures: Figures = {}
+        for batch in sorted(set(self.work.batches)):
+            call(self.pipeline, self.job(batch, steps=2))
+            figures[f"batch of {batch}"] = self._peer(batch)
+        return figures
+
+    def compiled(self) -> Figures:
+        """Compiled diffusers, and the seconds of the first call, which compiles."""
+        as_in_diffusers(self.pipeline)
+        if not self._compiled:
+            compile_networks(self.pipeline)
+            self._compiled = True
+        figures: Figures = {}
+        for batch in sorted(set(self.work.batches), reverse=True):
+            torch.compiler.reset()
+            began = time.monotonic()
+            call(self.pipeline, self.job(batch, steps=2))
+            compiling = time.monotonic() - began
+            call(self.pipeline, self.job(batch, steps=2))
+            figures[f"batch of {batch}"] = {**self._peer(batch), "first_call_s": compiling}
+        return figures
+
+    def job(self, images: int, *, steps: int | None = None) -> Job:
+        """A job with a text of its own."""
+        self._number += 1
+        return self.work.draw(images, number=self._number, tiny=self._tiny, steps=steps or self._steps)
+
+    def _draw(self, images: int, prepared: Prepared) -> float:
+        run = draw(self.pipeline, self.job(images), prepared=prepared)
+        self._how = run.execution
+        return run.ended - run.began
+
+    def _peer(self, batch: int) -> Figures:
+        self._tidy()
+        return {
+            **_spread(_repeat(lambda: _timed(lambda: call(self.pipeline, self.job(batch))), self._seconds), batch),
+            **self._memory(),
+        }
+
+    def _count(self, steps: int, output: str) -> float:
+        with FlopCounterMode(display=False) as counter:
+            call(self.pipeline, self.job(1, steps=steps), output=output)
+        return float(counter.get_total_flops()) / 1e12
+
+    def _tidy(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def _memory(self) -> Figures:
+        if self.device.type != "cuda":
+            return {}
+        return {
+            "peak_gib": torch.cuda.max_memory_allocated() / GIB,
+            "reserved_gib": torch.cuda.max_memory_reserved() / GIB,
+        }
+
+
+@contextmanager
+def _prepared() -> Iterator[Prepared]:
+    prepared = Prepared()
+    try:
+        yield prepared
+    finally:
+        prepared.release()
+
+
+def _timed(do: Callable[[], object]) -> float:
+    began = time.monotonic()
+    do()
+    return time.monotonic() - began
+
+
+def _repeat(do: Callable[[], float], seconds: float) -> list[float]:
+    """What `do` returns, as often as `seconds` allow, from `FEWEST` to `MOST` times."""
+    began, results = time.monotonic(), []
+    while len(results) < FEWEST or (len(results) < MOST and time.monotonic() - began < seconds):
+        results.append(do())
+    return results
+
+
+def _spread(seconds: list[float], images: int) -> Figures:
+    """Seconds an image."""
+    each = [one / images for one in seconds]
+    return {"median_s": statistics.median(each), "least_s": min(each), "most_s": max(each), "times": len(each)}
