@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 import time
@@ -28,7 +29,7 @@ COUNTED = 2
 
 
 def where_a_step_goes(pipeline: DiffusionPipeline, job: Job) -> dict[str, Any]:
-    """Milliseconds of kernels in one step of `job`, by kind, beside a step's own time, as a worker that stays draws it."""
+    """Milliseconds of kernels in one step of `job` by kind, and a step's own, as a worker that stays draws it."""
     prepared, ended = Prepared(), list[float]()
     draw(pipeline, job, prepared=prepared)
 
@@ -38,7 +39,7 @@ def where_a_step_goes(pipeline: DiffusionPipeline, job: Job) -> dict[str, Any]:
         ended.append(time.monotonic())
 
     draw(pipeline, job, prepared=prepared, on_step=wait)
-    steps = [later - earlier for earlier, later in zip(ended, ended[1:], strict=False)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(ended)]
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if pipeline.device.type == "cuda" else [])]
     profiled, seen = profile(activities=activities), 0
 

@@ -1,9 +1,10 @@
-"""A model of the catalogue with random weights, made where it computes, because speed does not depend on their values."""
+"""A model of the catalogue with random weights, made where it computes: speed does not depend on their values."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,22 +17,33 @@ from diffusers import DiffusionPipeline
 
 from benchmarks.peers.stand_in_tokenizers import make_tokenizer
 from benchmarks.peers.works import NARROW
-from userdata.contract.bundle import BUNDLE
+from userdata.contract.bundle import BUNDLE, Bundle
 from userdata.contract.catalogue import Model
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
 
 
-def random_pipeline(entry: Model, *, device: torch.device, scratch: Path, tiny: bool = False) -> DiffusionPipeline:
-    """The pipeline of `entry`, as the product's loader leaves it on `device`; `tiny` is the same, only narrower.
+def narrow_bundle(root: Path) -> Bundle:
+    """A bundle in `root` whose layouts have the kinds of parts that the real ones have, only narrower."""
+    bundle = Bundle(root)
+    for layout, parts in NARROW.items():
+        shutil.copytree(BUNDLE.models / layout, bundle.models / layout)
+        for part, changes in parts.items():
+            file = bundle.models / layout / part / "config.json"
+            file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **changes}), "utf-8")
+    return bundle
+
+
+def random_pipeline(entry: Model, *, device: torch.device, scratch: Path, bundle: Bundle) -> DiffusionPipeline:
+    """The pipeline of `entry` with the layout in `bundle`, as the product's loader leaves it on `device`.
 
     Its large text encoder is in the machine's memory, where the product loads it.
     """
-    configuration, parts = _index(entry), {}
+    configuration, parts = index_of(entry, bundle), {}
     dtype = choose_dtype(device, "autocast", pipeline=entry.pipeline)
     for part, described in configuration.items():
         if isinstance(described, list):
-            parts[part] = _part(entry, part, described[1], device=device, dtype=dtype, scratch=scratch, tiny=tiny)
+            parts[part] = _part(entry, part, described[1], device=device, dtype=dtype, scratch=scratch, bundle=bundle)
     options = {name: value for name, value in configuration.items() if not isinstance(value, list) and name[0] != "_"}
     if "safety_checker" in configuration:
         options["requires_safety_checker"] = False
@@ -46,19 +58,19 @@ def random_pipeline(entry: Model, *, device: torch.device, scratch: Path, tiny: 
 
 
 def random_network(
-    entry: Model, part: str, *, device: torch.device, dtype: torch.dtype, tiny: bool = False
+    entry: Model, part: str, *, device: torch.device, dtype: torch.dtype, bundle: Bundle
 ) -> torch.nn.Module:
     """The network `part` of `entry`: norms are 1, biases 0, and the rest is normal with variance 1/inputs.
 
     So no number leaves half precision's range, however deep the network.
     """
-    library, kind = _index(entry)[part]
-    configuration = json.loads((BUNDLE.models / str(entry.layout) / part / "config.json").read_text("utf-8"))
-    if tiny:
-        configuration |= NARROW[str(entry.layout)][part]
+    library, kind = index_of(entry, bundle)[part]
+    configuration = json.loads((bundle.models / str(entry.layout) / part / "config.json").read_text("utf-8"))
     cls = getattr(diffusers if library == "diffusers" else transformers, kind)
     with device, _default_type(dtype):
-        network = cls.from_config(configuration) if library == "diffusers" else cls(cls.config_class.from_dict(configuration))
+        network = (
+            cls.from_config(configuration) if library == "diffusers" else cls(cls.config_class.from_dict(configuration))
+        )
     generator = torch.Generator(device).manual_seed(len(part))
     with torch.no_grad():
         for name, weight in network.named_parameters():
@@ -71,19 +83,27 @@ def random_network(
 
 
 def _part(
-    entry: Model, part: str, kind: str | None, *, device: torch.device, dtype: torch.dtype, scratch: Path, tiny: bool
+    entry: Model,
+    part: str,
+    kind: str | None,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    scratch: Path,
+    bundle: Bundle,
 ) -> Any:
     if kind is None or part in ("safety_checker", "feature_extractor", "image_encoder"):
         return None
     if part == "scheduler":
-        return getattr(diffusers, kind).from_pretrained(BUNDLE.models / str(entry.layout), subfolder=part)
+        return getattr(diffusers, kind).from_pretrained(bundle.models / str(entry.layout), subfolder=part)
     if part.startswith("tokenizer"):
-        return make_tokenizer(part, kind, clip=BUNDLE.tokenizer, scratch=scratch)
-    return random_network(entry, part, device=device, dtype=dtype, tiny=tiny)
+        return make_tokenizer(part, kind, clip=bundle.tokenizer, scratch=scratch)
+    return random_network(entry, part, device=device, dtype=dtype, bundle=bundle)
 
 
-def _index(entry: Model) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((BUNDLE.models / str(entry.layout) / "model_index.json").read_text("utf-8"))
+def index_of(entry: Model, bundle: Bundle) -> dict[str, Any]:
+    """The parts of `entry` by their names, as its model_index.json has them."""
+    index: dict[str, Any] = json.loads((bundle.models / str(entry.layout) / "model_index.json").read_text("utf-8"))
     return index
 
 

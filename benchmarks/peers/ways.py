@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import statistics
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.card import copy_rate, float8_rate, matrix_rate
 from benchmarks.peers.diffusers_way import as_in_diffusers, call, compile_networks
-from benchmarks.peers.random_model import random_pipeline
+from benchmarks.peers.kernel_kinds import where_a_step_goes
+from benchmarks.peers.random_files import write_random_files
+from benchmarks.peers.random_model import narrow_bundle, random_pipeline
 from benchmarks.peers.works import Work
 from benchmarks.runs import GIB, draw
+from userdata.contract.bundle import BUNDLE
 from userdata.job.job import Job
 from userdata.worker.drawing.prepared import Prepared
+from userdata.worker.model import pipeline as product_pipeline
 
 LONG_RUN = 400
 FEWEST, MOST = 3, 9
@@ -37,10 +43,27 @@ class Measurement:
         self, work: Work, *, device: torch.device, scratch: Path, seconds: float, tiny: bool, steps: int | None
     ) -> None:
         self.work, self.device = work, device
-        self._seconds, self._tiny, self._steps = seconds, tiny, steps
+        self._scratch, self._seconds, self._tiny, self._steps = scratch, seconds, tiny, steps
+        self._bundle = narrow_bundle(scratch / "narrow") if tiny else BUNDLE
         self._number = 0
-        self.pipeline: DiffusionPipeline = random_pipeline(work.entry, device=device, scratch=scratch, tiny=tiny)
         self._compiled = False
+
+    @functools.cached_property
+    def pipeline(self) -> DiffusionPipeline:
+        """With random weights, made in memory."""
+        return random_pipeline(self.work.entry, device=self.device, scratch=self._scratch, bundle=self._bundle)
+
+    def described(self) -> Figures:
+        """What is drawn, and what the figures leave out."""
+        job = self.job(1)
+        return {
+            "size": f"{job.W} x {job.H}",
+            "steps": job.ddim_steps,
+            "sampler": str(job.sampler),
+            "scale": job.scale,
+            "weights": "random: normal, variance 1/inputs; norms 1, biases 0",
+            "texts": "encoded by the real shapes from a stand-in tokenizer's numbers, by diffusers in each call",
+        }
 
     def ceilings(self) -> Figures:
         """What the card itself can do, on random numbers."""
@@ -55,7 +78,10 @@ class Measurement:
 
     def ours(self) -> Figures:
         """A long run, and jobs: of a worker that has other images prepared, and again of one that has these."""
-        figures: Figures = {}
+        self._tidy()
+        # The long run comes first: it leaves the kernels compiled and loaded, as a worker that stays has them.
+        run = draw(self.pipeline, self.job(LONG_RUN), seconds=self._seconds)
+        figures: Figures = {"long run": {**run.summary(), "later_batches": len(run.seconds) - 1}}
         for images in (1, self.work.job):
             with _prepared() as prepared:
                 first = [self._draw(images, prepared)]
@@ -63,10 +89,11 @@ class Measurement:
                 first.append(self._draw(images, prepared))
                 figures[f"job of {images}"] = {**_spread(first, images), "execution": self._how}
                 again = _repeat(functools.partial(self._draw, images, prepared), self._seconds)
-                figures[f"job of {images}, again"] = {**_spread(again, images), **self._memory(), "execution": self._how}
-        self._tidy()
-        run = draw(self.pipeline, self.job(LONG_RUN), seconds=self._seconds)
-        figures["long run"] = {**run.summary(), "later_batches": len(run.seconds) - 1}
+                figures[f"job of {images}, again"] = {
+                    **_spread(again, images),
+                    **self._memory(),
+                    "execution": self._how,
+                }
         return figures
 
     def floor(self) -> Figures:
@@ -101,6 +128,44 @@ class Measurement:
             call(self.pipeline, self.job(batch, steps=2))
             figures[f"batch of {batch}"] = {**self._peer(batch), "first_call_s": compiling}
         return figures
+
+    def files(self) -> Figures:
+        """The model from files of its real layout, by the product's own loader, and one image.
+
+        The files were just written, so that they are in the machine's memory.
+        """
+        self.__dict__.pop("pipeline", None)
+        entry, folder = self.work.entry, self._scratch / "model"
+        try:
+            began = time.monotonic()
+            size = write_random_files(entry, folder, device=self.device, bundle=self._bundle)
+            figures: Figures = {"files_gb": size / 1e9, "writing_s": time.monotonic() - began}
+            self._tidy()
+            began = time.monotonic()
+            pipeline = self._loaded(folder)
+            figures["loading_s"] = time.monotonic() - began
+            figures["loading_peak_gib"] = self._memory().get("peak_gib")
+            with _prepared() as prepared:
+                runs = [draw(pipeline, self.job(1), prepared=prepared) for _ in range(2)]
+            figures["first_image_s"], figures["next_image_s"] = (run.ended - run.began for run in runs)
+            return {**figures, "peak_gib": runs[0].peak_gib, "execution": runs[0].execution}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _loaded(self, folder: Path) -> DiffusionPipeline:
+        entry = self.work.entry
+        # A checkpoint in one file is loaded by the layouts of the bundle: here those of this one.
+        with unittest.mock.patch.object(product_pipeline, "LAYOUTS", self._bundle.models):
+            pipeline = product_pipeline.load_pipeline(
+                folder, layout=entry.layout, device=self.device, from_image=False, loras=entry.lora_places(folder)
+            )
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return pipeline
+
+    def steps(self) -> Figures:
+        """Where a step of one image goes, as we draw it."""
+        return where_a_step_goes(self.pipeline, self.job(1))
 
     def job(self, images: int, *, steps: int | None = None) -> Job:
         """A job with a text of its own."""

@@ -16,8 +16,10 @@ Shapes = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Work:
-    """How images of `model` are drawn. `batches` are the sizes of the peers' batches; `job` is how many images a job
-    has beside the one with a single image; `changes` are the job's fields that differ from the catalogue's defaults.
+    """How images of `model` are drawn.
+
+    `batches` are the sizes of the peers' batches, `job` is how many images the larger of our jobs has, and `changes`
+    are the fields that differ from the catalogue's defaults.
     """
 
     model: str
