@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.peers.one_model import NONE, WAYS
+from benchmarks.peers.one_model import DRAWN, NONE, WAYS
 from benchmarks.peers.table import table
 from benchmarks.peers.works import WORKS
 from scripts.interruption.scratch_folder import scratch_folder
@@ -121,7 +121,7 @@ def with_shares(document: dict[str, Any]) -> dict[str, Any]:
     except KeyError:
         return document
     document["floor"]["image_s"] = floor
-    for way in ("ours", "eager", "compiled"):
+    for way in DRAWN:
         for figure in document.get(way, {}).values():
             if isinstance(figure, dict):
                 figure["share_of_floor"] = floor / figure["median_s"]

@@ -60,7 +60,7 @@ def where_a_step_goes(pipeline: DiffusionPipeline, job: Job) -> dict[str, Any]:
 def _by_kind(profiled: profile) -> dict[str, Any]:
     milliseconds, launches, names = Counter[str](), 0, Counter[str]()
     for event in profiled.key_averages():
-        if event.device_type == torch.autograd.DeviceType.CUDA:
+        if event.device_type.name == "CUDA":
             took = event.self_device_time_total / 1000
             milliseconds[_kind(event.key)] += took
             names[event.key[:120]] += took

@@ -18,7 +18,8 @@ from benchmarks.peers.works import WORKS
 from scripts.interruption.signals import ends_in_a_sentence
 
 # In this order: ours is drawn before diffusers takes the text encoder to the card, and compiling changes networks.
-WAYS = ("ceilings", "ours", "steps", "floor", "eager", "compiled", "files")
+WAYS = ("ceilings", "long", "jobs", "one", "steps", "floor", "eager", "compiled", "files")
+DRAWN = ("long", "jobs", "one", "eager", "compiled")
 NONE = "no figure"
 
 

@@ -51,7 +51,12 @@ def _write_checkpoint(entry: Model, folder: Path, *, device: torch.device, bundl
     }
     for place in entry.places(folder):
         if place.parent == folder:
-            _save(xl_checkpoint(parts) if xl else original_layout(**parts), place)
+            _save(
+                xl_checkpoint(parts)
+                if xl
+                else original_layout(text_encoder=parts["text_encoder"], unet=parts["unet"], vae=parts["vae"]),
+                place,
+            )
     for place in entry.lora_places(folder):
         _save(_lora(parts["unet"]), place)
 

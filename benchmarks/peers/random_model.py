@@ -40,16 +40,17 @@ def random_pipeline(entry: Model, *, device: torch.device, scratch: Path, bundle
     Its large text encoder is in the machine's memory, where the product loads it.
     """
     configuration, parts = index_of(entry, bundle), {}
-    dtype = choose_dtype(device, "autocast", pipeline=entry.pipeline)
+    kind = str(entry.pipeline)
+    dtype = choose_dtype(device, "autocast", pipeline=kind)
     for part, described in configuration.items():
         if isinstance(described, list):
             parts[part] = _part(entry, part, described[1], device=device, dtype=dtype, scratch=scratch, bundle=bundle)
     options = {name: value for name, value in configuration.items() if not isinstance(value, list) and name[0] != "_"}
     if "safety_checker" in configuration:
         options["requires_safety_checker"] = False
-    if device.type == "cuda" and (name := LARGE_ENCODERS.get(entry.pipeline)):
+    if device.type == "cuda" and (name := LARGE_ENCODERS.get(kind)):
         parts[name].to("cpu")
-    pipeline: DiffusionPipeline = getattr(diffusers, entry.pipeline)(**parts, **options)
+    pipeline: DiffusionPipeline = getattr(diffusers, kind)(**parts, **options)
     pipeline.set_progress_bar_config(disable=True)
     if hasattr(pipeline, "watermark"):
         pipeline.watermark = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.peers.one_model import NONE
+from benchmarks.peers.one_model import DRAWN, NONE
 
-_ROW = "{:9} {:20} {:>8} {:>8} {:>8} {:>6} {:>6}"
+_ROW = "{:16} {:17} {:>8} {:>8} {:>8} {:>6} {:>6}"
 _OF_FILES = ("files_gb", "loading_s", "first_image_s", "next_image_s", "peak_gib")
 
 
@@ -32,11 +32,10 @@ def _rows(way: str, figures: Mapping[str, Any]) -> Iterator[str]:
     elif way == "steps":
         kinds = ", ".join(f"{kind} {took:.1f}" for kind, took in figures["kernels_ms"].items())
         yield f"{way:9} {figures['step_ms']:.1f} ms: {kinds}"[:80]
-    elif way in ("ours", "eager", "compiled"):
+    elif way in DRAWN:
         for name, figure in figures.items():
             times = [f"{figure[one]:.3f}" for one in ("median_s", "least_s", "most_s")]
             share = f"{100 * figure['share_of_floor']:.0f} %" if "share_of_floor" in figure else ""
             peak = f"{figure['peak_gib']:.1f}" if "peak_gib" in figure else ""
-            how = {"cuda_graph": ", graph"}.get(figure.get("execution", ""), "")
-            how = how or (f", {figure['execution']}" if figure.get("execution") else "")
-            yield _ROW.format(way, (name + how)[:26], *times, share, peak)[:80]
+            who = way if way in ("eager", "compiled") else f"ours: {figure['execution']}"
+            yield _ROW.format(who, name, *times, share, peak)[:80]

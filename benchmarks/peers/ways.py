@@ -28,7 +28,7 @@ from userdata.job.job import Job
 from userdata.worker.drawing.prepared import Prepared
 from userdata.worker.model import pipeline as product_pipeline
 
-LONG_RUN = 400
+LONG_RUN = 1000
 FEWEST, MOST = 3, 9
 Figures = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Measurement:
         self._scratch, self._seconds, self._tiny, self._steps = scratch, seconds, tiny, steps
         self._bundle = narrow_bundle(scratch / "narrow") if tiny else BUNDLE
         self._number = 0
-        self._compiled = False
+        self._compiled = self._warm = False
 
     @functools.cached_property
     def pipeline(self) -> DiffusionPipeline:
@@ -76,25 +76,20 @@ class Measurement:
         self._tidy()
         return figures
 
-    def ours(self) -> Figures:
-        """A long run, and jobs: of a worker that has other images prepared, and again of one that has these."""
+    def long(self) -> Figures:
+        """The batches of a long run after its first, which compiles and records."""
         self._tidy()
-        # The long run comes first: it leaves the kernels compiled and loaded, as a worker that stays has them.
         run = draw(self.pipeline, self.job(LONG_RUN), seconds=self._seconds)
-        figures: Figures = {"long run": {**run.summary(), "later_batches": len(run.seconds) - 1}}
-        for images in (1, self.work.job):
-            with _prepared() as prepared:
-                first = [self._draw(images, prepared)]
-            with _prepared() as prepared:
-                first.append(self._draw(images, prepared))
-                figures[f"job of {images}"] = {**_spread(first, images), "execution": self._how}
-                again = _repeat(functools.partial(self._draw, images, prepared), self._seconds)
-                figures[f"job of {images}, again"] = {
-                    **_spread(again, images),
-                    **self._memory(),
-                    "execution": self._how,
-                }
-        return figures
+        self._warm = True
+        return {"long run": {**run.summary(), "later_batches": len(run.seconds) - 1}}
+
+    def jobs(self) -> Figures:
+        """Jobs of several images, by a worker that stays."""
+        return self._jobs(self.work.job)
+
+    def one(self) -> Figures:
+        """Jobs of one image, by a worker that stays."""
+        return self._jobs(1)
 
     def floor(self) -> Figures:
         """The arithmetic of one step and of decoding one image, in TFLOP, counted while diffusers draws one."""
@@ -172,6 +167,24 @@ class Measurement:
         self._number += 1
         return self.work.draw(images, number=self._number, tiny=self._tiny, steps=steps or self._steps)
 
+    def _jobs(self, images: int) -> Figures:
+        """By a worker that had other images prepared, and again by the one that has these. Each has its own text."""
+        if (
+            not self._warm
+        ):  # the beginning of a long run leaves the kernels compiled and loaded, as such a worker has them
+            draw(self.pipeline, self.job(LONG_RUN, steps=2), batches=1)
+            self._warm = True
+        name = f"job of {images}"
+        with _prepared() as prepared:
+            first = [self._draw(images, prepared)]
+        self._tidy()
+        with _prepared() as prepared:
+            first.append(self._draw(images, prepared))
+            figures = {name: {**_spread(first, images), "execution": self._how}}
+            again = _repeat(functools.partial(self._draw, images, prepared), self._seconds)
+            figures[f"{name}, again"] = {**_spread(again, images), **self._memory(), "execution": self._how}
+        return figures
+
     def _draw(self, images: int, prepared: Prepared) -> float:
         run = draw(self.pipeline, self.job(images), prepared=prepared)
         self._how = run.execution
@@ -220,7 +233,7 @@ def _timed(do: Callable[[], object]) -> float:
 
 def _repeat(do: Callable[[], float], seconds: float) -> list[float]:
     """What `do` returns, as often as `seconds` allow, from `FEWEST` to `MOST` times."""
-    began, results = time.monotonic(), []
+    began, results = time.monotonic(), list[float]()
     while len(results) < FEWEST or (len(results) < MOST and time.monotonic() - began < seconds):
         results.append(do())
     return results

@@ -23,7 +23,7 @@ class Work:
     """
 
     model: str
-    batches: tuple[int, int] = (1, 4)
+    batches: tuple[int, ...] = (1, 4)
     job: int = 4
     changes: Mapping[str, Any] | None = None
 
@@ -48,13 +48,13 @@ WORKS = {
     for work in (
         Work("stable-diffusion-v1-5", (1, 16), changes={"ddim_steps": 25, "sampler": "dpm_solver"}),
         Work("sdxl-base", changes={"ddim_steps": 30}),
-        Work("sdxl-turbo", (1, 16), job=16),
+        Work("sdxl-turbo", (16,), job=16),
         Work("sdxl-lightning"),
         Work("flux-schnell"),
         Work("flux2-klein"),
-        Work("z-image-turbo"),
-        Work("z-image", (1, 1), job=2),
-        Work("chroma", (1, 1), job=2),
+        Work("z-image-turbo", (1,)),
+        Work("z-image", (1,), job=2),
+        Work("chroma", (1,), job=2),
     )
 }
 
