@@ -22,7 +22,12 @@ _OF_T5 = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 def stand_in(kind: str) -> Tokenizer:
     """What the file `tokenizer.json` of a T5, or of a Qwen, holds."""
     if kind.startswith("T5"):
-        letters = [("▁", -1.0), *((letter, -2.0) for letter in "abcdefghijklmnopqrstuvwxyz0123456789,")]
+        letters = [
+            ("▁", -3.0),
+            ("▁a", -1.0),
+            ("▁horse", -2.0),
+            *((letter, -4.0) for letter in "abcdefghijklmnopqrstuvwxyz0123456789,"),
+        ]
         return Tokenizer(Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *letters], unk_id=2))
     made = Tokenizer(BPE({word: number for number, word in enumerate([*_SPECIAL, *_BYTES])}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

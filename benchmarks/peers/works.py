@@ -60,9 +60,10 @@ WORKS = {
 
 _CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 _VAE = {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 2}
-_T5 = {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2}
+_T5 = {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2, "vocab_size": 64}
 # The pipeline of FLUX.2 takes the states after 9, 18 and 27 layers.
 _QWEN = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}
+_QWEN |= {"vocab_size": 512}
 _XL: Shapes = {
     "unet": {
         "block_out_channels": [32, 32, 64],
