@@ -44,6 +44,11 @@ class ImageRequest:
         return self.W * self.upscale, self.H * self.upscale
 
     @property
+    def guided(self) -> bool:
+        """Whether each step computes the image without its prompt, too; 0 and 1 switch that off."""
+        return self.scale not in (0, 1)
+
+    @property
     def batch_key(self) -> tuple[object, ...]:
         """What the images of a batch must share: everything but their noise and their texts."""
         loras = None if self.loras is None else tuple(sorted(self.loras.items()))

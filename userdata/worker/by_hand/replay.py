@@ -24,7 +24,7 @@ from userdata.record.image_metadata import ImageRecord
 from userdata.record.versions import PROJECT, library_versions
 
 if TYPE_CHECKING:
-    import torch
+    from diffusers import DiffusionPipeline
 
     from userdata.record.drawn_with import DrawnWith, Execution
     from userdata.worker.by_hand.local_model import LocalModel
@@ -145,7 +145,7 @@ def replay(
     if files:
         Loras(pipeline, files, restorable=False).apply(weights)
     prepare_sampler(pipeline, record.request, pipeline.scheduler.config, from_image=job.from_image)
-    execution = _execution_here(record.drawn_with.execution, pipeline.device)
+    execution = _execution_here(record.drawn_with.execution, pipeline)
     drawn = draw_batch(
         pipeline,
         job,
@@ -193,16 +193,19 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _execution_here(execution: Execution, device: torch.device) -> Execution:
-    """The execution nearest to `execution` that works on `device`. `differences` tells when the kernels differ.
+def _execution_here(execution: Execution, pipeline: DiffusionPipeline) -> Execution:
+    """The execution nearest to `execution` that works where `pipeline` is. `differences` tells when the kernels differ.
 
     Rejected: refusing when the fused kernels cannot be built, because the picture is the same but for its last bits.
     """
-    if device.type != "cuda":
+    if pipeline.device.type != "cuda":
         return "eager"
+    from userdata.worker.kernels.execution import is_transformer
     from userdata.worker.kernels.kernel_check import fused_kernels_work
 
-    return "cuda_graph" if execution == "fused" and not fused_kernels_work(device) else execution
+    transformer = is_transformer(pipeline)
+    works = execution != "fused" or fused_kernels_work(pipeline.device, of_transformer=transformer)
+    return execution if works else "cuda_graph"
 
 
 def _kernels(execution: Execution) -> str:

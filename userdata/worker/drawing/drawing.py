@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -25,6 +25,7 @@ from userdata.worker.drawing.pending_batch import PendingBatch
 from userdata.worker.drawing.prepared import Prepared
 from userdata.worker.drawing.weighted_prompts import chunks_in
 from userdata.worker.kernels.compiled_here import remember_compiled
+from userdata.worker.kernels.execution import can_be_fused, is_transformer
 from userdata.worker.model.lora import Loras
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,10 @@ class Drawing:
         self._finishing = Finishing(self._finish)
         self._chunks_in = functools.cache(functools.partial(chunks_in, pipeline))
         self._in_tiles = bool(pipeline.vae.use_tiling)
+        # Of the kind that was drawn last.
+        self._last: list[ImageRequest] = []
+        self._execution: Execution = "eager"
+        self._largest = 1
         self._finished = 0
         self._finished_at = 0.0
 
@@ -99,6 +104,32 @@ class Drawing:
                 self._prepared.release()
         self._finishing.close()
 
+    def rehearse(self, leave_if_asked: Callable[[], None]) -> None:
+        """Draws the last batch once more, with fused kernels and for nobody.
+
+        So the kernels are loaded and everything is recorded when a next job wants such images. Raises what
+        `leave_if_asked` raises, which is called at each step.
+        """
+        from_image = self._initial_image is not None
+        try:
+            self._prepared.prepare(self._pipeline, self._last, asked=self._job.n_samples, execution="fused")
+            prepare_sampler(self._pipeline, self._last[0], self._own_scheduler.config, from_image=from_image)
+            begin_batch(
+                self._pipeline,
+                self._job,
+                next_batch(self._last, self._largest),
+                initial_image=self._initial_image,
+                on_step=lambda _: leave_if_asked(),
+                execution="fused",
+            )
+        finally:
+            self._pipeline.scheduler = self._own_scheduler
+
+    @property
+    def pipeline_to_rehearse(self) -> DiffusionPipeline | None:
+        """The pipeline, if its last batch was drawn without the fused kernels that there are for it."""
+        return self._pipeline if self._last and can_be_fused(self._pipeline) and self._execution != "fused" else None
+
     def _decode_whole_unless(self, upscaled: bool) -> None:
         """An upscaled image is decoded in tiles, as is what did not fit as a whole before in this drawing."""
         if upscaled or self._in_tiles:
@@ -117,6 +148,7 @@ class Drawing:
         """
         execution, fits = self._prepared.prepare(self._pipeline, kind, asked=self._job.n_samples, beside=self._beside)
         largest = min(largest, fits)
+        self._last, self._execution, self._largest = kind, execution, largest
         drawn = 0
         batch = kind
         try:
@@ -151,7 +183,7 @@ class Drawing:
             flags_of=self._hooks.flags_of,
         )
         if execution == "fused":
-            remember_compiled(self._pipeline.device)
+            remember_compiled(self._pipeline.device, of_transformer=is_transformer(self._pipeline))
         self._pace.done += len(batch)
         return pending
 

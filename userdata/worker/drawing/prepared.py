@@ -22,31 +22,46 @@ from userdata.worker.model.large_encoder import large_encoder
 class Prepared:
     """What is prepared stays so until other images are wanted, in this run or in a later one, or until `release`.
 
-    Nothing here changes an image: a recording replays the same kernels, and how many images are drawn at once is
-    decided before anything is recorded, when the memory is as free as in a new process.
+    How many images are drawn at once is decided before anything is recorded, when the memory is as free as in a new
+    process. What is prepared counts for the choice of how the networks run, though, which an image depends on by
+    rounding; its record says how they ran.
     """
 
     def __init__(self) -> None:
         self._open = ExitStack()
         self._for: object = None
+        self._execution: Execution | None = None
         self._largest = 0
         self._texts: TextsAhead | None = None
 
     def prepare(
-        self, pipeline: DiffusionPipeline, kind: Sequence[ImageRequest], *, asked: int, beside: int = 0
+        self,
+        pipeline: DiffusionPipeline,
+        kind: Sequence[ImageRequest],
+        *,
+        asked: int,
+        beside: int = 0,
+        execution: Execution | None = None,
     ) -> tuple[Execution, int]:
         """Prepares `pipeline` for `kind`, images of one kind; `asked` is the job's n_samples.
 
-        `beside` is how many more like these may follow, which count for the choice of how the networks run. Rejected:
-        to count what was drawn before, because an image would then depend on it, by rounding.
+        `beside` is how many more like these may follow, which count for the choice of how the networks run, unless
+        `execution` says it.
 
         Returns how the networks run, and the largest number of images to draw at once.
         """
         one = kind[0]
         images = round((len(kind) + beside) / share_of_first_pass(one))
-        execution = choose_execution(pipeline, steps=one.ddim_steps, images=images)
-        wanted = (id(pipeline), execution, one.H, one.W, one.upscale, len(kind), asked)
-        if wanted != self._for:
+        wanted = (id(pipeline), one.H, one.W, one.upscale, len(kind), asked)
+        execution = execution or choose_execution(
+            pipeline,
+            steps=one.ddim_steps,
+            images=images,
+            pixels=one.H * one.W,
+            guided=one.guided,
+            prepared=self._execution if wanted == self._for else None,
+        )
+        if wanted != self._for or execution != self._execution:
             self.release()
 
             def room() -> int:
@@ -60,7 +75,7 @@ class Prepared:
             else:
                 self._open.enter_context(prompts_weighted(pipeline))
                 self._open.enter_context(prompts_remembered(pipeline))
-            self._for = wanted
+            self._for, self._execution = wanted, execution
         if self._texts:
             self._texts.expect(kind)
         return execution, self._largest
@@ -71,7 +86,7 @@ class Prepared:
         Must be called before weights change, because some kernels keep what they compute from weights, and encoded
         texts follow from them too.
         """
-        self._for = self._texts = None
+        self._for = self._texts = self._execution = None
         self._open.close()
         torch.cuda.empty_cache()
 

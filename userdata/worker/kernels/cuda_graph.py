@@ -9,18 +9,15 @@ from typing import Any
 
 import torch
 
-# The first runs set up the handles and workspaces of cuDNN and cuBLAS, which a recording must not do.
-WARM_UP_RUNS = 2
-
 
 class GraphedForward:
     """Stands in for a module's `forward`.
 
-    Each call with a new signature (shapes and types of the tensors, values of everything else) is recorded; a call with
-    the signature of the recording copies its tensors into the recorded ones and replays. The same kernels run on the
-    same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: a call with
-    another signature replaces it, and its memory; with `keep`, so many recordings are kept, and the oldest is replaced.
-    A call with tensors outside the GPU runs plainly.
+    Each call with a new signature (shapes and types of the tensors, values of everything else) is computed plainly, and
+    recorded; the next call with that signature copies its tensors into the recorded ones and replays. The same kernels
+    run on the same numbers, so that the results are those of the plain call, bit for bit. One recording is kept: a call
+    with another signature replaces it, and its memory; with `keep`, so many recordings are kept, and the oldest is
+    replaced. A call with tensors outside the GPU runs plainly.
 
     Rejected: `torch.cuda.make_graphed_callables`, which takes tensors only, and needs all of them beforehand.
     """
@@ -54,16 +51,23 @@ class _Recording:
         _signature((own_args, own_kwargs), self._inputs)
         stream = _stream()
         stream.wait_stream(torch.cuda.current_stream())
+        # A plain run sets up the handles and workspaces of cuDNN and cuBLAS, which a recording must not do. Its result
+        # is that of the call for which this is recorded. Rejected: a second such run, which changes nothing and takes
+        # a large batch as long as a step.
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_RUNS):
-                forward(*own_args, **own_kwargs)
+            first = forward(*own_args, **own_kwargs)
         torch.cuda.current_stream().wait_stream(stream)
+        self._first: Any = _map(first, torch.clone)
+        del first
         self._graph = torch.cuda.CUDAGraph()
         # Only this thread's calls belong to the recording: other threads copy pixels and check images meanwhile.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._output = forward(*own_args, **own_kwargs)
 
     def replay(self, tensors: list[torch.Tensor]) -> Any:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         for own, given in zip(self._inputs, tensors, strict=True):
             own.copy_(given, non_blocking=True)
         self._graph.replay()

@@ -1,4 +1,4 @@
-"""Runs the denoising network plainly, as a CUDA graph, or as a CUDA graph of fused kernels."""
+"""Runs the denoising network plainly, as a CUDA graph, or with fused kernels."""
 
 from __future__ import annotations
 
@@ -7,44 +7,51 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 
 from userdata.record.drawn_with import Execution
 from userdata.worker.kernels.cuda_graph import graphed
+from userdata.worker.kernels.drawing_time import ways_by_time, work_of
 from userdata.worker.kernels.fused_blocks import fused
-from userdata.worker.kernels.fusing_pays import fusing_pays
 from userdata.worker.kernels.kernel_check import fused_kernels_work
 
-# A recording costs about three plain steps. On a large GPU, a plain step waits for the CPU that starts its kernels.
-STEPS_WORTH_A_RECORDING = 8
-# The other networks of transformers take lists and masks, which no recording was tried with. Their kernels are so large
-# that the CPU keeps ahead of the card.
-RECORDED = (UNet2DConditionModel, FluxTransformer2DModel)
 
+def choose_execution(
+    pipeline: DiffusionPipeline,
+    *,
+    steps: int,
+    images: int,
+    pixels: int,
+    guided: bool,
+    prepared: Execution | None = None,
+) -> Execution:
+    """The fastest way for `images` images of `pixels` and `steps` steps each on the device of `pipeline`.
 
-def choose_execution(pipeline: DiffusionPipeline, *, steps: int, images: int) -> Execution:
-    """The fastest way for `images` images of one shape and `steps` steps each on the device of `pipeline`."""
-    network = denoising_network(pipeline)
-    if pipeline.device.type != "cuda" or steps < STEPS_WORTH_A_RECORDING or not isinstance(network, RECORDED):
+    `prepared` is how the network runs by now, if it is prepared for these very images. A process that has its kernels
+    and recordings draws them otherwise than a fresh one, which the images' records tell.
+    """
+    device, work = pipeline.device, work_of(type(pipeline).__name__)
+    if device.type != "cuda" or work is None:
         return "eager"
-    fits = isinstance(network, UNet2DConditionModel)
-    pays = fits and fusing_pays(pipeline.device, steps=steps, images=images)
-    return "fused" if pays and fused_kernels_work(pipeline.device) else "cuda_graph"
+    first, second, *_ = ways_by_time(
+        device, work, steps=steps, images=images, pixels=pixels, guided=guided, prepared=prepared
+    )
+    return second if first == "fused" and not fused_kernels_work(device, of_transformer=not work.unet) else first
 
 
 @contextmanager
 def executing(pipeline: DiffusionPipeline, execution: Execution, *, shapes: int = 1) -> Iterator[None]:
     """While this is open, the networks of `pipeline` run as `execution` says, on maps of so many `shapes` in turn."""
-    network = denoising_network(pipeline)
+    of_transformer = is_transformer(pipeline)
     with ExitStack() as open_while_drawing:
         if execution == "fused":
             open_while_drawing.enter_context(fused(pipeline))
-            if _decoder_stays_where_it_is(pipeline):
+            if not of_transformer and _decoder_stays_where_it_is(pipeline):
                 open_while_drawing.enter_context(graphed(pipeline.vae.decoder))
-        elif isinstance(network, UNet2DConditionModel):
+        elif isinstance(denoising_network(pipeline), UNet2DConditionModel):
             open_while_drawing.enter_context(_attention_ready_made())
-        if execution in ("fused", "cuda_graph"):
-            open_while_drawing.enter_context(graphed(network, keep=shapes))
+        if execution == "cuda_graph" or (execution == "fused" and not of_transformer):
+            open_while_drawing.enter_context(graphed(denoising_network(pipeline), keep=shapes))
         yield
 
 
@@ -76,4 +83,14 @@ def _attention_ready_made() -> Iterator[None]:
 
 def denoising_network(pipeline: DiffusionPipeline) -> Any:
     """The network that runs at every step: the U-Net, or the transformer of newer models."""
-    return pipeline.transformer if "transformer" in pipeline.components else pipeline.unet
+    return pipeline.transformer if is_transformer(pipeline) else pipeline.unet
+
+
+def can_be_fused(pipeline: DiffusionPipeline) -> bool:
+    """Whether there are fused kernels for the network of `pipeline`, and a GPU for them."""
+    return pipeline.device.type == "cuda" and work_of(type(pipeline).__name__) is not None
+
+
+def is_transformer(pipeline: DiffusionPipeline) -> bool:
+    """Whether the network of `pipeline` is a transformer, whose kernels are others than a U-Net's."""
+    return "transformer" in pipeline.components

@@ -1,4 +1,4 @@
-"""Runs the blocks of a U-Net and of a decoder with fused kernels, on pixels that lie channels last.
+"""Runs the blocks of a network and of its decoder with fused kernels, a U-Net's on pixels that lie channels last.
 
 The blocks compute what diffusers' own blocks compute, in fewer passes over memory. A normalisation adds the biases and
 the time embedding that come before it, each operation computes the activation behind it, and the transformers' matrix
@@ -22,10 +22,21 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.transformers.transformer_flux import FluxSingleTransformerBlock, FluxTransformerBlock
+from diffusers.models.transformers.transformer_flux2 import Flux2SingleTransformerBlock, Flux2TransformerBlock
+from diffusers.models.transformers.transformer_z_image import ZImageTransformerBlock
 from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
+from userdata.worker.kernels.decoder_attention import decoder_attention, fits_decoder_attention
+from userdata.worker.kernels.flux_blocks import (
+    fits_flux,
+    flux2_block,
+    flux2_single_block,
+    flux_block,
+    flux_single_block,
+)
 from userdata.worker.kernels.fusible_blocks import (
     fits_residual_block,
     fits_transformer,
@@ -35,22 +46,44 @@ from userdata.worker.kernels.fusible_blocks import (
 )
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import kernels
+from userdata.worker.kernels.z_image_blocks import fits_z_image, z_image_block
+
+BLOCKS_OF_TRANSFORMERS = (
+    (FluxTransformerBlock, fits_flux, flux_block),
+    (FluxSingleTransformerBlock, fits_flux, flux_single_block),
+    (Flux2TransformerBlock, fits_flux, flux2_block),
+    (Flux2SingleTransformerBlock, fits_flux, flux2_single_block),
+    (ZImageTransformerBlock, fits_z_image, z_image_block),
+)
 
 
 @contextmanager
 def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
-    """While this is open, the U-Net and the decoder of `pipeline` run with fused kernels."""
-    networks = [pipeline.unet, pipeline.vae.decoder]
-    replaced = [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_fuse(pipeline.vae.decoder)]
+    """While this is open, the network of `pipeline` and its decoder run with fused kernels."""
+    of_pixels, replaced = [pipeline.vae.decoder], [*_fuse(pipeline.vae.decoder)]
+    if (transformer := getattr(pipeline, "transformer", None)) is not None:
+        replaced += _fuse_transformer(transformer)
+    else:
+        of_pixels.append(pipeline.unet)
+        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet)]
     try:
-        for network in networks:
+        for network in of_pixels:
             network.to(memory_format=torch.channels_last)
         yield
     finally:
         for module in replaced:
             del module.forward
-        for network in networks:
+        for network in of_pixels:
             network.to(memory_format=torch.contiguous_format)
+
+
+def _fuse_transformer(transformer: nn.Module) -> Iterator[nn.Module]:
+    """Does what `_fuse` does for the blocks of a transformer."""
+    for block in transformer.modules():
+        for kind, fits, forward in BLOCKS_OF_TRANSFORMERS:
+            if type(block) is kind and fits(block):
+                block.forward = partial(forward, block)
+                yield block
 
 
 def _fuse(network: Any) -> Iterator[nn.Module]:
@@ -85,6 +118,7 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
         (Transformer2DModel, fits_transformer, _transformer),
         (BasicTransformerBlock, fits_transformer_block, _transformer_block),
         (GEGLU, lambda _: True, _gated),
+        (Attention, fits_decoder_attention, decoder_attention),
         (UpBlock2D, fits_up_block, _up_block),
         (CrossAttnUpBlock2D, fits_up_block, _up_block),
     ):

@@ -9,25 +9,52 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
+from userdata.worker.kernels.compiled_here import compiled_here
 from userdata.worker.kernels.parity_weights import parity_weights
-from userdata.worker.kernels.triton_kernels import Kernels, kernels
+from userdata.worker.kernels.triton_kernels import (
+    Kernels,
+    TransformerKernels,
+    kernels,
+    transformer_kernels,
+)
 
 logger = logging.getLogger(__name__)
 
-# For numbers around 1 in half precision, which has a relative step of 0.001.
+# For numbers around 1 in half precision, which has a relative step of 0.001, and in bfloat16, which has one of 0.008.
 TOLERANCE = 0.01
+TOLERANCE_OF_TRANSFORMERS = 0.03
+# Seconds to load kernels that are compiled, and to compile them (docs/performance.md).
+LOADING = 1.3
+COMPILING = 12.0
+# The kinds of device, each with whether it is about a transformer, whose kernels this process has checked.
+_answered: set[tuple[str, bool]] = set()
+
+
+def seconds_until_loaded(device: torch.device, *, of_transformer: bool = False) -> float:
+    """How long `fused_kernels_work` takes here: nothing in a process that it has answered before."""
+    if (device.type, of_transformer) in _answered:
+        return 0.0
+    return LOADING if compiled_here(device, of_transformer=of_transformer) else COMPILING
 
 
 @cache
-def fused_kernels_work(device: torch.device) -> bool:
-    """Whether the kernels compile here, which takes a C compiler, and compute on `device` what PyTorch computes."""
+def fused_kernels_work(device: torch.device, *, of_transformer: bool = False) -> bool:
+    """Whether the kernels compile here, which takes a C compiler, and compute on `device` what PyTorch computes.
+
+    A network that is a transformer has kernels of its own, which use those of the decoder beside it.
+    """
     try:
-        _try_kernels(kernels(), device)
+        if of_transformer:
+            _try_transformer_kernels(transformer_kernels(), kernels(), device)
+        else:
+            _try_kernels(kernels(), device)
     except Exception as error:  # noqa: BLE001  # whatever it is, the images can be drawn without them
         logger.warning(
             "The fused kernels cannot be used, so that images take longer (%s: %s)", type(error).__name__, error
         )
         return False
+    finally:
+        _answered.add((device.type, of_transformer))
     return True
 
 
@@ -60,3 +87,51 @@ def _try_kernels(kernels: Kernels, device: torch.device) -> None:
     doubled = F.conv2d(F.interpolate(x, scale_factor=2.0), weight, norm.weight[:3], padding=1)
     for computed, expected in (*pairs, (kernels.interleaved(four, norm.weight[:3]), doubled)):
         torch.testing.assert_close(computed, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@torch.no_grad()
+def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, device: torch.device) -> None:
+    generator = torch.Generator(device).manual_seed(0)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device).bfloat16()
+
+    x, added, scale, shift, gate = drawn(2, 5, 96), drawn(2, 5, 96), drawn(2, 96), drawn(2, 96), drawn(2, 96)
+    norm, root, other_root = nn.LayerNorm(96, elementwise_affine=False), nn.RMSNorm(96, 1e-6), nn.RMSNorm(96, 1e-6)
+    of_head, of_group = nn.RMSNorm(32, 1e-6), nn.GroupNorm(32, 96)
+    for module in (root, other_root, of_head, of_group):
+        module.to(device).bfloat16()
+        module.weight.copy_(1 + drawn(*module.weight.shape) / 4)
+    of_group.bias.copy_(drawn(96))
+    angles = torch.rand(2, 7, 16, generator=generator, device=device).repeat_interleave(2, dim=-1) * 6
+    heads, maps = x.view(2, 5, 3, 32), drawn(2, 96, 3, 4).contiguous(memory_format=torch.channels_last)
+    exact = x.float()
+    factor, constant, more = 1 + scale.float()[:, None], shift.float()[:, None], gate.float()[:, None] * added.float()
+    of_root = gate.float()[:, None] * F.rms_norm(added.float(), (96,), other_root.weight.float(), 1e-6)
+    total, normed = kernels.summed_and_normed(x, added, gate, norm, scale, shift)
+    root_total, root_normed = kernels.summed_and_normed(x, added, gate, root, scale, added_norm=other_root)
+    turned = kernels.turned([(heads[:, :2], of_head), (heads, of_head)], angles.cos(), angles.sin())
+    pairs = (
+        (kernels.normed(x, norm, scale, shift), F.layer_norm(exact, (96,), eps=norm.eps) * factor + constant),
+        (kernels.normed(x, root), F.rms_norm(exact, (96,), root.weight.float(), 1e-6)),
+        (kernels.summed(x, added, gate), exact + more),
+        (total, exact + more),
+        (normed, F.layer_norm(exact + more, (96,), eps=norm.eps) * factor + constant),
+        (kernels.summed(x, added, gate, added_norm=other_root), exact + of_root),
+        (root_total, exact + of_root),
+        (root_normed, F.rms_norm(exact + of_root, (96,), root.weight.float(), 1e-6) * factor),
+        (turned, _turned(torch.cat([heads[:, :2], heads], dim=1), of_head.weight, angles)),
+        (kernels.gated(x[..., :48], x[..., 48:]), F.silu(exact[..., :48]) * exact[..., 48:]),
+        (of_decoder.group_norm(maps, of_group, silu=True), F.silu(of_group(maps))),
+        (of_decoder.sum_of(maps, maps, of_group.bias), 2 * maps + of_group.bias[:, None, None]),
+    )
+    for computed, expected in pairs:
+        tolerance = TOLERANCE_OF_TRANSFORMERS
+        torch.testing.assert_close(computed.float(), expected.float(), rtol=tolerance, atol=tolerance)
+
+
+def _turned(x: Tensor, weight: Tensor, angles: Tensor) -> Tensor:
+    """Pairs of numbers as complex ones, each turned by its angle."""
+    normed = torch.view_as_complex(F.rms_norm(x.float(), (32,), weight.float(), 1e-6).view(*x.shape[:3], 16, 2))
+    turns = torch.polar(torch.ones_like(angles), angles)[..., ::2]
+    return torch.view_as_real(normed * turns[:, :, None]).flatten(3)

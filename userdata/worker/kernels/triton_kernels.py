@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -40,3 +40,44 @@ def kernels() -> Kernels:
     from userdata.worker.kernels import fused_kernels
 
     return fused_kernels
+
+
+class TransformerKernels(Protocol):
+    """The functions of the module `transformer_kernels`, which says what they compute."""
+
+    def normed(self, x: Tensor, norm: Any, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """The normalisation of the rows of `x`, scaled and shifted."""
+        ...
+
+    def summed(self, x: Tensor, added: Tensor, gate: Tensor | None, *, added_norm: Any = None) -> Tensor:
+        """The sum of `x` and the gated other."""
+        ...
+
+    def summed_and_normed(
+        self,
+        x: Tensor,
+        added: Tensor,
+        gate: Tensor | None,
+        norm: Any,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+        *,
+        added_norm: Any = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The sum of `x` and the gated other, and its normalisation."""
+        ...
+
+    def turned(self, parts: list[tuple[Tensor, Any]], cosines: Tensor, sines: Tensor) -> Tensor:
+        """Queries or keys, normalised and turned by their place."""
+        ...
+
+    def gated(self, gates: Tensor, values: Tensor) -> Tensor:
+        """The product of `values` and SiLU of `gates`."""
+        ...
+
+
+def transformer_kernels() -> TransformerKernels:
+    """The module `transformer_kernels`, whose import needs Triton."""
+    from userdata.worker.kernels import transformer_kernels as module
+
+    return module

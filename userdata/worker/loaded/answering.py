@@ -24,6 +24,8 @@ from userdata.worker.process.settings import STATE_DIRECTORY, Settings
 logger = logging.getLogger(__name__)
 # So that a line with all that JSON escapes is still taken.
 MOST_LOGGED = words.MOST_SAID // 8
+# Seconds without a job after which this process uses the time.
+PAUSE = 1.0
 
 
 class Answering:
@@ -43,11 +45,23 @@ class Answering:
         logging.basicConfig(level=logging.INFO, handlers=[_ToWorker(self)])
         threading.Thread(target=self._listen, name="listening", daemon=True).start()
         while True:
-            word, content = self._asked.get()
+            word, content = self._next()
             if isinstance(word, words.Draw):
                 self.say(self._draw(word, content))
             else:
                 self.say(words.Works(works=self._loaded is None or self._loaded.still_works()))
+
+    def _next(self) -> tuple[words.Draw | words.StillWorks, bytes]:
+        while self._loaded and self._loaded.has_use_for_a_pause:
+            try:
+                return self._asked.get(timeout=PAUSE)
+            except queue.Empty:
+                self._loaded.use_pause(self._leave_for_the_next)
+        return self._asked.get()
+
+    def _leave_for_the_next(self) -> None:
+        if not self._asked.empty():
+            raise BetweenBatches
 
     def say(self, word: words.Said, content: bytes = b"") -> None:
         """Sends `word`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +22,7 @@ from userdata.worker.process.settings import Settings
 
 if TYPE_CHECKING:
     from userdata.worker.loaded.loaded_model import LoadedModel
+    from userdata.worker.loaded.pause import Pause
 
 logger = logging.getLogger(__name__)
 # Whatever else the boot hands over is taken for a part of the model. What is forgotten here costs a load, and what were
@@ -42,12 +43,14 @@ class Loaded:
         self._model: LoadedModel | None = None
         self._model_is: object = None
         self._collects = False
+        self._pause: Pause | None = None
 
     def draw(self, settings: Settings, task: Task) -> None:
         """Draws all images of `task`. Raises `RunError` with a sentence for a person, and what the task's hooks raise.
 
         `settings` say where the model and the other files of the task lie.
         """
+        self._pause = None
         with self._freed_unless_trusted():
             if task.job.engine == Engine.compvis:
                 self.release()  # the original scripts load the model themselves, in a process of their own
@@ -56,7 +59,9 @@ class Loaded:
                 ahead = self._begin_to_load(settings, task)
             with collector_at_rest() if self._model is None else nullcontext():
                 # Imported here, because it takes seconds: a run that is done, or refused, does without.
+                from userdata.worker.drawing.drawing import Drawing
                 from userdata.worker.loaded import make_drawing
+                from userdata.worker.loaded.pause import Pause
 
                 if ahead:
                     self._model = make_drawing.load_model(settings, task.job, ahead, stays=self._stays)
@@ -64,6 +69,24 @@ class Loaded:
                 drawing = make_drawing.make_drawing(settings, task, self._model)
             task.ready()
             drawing.do()
+        if self._stays and isinstance(drawing, Drawing):
+            self._pause = Pause(drawing)
+
+    @property
+    def has_use_for_a_pause(self) -> bool:
+        """Whether `use_pause` would do anything."""
+        return self._pause is not None and self._pause.has_work
+
+    def use_pause(self, leave_if_asked: Callable[[], None]) -> None:
+        """Prepares the next run while none is there, until `leave_if_asked` raises `BetweenBatches`."""
+        if self._pause:
+            try:
+                with self._freed_unless_trusted():
+                    self._pause.use(leave_if_asked)
+            except BetweenBatches:
+                logger.info("A job came before its preparation was done")
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next job is drawn without
+                logger.warning("Nothing could be prepared for the next job (%s: %s)", type(error).__name__, error)
 
     def release(self) -> None:
         """Frees everything that is or was loaded."""
@@ -90,6 +113,7 @@ class Loaded:
         return True
 
     def _let_go(self) -> None:
+        self._pause = None
         # Where an error is on its way nothing is free yet, because its traceback refers to all that it passed through.
         if self._model:
             self._model.close()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from userdata.contract.catalogue import find_model
 from userdata.job.image_request import ImageRequest
 from userdata.job.job import Job
 from userdata.worker.drawing.batches import kinds_of
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
     from userdata.worker.model.checkpoint_tensors import Tensors
+
+# What draws with a person's own checkpoint, until its tensors are looked at.
+USUAL = "StableDiffusionPipeline"
 
 
 class ModelAhead:
@@ -29,7 +33,8 @@ class ModelAhead:
         self._settings = settings
         self._precision = str(job.precision)
         self._in_one_file = not (settings.model_folder / "model_index.json").exists()
-        self._work = [(kind[0].ddim_steps, len(kind) + beside) for kind in kinds_of(requests)]
+        self._pipeline = find_model(job.model).pipeline or USUAL
+        self._kinds = [(kind[0], len(kind) + beside) for kind in kinds_of(requests)]
         self._tensors: Tensors | None = None
         self._threads = [self._begin(self._read), self._begin(self._warm_up)]
 
@@ -67,16 +72,25 @@ class ModelAhead:
     def _warm_up(self) -> None:
         device = self._device()
         if device.type == "cuda":
-            from userdata.worker.kernels.fusing_pays import fusing_pays
+            from userdata.worker.kernels.drawing_time import ways_by_time, work_of
             from userdata.worker.kernels.kernel_check import fused_kernels_work
             from userdata.worker.loaded.warm_gpu import load_libraries
 
             load_libraries(device)
-            # Only a U-Net has fused kernels, and only models with a U-Net come in one file.
-            if self._in_one_file and any(
-                fusing_pays(device, steps=steps, images=images) for steps, images in self._work
+            work = work_of(self._pipeline)
+            if work and any(
+                ways_by_time(
+                    device,
+                    work,
+                    steps=one.ddim_steps,
+                    images=images,
+                    pixels=one.H * one.W,
+                    guided=one.guided,
+                )[0]
+                == "fused"
+                for one, images in self._kinds
             ):
-                fused_kernels_work(device)
+                fused_kernels_work(device, of_transformer=not work.unet)
 
     def _device(self) -> torch.device:
         from userdata.worker.model.device import choose_device

@@ -149,7 +149,7 @@ def test_a_machine_without_the_kernels_draws_without_them(
     model = SimpleNamespace(load=lambda **_: pipeline)
     monkeypatch.setattr("userdata.worker.drawing.generate.draw_batch", draw)
     monkeypatch.setattr("userdata.worker.drawing.generate.prepare_sampler", lambda *_, **__: None)
-    monkeypatch.setattr("userdata.worker.kernels.kernel_check.fused_kernels_work", lambda _: kernels_work)
+    monkeypatch.setattr("userdata.worker.kernels.kernel_check.fused_kernels_work", lambda *_, **__: kernels_work)
     record = _record_of(Job(model="tiny"))
     assert record.drawn_with
     drawn_with = record.drawn_with.model_copy(update={"execution": execution})

@@ -95,7 +95,7 @@ def test_compiled_kernels_are_remembered_from_the_first_batch_on(
     remembered: list[torch.device] = []
     monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
     monkeypatch.setattr(prepared, "executing", lambda *_, **__: contextlib.nullcontext())
-    monkeypatch.setattr(drawing, "remember_compiled", remembered.append)
+    monkeypatch.setattr(drawing, "remember_compiled", lambda device, **_: remembered.append(device))
     with pytest.raises(Stopped):
         _draw(_pipeline(tiny_model), Job(**SMALL, n_iter=2, n_samples=1), begin_batch=_once())
     assert remembered == ([torch.device("cpu")] if execution == "fused" else [])

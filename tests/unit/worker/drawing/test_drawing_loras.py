@@ -71,7 +71,7 @@ def test_each_image_is_as_in_a_run_of_its_own(
     tiny_model: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, execution: str
 ) -> None:
     monkeypatch.setattr(prepared, "choose_execution", lambda *_, **__: execution)
-    monkeypatch.setattr(drawing, "remember_compiled", lambda _device: None)
+    monkeypatch.setattr(drawing, "remember_compiled", lambda *_, **__: None)
     requests = image_requests(JOB, read_prompt_file(PROMPTS, JOB))
     together, (pipeline, loras) = draw(tiny_model, requests, files)
     assert {image.drawn_with.execution for image in together} == {execution}

@@ -10,35 +10,25 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from userdata.record.drawn_with import Execution
-from userdata.worker.kernels import execution, fusing_pays
+from userdata.worker.kernels import execution
 from userdata.worker.kernels.execution import choose_execution, executing
 
 
-@pytest.mark.parametrize(
-    ("multiprocessors", "compiled", "steps", "images", "expected"),
-    [
-        (132, False, 75, 6, "cuda_graph"),  # the kernels would take longer to compile than they save
-        (132, True, 75, 6, "fused"),
-        (132, True, 20, 6, "cuda_graph"),  # even to load
-        (132, False, 75, 45, "fused"),
-        (40, False, 75, 6, "fused"),  # on a smaller GPU they save more
-        (132, True, 4, 1000, "eager"),
-    ],
-)
-def test_kernels_are_used_where_they_pay(
-    monkeypatch: pytest.MonkeyPatch, multiprocessors: int, compiled: bool, steps: int, images: int, expected: str
-) -> None:
-    properties = SimpleNamespace(multi_processor_count=multiprocessors)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
-    monkeypatch.setattr(fusing_pays, "compiled_here", lambda _: compiled)
-    monkeypatch.setattr(execution, "fused_kernels_work", lambda _: True)
-    assert choose_execution(_pipeline("cuda"), steps=steps, images=images) == expected
-    monkeypatch.setattr(execution, "fused_kernels_work", lambda _: False)
-    assert choose_execution(_pipeline("cuda"), steps=steps, images=images) != "fused"
+def test_kernels_that_do_not_work_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next best way is taken."""
+    monkeypatch.setattr(execution, "ways_by_time", lambda *_, **__: ["fused", "cuda_graph", "eager"])
+    for works, chosen in ((True, "fused"), (False, "cuda_graph")):
+        monkeypatch.setattr(execution, "fused_kernels_work", lambda *_, works=works, **__: works)
+        assert choose_execution(_pipeline("cuda"), steps=75, images=6, pixels=512**2, guided=True) == chosen
+
+
+def test_network_without_kernels_runs_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "work_of", lambda _: None)
+    assert choose_execution(_pipeline("cuda"), steps=75, images=1000, pixels=512**2, guided=True) == "eager"
 
 
 def test_cpu_runs_plainly() -> None:
-    assert choose_execution(_pipeline("cpu"), steps=75, images=1000) == "eager"
+    assert choose_execution(_pipeline("cpu"), steps=75, images=1000, pixels=512**2, guided=True) == "eager"
 
 
 @pytest.mark.parametrize(
@@ -128,4 +118,5 @@ def compiled_attention_is_on() -> bool:
 def _pipeline(device: str, *, tiling: bool = False, dtype: torch.dtype = torch.float16, **more: object) -> Any:
     unet = UNet2DConditionModel.__new__(UNet2DConditionModel)
     vae = SimpleNamespace(decoder="the decoder", use_tiling=tiling, dtype=dtype)
-    return SimpleNamespace(device=torch.device(device), unet=unet, vae=vae, components={"unet": unet}, **more)
+    names = {"device": torch.device(device), "unet": unet, "vae": vae, "components": {"unet": unet}, **more}
+    return type("StableDiffusionPipeline", (SimpleNamespace,), {})(**names)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,32 +56,37 @@ def test_a_machine_without_a_gpu_is_left_to_who_chooses_the_device(
 
 
 @pytest.mark.parametrize(
-    ("in_one_file", "pays", "done"),
+    ("in_one_file", "ways", "done"),
     [
-        (True, True, ["libraries", "kernels"]),
-        (True, False, ["libraries"]),
-        (False, True, ["libraries"]),  # it may be no U-Net
+        (True, ["fused", "cuda_graph"], ["libraries", "kernels"]),
+        (True, ["cuda_graph", "fused"], ["libraries"]),
+        (False, ["fused", "cuda_graph"], ["libraries", "kernels"]),
     ],
 )
 def test_a_gpu_is_made_ready_for_what_it_will_draw(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_file: bool, pays: bool, done: list[str]
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_one_file: bool,
+    ways: list[str],
+    done: list[str],
 ) -> None:
     called: list[str] = []
     asked: list[tuple[int, int]] = []
 
-    def fusing_pays(_device: torch.device, *, steps: int, images: int) -> bool:
+    def ways_by_time(_device: torch.device, _work: object, *, steps: int, images: int, **_: Any) -> list[str]:
         asked.append((steps, images))
-        return pays
+        return ways
 
     if not in_one_file:
         (tmp_path / "model_index.json").write_text("{}")
     for name, fake in {
         "model.device.choose_device": lambda _: torch.device("cuda"),
         "loaded.warm_gpu.load_libraries": lambda _: called.append("libraries"),
-        "kernels.fusing_pays.fusing_pays": fusing_pays,
-        "kernels.kernel_check.fused_kernels_work": lambda _: called.append("kernels"),
+        "kernels.drawing_time.ways_by_time": ways_by_time,
+        "kernels.kernel_check.fused_kernels_work": lambda _, **__: called.append("kernels"),
     }.items():
         monkeypatch.setattr(f"userdata.worker.{name}", fake)
     assert ahead_of(settings, tmp_path).tensors() is None
     assert called == done
-    assert asked == ([(JOB.ddim_steps, JOB.images_total)] if in_one_file else [])
+    assert asked == [(JOB.ddim_steps, JOB.images_total)]
