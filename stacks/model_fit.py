@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+
 from aws_cdk import CfnRule, CfnRuleAssertion, Fn, ICfnRuleConditionExpression
 from constructs import Construct
 
-from stacks.facts.instance_types import too_small, without_bfloat16
+from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import (
     ENGINE_WORDS,
+    Ways,
     disk_words,
     licence_words,
-    memory_words,
     number_words,
     too_new_for_the_original,
     volume_need_gib,
 )
 from stacks.parameters import Parameters
+from stacks.ways_chosen import is_chosen, ways_for
 from userdata.contract.catalogue import FULL, Model, read_catalogue
 from userdata.contract.compvis import COMPVIS
+from userdata.job.choices import Quantize
 from userdata.job.second_look_rules import ABLE
 
 
@@ -38,26 +43,23 @@ class ModelFit(Construct):
                 self._none_of(too_new_for_the_original(), parameters.text("InstanceType"), ENGINE_WORDS),
             ],
         )
-        in_full = Fn.condition_equals(parameters.text("Precision"), FULL)
+        self._quantize(parameters)
         for name, model in read_catalogue().items():
             chosen = Fn.condition_equals(parameters.text("Model"), name)
             rule = "".join(part.capitalize() for part in name.split("-"))
             usual = [
                 *self._licence(model, parameters),
                 *self._numbers(model, parameters),
-                *self._memory(model, "autocast", parameters),
                 *self._disk(model, parameters),
             ]
             self._rule(rule, chosen, usual)
-            self._rule(f"{rule}InFull", Fn.condition_and(chosen, in_full), self._memory(model, FULL, parameters))
-            if model.pipeline in ABLE:
-                # For the model's own size alone: with another one, the worker asks the card before it loads the model.
-                twice = 4 * int(model.defaults["H"]) * int(model.defaults["W"])
-                upscaled = [chosen, *self._upscaled_in_its_own_size(parameters)]
-                memory = self._memory(model, "autocast", parameters, twice)
-                self._rule(f"{rule}Upscaled", Fn.condition_and(*upscaled), memory)
-                memory = self._memory(model, FULL, parameters, twice)
-                self._rule(f"{rule}UpscaledInFull", Fn.condition_and(in_full, *upscaled), memory)
+            for ways in ways_for(model):
+                self._memory(f"{rule}{_suffix(ways)}", model, ways, parameters)
+                if model.pipeline in ABLE:
+                    # For the model's own size alone: with another one, the worker asks the card itself.
+                    twice = 4 * int(model.defaults["H"]) * int(model.defaults["W"])
+                    upscaled = replace(ways, second_pass_pixels=twice)
+                    self._memory(f"{rule}Upscaled{_suffix(ways)}", model, upscaled, parameters)
 
     def _rule(self, name: str, condition: ICfnRuleConditionExpression, assertions: list[CfnRuleAssertion]) -> None:
         if assertions:
@@ -73,23 +75,41 @@ class ModelFit(Construct):
         """No single precision passes: the models that need bfloat16 do not fit such a card in it either."""
         if not model.needs_bfloat16("autocast"):
             return []
-        lacking = [one.name for one in without_bfloat16()]
+        lacking = [one.name for one in INSTANCE_TYPES.values() if not one.gpu.bfloat16]
         return [self._none_of(lacking, parameters.text("InstanceType"), number_words(model))]
 
     def _upscaled_in_its_own_size(self, parameters: Parameters) -> list[ICfnRuleConditionExpression]:
         values = {"Upscale": "2", "Height": "", "Width": ""}
         return [Fn.condition_equals(parameters.text(name), value) for name, value in values.items()]
 
-    def _memory(
-        self, model: Model, precision: str, parameters: Parameters, second_pass_pixels: int = 0
-    ) -> list[CfnRuleAssertion]:
-        """Of a second pass only where it asks for more than the first one does."""
-        usual = too_small(model.memory_need(precision) or 0)
-        small = [one.name for one in too_small(model.memory_need(precision, second_pass_pixels) or 0)]
-        if second_pass_pixels and len(small) == len(usual):
-            return []
-        words = memory_words(model, precision, second_pass_pixels) if small else ""
-        return [self._none_of(small, parameters.text("InstanceType"), words)] if small else []
+    def _quantize(self, parameters: Parameters) -> None:
+        """What a job refuses, too (userdata/job/model_rules.py)."""
+        text = parameters.text
+        able = [name for name, model in read_catalogue().items() if model.quantized_gib]
+        its_own = Fn.condition_contains([Quantize.auto, Quantize.off], text("Quantize"))
+        wanted = {
+            Fn.condition_contains(able, text("Model")): f"Quantize other than auto and off is for {', '.join(able)}.",
+            Fn.condition_equals(text("Precision"), "autocast"): "Quantize and Precision=full exclude each other.",
+            Fn.condition_equals(text("Lora"), ""): "A LoRA is merged into a model's own weights: leave Quantize out.",
+        }
+        assertions = [CfnRuleAssertion(assert_=one, assert_description=words) for one, words in wanted.items()]
+        CfnRule(self, "Quantize", rule_condition=Fn.condition_not(its_own), assertions=assertions)
+
+    def _memory(self, name: str, model: Model, ways: Ways, parameters: Parameters) -> None:
+        """Of a second pass only where it asks for more than the first one does. bfloat16 has its own assertion."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for one in INSTANCE_TYPES.values():
+            why = ways.why_not(model, one.gpu)
+            if why and why != number_words(model):
+                found[why].append(one.name)
+        once, names = replace(ways, second_pass_pixels=0), [name for names in found.values() for name in names]
+        if ways.second_pass_pixels and not any(once.fit(model, INSTANCE_TYPES[name].gpu) for name in names):
+            return
+        when = is_chosen(parameters, model, ways)
+        if ways.second_pass_pixels:
+            when += self._upscaled_in_its_own_size(parameters)
+        refused = [self._none_of(names, parameters.text("InstanceType"), why) for why, names in found.items()]
+        self._rule(name, Fn.condition_and(*when), refused)
 
     def _disk(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
         smallest = _smallest_volume()
@@ -100,6 +120,12 @@ class ModelFit(Construct):
         return CfnRuleAssertion(
             assert_=Fn.condition_not(Fn.condition_contains(values, value)), assert_description=words
         )
+
+
+def _suffix(ways: Ways) -> str:
+    if ways.precision == FULL:
+        return "InFull"
+    return "WithALora" if ways.lora else f"Kept{ways.quantize.capitalize()}"
 
 
 def _smallest_volume() -> int:

@@ -27,7 +27,13 @@ from scripts.command_line import (
 )
 from scripts.command_line.account.deployment import RETRIES, find_deployment, need_deployment
 from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, instance_state, start_for_job
+from scripts.command_line.account.instance import (
+    NoCapacityError,
+    deployed_run_id,
+    instance_state,
+    kept_on_the_card,
+    start_for_job,
+)
 from scripts.command_line.account.results_bucket import find_bucket, is_left_behind
 from scripts.command_line.account.runs import Run, choose_runs, list_batches, list_runs, read_status
 from scripts.command_line.account.unfinished_runs import with_interruptions
@@ -142,7 +148,7 @@ def status(
     say(f"{stack} is {deployment.state}; instance {deployment.instance_id} is {state}.")
     if deployment.trouble:
         say(deployment.trouble)
-    for sentence in fleet_in_words(session, deployment):
+    for sentence in [*kept_on_the_card(deployment), *fleet_in_words(session, deployment)]:
         say(sentence)
     if waiting := runs_waiting(session, deployment):
         say(f"There {'is' if waiting == 1 else 'are'} {waiting_in_words(waiting)}.")

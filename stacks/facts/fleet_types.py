@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacks.facts.instance_types import INSTANCE_TYPES, Gpu
-from stacks.facts.model_refusal import too_new_for_the_original
+from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.model_refusal import AS_USUAL, Ways, too_new_for_the_original
 from userdata.contract.catalogue import Model
 from userdata.contract.compvis import COMPVIS
 
@@ -14,19 +14,12 @@ from userdata.contract.compvis import COMPVIS
 USUAL_TYPES = ["g6.xlarge", "g6.2xlarge", "g5.xlarge", "g5.2xlarge", "g6e.xlarge", "g4dn.xlarge"]
 
 
-def fitting_types(
-    types: Sequence[str], model: Model, *, precision: str = "autocast", engine: str = "diffusers"
-) -> list[str]:
+def fitting_types(types: Sequence[str], model: Model, *, ways: Ways = AS_USUAL, engine: str = "diffusers") -> list[str]:
     """Those of `types` whose card holds `model`, in its numbers, and that `engine` runs on, in their order.
 
     A fleet leaves the others out. A type that is not in the table of types fits, and so does somebody's own model,
     whose need of memory only a machine can tell.
     """
-    need, bfloat16 = model.memory_need(precision) or 0, model.needs_bfloat16(precision)
     too_new = too_new_for_the_original() if engine == COMPVIS else []
     known = {name: INSTANCE_TYPES.get(name) for name in types}
-
-    def fits(gpu: Gpu) -> bool:
-        return gpu.memory_gib >= need and (gpu.bfloat16 or not bfloat16)
-
-    return [name for name, one in known.items() if name not in too_new and (one is None or fits(one.gpu))]
+    return [name for name, one in known.items() if name not in too_new and (one is None or ways.fit(model, one.gpu))]

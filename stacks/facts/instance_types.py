@@ -12,28 +12,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from userdata.job.quantization import WITH_BFLOAT16, Capability
+
 
 @dataclass(frozen=True)
 class Gpu:
-    """A card: its name, its usable memory in GiB, and whether it computes in bfloat16 (compute capability 8.0)."""
+    """A card: its name, its usable memory in GiB, and its compute capability, by which NVIDIA says what it computes."""
 
     name: str
     memory_gib: float
-    bfloat16: bool = True
+    capability: Capability
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether it computes in bfloat16."""
+        return self.capability >= WITH_BFLOAT16
 
 
-T4 = Gpu("T4", 14.5, bfloat16=False)
-A10G = Gpu("A10G", 21.9)
-L4 = Gpu("L4", 21.9)
-RTX_PRO_4500 = Gpu("RTX PRO 4500", 30.0)
-RTX_PRO_6000 = Gpu("RTX PRO 6000", 94.9)
-L40S = Gpu("L40S", 44.3)
-A100_40 = Gpu("A100 40 GB", 39.3)
-A100_80 = Gpu("A100 80 GB", 79.1)
-H100 = Gpu("H100", 79.1)
-H200 = Gpu("H200", 139.7)
-B200 = Gpu("B200", 178.0)
-B300 = Gpu("B300", 252.0)
+T4 = Gpu("T4", 14.5, (7, 5))
+A10G = Gpu("A10G", 21.9, (8, 6))
+L4 = Gpu("L4", 21.9, (8, 9))
+RTX_PRO_4500 = Gpu("RTX PRO 4500", 30.0, (12, 0))
+RTX_PRO_6000 = Gpu("RTX PRO 6000", 94.9, (12, 0))
+L40S = Gpu("L40S", 44.3, (8, 9))
+A100_40 = Gpu("A100 40 GB", 39.3, (8, 0))
+A100_80 = Gpu("A100 80 GB", 79.1, (8, 0))
+H100 = Gpu("H100", 79.1, (9, 0))
+H200 = Gpu("H200", 139.7, (9, 0))
+B200 = Gpu("B200", 178.0, (10, 0))
+B300 = Gpu("B300", 252.0, (10, 3))
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
         *_family("g4dn", T4, 4, _ONE_CARD),
         InstanceType("g4dn.12xlarge", 48, 192, T4, 4),
         InstanceType("g4dn.metal", 96, 384, T4, 8),
-        # Before the A10G, whose memory it has: `smallest_with` names the first, and an hour of this one costs less.
+        # Before the A10G, whose memory it has: `smallest_type` names the first, and an hour of this one costs less.
         *_family("g6", L4, 4, _ALL_SIZES),
         *_family("g5", A10G, 4, _ALL_SIZES),
         *_family("gr6", L4, 8, {"4xlarge": 1, "8xlarge": 1}),
@@ -88,24 +95,3 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
         InstanceType("p6-b300.48xlarge", 192, 4096, B300, 8),
     )
 }
-
-
-def too_small(gib: float) -> list[InstanceType]:
-    """The types whose card has less than `gib` GiB of memory."""
-    return [one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib < gib]
-
-
-def without_bfloat16() -> list[InstanceType]:
-    """The types whose card does not compute in bfloat16."""
-    return [one for one in INSTANCE_TYPES.values() if not one.gpu.bfloat16]
-
-
-def smallest_with(gib: float, *, bfloat16: bool = False) -> InstanceType | None:
-    """The type with the fewest vCPUs, then the smallest card, that has `gib` GiB on one card; None when none has.
-
-    With `bfloat16`, a card that computes in it.
-    """
-    fitting = [
-        one for one in INSTANCE_TYPES.values() if one.gpu.memory_gib >= gib and (one.gpu.bfloat16 or not bfloat16)
-    ]
-    return min(fitting, key=lambda one: (one.vcpus, one.gpu.memory_gib), default=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stacks.facts.instance_types import (
     B200,
@@ -12,12 +14,17 @@ from stacks.facts.instance_types import (
     INSTANCE_TYPES,
     RTX_PRO_4500,
     RTX_PRO_6000,
+    Gpu,
     InstanceType,
-    smallest_with,
 )
 from userdata.bill.units import GIB
-from userdata.contract.catalogue import FULL, Model
+from userdata.contract.catalogue import FULL, OFF, Model
 from userdata.contract.compvis import COMPVIS
+from userdata.job.choices import Quantize
+from userdata.job.quantization import choose_type, why_chosen, why_not_card
+
+if TYPE_CHECKING:
+    from userdata.job.job_fields import JobFields
 
 # What the image's snapshot and the environment `ldm` take; the image says what it needs, the rest is an estimate.
 IMAGE_GIB = 75
@@ -38,31 +45,81 @@ ENGINE_WORDS = (
 )
 
 
+@dataclass(frozen=True)
+class Ways:
+    """What of a job decides which cards its model fits; as in the job. `lora` says whether it has any."""
+
+    precision: str = "autocast"
+    quantize: str = Quantize.auto
+    lora: bool = False
+    second_pass_pixels: int = 0
+
+    def kept_on(self, model: Model, gpu: Gpu) -> str:
+        """The type that the weights of `model` are kept in on that card."""
+        return choose_type(
+            model,
+            self.quantize,
+            precision=self.precision,
+            lora=self.lora,
+            memory_gib=gpu.memory_gib,
+            capability=gpu.capability,
+        )
+
+    def need_gib(self, model: Model, kept: str) -> float:
+        """GiB of GPU memory, 0 where only the machine can tell."""
+        return model.memory_need(self.precision, self.second_pass_pixels, kept) or 0
+
+    def fit(self, model: Model, gpu: Gpu) -> bool:
+        """Whether the card holds `model`, and computes in its numbers."""
+        kept = self.kept_on(model, gpu)
+        computes = gpu.bfloat16 or not model.needs_bfloat16(self.precision)
+        can = computes and why_not_card(kept, gpu.name, gpu.capability) is None
+        return can and self.need_gib(model, kept) <= gpu.memory_gib
+
+    def why_not(self, model: Model, gpu: Gpu) -> str | None:
+        """Why `model` cannot be drawn with on that card, and the smallest type that can; None when it can."""
+        if self.fit(model, gpu):
+            return None
+        if not gpu.bfloat16 and model.needs_bfloat16(self.precision):
+            return number_words(model)
+        kept = self.kept_on(model, gpu)
+        if why := why_not_card(kept, gpu.name, gpu.capability):
+            return f"Quantize is {kept}, but {why}."
+        return memory_words(model, self, kept)
+
+
+AS_USUAL = Ways()
+
+
+def ways_of(job: JobFields) -> Ways:
+    """What of `job` decides it."""
+    return Ways(str(job.precision), str(job.quantize), bool(job.lora), job.second_pass_pixels)
+
+
 def refusal(
-    model: Model,
-    *,
-    instance_type: str,
-    volume_size: int,
-    engine: str = "diffusers",
-    precision: str = "autocast",
-    second_pass_pixels: int = 0,
+    model: Model, *, instance_type: str, volume_size: int, engine: str = "diffusers", ways: Ways = AS_USUAL
 ) -> str | None:
     """Why `model` cannot be drawn with on this machine and which is the smallest that can; None when it can.
 
     None also for what only the deployed machine can tell: somebody's own model, and a type that is not in the table.
     """
     known = INSTANCE_TYPES.get(instance_type)
-    need = model.memory_need(precision, second_pass_pixels)
-    if known and not known.gpu.bfloat16 and model.needs_bfloat16(precision):
-        return f"InstanceType is {instance_type!r}, whose card is a {known.gpu.name}. {number_words(model)}"
-    if need and known and known.gpu.memory_gib < need:
-        words = memory_words(model, precision, second_pass_pixels)
-        return f"InstanceType is {instance_type!r}, whose {known.gpu.name} is too small. {words}"
+    if known and (why := ways.why_not(model, known.gpu)):
+        return f"InstanceType is {instance_type!r}, whose card is a {known.gpu.name}. {why}"
     if engine == COMPVIS and instance_type in too_new_for_the_original():
         return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
     if volume_size < volume_need_gib(model):
         return f"VolumeSize is {volume_size}. {disk_words(model)}"
     return None
+
+
+def kept_words(model: Model, instance_type: str, ways: Ways) -> str | None:
+    """In which type the weights of `model` are kept there, and why; None for their own, and for an unknown type."""
+    known = INSTANCE_TYPES.get(instance_type)
+    kept = ways.kept_on(model, known.gpu) if known else OFF
+    if known is None or kept == OFF:
+        return None
+    return why_chosen(model, kept, ways.quantize, card=known.gpu.name, memory_gib=known.gpu.memory_gib)
 
 
 def volume_need_gib(model: Model) -> int:
@@ -71,21 +128,22 @@ def volume_need_gib(model: Model) -> int:
     return IMAGE_GIB + ENVIRONMENT_GIB + weights if weights > LARGE_GIB else 0
 
 
-def memory_words(model: Model, precision: str = "autocast", second_pass_pixels: int = 0) -> str:
-    """That a card is too small for `model` in this precision, and the smallest type that is not."""
-    need = model.memory_need(precision, second_pass_pixels)
-    assert need
-    smallest = smallest_type(model, precision, second_pass_pixels)
+def memory_words(model: Model, ways: Ways, kept: str = OFF) -> str:
+    """That a card is too small for `model`, kept in that type, and the smallest type that is not."""
+    smallest = smallest_type(model, ways)
     way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has that much"
-    title = f"{model.title} with Precision={FULL}" if precision == FULL else model.title
-    title += " and a second pass of that size" if second_pass_pixels else ""
-    return f"{title} needs {need:g} GiB of GPU memory: {way_out}."
+    title = f"{model.title} with Precision={FULL}" if ways.precision == FULL else model.title
+    if model.quantized_gib and ways.precision != FULL:
+        why = " because of its LoRA" if ways.lora else ""
+        title += f" with Quantize={kept}{why}"
+    title += " and a second pass of that size" if ways.second_pass_pixels else ""
+    return f"{title} needs {ways.need_gib(model, kept):g} GiB of GPU memory: {way_out}."
 
 
-def smallest_type(model: Model, precision: str = "autocast", second_pass_pixels: int = 0) -> InstanceType | None:
-    """The smallest type that `model` can be drawn with in this precision; None when there is none."""
-    need = model.memory_need(precision, second_pass_pixels) or 0
-    return smallest_with(need, bfloat16=model.needs_bfloat16(precision))
+def smallest_type(model: Model, ways: Ways = AS_USUAL) -> InstanceType | None:
+    """The type with the fewest vCPUs, then the smallest card, that `model` can be drawn with; None without one."""
+    fitting = [one for one in INSTANCE_TYPES.values() if ways.fit(model, one.gpu)]
+    return min(fitting, key=lambda one: (one.vcpus, one.gpu.memory_gib), default=None)
 
 
 def number_words(model: Model) -> str:

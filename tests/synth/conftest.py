@@ -7,11 +7,13 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scripts.local.cloudformation.rules import check_rules
 
 ROOT = Path(__file__).parent.parent.parent
 APP = [sys.executable, str(ROOT / "tests/synthesized_once.py"), f"{shlex.quote(sys.executable)} app.py"]
@@ -68,3 +70,9 @@ def only(template: Template, kind: str) -> dict[str, Any]:
     found = resources(template, kind)
     assert len(found) == 1, f"{len(found)} resources of type {kind}"
     return found[0]
+
+
+def check_deploy(template: Template, given: Mapping[str, str]) -> None:
+    """Raises `RuleError` for the first rule that a deploy with these parameters breaks."""
+    defaults = {name: str(one.get("Default", "")) for name, one in template["Parameters"].items()}
+    check_rules(template, {**defaults, "BootstrapVersion": "99", **given})

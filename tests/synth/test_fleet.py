@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from scripts.local.cloudformation.intrinsic_functions import Resolver
-from scripts.local.cloudformation.rules import RuleError, check_rules
+from scripts.local.cloudformation.rules import RuleError
 from stacks.facts.fleet_types import USUAL_TYPES
 from stacks.facts.settings import settings_from_context
-from tests.synth.conftest import Template, only, read_template, resources
+from tests.synth.conftest import Template, check_deploy, only, read_template, resources
 
 pytestmark = pytest.mark.synth
 NAME = {"Fn::Join": ["", ["sd-", {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}]]}
@@ -61,7 +61,10 @@ def test_the_group_grows_to_n_machines_in_three_zones_and_nothing_but_its_machin
         ({"Model": "s3://bucket/mine.safetensors"}, USUAL_TYPES),
         ({"Model": "sdxl-base"}, USUAL_TYPES),
         ({"Model": "sdxl-base", "Precision": "full"}, [name for name in USUAL_TYPES if "g4dn" not in name]),
-        ({"Model": "flux-schnell"}, ["g6e.xlarge"]),
+        ({"Model": "flux-schnell"}, [name for name in USUAL_TYPES if "g4dn" not in name]),
+        ({"Model": "flux-schnell", "Lora": "inputs/a.safetensors"}, ["g6e.xlarge"]),
+        ({"Model": "flux-schnell", "Quantize": "off"}, ["g6e.xlarge"]),
+        ({"Model": "flux2-klein", "Quantize": "fp8"}, ["g6.xlarge", "g6.2xlarge", "g6e.xlarge"]),
     ],
 )
 def test_types_whose_card_is_too_small_for_the_model_are_left_out(
@@ -76,7 +79,7 @@ def test_types_whose_card_is_too_small_for_the_model_are_left_out(
 def test_a_fleet_without_a_type_that_fits_is_refused(fleet: Template) -> None:
     given = {"Model": "flux-schnell", "Precision": "full", "InstanceType": "g7e.2xlarge", "VolumeSize": "200"}
     with pytest.raises(RuleError, match=r"No type of fleet_types fits.*needs 67.4 GiB.*at least g7e.2xlarge"):
-        check_rules(fleet, {**given, "BootstrapVersion": "99"})
+        check_deploy(fleet, {**given, "BootstrapVersion": "99"})
 
 
 def test_a_machine_of_the_fleet_is_as_safe_as_the_instance_and_goes_when_it_powers_off(fleet: Template) -> None:

@@ -34,6 +34,8 @@ BYTES_PER_PIXEL = 700
 GIB = 2**30
 # The value of Precision that means single precision throughout.
 FULL = "full"
+# The value of Quantize that leaves the weights as they are.
+OFF = "off"
 
 
 # diffusers' pipelines of transformers with a language model before them. They read whole sentences, so that brackets in
@@ -76,7 +78,8 @@ class Model:
     `userdata/models/` with the configuration that fits its weights, None for a checkpoint that has to be looked into.
     `pipeline` is the diffusers class that draws with it. `memory_gib` is what one image of `native_size`, an edge in
     pixels, takes on the GPU, as `memory_need` computes it, and `full_memory_gib` what it takes with
-    Precision=full; both are None where only the file can tell.
+    Precision=full; both are None where only the file can tell. `quantized_gib` is the same for each value of Quantize
+    that its weights can be kept in; it is empty for a model whose weights stay as they are.
     `loras` are the files of LoRAs that are merged into the weights before anything is drawn, and belong to the model.
     `defaults` are the fields of a job that are the model's own unless asked for otherwise, `size_multiple` is what its
     images' edges are multiples of, and `samplers` are the only ones that it can do, None for all. `guided` is False for
@@ -100,6 +103,7 @@ class Model:
     defaults: Mapping[str, Any]
     good_at: str = ""
     full_memory_gib: Optional[float] = None
+    quantized_gib: Mapping[str, float] = field(default_factory=dict)
     size_multiple: int = 8
     samplers: Optional[Tuple[str, ...]] = None
     guided: bool = True
@@ -128,13 +132,16 @@ class Model:
         """Whether the machine makes the weights, which are random."""
         return not self.is_own and not self.files and self.bundled_sha256 is None
 
-    def memory_need(self, precision: str, second_pass_pixels: int = 0) -> Optional[float]:
+    def memory_need(self, precision: str, second_pass_pixels: int = 0, quantized: str = OFF) -> Optional[float]:
         """GiB on the GPU in this `Precision` of a job; None where only the file can tell.
+
+        `quantized` is the type that its weights are kept in, as `userdata.job.quantization` chooses it.
 
         A second pass, in which an image has `second_pass_pixels`, takes its maps beside the rest: it is decoded in
         tiles of the model's own size.
         """
-        need = self.full_memory_gib if precision == FULL else self.memory_gib
+        usual = self.full_memory_gib if precision == FULL else self.memory_gib
+        need = self.quantized_gib.get(quantized, usual)
         return None if need is None else round(need + second_pass_gib(precision, second_pass_pixels), 1)
 
     @property

@@ -37,7 +37,7 @@ WORDS = frozenset(
 )
 
 # Words that came later, each with its usual value: with that, a run keeps the name that it had before.
-LATER_WORDS = {"Prediction": "auto", "Vae": "", "Embeddings": "", "InitMask": "", "Upscale": "1"}
+LATER_WORDS = {"Prediction": "auto", "Vae": "", "Embeddings": "", "InitMask": "", "Upscale": "1", "Quantize": "auto"}
 # Whole numbers below are exact as fractions.
 EXACT = 2**53
 

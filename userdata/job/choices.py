@@ -42,6 +42,16 @@ class Precision(StrEnum):
     full = "full"
 
 
+class Quantize(StrEnum):
+    """The type in which the weights of a transformer's blocks are kept on the card; auto chooses by model and card."""
+
+    auto = "auto"
+    off = "off"
+    int8 = "int8"
+    fp8 = "fp8"
+    nf4 = "nf4"
+
+
 class Prediction(StrEnum):
     """What the model predicts: the noise (epsilon), or the velocity (v), and that one with zero terminal SNR or not.
 

@@ -19,7 +19,7 @@ from userdata.contract.companion_files import (
 from userdata.contract.image_size import LONGEST_EDGE, SHORTEST_EDGE
 from userdata.contract.layout import INPUTS, RUNS
 from userdata.contract.lora_list import LONGEST_LORAS, LORAS_PATTERN, MOST_LORAS
-from userdata.job.choices import Engine, Precision, Prediction, SafetyChecker, Sampler, Switch
+from userdata.job.choices import Engine, Precision, Prediction, Quantize, SafetyChecker, Sampler, Switch
 from userdata.job.parameter import parameter
 from userdata.job.sampler_names import NAMES
 from userdata.job.seeds import RANDOM, SEEDS, Seed
@@ -146,6 +146,13 @@ class JobFields(BaseModel):
         "autocast",
         name="Precision",
         description="autocast computes in half precision on a GPU, full in single, which is slower.",
+    )
+    quantize: Quantize = parameter(
+        "auto",
+        name="Quantize",
+        description="The type of the weights of FLUX, Z-Image and Chroma on the card: a smaller one wants less memory, "
+        "and changes the images. auto takes the smaller ones only where the card is too small without "
+        "(docs/models.md).",
     )
     model: str = parameter(
         "stable-diffusion-v1-5",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from userdata.contract.catalogue import Model, find_model
-from userdata.job.choices import Prediction
+from userdata.job.choices import Precision, Prediction, Quantize
 from userdata.job.job_fields import JobFields
 
 # FLUX.2's autoencoder has another shape than every VAE that people exchange.
@@ -33,6 +33,24 @@ def why_not_model(job: JobFields) -> str | None:
     for given, is_given in unknown.items():
         if is_given:
             return f"{given}, which {model.title} does not know: leave it out, or choose another Model"
+    return _why_not_quantized(job, model) if job.quantize not in (Quantize.auto, Quantize.off) else None
+
+
+def _why_not_quantized(job: JobFields, model: Model) -> str | None:
+    given = f"Quantize is {job.quantize!s}"
+    if not model.quantized_gib:
+        return (
+            f"{given}, but the weights of {model.title} stay as they are, because a U-Net is small, and half of its "
+            "work is in convolutions, which none of these types is for: leave Quantize out, or choose another Model, "
+            "for example z-image-turbo"
+        )
+    if job.precision == Precision.full:
+        return f"{given}, but Precision=full asks for the model's own numbers: leave one of the two out"
+    if job.lora:
+        return (
+            f"{given} and Lora is given, but a LoRA can only be merged into the model's own weights: leave one of the "
+            "two out"
+        )
     return None
 
 

@@ -15,7 +15,8 @@ class DrawnWith(BaseModel):
     Rounding differs with the size of the batch, with the way in which the network's kernels are started, with the
     precision and with the device. `indices` are the images of the batch, in their order in it; `execution` is how the
     denoising network ran, `compvis` in the original scripts; `precision` is the torch name of its numbers' type;
-    `device` names the card, or is `cpu`; `tiled` says that the decoder worked in tiles, for want of memory. `emphasis`
+    `device` names the card, or is `cpu`; `quantized` is the type that the network's weights were kept in, `off` for
+    their own; `tiled` says that the decoder worked in tiles, for want of memory. `emphasis`
     says that brackets were weights, and that long texts were read in chunks: without it, brackets were mere text.
     """
 
@@ -27,3 +28,4 @@ class DrawnWith(BaseModel):
     device: str
     tiled: bool = False
     emphasis: bool = False
+    quantized: Literal["off", "int8", "fp8", "nf4"] = "off"

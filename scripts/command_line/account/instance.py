@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.plan import OF_NO_LAUNCH, Plan
 from scripts.command_line.account.runs import read_status
 from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
-from scripts.command_line.account.zones import types_to_try
+from scripts.command_line.account.zones import kept_in_words, types_to_try
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
 from scripts.interruption.signals import when_interrupted
@@ -198,3 +199,11 @@ def _sold_out(deployment: Deployment) -> str:
         f"place where AWS has one: `sd start --types {types}`. The bucket keeps the images, and what it caches of "
         "environment and weights makes the new boot shorter."
     )
+
+
+def kept_on_the_card(deployment: Deployment) -> list[str]:
+    """In which type the weights of the deployed model are kept, if not in their own; nothing where that is untold."""
+    with contextlib.suppress(CommandError):
+        job, machine = check_parameters(deployment.parameters)
+        return list(filter(None, [kept_in_words(job, machine.instance_type)]))
+    return []

@@ -10,7 +10,7 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.model_refusal import refusal
+from stacks.facts.model_refusal import kept_words, refusal, ways_of
 from userdata.contract.catalogue import find_model
 from userdata.job.job import Job
 
@@ -118,9 +118,13 @@ def why_unfit(job: Job, machine: MachineParameters, instance_type: str) -> str |
         instance_type=instance_type,
         volume_size=machine.volume_size,
         engine=str(job.engine),
-        precision=str(job.precision),
-        second_pass_pixels=job.second_pass_pixels,
+        ways=ways_of(job),
     )
+
+
+def kept_in_words(job: Job, instance_type: str) -> str | None:
+    """In which type the job's model is kept on that type's card, and why; None for its own."""
+    return kept_words(find_model(job.model), instance_type, ways_of(job))
 
 
 def types_to_try(job: Job, machine: MachineParameters) -> list[str]:

@@ -28,7 +28,18 @@ from userdata.job.seeds import RANDOM, SEEDS
 
 Value = str | int | float
 # The files that an image is drawn from, and what says how they are read. Rows that share them share what is looked up.
-OF_FILES = ("model", "precision", "prediction", "vae", "embeddings", "engine", "lora", "init_img", "init_mask")
+OF_FILES = (
+    "model",
+    "precision",
+    "quantize",
+    "prediction",
+    "vae",
+    "embeddings",
+    "engine",
+    "lora",
+    "init_img",
+    "init_mask",
+)
 # Those of them that are no part of the model.
 OF_INPUTS = ("init_img", "init_mask")
 OF_THE_SIZE = ("H", "W", "upscale")

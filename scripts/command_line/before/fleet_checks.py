@@ -14,6 +14,7 @@ from scripts.command_line.before.check import Check
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from stacks.facts.fleet_types import fitting_types
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.model_refusal import ways_of
 from stacks.facts.vcpu_quotas import QuotaKind, quota_kind
 from userdata.contract.catalogue import find_model
 
@@ -91,7 +92,7 @@ def check_spot_role(session: boto3.Session, plan: Plan) -> Check:
 
 def _fitting(plan: Plan) -> list[str]:
     model, engine = find_model(plan.job.model), str(plan.job.engine)
-    return fitting_types(plan.settings.fleet_types, model, precision=str(plan.job.precision), engine=engine)
+    return fitting_types(plan.settings.fleet_types, model, ways=ways_of(plan.job), engine=engine)
 
 
 def _others(session: boto3.Session, kind: QuotaKind, plan: Plan) -> int:

@@ -12,6 +12,7 @@ import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.account.zones import kept_in_words
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.companion_checks import (
     EMBEDDINGS,
@@ -29,7 +30,7 @@ from scripts.command_line.before.lora_checks import (
 )
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.model_refusal import licence_words, refusal
+from stacks.facts.model_refusal import licence_words, refusal, ways_of
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
 from userdata.boot.fetch.request import Pinned
 from userdata.boot.machine.step_error import StepError
@@ -70,8 +71,7 @@ def check_model(
         instance_type=machine.instance_type,
         volume_size=machine.volume_size,
         engine=str(job.engine),
-        precision=str(job.precision),
-        second_pass_pixels=job.second_pass_pixels,
+        ways=ways_of(job),
     )
     if why_not:
         raise CommandError(why_not)
@@ -131,7 +131,9 @@ def check_weights(session: boto3.Session, plan: Plan) -> Check:
         check_model(session, plan.job, plan.machine, bucket=bucket, uploads=plan.uploads)
     except CommandError as error:
         return Check("model", "problem", f"{found}; {error}", blocks=True)
-    return Check("model", "ok", f"{found}; {model.page or 'nothing to download'}")
+    kept = kept_in_words(plan.job, plan.machine.instance_type)
+    said = f"{found}; {model.page or 'nothing to download'}"
+    return Check("model", "ok", f"{said}. {kept.removesuffix('.')}" if kept else said)
 
 
 def _token(session: boto3.Session, name: str) -> str:

@@ -10,7 +10,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import Prices
 from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
-from stacks.facts.model_refusal import refusal
+from stacks.facts.model_refusal import refusal, ways_of
 from userdata.bill.prices import HourlyPrice, Rates
 from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.catalogue import Model, find_model, safety_checker
@@ -121,13 +121,7 @@ def estimates(
         for name in types
         for life_cycle in LIFE_CYCLES
         if (name, life_cycle) in prices
-        and refusal(
-            model,
-            instance_type=name,
-            volume_size=plan.machine.volume_size,
-            second_pass_pixels=plan.job.second_pass_pixels,
-        )
-        is None
+        and refusal(model, instance_type=name, volume_size=plan.machine.volume_size, ways=ways_of(plan.job)) is None
     ]
     return sorted(found, key=_cheapest_first)
 

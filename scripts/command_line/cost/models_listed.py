@@ -15,9 +15,9 @@ from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.card_speeds import CARD_SPEEDS
 from stacks.facts.instance_types import InstanceType
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.model_refusal import smallest_type, volume_need_gib
+from stacks.facts.model_refusal import AS_USUAL, Ways, smallest_type, volume_need_gib
 from userdata.bill.prices import RATES_REGION, HourlyPrice, read_prices
-from userdata.contract.catalogue import Model, read_catalogue
+from userdata.contract.catalogue import OFF, Model, read_catalogue
 from userdata.job.job import Job
 
 
@@ -26,13 +26,15 @@ class ListedModel:
     """A model, drawn with as it is by default, on `smallest`, the smallest type that it fits, with a disk of its need.
 
     `seconds` are those of an image there and `usd` the price of 1,000 of them, on demand and without the boot; None
-    where there is no figure. `basis` is what the seconds rest on.
+    where there is no figure. `kept` is the type that the weights are kept in there, `off` for their own. `basis` is
+    what the seconds rest on.
     """
 
     name: str
     model: Model
     job: Job
     smallest: InstanceType
+    kept: str
     disk_gib: int
     price: HourlyPrice | None
     seconds: float | None
@@ -61,6 +63,7 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
         model=model,
         job=job,
         smallest=smallest,
+        kept=AS_USUAL.kept_on(model, smallest.gpu),
         disk_gib=disk,
         price=price,
         seconds=seconds,
@@ -78,9 +81,10 @@ def show_models(listed: list[ListedModel], region: str, console: Console) -> Non
         table.add_column(title, justify="right", no_wrap=True)
     for one in listed:
         mark = " *" if one.model.forbids else " +" if one.model.gated else ""
+        smallest = f"{one.smallest.name} {one.kept}" if one.kept != OFF else one.smallest.name
         size = f"{one.model.bytes / 1e9:.1f}" if one.model.bytes else "-"
         usd = "-" if one.usd is None else f"{one.usd:.2f}"
-        table.add_row(one.name + mark, one.model.good_at, size, one.smallest.name, usd)
+        table.add_row(one.name + mark, one.model.good_at, size, smallest, usd)
     console.print(table)
     for note in _notes(listed, region):
         print_plain(note, console)
@@ -93,8 +97,19 @@ def _notes(listed: list[ListedModel], region: str) -> list[str]:
     return [
         f"Each model in its own size and steps, on the smallest type that it fits, on demand in {region}, without the "
         "boot. Dollars are projections, from each card's speed and each model's arithmetic (docs/cost.md).",
+        *_kept(listed),
         *_marks(restricted),
     ]
+
+
+def _kept(listed: list[ListedModel]) -> list[str]:
+    """Where the weights of a model are kept in a smaller type, and where it needs none."""
+    told = []
+    for one in (one for one in listed if one.kept != OFF):
+        without = smallest_type(one.model, Ways(quantize=OFF))
+        told.append(f"{one.name} in {one.kept}" + (f", on {without.name} without" if without else ""))
+    words = "Weights are kept in a smaller type where a card is too small (docs/models.md), which changes the images"
+    return [f"{words}: {'; '.join(told)}."] if told else []
 
 
 def _marks(restricted: list[Model]) -> list[str]:
@@ -127,6 +142,7 @@ def _as_json(one: ListedModel) -> dict[str, Any]:
         "number_type": "bfloat16" if model.needs_bfloat16("autocast") else "float16",
         "gpu_memory_gib": model.memory_gib,
         "gpu_memory_gib_full": model.full_memory_gib,
+        "gpu_memory_gib_quantized": dict(model.quantized_gib),
         "width": one.job.W,
         "height": one.job.H,
         "steps": one.job.ddim_steps,
@@ -135,6 +151,7 @@ def _as_json(one: ListedModel) -> dict[str, Any]:
         "image_to_image": model.image_to_image,
         "samplers": list(model.samplers) if model.samplers else None,
         "smallest_type": one.smallest.name,
+        "quantize": one.kept,
         "card": one.smallest.gpu.name,
         "volume_gib": one.disk_gib,
         "usd_per_hour": one.price.usd if one.price else None,

@@ -25,7 +25,7 @@ from scripts.command_line.account.instance import NoCapacityError, Start, instan
 from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
-from scripts.command_line.account.zones import choose_zone
+from scripts.command_line.account.zones import choose_zone, kept_in_words
 from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
@@ -158,6 +158,8 @@ def _deploy_and_start(
     """Raises `NoCapacityError` when another zone or another type may help, and else `CommandError`."""
     found = find_freed(session, stack, lambda _: plan.context, console, rollback)  # from an earlier rung of the ladder
     refuse_what_changed(found, plan)
+    if kept := kept_in_words(plan.job, plan.machine.instance_type):
+        print_plain(kept, console)
     with when_interrupted(lambda: deploy_goes_on(session, stack, plan)):
         _deploy_or_explain(session, stack, plan, cdk)
         standing = need_deployment(session, stack)

@@ -14,7 +14,7 @@ from scripts.command_line.fleet.group import Group, read_group
 from scripts.command_line.fleet.offers import fleet_offers, instance_offer
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import cell, print_plain
-from stacks.facts.model_refusal import refusal
+from stacks.facts.model_refusal import refusal, ways_of
 from userdata.contract.catalogue import find_model
 from userdata.fleet.decision import Offer, Way, Work, find_best, images_of_unit, way_of
 
@@ -71,7 +71,7 @@ def _refuse_small_cards(plan: Plan, group: Group) -> None:
             model,
             instance_type=name,
             volume_size=plan.machine.volume_size,
-            second_pass_pixels=plan.job.second_pass_pixels,
+            ways=ways_of(plan.job),
         ):
             raise CommandError(
                 f"The fleet may have {name}. {why} Deploy it with other types: `sd deploy -c fleet_types=TYPE,TYPE`."

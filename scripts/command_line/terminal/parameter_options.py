@@ -25,7 +25,7 @@ FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fi
 FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
 # The headings of the help.
 PICTURE, MODEL, MACHINE, MONEY = "Picture", "Model", "Machine", "Money and time"
-OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision"}
+OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision", "quantize"}
 OF_MONEY = {"after_run", "on_failure", "idle_minutes", "max_hours", "max_spend", "usd_per_hour"}
 
 

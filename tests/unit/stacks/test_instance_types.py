@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from stacks.facts.instance_types import INSTANCE_TYPES, smallest_with, too_small
+from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.parameters import parameters_of
 
@@ -36,26 +36,3 @@ def test_the_parameter_takes_every_type_of_the_table() -> None:
 def test_sizes_are_as_aws_states_them(name: str, vcpus: int, memory_gib: int, gpus: int) -> None:
     found = INSTANCE_TYPES[name]
     assert (found.vcpus, found.memory_gib, found.gpus) == (vcpus, memory_gib, gpus)
-
-
-@pytest.mark.parametrize(
-    ("gib", "name"),
-    [
-        (3, "g4dn.xlarge"),
-        (14.5, "g4dn.xlarge"),
-        (16, "g6.xlarge"),
-        (34, "g6e.xlarge"),
-        (60, "g7e.2xlarge"),
-        (100, "p5e.48xlarge"),
-        (500, None),
-    ],
-)
-def test_the_smallest_type_for_a_need(gib: float, name: str | None) -> None:
-    found = smallest_with(gib)
-    assert (found and found.name) == name
-
-
-def test_what_is_too_small_and_what_fits_are_the_whole_table() -> None:
-    small = too_small(34)
-    assert {one.gpu.name for one in small} == {"T4", "A10G", "L4", "RTX PRO 4500"}
-    assert all(one.gpu.memory_gib >= 34 for one in INSTANCE_TYPES.values() if one not in small)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from diffusers import DiffusionPipeline
 
-from userdata.contract.catalogue import find_model
+from userdata.contract.catalogue import OFF, find_model
 from userdata.contract.environment_file import read_environment_file
 from userdata.contract.layout import Folders
 from userdata.contract.parameter_file import read_parameters
@@ -43,6 +43,7 @@ class LocalModel:
         prediction: str = "auto",
         vae: Path | None = None,
         embeddings: Mapping[str, Path] | None = None,
+        kept: str = OFF,
     ) -> DiffusionPipeline:
         """The loaded model, on the GPU if this machine has one; see `load_pipeline`. Raises `RunError`."""
         device = choose_device(None if torch.cuda.is_available() else "cpu")
@@ -55,6 +56,7 @@ class LocalModel:
             prediction=prediction,
             vae=vae,
             embeddings=embeddings,
+            kept=kept,
             loras=find_model(self.name).lora_places(self.place) if self.name else [],
         )
 

@@ -141,6 +141,7 @@ def replay(
         prediction=str(job.prediction),
         vae=vae if job.vae else None,
         embeddings=embedding_files,
+        kept=record.drawn_with.quantized,
     )
     if files:
         Loras(pipeline, files, restorable=False).apply(weights)
@@ -179,8 +180,8 @@ def differences(record: ImageRecord, drawn_with: DrawnWith) -> list[str]:
     before = {PROJECT: BEFORE_RECORDS_HAD_IT, **record.versions}
     now = library_versions()
     if record.drawn_with:
-        before |= {"device": record.drawn_with.device, "precision": record.drawn_with.precision}
-        now |= {"device": drawn_with.device, "precision": drawn_with.precision}
+        for name in ("device", "precision", "quantized"):
+            before[name], now[name] = getattr(record.drawn_with, name), getattr(drawn_with, name)
         if _kernels(record.drawn_with.execution) != _kernels(drawn_with.execution):
             before["execution"], now["execution"] = record.drawn_with.execution, drawn_with.execution
     return [

@@ -36,6 +36,7 @@ from userdata.worker.drawing.weighted_prompts import prompts_weighted, reads_wei
 from userdata.worker.kernels.execution import executing
 from userdata.worker.model.device import device_name
 from userdata.worker.model.large_encoder import large_encoder
+from userdata.worker.model.quantized import kept_in
 
 # The tokens of a text that a model reads. FLUX.1 schnell's are those that it was trained with, by its model card; more
 # are refused by the published code. The others' are those of their pipelines.
@@ -110,6 +111,7 @@ def begin_batch(
         device=device_name(pipeline.device),
         tiled=bool(pipeline.vae.use_tiling),
         emphasis=emphasis and reads_weights(pipeline),
+        quantized=kept_in(pipeline),
     )
     flags = flags_of(colours) if flags_of else None
     return PendingBatch(batch, colours, model=str(job.model), began=began, drawn_with=drawn_with, flags=flags)

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from userdata.contract.catalogue import find_model
 from userdata.contract.worker_environment import ModelEnvironment
 from userdata.job.choices import Engine
 from userdata.job.job import Job
@@ -144,6 +145,8 @@ def _identity(settings: Settings, job: Job) -> object:
     return (
         str(job.model),
         str(job.precision),
+        # What decides in which type the weights are kept, where they can be kept in another one.
+        (str(job.quantize), bool(job.lora)) if find_model(job.model).quantized_gib else None,
         str(job.prediction),
         job.vae,
         job.embeddings,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from userdata.contract.catalogue import find_model
+import torch
+
+from userdata.bill.units import GIB
+from userdata.contract.catalogue import OFF, Model, find_model
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.lora_list import listed_loras
-from userdata.job.choices import Engine, SafetyChecker, Switch
+from userdata.job.choices import Engine, Quantize, SafetyChecker, Switch
 from userdata.job.job import Job
+from userdata.job.quantization import choose_type, why_chosen, why_not_card
 from userdata.job.run_error import RunError
 from userdata.worker.between.task import Task
 from userdata.worker.compvis.drawing import CompvisDrawing
@@ -21,12 +26,14 @@ from userdata.worker.drawing.tell_of_prompts import tell_of_syntax, tell_what_is
 from userdata.worker.drawing.withheld import withheld
 from userdata.worker.loaded.loaded_model import LoadedModel
 from userdata.worker.loaded.model_ahead import ModelAhead
-from userdata.worker.model.device import choose_device
+from userdata.worker.model.device import choose_device, device_name
 from userdata.worker.model.lora import check_lora
 from userdata.worker.model.memory_check import check_memory
 from userdata.worker.model.pipeline import load_pipeline
 from userdata.worker.model.size_warning import warn_of_small_size
 from userdata.worker.process.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def make_drawing(settings: Settings, task: Task, loaded: LoadedModel | None) -> Drawing | CompvisDrawing:
@@ -79,6 +86,7 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
     _checker_file(settings, job)
     model = find_model(job.model)
     precision = str(job.precision)
+    kept = _kept_in(model, job, device)
     check_memory(
         model,
         settings.model_folder,
@@ -86,6 +94,7 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
         instance_type=settings.instance_type,
         precision=precision,
         second_pass_pixels=job.second_pass_pixels,
+        kept=kept,
     )
     pipeline = load_pipeline(
         settings.model_folder,
@@ -98,8 +107,34 @@ def load_model(settings: Settings, job: Job, ahead: ModelAhead, *, stays: bool) 
         embeddings=_embedding_files(settings, job),
         loras=model.lora_places(settings.model_folder),
         tensors=ahead.tensors(),
+        kept=kept,
     )
     return LoadedModel(pipeline, stays=stays)
+
+
+def _kept_in(model: Model, job: Job, device: torch.device) -> str:
+    """The type that the weights are kept in on this machine's card, which `log.txt` names where it is not their own.
+
+    A CPU takes the machine's memory, and computes with any type. Raises `RunError` for a type that the card cannot
+    compute with.
+    """
+    if device.type != "cuda":
+        return OFF if job.quantize == Quantize.auto else str(job.quantize)
+    card, has = device_name(device), torch.cuda.get_device_properties(device)
+    memory_gib, capability = has.total_memory / GIB, (has.major, has.minor)
+    kept = choose_type(
+        model,
+        str(job.quantize),
+        precision=str(job.precision),
+        lora=bool(job.lora),
+        memory_gib=memory_gib,
+        capability=capability,
+    )
+    if why_not := why_not_card(kept, card, capability):
+        raise RunError(f"Quantize is {kept}, but {why_not}.")
+    if kept != OFF:
+        logger.info("%s", why_chosen(model, kept, str(job.quantize), card=card, memory_gib=memory_gib))
+    return kept
 
 
 def _lora_files(settings: Settings, job: Job) -> dict[str, Path]:

@@ -9,12 +9,13 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline
 
-from userdata.contract.catalogue import OF_TRANSFORMERS
+from userdata.contract.catalogue import OF_TRANSFORMERS, OFF
 from userdata.contract.outside import read_json
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import choose_dtype
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
 from userdata.worker.model.pickle_bombs import BombError, refuse_bombs
+from userdata.worker.model.quantized import load_quantized
 from userdata.worker.model.tensor_names import LATENT_CHANNELS
 from userdata.worker.model.vae_file import load_vae
 
@@ -31,12 +32,15 @@ _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin")
 
 
-def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path | None = None) -> DiffusionPipeline:
+def load_folder(
+    folder: Path, device: torch.device, precision: str, *, vae: Path | None = None, kept: str = OFF
+) -> DiffusionPipeline:
     """The model in `folder`, which has an `INDEX`; `vae` is a file that takes the place of its own VAE.
 
     Weights with a name for their precision (fp16) are taken where there are no others, and pickles (.bin) where there
-    is no safetensors: diffusers and transformers open them with weights only. Raises `RunError` for another kind of
-    model, and what diffusers raises for one that is not whole.
+    is no safetensors: diffusers and transformers open them with weights only. `kept` is the type that the weights of a
+    transformer are kept in (`userdata.job.quantization`). Raises `RunError` for another kind of model, and what
+    diffusers raises for one that is not whole.
     """
     try:
         described: dict[str, Any] = read_json((folder / INDEX).read_bytes())
@@ -60,6 +64,9 @@ def load_folder(folder: Path, device: torch.device, precision: str, *, vae: Path
         # In single precision it would fill the memory of the machines whose cards hold such a model.
         encoder = getattr(transformers, described[name][1])
         parts[name] = encoder.from_pretrained(folder / name, dtype=dtype, local_files_only=True)
+    if kept != OFF and "transformer" in described:
+        network = described["transformer"][1]
+        parts["transformer"] = load_quantized(folder / "transformer", network, kept, device=device, dtype=dtype)
     return DiffusionPipeline.from_pretrained(
         folder,
         dtype=dtype,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from userdata.bill.units import GIB
-from userdata.contract.catalogue import FULL, Model, second_pass_gib, usual_model
+from userdata.contract.catalogue import FULL, OFF, Model, second_pass_gib, usual_model
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import checkpoint_in, layout_of, shapes_of
 from userdata.worker.model.memory_need import memory_need_gib
@@ -29,16 +29,17 @@ def check_memory(
     instance_type: str,
     precision: str,
     second_pass_pixels: int = 0,
+    kept: str = OFF,
 ) -> None:
     """Raises `RunError` when `device` is a GPU and has less memory than `model` needs.
 
-    `precision` is the job's: `full` takes twice the memory. For a person's own checkpoint the need follows from its
-    tensors, and from the size that their layout is made for.
+    `precision` is the job's: `full` takes twice the memory. `kept` is the type that the weights are kept in. For a
+    person's own checkpoint the need follows from its tensors, and from the size that their layout is made for.
     """
     if device.type != "cuda":
         return
     has_gib = torch.cuda.get_device_properties(device).total_memory / GIB
-    needs_gib = model.memory_need(precision) or _need_of(folder, precision)
+    needs_gib = model.memory_need(precision, quantized=kept) or _need_of(folder, precision)
     needs_gib += second_pass_gib(precision, second_pass_pixels)
     if needs_gib > has_gib:
         raise RunError(

@@ -16,6 +16,7 @@ import transformers
 from diffusers import DiffusionPipeline
 
 from userdata.contract.bundle import BUNDLE
+from userdata.contract.catalogue import OFF
 from userdata.job.choices import Prediction
 from userdata.job.run_error import RunError
 from userdata.worker.model.checkpoint import (
@@ -51,6 +52,7 @@ def load_pipeline(
     embeddings: Mapping[str, Path] | None = None,
     loras: Sequence[Path] = (),
     tensors: Tensors | None = None,
+    kept: str = OFF,
 ) -> DiffusionPipeline:
     """The model in `folder`, on `device`, with half precision on a GPU and single precision on the CPU.
 
@@ -58,7 +60,8 @@ def load_pipeline(
     `layout` names the configuration for a checkpoint in one file; with None, the file's tensors tell. `prediction` is
     the job's, `vae` the file of a VAE that takes the place of the model's own, and `embeddings` are the files of
     embeddings by the names that prompts have for them. `loras` are the model's own, which become part of its weights.
-    `tensors` are those of a checkpoint that has been read already.
+    `tensors` are those of a checkpoint that has been read already. `kept` is the type that the weights of a transformer
+    are kept in (`userdata.job.quantization`).
     Raises `RunError` when there is no model, or when a file is broken or not what it should be.
     """
     _quieten_libraries()
@@ -73,7 +76,7 @@ def load_pipeline(
             marked = prediction_of(checkpoint)
             pipeline = _load_checkpoint(checkpoint, layout or found, device, precision, tensors, vae)
         else:
-            pipeline = load_folder(folder, device, precision, vae=vae)
+            pipeline = load_folder(folder, device, precision, vae=vae, kept=kept)
     except RunError:
         raise
     except Exception as error:  # diffusers answers a file that does not fit with errors of many kinds

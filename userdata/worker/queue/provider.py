@@ -32,7 +32,18 @@ LAST_LINES = 5
 # What of a job says nothing about files. A field that is forgotten here costs a look at the files, no more.
 NOT_FILES = {
     *("prompt", "negative_prompt", "H", "W", "ddim_steps", "scale", "sampler", "seed", "fixed_code", "ddim_eta"),
-    *("n_iter", "n_samples", "n_rows", "skip_grid", "precision", "init_img", "init_mask", "strength", "upscale"),
+    *(
+        "n_iter",
+        "n_samples",
+        "n_rows",
+        "skip_grid",
+        "precision",
+        "quantize",
+        "init_img",
+        "init_mask",
+        "strength",
+        "upscale",
+    ),
     *("from_file", "watermark", "run_id"),
 }
 # Where a file may have been replaced under its name.

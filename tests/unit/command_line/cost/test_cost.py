@@ -75,8 +75,11 @@ def test_each_card_is_shown_by_its_smallest_type_and_all_of_them_when_asked() ->
 
 
 def test_a_type_that_the_model_does_not_fit_is_left_out() -> None:
-    found = {one.instance_type.name for one in made({"Model": "flux-schnell", "VolumeSize": "150"})}
-    assert "g5.xlarge" not in found
+    wanted = {"Model": "flux-schnell", "VolumeSize": "150"}
+    found = {one.instance_type.name for one in made(wanted)}
+    assert "g4dn.xlarge" not in found
+    assert {"g5.xlarge", "g6.xlarge"} <= found, "in int8, and in fp8"
+    assert not {"g5.xlarge", "g6.xlarge"} & {one.instance_type.name for one in made({**wanted, "Quantize": "off"})}
     assert "g6e.xlarge" in found
 
 

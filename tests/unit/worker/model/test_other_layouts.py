@@ -24,6 +24,7 @@ from userdata.contract.catalogue import read_catalogue
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
+from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
 from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
 from userdata.worker.drawing.weighted_prompts import encode_text, prompts_weighted
@@ -31,6 +32,7 @@ from userdata.worker.model import pipeline as pipeline_module
 from userdata.worker.model.large_encoder import LARGE_ENCODERS
 from userdata.worker.model.memory_need import memory_need_gib
 from userdata.worker.model.pipeline import LAYOUTS, for_image_to_image, load_pipeline
+from userdata.worker.model.quantized import kept_as
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"model": "sdxl-base", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1}
@@ -256,15 +258,36 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(
     (message,) = caplog.messages
     assert message.startswith("Prompt is longer than the model reads (256 tokens); cut off: a a a")
     draw(pipeline, job)
+    quantized = load_pipeline(folder, layout="flux-schnell", device=CPU, from_image=False, kept="int8")
+    drawn = draw(quantized, job)
+    assert drawn.drawn_with.quantized == "int8"
+    assert type(quantized.transformer.transformer_blocks[0].attn.to_q.weight).__name__ == "Int8Tensor"
 
 
-def draw(pipeline: Any, job: Job, initial_image: Image.Image | None = None) -> None:
+def draw(pipeline: Any, job: Job, initial_image: Image.Image | None = None) -> DrawnImage:
     (request,) = image_requests(job)
     own = pipeline.scheduler
     prepare_sampler(pipeline, request, own.config, from_image=job.from_image)
     drawn = draw_batch(pipeline, job, [request], initial_image=initial_image, on_step=lambda _: None)
     pipeline.scheduler = own
     assert [one.image.size for one in drawn] == [request.size]
+    return drawn[0]
+
+
+def kept_bytes(network: torch.nn.Module, kept: str) -> int:
+    """The bytes of a network's weights: a number each, and a scale for each row or for each 64 of NF4."""
+    total = 0
+    for name, weight in network.named_parameters():
+        owner, _, attribute = name.rpartition(".")
+        in_a_layer = attribute == "weight" and isinstance(network.get_submodule(owner), torch.nn.Linear)
+        match kept_as(owner, kept) if in_a_layer else None:
+            case None:
+                total += 2 * weight.numel()
+            case "nf4":
+                total += weight.numel() // 2 + 2 * weight.numel() // 64
+            case eight_bits:
+                total += weight.numel() + (5 if eight_bits == "int8" else 4) * len(weight)
+    return total
 
 
 @pytest.mark.parametrize("precision", ["autocast", "full"])
@@ -289,6 +312,14 @@ def test_the_catalogues_memory_is_what_the_configuration_makes_of_it(name: str, 
         weights_bytes=weights, native_size=model.native_size, decoder_bytes=decoder_bytes, leaving_bytes=leaving
     )
     assert exact <= stated < exact + 0.1
+    for kept, stated in model.quantized_gib.items() if precision != "full" else ():
+        with torch.device("meta"):
+            network = component(LAYOUTS, layout, "transformer")
+        saved = sum(2 * one.numel() for one in network.parameters()) - kept_bytes(network, kept)
+        smaller = memory_need_gib(
+            weights_bytes=weights - saved, native_size=model.native_size, decoder_bytes=2, leaving_bytes=leaving
+        )
+        assert smaller <= stated < smaller + 0.1
     if precision != "full" and any(
         file.about_bytes for file in model.files
     ):  # as much as the hub keeps, in the type that it is drawn in

@@ -1,0 +1,141 @@
+"""Loads a transformer with the weights of its blocks in a smaller type. `userdata.job.quantization` chooses the type.
+
+Each weight is read to the card, quantized there, and forgotten, one after the other, so that neither the card nor the
+machine ever holds the network in its own type: 24 GB of FLUX.1, where a g6.xlarge has 22 on the card and 16 beside it.
+Rejected: diffusers' TorchAoConfig, whose import makes every run import torchao, which takes seconds.
+
+Embeddings, norms, the modulation (adaLN) and the last projection keep their own type. They are few, and an error in
+them is one in everything behind. The modulation of FLUX.1 alone is a quarter of its weights, and without it FLUX.1
+would not fit 24 GB beside its text encoder: it is kept in int8, whose error is the smallest, with every type.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from accelerate import init_empty_weights
+from diffusers import DiffusionPipeline
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.cuda import get_device_capability
+
+from userdata.contract.catalogue import OFF
+from userdata.job.choices import Quantize
+from userdata.job.quantization import why_not_card
+from userdata.job.run_error import RunError
+from userdata.worker.model.device import device_name
+from userdata.worker.model.nf4 import Nf4Linear
+
+IN_BLOCKS = re.compile(
+    r"(?:(?:single_)?transformer_blocks|layers|noise_refiner|context_refiner)\.\d+\."
+    r"(?:attn|attention|ff|ff_context|feed_forward|proj_mlp|proj_out)\b.*"
+)
+# What counts as the largest number of a row whose numbers are all smaller.
+LEAST = 1e-12
+MODULATION = re.compile(r"(?:single_)?transformer_blocks\.\d+\.norm\w*\.linear")
+
+
+def kept_as(name: str, kept: str) -> str | None:
+    """The type of the linear layer called `name` in a network that is kept in `kept`; None for its own."""
+    if IN_BLOCKS.fullmatch(name):
+        return kept
+    return str(Quantize.int8) if MODULATION.fullmatch(name) else None
+
+
+def kept_in(pipeline: DiffusionPipeline) -> str:
+    """The type that the weights of the pipeline's network are kept in, `off` for their own."""
+    return str(getattr(pipeline.components.get("transformer"), "kept", OFF))
+
+
+def load_quantized(folder: Path, kind: str, kept: str, *, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network of diffusers' class `kind` in `folder`, on `device`; what is not quantized is in `dtype`.
+
+    Raises `RunError` for weights that are missing, unknown or no numbers, and for a type that the card cannot compute
+    with.
+    """
+    if device.type == "cuda" and (why := why_not_card(kept, device_name(device), get_device_capability(device))):
+        raise RunError(f"The weights cannot be kept in {kept} here: {why}.")
+    cls = getattr(diffusers, kind)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with init_empty_weights():
+            network: nn.Module = cls.from_config(cls.load_config(folder))
+    finally:
+        torch.set_default_dtype(usual)
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt", device=str(device)) as tensors:
+            for name in tensors.keys():  # noqa: SIM118  # what is opened is no mapping
+                _put(network, name, tensors.get_tensor(name).to(dtype), kept)
+    if missing := [name for name, tensor in network.named_parameters() if tensor.is_meta]:
+        raise RunError(f"The model in {folder} has no {missing[0]}. Complete that model, or name another.")
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = buffer.to(device)
+    network.kept = kept  # type: ignore[assignment]
+    return network.eval().requires_grad_(False)
+
+
+def _put(network: nn.Module, name: str, tensor: Tensor, kept: str) -> None:
+    owner, _, attribute = name.rpartition(".")
+    try:
+        module = network.get_submodule(owner)
+        expected = module._parameters[attribute]
+    except (AttributeError, KeyError):
+        raise RunError(f"The model's network has no {name}. Complete that model, or name another.") from None
+    if expected is None or expected.shape != tensor.shape:
+        raise RunError(f"The model's {name} has another shape than its configuration says. Name another model.")
+    module._parameters[attribute] = nn.Parameter(tensor, requires_grad=False)
+    if attribute == "weight" and isinstance(module, nn.Linear) and (wanted := kept_as(owner, kept)):
+        if not torch.isfinite(tensor).all():
+            raise RunError(f"The model's {name} holds what is no number (NaN or infinity). Choose another Model.")
+        quantize_layer(network, owner, wanted)
+
+
+def quantize_layer(network: nn.Module, name: str, kept: str) -> None:
+    """Keeps the weight of the linear layer `name` of `network` in `kept` from now on."""
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    if kept == Quantize.nf4:
+        network.set_submodule(name, Nf4Linear(layer))
+    else:
+        layer.weight = nn.Parameter(_eight_bits(layer.weight.detach(), kept), requires_grad=False)
+
+
+def _eight_bits(weight: Tensor, kept: str) -> Tensor:
+    """A tensor of torchao, by which `torch.nn.Linear` computes. Each row has a scale of its own."""
+    torchao = _torchao()
+    rows = torchao.PerRow()
+    if kept == Quantize.int8:
+        return torchao.Int8Tensor.from_hp(weight, rows)  # type: ignore[no-any-return]
+    from torchao.quantization.quantize_.common import KernelPreference
+    from torchao.quantization.quantize_.workflows.float8.float8_tensor import QuantizeTensorToFloat8Kwargs
+
+    # By PyTorch's own kernels, because the others that torchao would take are in none of our packages.
+    # And with scales above zero, because a text that is filled up has rows of zeros, which would become no numbers.
+    by_torch = {"kernel_preference": KernelPreference.TORCH, "hp_value_lb": LEAST}
+    of_states = QuantizeTensorToFloat8Kwargs(granularity=rows, **by_torch)
+    fast = torchao.Float8MMConfig(use_fast_accum=True)
+    return torchao.Float8Tensor.from_hp(  # type: ignore[no-any-return]
+        weight, granularity=rows, mm_config=fast, act_quant_kwargs=of_states, **by_torch
+    )
+
+
+def _torchao() -> Any:
+    """`torchao.quantization`, which `leave_out_torchao` keeps from the libraries that would import it with any model.
+
+    Imported here, because it takes seconds. It logs that its own kernels do not load, of which none is used.
+    """
+    if sys.modules.get("torchao", torch) is None:
+        del sys.modules["torchao"]
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import torchao.quantization
+
+    return torchao.quantization
