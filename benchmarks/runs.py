@@ -20,9 +20,11 @@ from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.drawing.prepared import Prepared
+from userdata.worker.loaded.pause import Pause
 from userdata.worker.model.pipeline import load_pipeline
 
 GIB = 2**30
+PAUSE_SECONDS = 0.02
 
 
 @dataclass
@@ -79,8 +81,8 @@ def draw(
 ) -> Run:
     """Draws `job` with `pipeline`, or only its first `batches` batches: the product then plans for the whole job.
 
-    After `seconds`, and two batches, no further one is begun. `prepared` is what outlives the drawing in a worker that
-    stays. `on_step` is called after every step.
+    After `seconds`, and two batches, no further one is begun. `on_step` is called after every step. `prepared` is what
+    outlives the drawing in a worker that stays; such a worker then uses a pause, which is not in the run's times.
     """
     cuda = pipeline.device.type == "cuda"
     if cuda:
@@ -124,7 +126,16 @@ def draw(
     with contextlib.suppress(Stopped):
         drawing.do()
     run.ended = time.monotonic()
+    if prepared:
+        _pause(drawing)
     if cuda:
         run.peak_gib = torch.cuda.max_memory_allocated() / GIB
         run.reserved_gib = torch.cuda.max_memory_reserved() / GIB
     return run
+
+
+def _pause(drawing: Drawing) -> None:
+    pause = Pause(drawing)
+    while pause.has_work:
+        pause.use(lambda: None)
+        time.sleep(PAUSE_SECONDS)

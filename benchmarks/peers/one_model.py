@@ -18,8 +18,8 @@ from benchmarks.peers.works import WORKS
 from scripts.interruption.signals import ends_in_a_sentence
 
 # In this order: ours is drawn before diffusers takes the text encoder to the card, and compiling changes networks.
-WAYS = ("ceilings", "long", "jobs", "one", "steps", "floor", "eager", "compiled", "files")
-DRAWN = ("long", "jobs", "one", "eager", "compiled")
+WAYS = ("ceilings", "long", "jobs", "one", "steps", "floor", "eager", "compiled", "float8", "files")
+DRAWN = ("long", "jobs", "one", "eager", "compiled", "float8")
 NONE = "no figure"
 
 

@@ -22,6 +22,7 @@ from benchmarks.peers.kernel_kinds import where_a_step_goes
 from benchmarks.peers.random_files import write_random_files
 from benchmarks.peers.random_model import narrow_bundle, random_pipeline
 from benchmarks.peers.works import Work
+from benchmarks.quantization import quantize
 from benchmarks.runs import GIB, draw
 from userdata.contract.bundle import BUNDLE
 from userdata.job.job import Job
@@ -123,6 +124,17 @@ class Measurement:
             call(self.pipeline, self.job(batch, steps=2))
             figures[f"batch of {batch}"] = {**self._peer(batch), "first_call_s": compiling}
         return figures
+
+    def float8(self) -> Figures:
+        """Ours with the blocks' weights in float8, as `Quantize=fp8` keeps them: jobs of several images, and of one."""
+        self.__dict__.pop("pipeline", None)
+        self._tidy()
+        network = self.pipeline.transformer
+        quantize(network, "fp8")
+        network.kept = "fp8"
+        self._tidy()
+        self._warm = False
+        return {**self._jobs(self.work.job), **self._jobs(1)}
 
     def files(self) -> Figures:
         """The model from files of its real layout, by the product's own loader, and one image.
