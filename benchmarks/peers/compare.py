@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.peers.one_model import DRAWN, NONE, WAYS
 from benchmarks.peers.table import table
-from benchmarks.peers.works import WORKS
+from benchmarks.peers.works import DRAWN, NONE, WAYS, WORKS
 from scripts.interruption.scratch_folder import scratch_folder
+from scripts.interruption.signals import ends_in_a_sentence
 
 REPOSITORY = Path(__file__).parents[2]
 USUAL = tuple(way for way in WAYS if way not in ("float8", "files"))
@@ -143,3 +143,8 @@ def file_name(document: dict[str, Any], model: str) -> str:
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    with ends_in_a_sentence():
+        sys.exit(main())

@@ -13,14 +13,9 @@ from typing import Any
 import torch
 
 from benchmarks.card import describe
-from benchmarks.peers.ways import Measurement
-from benchmarks.peers.works import WORKS
+from benchmarks.peers.works import NONE, WORKS
 from scripts.interruption.signals import ends_in_a_sentence
-
-# In this order: ours is drawn before diffusers takes the text encoder to the card, and compiling changes networks.
-WAYS = ("ceilings", "long", "jobs", "one", "steps", "floor", "eager", "compiled", "float8", "files")
-DRAWN = ("long", "jobs", "one", "eager", "compiled", "float8")
-NONE = "no figure"
+from userdata.worker.process.unused_libraries import leave_out_torchao
 
 
 def main() -> int:
@@ -35,6 +30,10 @@ def main() -> int:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
+    leave_out_torchao()
+    # Imported here, because only now can the libraries be kept from importing torchao, as the worker keeps them.
+    from benchmarks.peers.ways import Measurement
+
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     device = torch.device("cpu" if options.tiny else "cuda")
     measurement = Measurement(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.peers.one_model import DRAWN, NONE
+from benchmarks.peers.works import DRAWN, NONE
 
 _ROW = "{:16} {:17} {:>8} {:>8} {:>8} {:>6} {:>6}"
 _OF_FILES = ("files_gb", "loading_s", "first_image_s", "next_image_s", "peak_gib")
@@ -37,5 +37,9 @@ def _rows(way: str, figures: Mapping[str, Any]) -> Iterator[str]:
             times = [f"{figure[one]:.3f}" for one in ("median_s", "least_s", "most_s")]
             share = f"{100 * figure['share_of_floor']:.0f} %" if "share_of_floor" in figure else ""
             peak = f"{figure['peak_gib']:.1f}" if "peak_gib" in figure else ""
-            who = way if way in ("eager", "compiled") else f"ours: {figure['execution']}"
+            who = (
+                way
+                if way in ("eager", "compiled")
+                else f"{'fp8' if way == 'float8' else 'ours'}: {figure['execution']}"
+            )
             yield _ROW.format(who, name, *times, share, peak)[:80]

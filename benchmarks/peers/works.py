@@ -12,6 +12,11 @@ from userdata.job.job import Job
 # Of some hundred tokens to a tokenizer that knows single letters, which is what a sentence or two are to a real one.
 PROMPT = "a horse under a tree beside a river, at dawn, with mist over the water and a village far behind"
 Shapes = Mapping[str, Mapping[str, Any]]
+# In this order: ours is drawn before diffusers takes the text encoder to the card, and compiling changes networks.
+WAYS = ("ceilings", "long", "jobs", "one", "steps", "floor", "eager", "compiled", "float8", "files")
+DRAWN = ("long", "jobs", "one", "eager", "compiled", "float8")
+# In the place of the figures of a way that has none: why.
+NONE = "no figure"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import torch
 
 from benchmarks.peers import compare, ways
 from benchmarks.peers.diffusers_way import as_in_diffusers, call
-from benchmarks.peers.one_model import NONE, WAYS
 from benchmarks.peers.table import table
 from benchmarks.peers.ways import Measurement
-from benchmarks.peers.works import WORKS
+from benchmarks.peers.works import NONE, WAYS, WORKS
 from benchmarks.runs import draw
 from userdata.contract.catalogue import read_catalogue
 
