@@ -18,6 +18,7 @@ from benchmarks.peers.ways import Measurement
 from benchmarks.peers.works import NONE, WAYS, WORKS
 from benchmarks.runs import draw
 from userdata.contract.catalogue import read_catalogue
+from userdata.worker.model import pipeline as product_pipeline
 
 CPU = torch.device("cpu")
 # One of each architecture: the others have the same networks.
@@ -100,3 +101,24 @@ def test_what_ends_a_process_takes_no_figure_but_its_own(tmp_path: Path, monkeyp
     }
     late = compare._measure("chroma", options, tmp_path, ends=0)
     assert all(late[way] == {NONE: "time limit of the whole benchmark"} for way in options.ways)
+
+
+@pytest.mark.parametrize("model", ["sdxl-lightning", "z-image-turbo"])
+def test_a_model_is_loaded_from_the_files_that_the_hub_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """A checkpoint in one file with a LoRA, and a folder of parts: no file more, none less, and an image of them."""
+    measurement = Measurement(WORKS[model], device=CPU, scratch=tmp_path, seconds=0, tiny=True, steps=1)
+    folder, entry = tmp_path / "model", WORKS[model].entry
+    load = product_pipeline.load_pipeline
+
+    def compare_and_load(*given: Any, **options: Any) -> Any:
+        weights = set(folder.rglob("*.safetensors"))
+        assert weights == {place for place in entry.places(folder) if place.suffix == ".safetensors"}
+        assert all(place.exists() for place in entry.places(folder))
+        return load(*given, **options)
+
+    monkeypatch.setattr(product_pipeline, "load_pipeline", compare_and_load)
+    figures = measurement.files()
+    assert figures["loading_s"] > 0 < figures["first_image_s"]
+    assert not folder.exists(), "the next model needs the room"
