@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from userdata.worker.kernels import fused_kernels, gated_product
+from userdata.worker.kernels import fused_kernels, gated_product, transformer_kernels
 
 HALF, SINGLE, WHOLE = "*fp16", "*fp32", "i32"
 # By the names of their arguments; what is not among them is a whole number.
@@ -33,12 +33,27 @@ CONSTANTS: dict[str, dict[str, Any]] = {
     "_layer_norm": {"ADDED": True, "KEPT": True, "ROWS": 4, "WIDTH": 512},
     "_interleaved": PIECE,
 }
+BRAIN = "*bf16"
+TYPES_OF_TRANSFORMERS = {
+    **dict.fromkeys(("x", "added", "added_weight", "gate", "weight", "scale", "shift"), BRAIN),
+    **dict.fromkeys(("total", "normed", "out", "gates", "values"), BRAIN),
+    **dict.fromkeys(("cosines", "sines"), SINGLE),
+    **dict.fromkeys(("eps", "added_eps"), "fp32"),
+}
+WHOLE_ROW = {"ADDED": True, "ADDED_NORM": True, "GATE": True, "WEIGHT": True, "SCALE": True, "SHIFT": True}
+CONSTANTS_OF_TRANSFORMERS: dict[str, dict[str, Any]] = {
+    "_modulated": {**WHOLE_ROW, "NORM": transformer_kernels.ROOT, "WIDTH": 4096},
+    "_turned": {"HEADS": 32, "WIDTH": 128},
+    "_gated": {"PIECE": transformer_kernels.PIECE},
+}
 
 
 def main(architecture: int) -> None:
     """Compiles all kernels that a GPU of compute capability `architecture` would run."""
     for name, constants in CONSTANTS.items():
         _compile(getattr(fused_kernels, name), architecture, TYPES, constants)
+    for name, constants in CONSTANTS_OF_TRANSFORMERS.items():
+        _compile(getattr(transformer_kernels, name), architecture, TYPES_OF_TRANSFORMERS, constants)
     if architecture // 10 >= gated_product.HOPPER:
         rows, columns, depth = gated_product.ROWS, gated_product.COLUMNS, gated_product.DEPTH
         pieces = {

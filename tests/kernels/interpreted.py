@@ -31,6 +31,8 @@ def main() -> int:
         with patch.object(torch.cuda, "get_device_capability", return_value=(major, 0)):
             if not fused_kernels_work(torch.device("cpu")):  # which logs why
                 return 1
+    if not fused_kernels_work(torch.device("cpu"), of_transformer=True):
+        return 1
     with patch.object(torch.cuda, "get_device_capability", return_value=(MAJORS[-1], 0)):
         _compare_network()
     return 0

@@ -32,7 +32,10 @@ NOT_THE_MODEL = {"lora_files", "safety_checker", "compiled", "compvis_repository
 
 
 class Loaded:
-    """Draws one run after the other, each as a new process would, bit for bit, and keeps what the next one may use.
+    """Draws one run after the other, and keeps what the next one may use.
+
+    Each is drawn as a new process would, bit for bit, if that drew in the same way. But a new process would have to
+    load the fused kernels, which this one has after a while: an image's record says how it was drawn (`drawn_with`).
 
     A model is freed before another one is loaded, so that the memory never has to hold two. After a run that failed or
     was stopped in the middle of a batch everything is freed, because what such a run leaves behind is not trusted.

@@ -145,7 +145,8 @@ def test_a_machine_without_the_kernels_draws_without_them(
         asked.append(execution)
         raise DrawnError
 
-    pipeline = SimpleNamespace(device=torch.device(device), scheduler=SimpleNamespace(config={}))
+    scheduler = SimpleNamespace(config={})
+    pipeline = SimpleNamespace(device=torch.device(device), scheduler=scheduler, components={})
     model = SimpleNamespace(load=lambda **_: pipeline)
     monkeypatch.setattr("userdata.worker.drawing.generate.draw_batch", draw)
     monkeypatch.setattr("userdata.worker.drawing.generate.prepare_sampler", lambda *_, **__: None)

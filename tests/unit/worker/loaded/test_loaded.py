@@ -20,11 +20,12 @@ from userdata.contract.lora_list import listed_loras
 from userdata.contract.worker_environment import Paths
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
-from userdata.job.run_error import GaveWay, RunError
+from userdata.job.run_error import BetweenBatches, GaveWay, RunError
 from userdata.worker.between.task import DrawnImage, Task
 from userdata.worker.drawing import prepared
 from userdata.worker.drawing.safety_classifier import SafetyClassifier
-from userdata.worker.loaded import make_drawing
+from userdata.worker.kernels import execution
+from userdata.worker.loaded import make_drawing, pause
 from userdata.worker.loaded.loaded import Loaded
 from userdata.worker.model.device import choose_device
 from userdata.worker.model.pipeline import load_pipeline
@@ -209,3 +210,54 @@ def test_what_is_recorded_stays_for_images_of_the_same_shape(machine: Machine, m
     assert told == ["asks", "records", "releases", "asks", "records"]
     stays.release()
     assert told[5:] == ["releases"]
+
+
+@pytest.mark.parametrize("a_job_comes", [False, True])
+def test_a_pause_prepares_the_next_job_like_the_last(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, a_job_comes: bool
+) -> None:
+    """It draws for nobody, gives way to a job, and changes no image."""
+    opened: list[str] = []
+    stands_in = {"fused": "eager", "cuda_graph": "eager"}
+    executing = execution.executing
+
+    def told(pipeline: Any, chosen: str, **options: Any) -> Any:
+        opened.append(chosen)
+        return executing(pipeline, stands_in[chosen], **options)  # type: ignore[arg-type]
+
+    def leave() -> None:
+        if a_job_comes:
+            raise BetweenBatches
+
+    monkeypatch.setattr(prepared, "executing", told)
+    monkeypatch.setattr(prepared, "choose_execution", lambda *_, prepared, **__: prepared or "cuda_graph")
+    monkeypatch.setattr("userdata.worker.drawing.drawing.can_be_fused", lambda _: True)
+    monkeypatch.setattr(pause, "fused_kernels_work", lambda *_, **__: True)
+    stays = Loaded(stays=True)
+    assert not stays.has_use_for_a_pause
+    images = machine.draw(stays, job())
+    assert stays.has_use_for_a_pause
+    while stays.has_use_for_a_pause:
+        stays.use_pause(leave)
+    assert opened == ["cuda_graph", "fused"]
+    assert machine.draw(stays, job()) == images
+    assert opened == ["cuda_graph", "fused"], "what the pause has prepared is used"
+    assert not stays.has_use_for_a_pause
+
+
+def test_a_pause_that_fails_frees_everything_and_the_next_job_is_drawn(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr("userdata.worker.drawing.drawing.can_be_fused", lambda _: True)
+    monkeypatch.setattr(pause, "fused_kernels_work", lambda *_, **__: True)
+    stays = Loaded(stays=True)
+    images = machine.draw(stays, job())
+    with monkeypatch.context() as patched:
+        patched.setattr("userdata.worker.drawing.drawing.begin_batch", fail)
+        while stays.has_use_for_a_pause:
+            stays.use_pause(lambda: None)
+    assert "Nothing could be prepared" in caplog.text
+    assert machine.draw(stays, job()) == images
