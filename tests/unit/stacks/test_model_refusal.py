@@ -53,7 +53,7 @@ def test_nf4_comes_last() -> None:
 def test_fp8_is_offered_by_the_cards_that_are_sure_to_multiply_it() -> None:
     ways, model = Ways(quantize="fp8"), CATALOGUE["flux2-klein"]
     able = {one.gpu.name for one in INSTANCE_TYPES.values() if ways.fit(model, one.gpu)}
-    assert able == {"L4", "L40S", "H100", "H200", "B200", "B300"}
+    assert able == {"L4", "L40S", "H100", "H200", "B200"}
     why = refusal(model, instance_type="g5.xlarge", volume_size=200, ways=ways)
     assert why == (
         "InstanceType is 'g5.xlarge', whose card is a A10G. Quantize is fp8, but the A10G (compute capability 8.6) "
