@@ -81,8 +81,8 @@ def draw(
 ) -> Run:
     """Draws `job` with `pipeline`, or only its first `batches` batches: the product then plans for the whole job.
 
-    After `seconds`, and two batches, no further one is begun. `on_step` is called after every step. `prepared` is what
-    outlives the drawing in a worker that stays; such a worker then uses a pause, which is not in the run's times.
+    After `seconds`, and three batches, no further one is begun. `on_step` is called after every step. `prepared` is
+    what outlives the drawing in a worker that stays; such a worker then uses a pause, which is not in the run's times.
     """
     cuda = pipeline.device.type == "cuda"
     if cuda:
@@ -94,7 +94,7 @@ def draw(
     def stop_after_the_last() -> None:
         nonlocal begun
         late = seconds is not None and time.monotonic() - run.began > seconds
-        if begun == batches or (late and begun > 1):
+        if begun == batches or (late and begun > 2):
             raise Stopped
         begun += 1
 

@@ -32,8 +32,13 @@ def main() -> int:
     options = parser.parse_args()
     leave_out_torchao()
     # Imported here, because only now can the libraries be kept from importing torchao, as the worker keeps them.
+    import diffusers
+    import transformers
+
     from benchmarks.peers.ways import Measurement
 
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     device = torch.device("cpu" if options.tiny else "cuda")
     measurement = Measurement(
