@@ -206,7 +206,9 @@ def _execution_here(execution: Execution, pipeline: DiffusionPipeline) -> Execut
 
     transformer = is_transformer(pipeline)
     works = execution != "fused" or fused_kernels_work(pipeline.device, of_transformer=transformer)
-    return execution if works else "cuda_graph"
+    if works:
+        return execution
+    return "eager" if transformer else "cuda_graph"
 
 
 def _kernels(execution: Execution) -> str:

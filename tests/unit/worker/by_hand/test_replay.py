@@ -124,17 +124,18 @@ def test_other_kernels_are_told(before: Execution, now: Execution, told: list[st
 
 
 @pytest.mark.parametrize(
-    ("execution", "device", "kernels_work", "here"),
+    ("execution", "device", "network", "kernels_work", "here"),
     [
-        ("fused", "cuda", False, "cuda_graph"),
-        ("fused", "cuda", True, "fused"),
-        ("fused", "cpu", True, "eager"),
-        ("cuda_graph", "cuda", False, "cuda_graph"),
-        ("eager", "cuda", True, "eager"),
+        ("fused", "cuda", "unet", False, "cuda_graph"),
+        ("fused", "cuda", "unet", True, "fused"),
+        ("fused", "cuda", "transformer", False, "eager"),
+        ("fused", "cpu", "unet", True, "eager"),
+        ("cuda_graph", "cuda", "unet", False, "cuda_graph"),
+        ("eager", "cuda", "unet", True, "eager"),
     ],
 )
 def test_a_machine_without_the_kernels_draws_without_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, execution: Execution, device: str, kernels_work: bool, here: str
+    monkeypatch: pytest.MonkeyPatch, execution: Execution, device: str, network: str, kernels_work: bool, here: str
 ) -> None:
     asked: list[str] = []
 
@@ -146,7 +147,7 @@ def test_a_machine_without_the_kernels_draws_without_them(
         raise DrawnError
 
     scheduler = SimpleNamespace(config={})
-    pipeline = SimpleNamespace(device=torch.device(device), scheduler=scheduler, components={})
+    pipeline = SimpleNamespace(device=torch.device(device), scheduler=scheduler, components={network: None})
     model = SimpleNamespace(load=lambda **_: pipeline)
     monkeypatch.setattr("userdata.worker.drawing.generate.draw_batch", draw)
     monkeypatch.setattr("userdata.worker.drawing.generate.prepare_sampler", lambda *_, **__: None)
