@@ -63,7 +63,7 @@ class Measurement:
             "sampler": str(job.sampler),
             "scale": job.scale,
             "weights": "random: normal, variance 1/inputs; norms 1, biases 0",
-            "texts": "encoded by the real shapes from a stand-in tokenizer's numbers, by diffusers in each call",
+            "texts": "a stand-in tokenizer's, encoded by networks of the real shapes; by diffusers in each call",
         }
 
     def ceilings(self) -> Figures:
