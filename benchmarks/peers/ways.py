@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-import statistics
 import time
 import unittest.mock
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from benchmarks.peers.diffusers_way import as_in_diffusers, call, compile_networ
 from benchmarks.peers.kernel_kinds import where_a_step_goes
 from benchmarks.peers.random_files import write_random_files
 from benchmarks.peers.random_model import narrow_bundle, random_pipeline
+from benchmarks.peers.timing import kept_prepared, repeated, spread, timed
 from benchmarks.peers.works import Work
 from benchmarks.quantization import quantize
 from benchmarks.runs import GIB, draw
@@ -30,7 +28,6 @@ from userdata.worker.drawing.prepared import Prepared
 from userdata.worker.model import pipeline as product_pipeline
 
 LONG_RUN = 1000
-FEWEST, MOST = 3, 9
 Figures = dict[str, Any]
 
 
@@ -152,7 +149,7 @@ class Measurement:
             pipeline = self._loaded(folder)
             figures["loading_s"] = time.monotonic() - began
             figures["loading_peak_gib"] = self._memory().get("peak_gib")
-            with _prepared() as prepared:
+            with kept_prepared() as prepared:
                 runs = [draw(pipeline, self.job(1), prepared=prepared) for _ in range(2)]
             figures["first_image_s"], figures["next_image_s"] = (run.ended - run.began for run in runs)
             return {**figures, "peak_gib": runs[0].peak_gib, "execution": runs[0].execution}
@@ -187,14 +184,14 @@ class Measurement:
             draw(self.pipeline, self.job(LONG_RUN, steps=2), batches=1)
             self._warm = True
         name = f"job of {images}"
-        with _prepared() as prepared:
+        with kept_prepared() as prepared:
             first = [self._draw(images, prepared)]
         self._tidy()
-        with _prepared() as prepared:
+        with kept_prepared() as prepared:
             first.append(self._draw(images, prepared))
-            figures = {name: {**_spread(first, images), "execution": self._how}}
-            again = _repeat(functools.partial(self._draw, images, prepared), self._seconds)
-            figures[f"{name}, again"] = {**_spread(again, images), **self._memory(), "execution": self._how}
+            figures = {name: {**spread(first, images), "execution": self._how}}
+            again = repeated(functools.partial(self._draw, images, prepared), self._seconds)
+            figures[f"{name}, again"] = {**spread(again, images), **self._memory(), "execution": self._how}
         return figures
 
     def _draw(self, images: int, prepared: Prepared) -> float:
@@ -205,7 +202,7 @@ class Measurement:
     def _peer(self, batch: int) -> Figures:
         self._tidy()
         return {
-            **_spread(_repeat(lambda: _timed(lambda: call(self.pipeline, self.job(batch))), self._seconds), batch),
+            **spread(repeated(lambda: timed(lambda: call(self.pipeline, self.job(batch))), self._seconds), batch),
             **self._memory(),
         }
 
@@ -226,32 +223,3 @@ class Measurement:
             "peak_gib": torch.cuda.max_memory_allocated() / GIB,
             "reserved_gib": torch.cuda.max_memory_reserved() / GIB,
         }
-
-
-@contextmanager
-def _prepared() -> Iterator[Prepared]:
-    prepared = Prepared()
-    try:
-        yield prepared
-    finally:
-        prepared.release()
-
-
-def _timed(do: Callable[[], object]) -> float:
-    began = time.monotonic()
-    do()
-    return time.monotonic() - began
-
-
-def _repeat(do: Callable[[], float], seconds: float) -> list[float]:
-    """What `do` returns, as often as `seconds` allow, from `FEWEST` to `MOST` times."""
-    began, results = time.monotonic(), list[float]()
-    while len(results) < FEWEST or (len(results) < MOST and time.monotonic() - began < seconds):
-        results.append(do())
-    return results
-
-
-def _spread(seconds: list[float], images: int) -> Figures:
-    """Seconds an image."""
-    each = [one / images for one in seconds]
-    return {"median_s": statistics.median(each), "least_s": min(each), "most_s": max(each), "times": len(each)}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.peers import compare, ways
+from benchmarks.peers import compare, timing, ways
 from benchmarks.peers.diffusers_way import as_in_diffusers, call
 from benchmarks.peers.table import table
 from benchmarks.peers.ways import Measurement
@@ -49,7 +49,7 @@ def test_a_model_is_made_and_drawn_by_us_and_by_diffusers(tmp_path: Path, model:
 def test_the_figures_of_one_model_have_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measurement = Measurement(WORKS["z-image"], device=CPU, scratch=tmp_path, seconds=0, tiny=True, steps=1)
     monkeypatch.setattr(ways, "LONG_RUN", 2)
-    monkeypatch.setattr(ways, "FEWEST", 1)
+    monkeypatch.setattr(timing, "FEWEST", 1)
     document: dict[str, Any] = {"ceilings": {"product_tflops": 1e-3, "float8_product_tflops": None}}
     document |= {way: getattr(measurement, way)() for way in ("long", "one", "floor", "eager")}
     compare.with_shares(document)
