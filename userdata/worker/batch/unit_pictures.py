@@ -61,7 +61,22 @@ class UnitPictures:
         return sum(self._flags.values())
 
     def save(self, drawn: DrawnImage) -> None:
-        """Uploads an image and its record in the background. May be called from several threads."""
+        """Makes the PNG, and uploads it and its record, in the background. May be called from several threads.
+
+        Rejected: to make the PNG before the return, because the card would wait for those of a unit's last batch.
+        """
+        self._uploads.append(self._threads.submit(self._upload, drawn))
+        self._flags[drawn.index] = bool(drawn.flagged)
+
+    def finish(self) -> None:
+        """Waits until all is in the bucket. Raises botocore's error when something is not."""
+        self._threads.shutdown(wait=True)
+        for upload in self._uploads:
+            upload.result()
+
+    def _upload(self, drawn: DrawnImage) -> None:
+        if self._failed:
+            return  # with all their attempts, the others would hold up the worker for as long again, each
         record = describe_image(
             _job_of(self._job, self._requests[drawn.index]),
             self._requests,
@@ -73,24 +88,11 @@ class UnitPictures:
             initial_image=self._initial_image,
             flagged=drawn.flagged,
         )
-        files = (
-            (self._keys.image_metadata(drawn.index), record.to_json()),
-            (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
-        )
-        self._uploads.append(self._threads.submit(self._upload, *files))
-        self._flags[drawn.index] = bool(drawn.flagged)
-
-    def finish(self) -> None:
-        """Waits until all is in the bucket. Raises botocore's error when something is not."""
-        self._threads.shutdown(wait=True)
-        for upload in self._uploads:
-            upload.result()
-
-    def _upload(self, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
-        if self._failed:
-            return  # with all their attempts, the others would hold up the worker for as long again, each
         try:
-            self._bucket.put_picture(record, image)
+            self._bucket.put_picture(
+                (self._keys.image_metadata(drawn.index), record.to_json()),
+                (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
+            )
         except Exception:
             self._failed = True
             raise
