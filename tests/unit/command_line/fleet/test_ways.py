@@ -84,7 +84,7 @@ def test_without_an_instance_a_batch_is_refused_unless_there_is_a_fleet(fleet: F
 
 
 def test_a_fleet_with_a_card_that_is_too_small_for_the_model_is_refused(fleet: Fleet) -> None:
-    fleet.deploy(4, Model="flux-schnell", VolumeSize="150", InstanceType="g6e.xlarge")
+    fleet.deploy(4, Model="flux-schnell", Quantize="off", VolumeSize="150", InstanceType="g6e.xlarge")
     with pytest.raises(CommandError, match=r"The fleet may have g6.xlarge. .*-c fleet_types"):
         ways(fleet)
 
