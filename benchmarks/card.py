@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -39,15 +39,39 @@ def matrix_rate(device: torch.device) -> float:
     half = torch.float16 if device.type == "cuda" else torch.float32
     edge = EDGE if device.type == "cuda" else EDGE // 16
     matrix = torch.randn(edge, edge, device=device, dtype=half)
-    rates = []
+    return 2 * edge**3 / _seconds(lambda: torch.mm(matrix, matrix))
+
+
+def float8_rate(device: torch.device) -> float | None:
+    """As `matrix_rate`, in float8 with a scale for each row; None where PyTorch cannot multiply so on `device`."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
+        return None
+    matrix = torch.randn(EDGE, EDGE, device=device).to(torch.float8_e4m3fn)
+    scale = torch.ones(EDGE, 1, device=device)
+    seconds = _seconds(
+        lambda: torch._scaled_mm(matrix, matrix.t(), scale, scale.t(), out_dtype=torch.bfloat16, use_fast_accum=True)
+    )
+    return 2 * EDGE**3 / seconds
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes per second, read and written, of a large copy within the memory of `device`."""
+    source = torch.empty(2**32 if device.type == "cuda" else 2**24, dtype=torch.uint8, device=device).random_()
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _seconds(lambda: target.copy_(source))
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    """Of one call, the median of five times ten after as many for warming up."""
+    seconds = []
     for _ in range(6):
         began = time.monotonic()
         for _ in range(10):
-            torch.mm(matrix, matrix)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        rates.append(10 * 2 * edge**3 / (time.monotonic() - began))
-    return statistics.median(rates[1:])
+            do()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append((time.monotonic() - began) / 10)
+    return statistics.median(seconds[1:])
 
 
 class Utilisation:

@@ -189,6 +189,11 @@ class Benchmark:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 whether or not the targets are met, since they are meant for one card."""
+    if "--peers" in (sys.argv[1:] if arguments is None else arguments):
+        # Imported here, because it imports every kind of pipeline.
+        from benchmarks.peers.compare import main as compare
+
+        return compare(arguments)
     options = _options(arguments)
     if options.model != "tiny" and not torch.cuda.is_available():
         _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
@@ -222,6 +227,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Time the worker and compare with its targets.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to time; all of it by default")
     parser.add_argument("--model", choices=("stable-diffusion-v1-5", "tiny"), default="stable-diffusion-v1-5")
+    parser.add_argument(
+        "--peers", action="store_true", help="compare every model with diffusers instead; --peers --help says how"
+    )
     parser.add_argument("--images", type=int, default=LONG_RUN_IMAGES, help="size of the long run that is planned for")
     parser.add_argument("--batches", type=int, default=4, help="how many batches of the long run are drawn")
     parser.add_argument("--short-jobs", type=int, default=5, help="how often the short job is done")

@@ -2,8 +2,8 @@
 
 The networks have the real shapes and random weights (normal, of variance one over the inputs), because no checkpoint is
 at hand: the errors say what each type loses, not how a picture looks. `error` is the norm of the difference from the
-step with the own weights, relative to that step's norm. `int8 by int8` is what is not offered: torchao's products of
-int8 with int8. With `--demo` the model in the box is drawn with instead, on the CPU too.
+step with the own weights, relative to that step's norm. With `--demo` the model in the box is drawn with instead, on
+the CPU too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ GIB = 2**30
 EDGE = 1024
 TIMES = 5
 TYPES = (str(Quantize.int8), str(Quantize.fp8), str(Quantize.nf4))
-INT8_BY_INT8 = "int8 by int8"
 MODELS = ("flux-schnell", "flux2-klein", "z-image", "chroma")
 TEXT_TOKENS = {"flux-schnell": 256, "flux2-klein": 512, "z-image": 100, "chroma": 512}
 # Narrow forms of the same networks, to try this program on a CPU.
@@ -113,21 +112,15 @@ def layers_of(network: nn.Module, kept: str) -> Iterator[tuple[str, str]]:
 
 
 def quantize(network: nn.Module, kept: str) -> None:
-    """Keeps the weights of `network` in that type, or in `INT8_BY_INT8`."""
-    for name, wanted in layers_of(network, str(Quantize.int8) if kept == INT8_BY_INT8 else kept):
+    """Keeps the weights of `network` in that type."""
+    for name, wanted in layers_of(network, kept):
         quantize_layer(network, name, wanted)
-        if kept == INT8_BY_INT8 and "norm" not in name:
-            from torchao.quantization import PerRow
-            from torchao.quantization.quantize_.workflows.int8.int8_tensor import QuantizeTensorToInt8Kwargs
-
-            weight: Any = network.get_submodule(name).weight
-            weight.act_quant_kwargs = QuantizeTensorToInt8Kwargs(granularity=PerRow())
 
 
 def measure(model: str, device: torch.device, batches: Sequence[int], *, narrow: bool) -> Iterator[dict[str, Any]]:
     """A row for the own weights and for each type, with the seconds of a step for each number of images."""
     edge, references = (64 if narrow else EDGE), {}
-    for kept in ("off", *TYPES, INT8_BY_INT8):
+    for kept in ("off", *TYPES):
         network = network_of(model, device, narrow=narrow)
         row: dict[str, Any] = {"model": model, "kept": kept}
         if kept != "off":
@@ -146,6 +139,7 @@ def measure(model: str, device: torch.device, batches: Sequence[int], *, narrow:
                     references[batch] = result
                 row[f"error_{batch}"] = float((result - references[batch]).norm() / references[batch].norm())
                 row[f"seconds_{batch}"] = round(_seconds(step, device), 5)
+                del step  # it refers to the network
             except RuntimeError as error:  # a type that this card cannot do is a result, too
                 row[f"failed_{batch}"] = str(error).splitlines()[0][:200]
         if device.type == "cuda":

@@ -19,9 +19,12 @@ from userdata.job.run_error import Stopped
 from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
+from userdata.worker.drawing.prepared import Prepared
+from userdata.worker.loaded.pause import Pause
 from userdata.worker.model.pipeline import load_pipeline
 
 GIB = 2**30
+PAUSE_SECONDS = 0.02
 
 
 @dataclass
@@ -71,9 +74,16 @@ def draw(
     job: Job,
     *,
     batches: int | None = None,
+    seconds: float | None = None,
     on_image: Callable[[DrawnImage], None] | None = None,
+    on_step: Callable[[], None] = lambda: None,
+    prepared: Prepared | None = None,
 ) -> Run:
-    """Draws `job` with `pipeline`, or only its first `batches` batches: the product then plans for the whole job."""
+    """Draws `job` with `pipeline`, or only its first `batches` batches: the product then plans for the whole job.
+
+    After `seconds`, and three batches, no further one is begun. `on_step` is called after every step. `prepared` is
+    what outlives the drawing in a worker that stays; such a worker then uses a pause, which is not in the run's times.
+    """
     cuda = pipeline.device.type == "cuda"
     if cuda:
         torch.cuda.empty_cache()
@@ -83,7 +93,8 @@ def draw(
 
     def stop_after_the_last() -> None:
         nonlocal begun
-        if begun == batches:
+        late = seconds is not None and time.monotonic() - run.began > seconds
+        if begun == batches or (late and begun > 2):
             raise Stopped
         begun += 1
 
@@ -92,6 +103,7 @@ def draw(
             if cuda:
                 torch.cuda.synchronize()
             run.first_step = time.monotonic()
+        on_step()
 
     def save(drawn: DrawnImage) -> None:
         if drawn.index == drawn.drawn_with.indices[-1]:
@@ -109,11 +121,21 @@ def draw(
         total=len(requests),
         initial_image=None,
         hooks=DrawingHooks(save, begin_batch=stop_after_the_last, leave_if_asked=step),
+        prepared=prepared,
     )
     with contextlib.suppress(Stopped):
         drawing.do()
     run.ended = time.monotonic()
+    if prepared:
+        _pause(drawing)
     if cuda:
         run.peak_gib = torch.cuda.max_memory_allocated() / GIB
         run.reserved_gib = torch.cuda.max_memory_reserved() / GIB
     return run
+
+
+def _pause(drawing: Drawing) -> None:
+    pause = Pause(drawing)
+    while pause.has_work:
+        pause.use(lambda: None)
+        time.sleep(PAUSE_SECONDS)

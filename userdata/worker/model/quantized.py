@@ -30,7 +30,7 @@ from userdata.job.choices import Quantize
 from userdata.job.quantization import why_not_card
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import device_name
-from userdata.worker.model.nf4 import Nf4Linear
+from userdata.worker.model.kept_linear import Int8Linear, Nf4Linear
 
 IN_BLOCKS = re.compile(
     r"(?:(?:single_)?transformer_blocks|layers|noise_refiner|context_refiner)\.\d+\."
@@ -102,24 +102,21 @@ def quantize_layer(network: nn.Module, name: str, kept: str) -> None:
     """Keeps the weight of the linear layer `name` of `network` in `kept` from now on."""
     layer = network.get_submodule(name)
     assert isinstance(layer, nn.Linear)
-    if kept == Quantize.nf4:
-        network.set_submodule(name, Nf4Linear(layer))
+    if kept == Quantize.fp8:
+        layer.weight = nn.Parameter(_fp8(layer.weight.detach()), requires_grad=False)
     else:
-        layer.weight = nn.Parameter(_eight_bits(layer.weight.detach(), kept), requires_grad=False)
+        network.set_submodule(name, Int8Linear(layer) if kept == Quantize.int8 else Nf4Linear(layer))
 
 
-def _eight_bits(weight: Tensor, kept: str) -> Tensor:
-    """A tensor of torchao, by which `torch.nn.Linear` computes. Each row has a scale of its own."""
+def _fp8(weight: Tensor) -> Tensor:
+    """A tensor of torchao, with which `torch.nn.Linear` multiplies in fp8. Each row has a scale of its own."""
     torchao = _torchao()
-    rows = torchao.PerRow()
-    if kept == Quantize.int8:
-        return torchao.Int8Tensor.from_hp(weight, rows)  # type: ignore[no-any-return]
     from torchao.quantization.quantize_.common import KernelPreference
     from torchao.quantization.quantize_.workflows.float8.float8_tensor import QuantizeTensorToFloat8Kwargs
 
-    # By PyTorch's own kernels, because the others that torchao would take are in none of our packages.
-    # And with scales above zero, because a text that is filled up has rows of zeros, which would become no numbers.
-    by_torch = {"kernel_preference": KernelPreference.TORCH, "hp_value_lb": LEAST}
+    # By PyTorch's own kernels, because the others that torchao would take are in none of our packages. And with scales
+    # above zero, because a text that is filled up has rows of zeros, which would become no numbers.
+    rows, by_torch = torchao.PerRow(), {"kernel_preference": KernelPreference.TORCH, "hp_value_lb": LEAST}
     of_states = QuantizeTensorToFloat8Kwargs(granularity=rows, **by_torch)
     fast = torchao.Float8MMConfig(use_fast_accum=True)
     return torchao.Float8Tensor.from_hp(  # type: ignore[no-any-return]

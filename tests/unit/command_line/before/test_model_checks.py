@@ -47,8 +47,11 @@ def check(session: boto3.Session, hub: Hub, job: Job, **machine: str) -> None:
 
 
 def test_what_does_not_fit_the_card_is_refused(session: boto3.Session, hub: Hub) -> None:
-    with pytest.raises(CommandError, match="too small.* choose at least g6e.xlarge"):
-        check(session, hub, Job(model="flux-schnell"), HubToken=TOKEN)
+    for given in ({"quantize": "off"}, {"lora": "inputs/a.safetensors"}):
+        with pytest.raises(CommandError, match="card is a .* needs 32 GiB .* choose at least g6e.xlarge"):
+            check(session, hub, Job(model="flux-schnell", **given), HubToken=TOKEN)
+    with pytest.raises(CommandError, match="Quantize is fp8, but the A10G .* take Quantize=int8"):
+        check(session, hub, Job(model="flux-schnell", quantize="fp8"), HubToken=TOKEN, InstanceType="g5.xlarge")
     assert hub.asked == []
 
 

@@ -30,19 +30,19 @@ def test_every_model_has_a_machine_that_draws_it() -> None:
     smallest = {one.name: one.smallest.name for one in listed}
     assert smallest["sdxl-lightning"] == "g4dn.xlarge"
     assert smallest["flux2-klein"] == smallest["z-image"] == "g6.xlarge"
-    assert smallest["flux-schnell"] == smallest["chroma"] == "g6.xlarge", "in fp8"
+    assert smallest["flux-schnell"] == smallest["chroma"] == "g6.xlarge", "in int8"
 
 
 def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
     lines = printed().splitlines()
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("flux2-klein ") and line.endswith(" g6.xlarge     1.47") for line in lines)
-    assert any(line.startswith("flux-schnell + ") and " g6.xlarge fp8  " in line for line in lines)
+    assert any(line.startswith("flux-schnell + ") and " g6.xlarge int8  " in line for line in lines)
     assert any(line.startswith("sdxl-turbo * ") for line in lines)
     assert any(line.startswith("flux-schnell + ") for line in lines)
     words = " ".join(line.strip() for line in lines)
     assert "Dollars are projections" in words
-    assert "flux-schnell in fp8, on g6e.xlarge without; chroma in fp8, on g6e.xlarge without." in words
+    assert "flux-schnell in int8, on g6e.xlarge without; chroma in int8, on g6e.xlarge without." in words
     assert "`sd deploy --accept-licence sdxl-turbo`" in words
 
 
@@ -50,7 +50,7 @@ def test_the_json_says_what_each_model_takes() -> None:
     document: dict[str, Any] = json.loads(printed("--json"))
     assert (document["schema"], document["region"]) == (1, "us-east-1")
     flux = next(one for one in document["models"] if one["name"] == "flux-schnell")
-    assert (flux["quantize"], flux["gpu_memory_gib_quantized"]["fp8"]) == ("fp8", 20.9)
+    assert (flux["quantize"], flux["gpu_memory_gib_quantized"]["int8"]) == ("int8", 20.9)
     klein = next(one for one in document["models"] if one["name"] == "flux2-klein")
     assert klein["number_type"] == "bfloat16"
     assert (klein["negative_prompt"], klein["image_to_image"], klein["samplers"]) == (False, False, ["euler"])

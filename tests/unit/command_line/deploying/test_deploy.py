@@ -16,6 +16,8 @@ from PIL import Image
 from rich.console import Console
 
 from scripts.command_line.account import others
+from scripts.command_line.account.deployment import need_deployment
+from scripts.command_line.account.instance import kept_on_the_card
 from scripts.command_line.account.zones import choose_zone
 from scripts.command_line.deploying.deploy import Cdk, deploy
 from scripts.command_line.terminal.command_error import CommandError
@@ -92,6 +94,20 @@ def test_a_sampler_has_our_name_in_the_stack_and_words_that_are_not_read_are_tol
     ((parameters, _),) = deploys.calls
     assert (parameters["Sampler"], parameters["Prompt"]) == ("euler_a", prompt)
     assert "Prompt has [cat|dog], AND: other programs would compose, choose or replace" in said.getvalue()
+
+
+def test_a_deploy_and_the_status_say_in_which_type_weights_are_kept_and_why(account: Account, deploys: Deploys) -> None:
+    offer(account.session, "g6.xlarge")
+    account.deploy()
+    said = io.StringIO()
+    run(account, deploys, {"Model": "flux2-klein", "Quantize": "nf4"}, console=Console(file=said, width=500))
+    assert (
+        "FLUX.2 [klein] 4B are kept in nf4 as Quantize says, which wants 10.4 GiB of the L4's 21.9." in said.getvalue()
+    )
+    (again,) = kept_on_the_card(need_deployment(account.session, "SdOnEc2"))
+    assert again in said.getvalue()
+    run(account, deploys, {"Model": "flux2-klein", "Quantize": "auto"}, console=Console(file=said, width=500))
+    assert kept_on_the_card(need_deployment(account.session, "SdOnEc2")) == []
 
 
 def test_a_region_without_the_type_is_refused_with_what_it_offers(account: Account) -> None:

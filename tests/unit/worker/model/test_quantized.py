@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.unit.worker.model.test_other_layouts import CPU, component
 from userdata.job.run_error import RunError
-from userdata.worker.model.nf4 import VALUES, Nf4Linear
+from userdata.worker.model.kept_linear import VALUES, Int8Linear, Nf4Linear
 from userdata.worker.model.pipeline import LAYOUTS
 from userdata.worker.model.quantized import kept_as, load_quantized, quantize_layer
 
@@ -43,6 +43,17 @@ def test_a_product_is_off_by_no_more_than_its_type_explains_and_zeros_stay_zeros
     assert layer(states).dtype == dtype
     assert 0 < off.float().norm() / own.float().norm() < ERRORS[kept]
     assert layer(states)[1, 3].abs().max() == 0
+
+
+def test_int8_is_as_near_as_torchaos() -> None:
+    from torchao.quantization import Int8Tensor, PerRow
+
+    torch.manual_seed(0)
+    layer = nn.Linear(256, 192, dtype=torch.bfloat16)
+    weight = layer.weight.detach()
+    ours, theirs = Int8Linear(layer).unpacked(), Int8Tensor.from_hp(weight, PerRow()).dequantize(torch.float32)
+    off = [float((one.float() - weight.float()).norm()) for one in (ours, theirs)]
+    assert off[0] < 1.1 * off[1], "what the scales lose by their own type is little"
 
 
 def test_nf4_is_the_nf4_of_the_paper() -> None:
