@@ -144,7 +144,7 @@ class PictureDifference(Part):
 
 
 class CompareDocument(Document):
-    """What differs between two runs or images: `sd compare --json`. `images` are there with --images."""
+    """What differs between two runs or images: `sd compare` with --json. `images` are there with --images."""
 
     subjects: tuple[str, str]
     alike: int

@@ -15,15 +15,14 @@ from scripts.command_line.account.runs import Run
 from scripts.command_line.documents.runs import Download, DrawnDocument, ImageCount, LeftOutRow, RunError, RunRow
 from scripts.command_line.results.download import LeftOut, RemoteFile, download, files_of, local_path
 from scripts.command_line.results.names import named_files, read_names
-from scripts.command_line.results.together import write_csv, write_zip
 from scripts.command_line.terminal.json_option import print_document
-from scripts.command_line.terminal.pictures import MOST_SHOWN, show_pictures
 from scripts.command_line.terminal.plain_text import cell, print_plain, say
 from userdata.contract.layout import RunKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+MOST_SHOWN = 4
 Tell = Callable[[Sequence[Run], Download], None]
 
 INTERRUPTED = (
@@ -121,6 +120,9 @@ def fetch_runs(
                 if tell:
                     named.append(str(image))
             if as_zip:
+                # Here, as below, because the library of pictures takes long to load, and `sd status` needs none.
+                from scripts.command_line.results.together import write_zip
+
                 path = folder / f"{run.run_id}.zip"
                 print_plain(
                     f"{path}: {write_zip(path, run.run_id, _images(list_files(), left_out)):,} images.", console
@@ -130,6 +132,8 @@ def fetch_runs(
     where = folders.pop() if len(folders) == 1 else folder
     say(f"{count} {'image' if count == 1 else 'images'} -> {where}")
     if show:
+        from scripts.command_line.terminal.pictures import show_pictures
+
         show_pictures([*last], Console())
     if tell:
         left = [LeftOutRow(key=key, why=why) for key, why in left_out.reasons.items()]
@@ -155,6 +159,8 @@ def _images(files: Iterable[RemoteFile], left_out: LeftOut) -> Iterator[Path]:
 
 
 def _write_csv(path: Path, images: Iterator[Path], console: Console) -> None:
+    from scripts.command_line.results.together import write_csv
+
     rows, unreadable = write_csv(path, images)
     odd = f" Of {unreadable} the JSON cannot be read: their rows have the name alone." if unreadable else ""
     print_plain(f"{path}: {rows:,} rows.{odd}", console)

@@ -13,20 +13,19 @@ from rich.console import Console
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.job.picture_file import opened_picture
 
-MOST_SHOWN = 4
 # Cells of the terminal, and pixels: a terminal draws no more in so many cells.
 WIDTH, MOST_PIXELS = 40, 1024
 
 
 def show_pictures(paths: Sequence[Path], console: Console) -> None:
-    """Shows the last few, each above its name; nothing where no person looks.
+    """Shows each above its name; nothing where no person looks.
 
     A file that is no PNG, or a hostile one, is a line of text.
     """
     if not _is_a_terminal():
         return
     renderable = _renderable()
-    for path in paths[-MOST_SHOWN:]:
+    for path in paths:
         try:
             with opened_picture(path.read_bytes(), ("PNG",)) as file:
                 picture = file.convert("RGB")

@@ -21,7 +21,7 @@ from typer.main import get_command
 from scripts.command_line.main import app
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = [file for folder in ("scripts", "stacks", "userdata") for file in sorted((ROOT / folder).rglob("*.py"))]
 # What a hole in an f-string becomes: a number is a text, too.
 EXAMPLE = "8"
@@ -75,6 +75,8 @@ def collect() -> dict[str, dict[str, Path]]:
 
 
 COMMANDS = collect()
+# What is done while the words are read.
+AT_ONCE = ("--help", "--version", "--install-completion", "--show-completion")
 
 
 def words_of(command: str) -> list[str]:
@@ -98,7 +100,7 @@ def parse(words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS["sd"])
 def test_sd_takes_the_command(command: str) -> None:
-    words = [word for word in words_of(command) if word not in ("--help", "--version")]
+    words = [word for word in words_of(command) if word not in AT_ONCE]
     try:
         parse(words)
     except Exception as error:  # noqa: BLE001  # typer's own copy of click has no public errors

@@ -16,7 +16,7 @@ from scripts.docs.places import CAPTURES, ROOT
 from scripts.docs.schemas import write_schemas
 from stacks.facts.card_speeds import ARTICLE_TFLOP, WORK_PER_PIXEL
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = "(?:benchmarks|demo_model|docs|scripts|stacks|tests|userdata)"
 LONGEST_LINE = 120
 LONGEST_CELL = 300
