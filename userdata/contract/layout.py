@@ -60,6 +60,7 @@ class RunKeys:
         self.page = self.prefix + "page/"
         self.page_facts = self.page + "run.js"
         self.page_shards = self.page + "shards/"
+        self.shared_pages = self.prefix + "shared/"
         self.samples_folder = self.prefix + ("img2img-samples/" if from_image else "txt2img-samples/")
 
     def image(self, index: int) -> str:
@@ -93,6 +94,10 @@ class RunKeys:
     def page_shard(self, name: str) -> str:
         """The key of a shard of the run's page; a unit's is named as the unit is."""
         return f"{self.page_shards}{name}.js"
+
+    def shared(self, name: str) -> str:
+        """The key of a page whose links are signed."""
+        return f"{self.shared_pages}{name}.html"
 
     def thumbnail(self, index: int) -> str:
         """The key of the thumbnail of image `index`."""

@@ -6,7 +6,7 @@ Nothing of a page that came from elsewhere is trusted: a shard is read as data, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ MOST_BYTES = 64 * 1024 * 1024
 MOST_RECORD_BYTES = 4 * 1024 * 1024
 # The shards that are made here have six digits: the worker's have five, or the two numbers of a unit.
 MADE_HERE = re.compile(r"[0-9]{6}\.js")
+SHARD_NAME = re.compile(r"[0-9]{1,6}(-[0-9]{6})?")
 NUMBER = re.compile(r"[0-9]{5}")
 
 
@@ -57,7 +58,7 @@ def write_page(folder: Path) -> LocalRun | None:
     def path(key: str) -> Path:
         return folder / key.removeprefix(keys.prefix)
 
-    shards = dict(_shards(path(keys.page_shards)))
+    shards = shards_in(folder)
     told = {image.index for shard in shards.values() for image in shard.images}
     names, untold = _look(folder, told)
     number = max((int(name) for name in shards if MADE_HERE.fullmatch(f"{name}.js")), default=-1)
@@ -75,13 +76,14 @@ def write_page(folder: Path) -> LocalRun | None:
     return LocalRun(folder, facts, next(iter(shards.values())).folder, tuple(first))
 
 
-def _shards(folder: Path) -> Iterator[tuple[str, Shard]]:
-    for file in sorted(folder.glob("*.js")):
-        if content := read_file(file):
-            try:
-                yield file.stem, Shard.from_script(content)
-            except ValueError:  # ValidationError is one
-                continue
+def shards_in(folder: Path) -> dict[str, Shard]:
+    """The shards of the run by their names; what is none is passed over."""
+    shards: dict[str, Shard] = {}
+    for file in sorted((folder / "page/shards").glob("*.js")):
+        if SHARD_NAME.fullmatch(file.stem):
+            with suppress(ValueError):
+                shards[file.stem] = Shard.from_script(read_file(file) or b"")
+    return shards
 
 
 def _look(folder: Path, told: set[int]) -> tuple[dict[int, str], list[ImageRecord]]:

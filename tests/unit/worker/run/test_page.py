@@ -56,7 +56,7 @@ def test_the_page_of_a_batch_names_the_shards_of_its_units(bucket: Bucket) -> No
     part = Part(images=4, units=2, bytes=9)
     batch = Batch(
         run_id="a-batch", title="rows.csv", by="me", asked_at="2026-11-29T10:00:00Z", model="demo", parts=[part]
-    )  # type: ignore[arg-type]
+    )
 
     publish_batch(bucket, "a-batch", batch)
 
