@@ -28,37 +28,44 @@ def test_five_thousand_images(page: Page, tmp_path: Path, capsys: pytest.Capture
     page.goto((run.folder / "index.html").as_uri())
     expect(page.locator("#images .card")).to_have_count(200)
     page.wait_for_function("!document.getElementById('search').hidden")
-    figures = page.evaluate(
+    scrolled = page.evaluate(
         """async () => {
           const ready = performance.now();
           const frames = [];
-          let before = performance.now();
-          const images = document.getElementById("images");
-          for (let step = 0; images.children.length < 5000 && step < 2000; step += 1) {
+          let before = ready;
+          while (document.getElementById("images").children.length < 5000 && frames.length < 2000) {
             scrollBy(0, 900);
             await new Promise(requestAnimationFrame);
-            const now = performance.now();
-            frames.push(now - before);
-            before = now;
+            frames.push(performance.now() - before);
+            before = performance.now();
           }
           frames.sort((a, b) => a - b);
-          const field = document.getElementById("words");
-          const began = performance.now();
-          field.value = "4711";
-          document.getElementById("search").requestSubmit();
-          while (images.children.length > 200) await new Promise(requestAnimationFrame);
-          return { first, ready, frames: frames.length, middle: frames[frames.length >> 1],
-            slow: frames[Math.floor(frames.length * 0.99)], search: performance.now() - began };
+          return { first, ready, middle: frames[frames.length >> 1], slow: frames[Math.floor(frames.length * 0.95)] };
         }"""
     )
-    session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
-    heap = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+    heap = heap_of(page)
+    searched = page.evaluate(
+        """async () => {
+          const began = performance.now();
+          document.getElementById("words").value = "4711";
+          document.getElementById("search").requestSubmit();
+          while (document.getElementById("images").children.length > 200) await new Promise(requestAnimationFrame);
+          return performance.now() - began;
+        }"""
+    )
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n5,000 images: the first are drawn after {figures['first']:.0f} ms, all is read after "
-            f"{figures['ready']:.0f} ms; a frame while scrolling takes {figures['middle']:.0f} ms, of 100 the slowest "
-            f"{figures['slow']:.0f} ms; a search {figures['search']:.0f} ms; {heap:.1f} MiB of JavaScript heap"
+            f"\n5,000 images: the first are drawn after {scrolled['first']:.0f} ms, all is read after "
+            f"{scrolled['ready']:.0f} ms; a frame of scrolling takes {scrolled['middle']:.0f} ms, of 100 the slowest "
+            f"5 over {scrolled['slow']:.0f} ms; with all of them on the page a search takes {searched:.0f} ms, and "
+            f"JavaScript {heap:.1f} MiB"
         )
     assert heap < 100
-    assert figures["ready"] < 10_000
+    assert scrolled["ready"] < 10_000
+
+
+def heap_of(page: Page) -> float:
+    """What the page's JavaScript holds, in MiB. The pictures themselves are not in it."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 2**20

@@ -16,7 +16,8 @@ from userdata.page.script import from_script, to_script
 
 # Points of the plot: more than it has pixels on a phone.
 MOST_POINTS = 400
-Text = Annotated[str, Field(max_length=2000)]
+MOST_TEXT = 2000
+Text = Annotated[str, Field(max_length=MOST_TEXT)]
 ShardName = Annotated[str, Field(pattern=r"^[0-9]{1,6}(-[0-9]{6})?$")]
 # The phases behind which nothing is left to do.
 ENDED = ("done", "capped", "failed")
@@ -87,13 +88,13 @@ def facts_of_run(
     told = _read_report(report)
     cost = _cost_in(told)
     return Facts(
-        run_id=run_id,
-        title=title[:2000],
-        model=model,
-        started_at=started_at,
-        images=images,
+        run_id=run_id[:MOST_TEXT],
+        title=title[:MOST_TEXT],
+        model=model[:MOST_TEXT],
+        started_at=started_at[:MOST_TEXT],
+        images=min(images, MOST_IMAGES),
         shards=list(shards),
-        machine=str(told.get("instance_type", ""))[:2000],
+        machine=str(told.get("instance_type", ""))[:MOST_TEXT],
         phases=_phases_in(told),
         usd=cost.usd if cost else None,
         at_most=any(one.at_most for one in cost.attempts) if cost else False,
@@ -120,25 +121,26 @@ def _cost_in(told: dict[str, Any]) -> Cost | None:
 def _phases_in(told: dict[str, Any]) -> list[PhaseShown]:
     try:
         phases = [PhaseShown.model_validate(one) for one in told.get("phases", [])[:100]]
-    except (TypeError, ValidationError):
+    except (KeyError, TypeError, ValidationError):
         return []
     return [one for one in phases if one.phase not in ENDED]
 
 
 def _versions_in(told: dict[str, Any]) -> dict[str, str]:
     found = told.get("versions")
-    return {str(name): str(version)[:100] for name, version in found.items()} if isinstance(found, dict) else {}
+    return {str(name)[:100]: str(version)[:100] for name, version in found.items()} if isinstance(found, dict) else {}
 
 
 def _receipt(cost: Cost) -> list[ItemShown]:
     shown: dict[tuple[str, str], ItemShown] = {}
     for line in (line for attempt in cost.attempts for line in attempt.lines):
-        before = shown.get((line.item, line.unit))
+        unit = line.unit[:MOST_TEXT]
+        before = shown.get((line.item, unit))
         quantity, usd = (before.quantity, before.usd) if before else (0.0, 0.0)
-        shown[line.item, line.unit] = ItemShown(
-            item=line.item, quantity=round(quantity + line.quantity, 6), unit=line.unit, usd=round(usd + line.usd, 6)
+        shown[line.item, unit] = ItemShown(
+            item=line.item, quantity=round(quantity + line.quantity, 6), unit=unit, usd=round(usd + line.usd, 6)
         )
-    return list(shown.values())
+    return list(shown.values())[:20]
 
 
 def gpu_points(samples: bytes) -> list[tuple[float, float | None, float | None]]:

@@ -14,7 +14,7 @@ from typing import Any
 from scripts.command_line.gallery.thumbnails import make_thumbnails
 from userdata.batch.documents import Batch
 from userdata.contract.atomic_file import write_atomically
-from userdata.contract.layout import RunKeys
+from userdata.contract.layout import MOST_IMAGES, RunKeys
 from userdata.contract.outside import read_json
 from userdata.page.facts import Facts, facts_of_run
 from userdata.page.html import run_page
@@ -97,6 +97,8 @@ def _look(folder: Path, told: set[int]) -> tuple[dict[int, str], list[ImageRecor
         try:
             record = ImageRecord.from_json(read_file(file, most_bytes=MOST_RECORD_BYTES) or b"")
         except ValueError:
+            continue
+        if not 0 <= record.index < MOST_IMAGES:
             continue
         if not is_numbered:
             names[record.index] = file.stem

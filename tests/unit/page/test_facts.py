@@ -30,7 +30,13 @@ def test_phases_and_receipt_are_those_of_the_report() -> None:
 
 
 def test_a_report_that_is_none_costs_the_page_nothing_else() -> None:
-    for report in (b"{", b"[]", b'{"phases": 3, "cost": [], "versions": 7}', b'{"phases": [{"phase": 1}]}'):
+    for report in (
+        b"{",
+        b"[]",
+        b'{"phases": 3, "cost": [], "versions": 7}',
+        b'{"phases": [{"phase": 1}]}',
+        b'{"phases": {}}',
+    ):
         assert facts(report=report, gpu=b"\0").title == "a horse"
 
 

@@ -6,6 +6,7 @@ function showFacts(facts) {
   document.title = `${facts.title || facts.run_id} – images`;
   byId("eyebrow").textContent = facts.run_id;
   byId("title").textContent = facts.title || facts.run_id;
+  byId("title").classList.toggle("long", facts.title.length > 70);
   const total = facts.phases.reduce((sum, one) => sum + one.seconds, 0);
   const chips = [plural(facts.images, "image"), facts.model, when(facts.started_at), facts.machine,
     total ? length(total) : "", facts.usd === null ? "" : `${facts.at_most ? "at most " : ""}${usd(facts.usd)}`];

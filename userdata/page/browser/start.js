@@ -39,7 +39,7 @@ async function search() {
 function drawRuns(some) {
   byId("runs").replaceChildren(...some.map((run) => {
     const { facts } = run;
-    const cover = element("a", { class: "cover", href: `${run.base}index.html`, tabindex: "-1", "aria-hidden": "true" });
+    const cover = element("a", { class: `cover ${["", "one", "few", "", "few"][facts.cover.length] ?? ""}`, href: `${run.base}index.html`, tabindex: "-1", "aria-hidden": "true" });
     for (const index of facts.cover) cover.append(picture({ run, index, own: {}, shard: { folder: facts.below, common: { Prompt: "" } } }));
     const box = element("input", { type: "checkbox", "data-folder": run.name });
     box.checked = chosen.has(run);

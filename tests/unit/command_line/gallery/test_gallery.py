@@ -94,7 +94,9 @@ def test_without_aws_it_shows_what_is_here(sd: Sd, monkeypatch: pytest.MonkeyPat
     assert Shard.from_script(Path("here/a-batch/page/shards/000000.js").read_bytes()).images[0].index == 0
 
 
-@pytest.mark.parametrize("record", [{"index": 7}, {"job": {"lora": "a:b:c", "prompt": 3, "seed": []}}, {"batch": []}])
+@pytest.mark.parametrize(
+    "record", [{"index": 7}, {"index": -1}, {"job": {"lora": "a:b:c", "prompt": 3, "seed": []}}, {"batch": []}]
+)
 def test_a_spoilt_record_ends_nothing(sd: Sd, record: dict[str, Any]) -> None:
     samples = Path("here/a-run/txt2img-samples/samples")
     samples.mkdir(parents=True)
@@ -102,7 +104,10 @@ def test_a_spoilt_record_ends_nothing(sd: Sd, record: dict[str, Any]) -> None:
     (samples / "00000.json").write_text(json.dumps({**json.loads(whole.to_json()), **record}))
     (samples / "00001.json").write_text("{")
     status, out, err = sd("gallery", "--folder", "here")
-    assert (status, out) == (0, "1 run, 1 image -> here/index.html\n"), err
+    if record == {"index": -1}:
+        assert (status, err) == (1, "sd: There is no run with an image in here yet. `sd results` downloads runs.\n")
+    else:
+        assert (status, out) == (0, "1 run, 1 image -> here/index.html\n"), err
 
 
 def test_what_is_not_there_is_a_sentence(put_run: PutRun, sd: Sd) -> None:
