@@ -74,10 +74,14 @@ def share_run(session: boto3.Session, bucket: str, run: LocalRun, hours: float, 
     """
     may_end_sooner = check_hours(session, hours, now=now)
     keys = RunKeys(run.facts.run_id, from_image=run.below == "img2img-samples")
-    s3 = _signing_client(session, bucket)
+    region = _region_of(session, bucket)
+    s3 = _client(session, region, "s3v4")
     there = {entry["Key"] for entry in objects_below(s3, bucket, keys.prefix)}
-    shards = shards_in(run.folder).values()
-    images = [image.index for shard in shards for image in shard.images if keys.image(image.index) in there]
+    shards = [
+        shard.model_copy(update={"images": [image for image in shard.images if keys.image(image.index) in there]})
+        for shard in shards_in(run.folder).values()
+    ]
+    images = [image.index for shard in shards for image in shard.images]
     if not images:
         raise CommandError(f"{bucket} has no image of {run.facts.run_id} any more, so there is nothing to share.")
     if len(images) > MOST_IMAGES:
@@ -85,7 +89,7 @@ def share_run(session: boto3.Session, bucket: str, run: LocalRun, hours: float, 
             f"{run.facts.run_id} has {len(images):,} images, and a shared page signs a link or two for each: "
             f"{MOST_IMAGES} are the most. Send them as one file: `sd results {run.facts.run_id} --zip`."
         )
-    _check_readable(s3, bucket, keys.image(images[0]))
+    _check_readable(_client(session, region, "s3v4-query"), bucket, keys.image(images[0]))
 
     def sign(key: str) -> str:
         seconds = int(hours * 3600)
@@ -126,24 +130,26 @@ def _links(keys: RunKeys, index: int, there: set[str], sign: Callable[[str], str
     return full, sign(keys.thumbnail(index)) if keys.thumbnail(index) in there else full
 
 
-def _signing_client(session: boto3.Session, bucket: str) -> S3Client:
-    """A client of the bucket's own region and address: elsewhere S3 would lead on, and the signature would not hold."""
+def _region_of(session: boto3.Session, bucket: str) -> str | None:
     with aws_errors_in_words(f"find the region of {bucket}"):
-        found = session.client("s3", config=RETRIES).head_bucket(Bucket=bucket)
-    region = found.get("BucketRegion") or session.region_name
-    config = RETRIES.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
-    return session.client("s3", region_name=region, config=config)
+        return session.client("s3", config=RETRIES).head_bucket(Bucket=bucket).get("BucketRegion")
+
+
+def _client(session: boto3.Session, region: str | None, signature: str) -> S3Client:
+    """A client of the bucket's own region and address: elsewhere S3 would lead on, and the signature would not hold."""
+    config = Config(signature_version=signature, s3={"addressing_style": "virtual"})
+    return session.client("s3", region_name=region or session.region_name, config=RETRIES.merge(config))
 
 
 def _check_readable(s3: S3Client, bucket: str, key: str) -> None:
-    """Raises `CommandError` where whoever signs cannot read the image: then nobody can by the link."""
+    """Asks for the image as a link does, signed in the address. Raises `CommandError` where S3 refuses that."""
     try:
         s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"].close()
     except botocore.exceptions.ClientError as error:
         raise CommandError(
             f"A link reads with the rights of whoever signs it, and yours do not read {key} in {bucket} "
             f"({error.response['Error']['Code']}): with a KMS key of your own you need `kms:Decrypt` for it, and in a "
-            "bucket of your own its policy has to let you read."
+            "bucket of your own its policy has to let you read by a signed link."
         ) from error
 
 
