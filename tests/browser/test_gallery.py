@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from scripts.command_line.gallery.local_run import write_page
 from scripts.command_line.gallery.overview import write_overview
 from tests.browser.axe import axe
 from tests.browser.written_runs import write_run
@@ -24,6 +25,10 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(root, "more-horses", prompt="a red horse", seed=7, day=2, ddim_steps=50, negative_prompt="blurry"),
         write_run(root, ODD, images=3, prompt=HOSTILE, model="tiny", day=28),
     ]
+    # A batch's images have the names that somebody gave them.
+    for file in (root / "horses/txt2img-samples/samples").glob("00000.*"):
+        file.rename(file.with_stem("red #1"))
+    assert write_page(root / "horses")
     return write_overview(root, runs)
 
 
@@ -35,6 +40,7 @@ def test_a_search_finds_images_in_all_runs(page: Page, gallery: Path) -> None:
     page.keyboard.press("/")
     page.keyboard.type("RED horse")
     expect(page.locator("#told")).to_have_text("8 images found")
+    assert page.locator(".card[href*='red%20%231.png']").count() == 1
     page.get_by_label("Model").select_option("tiny")
     expect(page.locator("#told")).to_have_text("No image has these words in its prompt.")
     page.get_by_label("Search the prompts").fill("onerror= 43")

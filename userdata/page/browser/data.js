@@ -28,11 +28,14 @@ function load(address, name) {
     document.head.append(script);
   });
 }
-// All images of a run, each shard once; `arrived` hears of each shard.
+// All images of a run, each shard once; `arrived` hears of each shard. First the names that a batch's images may have on
+// a computer. A page that carries its data has nothing to load.
 function loadImages(run, arrived = () => {}) {
-  run.loading ??= Promise.all(run.facts.shards.map((name) =>
-    load(`${run.base}page/shards/${encodeURIComponent(name)}.js`, run.name).then((there) => { if (there) arrived(); }),
-  )).then(() => { run.images.sort((a, b) => a.index - b.index); });
+  const { shards } = run.facts;
+  run.loading ??= Promise.all([
+    ...shards.slice(0, 1).map(() => load(`${run.base}page/names.js`, run.name)),
+    ...shards.map((name) => load(`${run.base}page/shards/${encodeURIComponent(name)}.js`, run.name).then((there) => { if (there) arrived(); })),
+  ]).then(() => { run.images.sort((a, b) => a.index - b.index); });
   return run.loading;
 }
 

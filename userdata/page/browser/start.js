@@ -53,7 +53,6 @@ function drawRuns(some) {
 async function start() {
   const { loads } = document.body.dataset;
   if (loads) await load(loads, "");
-  if (loads && !overview) await load("page/names.js", ""); // there on a computer, where images may have names
   if (overview) {
     runs.delete("");
     byId("title").textContent = "Your images";
