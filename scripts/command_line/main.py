@@ -23,6 +23,7 @@ from scripts.command_line import (
     models_command,
     replay_command,
     report_command,
+    studio_command,
     watch_command,
 )
 from scripts.command_line.account.deployment import RETRIES, find_deployment, need_deployment
@@ -241,6 +242,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     "Draw": {
         deploy: 'sd deploy "A horse under a tree" --wait',
         generate_command.generate: 'sd generate "A horse under a tree" --steps 25',
+        studio_command.studio: "sd studio",
         batch_command.batch: "sd batch prompts.csv --grid scale=5,7.5 --max-usd 2",
         replay_command.replay: "sd replay results/horse-0123456789/txt2img-samples/00000.png",
     },
