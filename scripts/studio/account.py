@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
@@ -28,23 +28,27 @@ if TYPE_CHECKING:
 HOLD = "10m"
 
 
-class SharedSession(boto3.Session):
+class SharedSession:
     """A session for many threads: clients may be shared among them, but only one may be made at a time.
 
-    A client that is kept also spares each answer the tenths of a second that EC2's description takes.
+    A client that is kept also spares each answer the tenths of a second that EC2's description takes. Everything else
+    is the session's own. Rejected: a subclass, which would register boto3's handlers with the session a second time.
     """
 
     def __init__(self, session: boto3.Session) -> None:
-        super().__init__(botocore_session=session._session, region_name=session.region_name)
+        self._shared = session
         self._kept: dict[str, Any] = {}
         self._one_at_a_time = threading.Lock()
 
-    def client(self, service: str, **options: Any) -> Any:  # type: ignore[override]
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
+
+    def client(self, service: str, **options: Any) -> Any:
         """The client that was made with the same options before, or a new one."""
         key = repr((service, sorted((name, repr(value)) for name, value in options.items())))
         with self._one_at_a_time:
             if key not in self._kept:
-                self._kept[key] = super().client(service, **options)  # type: ignore[call-overload]
+                self._kept[key] = self._shared.client(service, **options)  # type: ignore[call-overload]
             return self._kept[key]
 
 
@@ -53,16 +57,16 @@ class Account:
 
     def __init__(self, open_session: Callable[[], boto3.Session], stack: str) -> None:
         self._open = open_session
-        self._session: SharedSession | None = None
+        self._session: boto3.Session | None = None
         self.stack = stack
 
     @property
-    def session(self) -> SharedSession:
+    def session(self) -> boto3.Session:
         """Raises `CommandError` without credentials."""
         if self._session is None:
             opened = self._open()
             credentials_of(opened)
-            self._session = SharedSession(opened)
+            self._session = cast(boto3.Session, SharedSession(opened))
         return self._session
 
     @property
@@ -73,7 +77,11 @@ class Account:
 
     def need_queue(self) -> tuple[Deployment, str]:
         """The stack that can draw, and its queue. Raises `CommandError`."""
-        return need_queue(self.session, self.stack)
+        try:
+            return need_queue(self.session, self.stack)
+        except CommandError:
+            self.forget_session()
+            raise
 
     def forget_session(self) -> None:
         """The next answer looks for credentials anew, because those that there were have failed."""

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from scripts.studio.account import Account
+from scripts.studio.answer import answer
 from scripts.studio.answers import drawing, grids, looking, steering
 from scripts.studio.guard import Guard, Keys
 
@@ -23,14 +24,21 @@ HTMX = Path(__file__).parents[2] / "node_modules/htmx.org/dist"
 MOST_FIELDS = 100
 
 
-def with_form(answer: Callable[[Request, FormData], Response]) -> Callable[[Request], object]:
+def with_form(answers: Callable[[Request, FormData], Response]) -> Callable[[Request], object]:
     """An address that is sent a form. What it does waits for AWS, so it runs in a thread."""
 
     async def endpoint(request: Request) -> Response:
         async with request.form(max_files=1, max_fields=MOST_FIELDS) as form:
-            return await run_in_threadpool(answer, request, form)
+            return await run_in_threadpool(answers, request, form)
 
     return endpoint
+
+
+async def tell_error(request: Request, error: Exception) -> Response:
+    """An error of the studio's own: no traceback reaches a person."""
+    kind = type(error).__name__
+    sentence = f"The studio has an error of its own ({kind}). What you typed stays. `sd report` collects what helps."
+    return answer(request, "refusal.html", {"sentence": sentence}, {"error": sentence}, status=500)
 
 
 def make_app(account: Account, keys: Keys) -> Starlette:
@@ -59,6 +67,7 @@ def make_app(account: Account, keys: Keys) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, keys=keys)],
+        exception_handlers={Exception: tell_error},
     )
     app.state.account = account
     return app
