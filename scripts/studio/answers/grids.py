@@ -68,7 +68,7 @@ def read(form: Mapping[str, object], deployed: str) -> Grid | None:
     cells = read_grid([f"{name}={values}" for name, values in named])
     if len(cells) > MOST_CELLS:
         raise CommandError(
-            f"The grid has {len(cells)} images, but may have {MOST_CELLS} here. For more: `sd batch --grid`.",
+            f"The grid has {len(cells)} images, but may have {MOST_CELLS} here. For more: --grid of `sd batch`.",
             exit_status=2,
         )
     listed = [tuple(dict.fromkeys(cell[field] for cell in cells)) for field in cells[0]]

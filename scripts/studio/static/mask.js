@@ -29,7 +29,7 @@
     picture.src = chosen.image;
   };
   function clear() {
-    const ink = mask.getContext("2d");
+    const ink = mask.getContext("2d", { willReadFrequently: true });
     ink.clearRect(0, 0, mask.width, mask.height);
     show();
   }
@@ -53,7 +53,7 @@
   function paint(from, to, takesAway) {
     const ink = mask.getContext("2d");
     ink.globalCompositeOperation = takesAway ? "destination-out" : "source-over";
-    ink.strokeStyle = "#fff";
+    ink.strokeStyle = "#ff2d9b"; // is seen on most pictures; only its opacity counts
     ink.lineCap = "round";
     ink.lineWidth = Number(brush.value);
     ink.beginPath();
@@ -108,8 +108,13 @@
     const whole = document.createElement("canvas");
     [whole.width, whole.height] = [mask.width, mask.height];
     const ink = whole.getContext("2d");
-    ink.fillRect(0, 0, whole.width, whole.height);
     ink.drawImage(mask, 0, 0);
+    ink.globalCompositeOperation = "source-in";
+    ink.fillStyle = "#fff";
+    ink.fillRect(0, 0, whole.width, whole.height);
+    ink.globalCompositeOperation = "destination-over";
+    ink.fillStyle = "#000";
+    ink.fillRect(0, 0, whole.width, whole.height);
     const file = await new Promise((take) => whole.toBlob(take, "image/png"));
     const answer = await upload("InitMask", new File([file], "mask.png"));
     if (answer.error) { told.textContent = answer.error; return; }

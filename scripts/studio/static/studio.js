@@ -41,9 +41,9 @@ function showStart() {
   const place = one("#start-image");
   if (!place) return;
   place.hidden = !key;
-  place.querySelector("span").textContent = key
-    ? `Starts from ${key}${form.elements.InitMask.value ? ", within a mask" : ""}.` : "";
   const shown = key && key.match(/^runs\/([^/]+)\/(?:txt|img)2img-samples\/samples\/(\d{5})\.png$/);
+  place.querySelector("span").textContent = key
+    ? `Starts from ${shown ? "this image" : key}${form.elements.InitMask.value ? ", within the mask" : ""}.` : "";
   const image = place.querySelector("img");
   image.hidden = !shown;
   if (shown) image.src = `/runs/${shown[1]}/images/${Number(shown[2])}.png`;
