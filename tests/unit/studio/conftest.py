@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -41,6 +41,7 @@ class Browser:
         self.queue = self.sqs.create_queue(QueueName="sd-1-interactive")["QueueUrl"]
         account.outputs["InteractiveQueue"] = self.queue
         self.opened = 0
+        self.forget_session: Callable[[], None] = lambda: None
         self.keys = Keys(8765)
         self.client = TestClient(make_app(Shown(self.open, "SdOnEc2"), self.keys), base_url="http://127.0.0.1:8765")
         self.client.get("/", params={"token": self.keys.token}, follow_redirects=False)
