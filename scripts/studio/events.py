@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from scripts.command_line.account.deployment import Deployment
+from scripts.command_line.account.instance import known_run_id
+from scripts.command_line.account.runs import run_names
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account, Machine, look
 from scripts.studio.answer import render
@@ -27,6 +30,7 @@ class News:
     looked_at: float = float("-inf")
     told: set[str] = field(default_factory=set)
     said: dict[str, str] = field(default_factory=dict)
+    names: set[str] | None = None
 
     def come(self) -> list[str]:
         """The events since the last call. Nothing that AWS answers ends the stream: it goes on, and says so."""
@@ -42,6 +46,22 @@ class News:
             self.trouble = str(error)
         text = render("machine.html", machine=self.machine, trouble=self.trouble, account=self.account)
         yield from self._if_new("machine", "machine", text)
+        if self.machine and not self.trouble:
+            yield from self._of_other_runs(self.machine.deployment)
+
+    def _of_other_runs(self, deployment: Deployment) -> Iterator[str]:
+        """Runs that came from elsewhere: from a terminal, or the deployed one, which an instance begins by itself."""
+        try:
+            names = set(run_names(self.account.s3, deployment.bucket))
+            deployed = known_run_id(deployment)
+            if self.names is None:
+                late = deployed in names and not see_run(self.account, deployment.bucket, str(deployed)).is_over
+                self.names = names - {str(deployed)} if late else names
+        except CommandError:
+            return  # which the next look tells
+        for name in sorted(names - self.names - {*self.runs}):
+            yield _event("appeared", name)
+        self.names = names
 
     def _of_the_runs(self) -> Iterator[str]:
         if self.machine is None or self.trouble:

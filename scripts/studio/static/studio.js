@@ -114,6 +114,7 @@ function dropDoubles() {
     if (seen.has(run.id)) run.remove();
     seen.add(run.id);
   }
+  if (seen.size && one("#runs > .nothing")) one("#runs > .nothing").remove();
 }
 for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
 document.addEventListener("htmx:afterOnLoad", () => isAway(false));
@@ -130,6 +131,7 @@ function follow() {
   followed = wanted;
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
   stream.addEventListener("machine", (event) => { swap("machine", event.data); });
+  stream.addEventListener("appeared", (event) => appear(event.data));
   stream.addEventListener("image", (event) => arrive(event.data));
   stream.addEventListener("run", (event) => {
     const doing = parsed(event.data);
@@ -140,6 +142,10 @@ function follow() {
   });
   stream.onerror = () => isAway(true);
   stream.onopen = () => isAway(false);
+}
+function appear(run) {
+  if (!one("#runs") || document.querySelector(`[data-run="${CSS.escape(run)}"]`)) return;
+  htmx.ajax("GET", `/runs/${encodeURIComponent(run)}`, { target: "#runs", swap: "afterbegin" });
 }
 function parsed(html) {
   const template = document.createElement("template");

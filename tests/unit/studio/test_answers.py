@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.studio import events
 from scripts.studio.events import News
 from tests.unit.command_line.conftest import refusal
 from tests.unit.studio.conftest import FRAGMENT, Browser, plain_png, png_of
@@ -140,6 +141,21 @@ def test_images_come_one_by_one(browser: Browser) -> None:
     assert f'id="image-{run_id}-1"' in second
     assert "Done, 2 of 2 images." in second
     assert news.runs == [], "a run that is over is not asked for again"
+
+
+def test_a_run_that_comes_from_elsewhere_appears(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MACHINE_SECONDS", 0.0)
+    browser.deploy(Prompt="a cat")
+    news = News(browser.client.app.state.account, [])  # type: ignore[attr-defined]
+    assert "appeared" not in "".join(news.come())
+    run_id = browser.draw(JOB, upto=1)
+    assert f"event: appeared\ndata: {run_id}\n" in "".join(news.come())
+    assert "appeared" not in "".join(news.come())
+    deployed = browser.draw(Job(prompt="a cat", model="demo"), upto=1)
+    late = News(browser.client.app.state.account, [])  # type: ignore[attr-defined]
+    told = "".join(late.come())
+    assert f"event: appeared\ndata: {deployed}\n" in told, "the page may have been there before the worker"
+    assert run_id not in told
 
 
 def test_what_happens_to_aws_is_told_and_what_was_typed_stays(browser: Browser) -> None:
