@@ -67,7 +67,7 @@ def _play(browser: Browser, link: str) -> None:
     _take(page, "1-price")
 
     page.locator("#draw").click()
-    first = page.locator("article.run").first
+    first = page.locator("article.run", has_text="A red horse by a lake")
     first.locator(".picture").nth(1).wait_for()
     page.locator("#prompt").fill("A lemon next to a mushroom")
     _take(page, "2-arriving")

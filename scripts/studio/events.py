@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.account.instance import known_run_id
-from scripts.command_line.account.runs import run_names
+from scripts.command_line.account.runs import read_status, run_names
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account, Machine, look
 from scripts.studio.answer import render
 from scripts.studio.pictures import RunSeen, see_run
+from userdata.contract.status import Status
 
 EVERY_SECONDS = 1.0
 MACHINE_SECONDS = 5.0
@@ -31,6 +32,7 @@ class News:
     told: set[str] = field(default_factory=set)
     said: dict[str, str] = field(default_factory=dict)
     names: set[str] | None = None
+    looked: dict[str, tuple[Status | None, bool]] = field(default_factory=dict)
 
     def come(self) -> list[str]:
         """The events since the last call. Nothing that AWS answers ends the stream: it goes on, and says so."""
@@ -66,9 +68,15 @@ class News:
     def _of_the_runs(self) -> Iterator[str]:
         if self.machine is None or self.trouble:
             return
+        bucket = self.machine.deployment.bucket
         for run_id in [*self.runs]:
             try:
-                seen = see_run(self.account, self.machine.deployment.bucket, run_id)
+                # Each look at a run's images is a request that costs more: its status says when there is something new.
+                now = (read_status(self.account.s3, bucket, run_id), self.machine.is_up)
+                if self.looked.get(run_id) == now:
+                    continue
+                seen = see_run(self.account, bucket, run_id)
+                self.looked[run_id] = now
             except CommandError as error:
                 self.trouble, self.looked_at = str(error), float("-inf")
                 return
@@ -89,7 +97,7 @@ class News:
 
 def needs_start(seen: RunSeen, machine: Machine | None) -> bool:
     """Whether the run waits for an instance that nobody starts."""
-    return not seen.is_over and machine is not None and not machine.is_up
+    return (seen.run.is_interrupted or not seen.is_over) and machine is not None and not machine.is_up
 
 
 def _event(name: str, html: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scripts.command_line.account.objects import read, read_if_possible
 from scripts.command_line.account.runs import Run, list_runs, read_run
-from scripts.command_line.account.unfinished_runs import ENDED
+from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
 from scripts.command_line.results.download import objects_below
 from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.command_error import CommandError
@@ -97,13 +97,17 @@ def _seen(account: Account, bucket: str, run: Run) -> RunSeen:
     return RunSeen(run, job, pictures_of(account, bucket, run.run_id))
 
 
-def latest_runs(account: Account, bucket: str, *, skip: int, most: int) -> tuple[list[RunSeen], int]:
-    """The runs from the latest on, and how many there are in all. Raises `CommandError`."""
+def latest_runs(account: Account, bucket: str, *, deployed: str, skip: int, most: int) -> tuple[list[RunSeen], int]:
+    """The runs from the latest on, and how many there are in all. Raises `CommandError`.
+
+    `deployed` is the run that the next boot goes on with.
+    """
     runs = [run for run in list_runs(account.s3, bucket)[::-1] if RUN_NAME.fullmatch(run.run_id)]
     # One that waits has no time yet: it is the newest.
     runs.sort(key=lambda run: not run.waits)
+    shown = with_interruptions(account.session, runs[skip : skip + most], deployed=deployed)
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda run: _seen(account, bucket, run), runs[skip : skip + most])), len(runs)
+        return list(pool.map(lambda run: _seen(account, bucket, run), shown)), len(runs)
 
 
 def pictures_of(account: Account, bucket: str, run_id: str) -> list[Picture]:

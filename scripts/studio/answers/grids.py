@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scripts.command_line.account.instance import instance_state
+from scripts.command_line.account.runs import read_status
 from scripts.command_line.batching.grid import GRIDDED, read_grid
 from scripts.command_line.cost.press import Press
-from scripts.command_line.generating.generate import refuse_gone
+from scripts.command_line.generating.generate import is_there, refuse_gone
 from scripts.command_line.generating.request import Request as Wanted
 from scripts.command_line.generating.request import check_files, plan_request
 from scripts.command_line.generating.send import send
@@ -132,9 +133,14 @@ def send_grid(request: Request, form: FormData) -> Response:
             check_files(account.session, one)
         refuse_gone(deployment, instance_state(account.session, deployment))
         with ThreadPoolExecutor(8) as pool:
-            jobs = [cell.plan.job for cell in cells.values()]
+            before = pool.map(lambda cell: read_status(account.s3, deployment.bucket, cell.run_id), cells.values())
+            jobs = [
+                cell.plan.job
+                for cell, status in zip(cells.values(), before, strict=True)
+                if not (status and is_there(account.session, deployment, status))
+            ]
             list(pool.map(lambda job: send(account.session, deployment.bucket, queue, job), jobs))
-        return _table(request, account, grid, cells, is_new=True)
+        return _table(request, account, grid, cells, starts=jobs[0].name if jobs else "")
     except CommandError as error:
         return refuse(request, error)
 
@@ -145,13 +151,14 @@ def _table(
     grid: Grid,
     cells: Mapping[tuple[str, str], Wanted],
     *,
-    is_new: bool = False,
+    starts: str = "",
 ) -> Response:
+    """The table; it asks for the start of the instance for the run `starts`, if any was sent."""
     bucket = account.need_queue()[0].bucket
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(lambda cell: see_run(account, bucket, cell.run_id), cells.values()))
     seen: dict[tuple[str, str], RunSeen] = dict(zip(cells, runs, strict=True))
-    values = {"grid": grid, "cells": seen, "is_new": is_new, "first": runs[0]}
+    values = {"grid": grid, "cells": seen, "starts": starts}
     data = {
         "address": grid.address,
         "x": {"option": grid.across, "values": grid.columns},

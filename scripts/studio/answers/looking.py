@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from scripts.command_line.account.instance import known_run_id
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio import form, quality
 from scripts.studio.account import Account, Machine, look
@@ -88,7 +89,8 @@ def runs(request: Request) -> Response:
         machine = look(account)
         if machine is None:
             raise CommandError(f"There is no stack {account.stack}, so there are no runs yet.")
-        found, total = latest_runs(account, machine.deployment.bucket, skip=skipped, most=A_PAGE)
+        deployed = known_run_id(machine.deployment) or ""
+        found, total = latest_runs(account, machine.deployment.bucket, deployed=deployed, skip=skipped, most=A_PAGE)
     except CommandError as error:
         return refuse(request, error)
     after = skipped + A_PAGE if total > skipped + A_PAGE else None

@@ -123,7 +123,11 @@ function isAway(away) { if (one("#away")) one("#away").hidden = !away; }
 // Images as they arrive, for the runs that are not over.
 let stream = null;
 let followed = null;
+document.addEventListener("visibilitychange", () => { // nobody looks: nothing is asked of AWS
+  if (document.hidden && stream) { stream.close(); isAway(false); } else follow();
+});
 function follow() {
+  if (document.hidden) return;
   const runs = [...new Set([...document.querySelectorAll("[data-run]:not([data-over])")].map((run) => run.dataset.run))];
   const wanted = runs.sort().join(" ");
   if (stream && wanted === followed && stream.readyState !== EventSource.CLOSED) return;

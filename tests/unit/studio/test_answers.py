@@ -254,6 +254,11 @@ def test_a_grid_is_a_table_of_runs_whose_address_shows_it_again(browser: Browser
     page = browser.client.get(grid["address"], headers={"Accept": "text/html"}).text
     assert '<th scope="col">Steps 2</th>' in page
     assert '<th scope="row">GuidanceScale 3</th>' in page
+    for job in jobs:
+        browser.draw(job)
+    fixed = {**typed, "Seed": str(jobs[0].seed)}
+    assert 'hx-trigger="load"' not in browser.post("/grid", FRAGMENT, **fixed).text, "all of it is there already"
+    assert 'hx-trigger="load"' in browser.post("/grid", FRAGMENT, **typed).text
     wrong = browser.post("/grid", **{**typed, "Ys": "2,2"})
     assert wrong.json()["error"] == "--grid GuidanceScale=2,2 has a value twice."
     assert "may have 64 here" in browser.post("/grid", **{**typed, "Xs": "1..40"}).json()["error"]
