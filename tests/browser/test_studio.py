@@ -158,6 +158,7 @@ def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, 
     white = sum(mask.histogram()[128:])
     assert 128 < white < 128 * 128 / 2
     assert mask.getpixel((0, 127)) == 0
+    assert mask.getpixel((40, 30)) == 255, "what the keyboard has painted, below the mouse's line"
 
 
 def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
@@ -200,6 +201,7 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     for run_id in sent:
         person.draw(person.job(run_id))
     expect(page.locator("td .picture")).to_have_count(4)
+    expect(page.locator("#runs > article")).to_have_count(1)
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
     assert axe(page) == []
@@ -207,6 +209,16 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     expect(page.locator("#details")).to_contain_text("$8.00 a month")
     page.get_by_role("button", name="Leave it running").click()
     assert person.account.state() == "running"
+
+
+def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
+    expect(page.locator("#runs")).to_contain_text("No images yet")
+    expect(page.locator("#machine")).to_contain_text("running")
+    person.draw(Job(model="demo", prompt="from elsewhere"), upto=1)
+    expect(page.locator("#runs h2")).to_have_text("from elsewhere")
+    person.draw(Job(model="demo", prompt="from elsewhere"))
+    expect(page.locator(".picture")).to_have_count(6)
+    expect(page.locator("#runs")).not_to_contain_text("No images yet")
 
 
 def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_open(person: Person, page: Page) -> None:

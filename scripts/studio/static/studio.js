@@ -107,11 +107,14 @@ document.addEventListener("htmx:afterSettle", () => {
   dropDoubles();
   follow();
 });
-// A run that is asked for again is on the page already.
+// A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
 function dropDoubles() {
-  const seen = new Set();
+  const seen = new Set([...document.querySelectorAll("td[data-run]")].map((cell) => `run-${cell.dataset.run}`));
   for (const run of document.querySelectorAll("#runs > article[id]")) {
-    if (seen.has(run.id)) run.remove();
+    if (seen.has(run.id)) {
+      run.remove();
+      followed = null; // the images that it had are told again
+    }
     seen.add(run.id);
   }
   if (seen.size && one("#runs > .nothing")) one("#runs > .nothing").remove();
@@ -147,9 +150,16 @@ function follow() {
   stream.onerror = () => isAway(true);
   stream.onopen = () => isAway(false);
 }
-function appear(run) {
-  if (!one("#runs") || document.querySelector(`[data-run="${CSS.escape(run)}"]`)) return;
-  htmx.ajax("GET", `/runs/${encodeURIComponent(run)}`, { target: "#runs", swap: "afterbegin" });
+async function appear(run) {
+  const isHere = () => document.querySelector(`[data-run="${CSS.escape(run)}"]`);
+  if (!one("#runs") || isHere()) return;
+  const answer = await fetch(`/runs/${encodeURIComponent(run)}`, { headers: { "HX-Request": "true" } });
+  const card = parsed(await answer.text());
+  if (!answer.ok || isHere()) return;
+  one("#runs").prepend(card);
+  htmx.process(card);
+  dropDoubles();
+  follow();
 }
 function parsed(html) {
   const template = document.createElement("template");
