@@ -108,7 +108,6 @@ class UnitPictures:
             self._failed = True
             raise
         self._thumbnails.send(drawn.index, lambda: png)
-        self._thumbnails.send(index, lambda: image[1])
 
 
 def _job_of(job: Job, request: ImageRequest) -> Job:
