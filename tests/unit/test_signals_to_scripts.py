@@ -18,8 +18,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Says that it is there, works on for a moment as whoever lets no signal cut it off, and says that it has ended.
-WORKS = "#!/bin/bash\ntrap '' INT TERM\necho $$ >{0}/at-work\nsleep 0.4\necho ended >{0}/ended\n"
+# Says that it is there, works on beyond the signal as whoever lets none cut it off, and says that it has ended.
+WORKS = """#!/bin/bash
+trap '' INT TERM
+echo $$ >{0}/at-work
+until [[ -e {0}/signalled ]]; do sleep 0.02; done
+sleep 0.1
+echo ended >{0}/ended
+"""
 # As `python3`: an environment has a pip, and an uv that writes a half lock first.
 MAKES = """#!/bin/bash
 mkdir -p "${@: -1}/bin"
@@ -37,10 +43,12 @@ KINDS = {
     "fuzz": ["scripts/fuzz", "all"],
     "audit": ["scripts/audit", "licences"],
     "lock": ["scripts/lock"],
+    "setup": ["scripts/setup"],
     "test": ["scripts/test", "--machine"],
 }
 # Where it is cut off, if not in its set-up.
-WORKERS = {"fuzz": ".venv/bin/python", "audit": "bin/python3", "test": ".venv/bin/pytest"}
+WORKERS = {"fuzz": ".venv/bin/python", "audit": "bin/python3", "setup": "bin/python3", "test": ".venv/bin/pytest"}
+LOCKS = ("scripts/audit-tools", "scripts/fuzz-tools", "requirements", "requirements-torch", "requirements-torch-cpu")
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def checkout(tmp_path: Path) -> Path:
     write(tmp_path / "bin/python3", MAKES.replace("{0}", str(tmp_path)))
     for program in ("scripts/setup", ".venv/bin/python", ".venv/bin/pytest"):
         write(tmp_path / program, "#!/bin/bash\n")
-    for lock in ("scripts/audit-tools.txt", "scripts/fuzz-tools.txt", "requirements.txt"):
+    for lock in (*(f"{name}.txt" for name in LOCKS), "package-lock.json"):
         (tmp_path / lock).write_text("whole\n")
     return tmp_path
 
@@ -72,6 +80,8 @@ def test_a_signal_leaves_nothing(
     checkout: Path, kind: str, number: int, sent: Callable[[int, int], None], status: int
 ) -> None:
     """A person's Ctrl-C reaches every program of the terminal, a `kill` the script alone."""
+    if kind == "setup":
+        shutil.copy(ROOT / "scripts/setup", checkout / "scripts/setup")
     if kind != "lock":
         write(checkout / WORKERS.get(kind, "scripts/setup"), WORKS.format(checkout))
     temporary = checkout / "temporary"
@@ -87,6 +97,7 @@ def test_a_signal_leaves_nothing(
     )
     wait_for(checkout / "at-work")
     sent(process.pid, number)
+    (checkout / "signalled").touch()
     assert process.wait(20) == status
     assert (checkout / "ended").exists(), "what it has started goes on without it"
     assert list(temporary.iterdir()) == []

@@ -124,8 +124,9 @@ def test_daily_use_deletes_notes_of_the_commands_and_no_image() -> None:
         return any(fnmatch.fnmatchcase(f"arn:aws:s3:::sdonec2-resultsbucket-1/{key}", one) for one in allowed)
 
     run = RunKeys("a-horse-0123456789")
-    kept = (run.image(0), run.image_metadata(0), run.grid(0), run.job, run.status, run.report, run.log, run.batch)
-    kept = (*kept, run.units(0), run.unit_done(0, 0), run.machine("i-0"), "boots/i-0/a.json", "cache/a", "inputs/a")
+    images = [run.image(0), run.image_metadata(0), run.grid(0)]
+    told = [run.job, run.status, run.report, run.log, run.batch, run.units(0), run.unit_done(0, 0), run.machine("i-0")]
+    kept = [*images, *told, "boots/i-0/a.json", "cache/a", "inputs/a"]
     assert [key for key in kept if may_go(key)] == []
     gone = (run.batch_ended, run.unit_failed(0, 0), run.unit_tries(0, 0), run.tries, hold_key("i-0"), CLOSED)
     assert [key for key in gone if not may_go(key)] == []
