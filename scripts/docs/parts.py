@@ -13,6 +13,7 @@ from scripts.docs.parameters import common_parameters, parameter_table
 from scripts.docs.places import CAPTURES, ROOT
 from scripts.docs.prices import card_speeds, price_in_short, prices
 from scripts.docs.proof import proof_in_short, proof_steps
+from scripts.docs.security import fuzzed, left_standing, locked, soaked, unit_scores
 from scripts.docs.tree import tree
 from userdata.contract.status import PHASES
 
@@ -21,7 +22,10 @@ __all__ = [
     "card_speeds",
     "common_parameters",
     "fenced",
+    "fuzzed",
     "help_texts",
+    "left_standing",
+    "locked",
     "measured",
     "parameter_table",
     "phases",
@@ -30,7 +34,9 @@ __all__ = [
     "proof_in_short",
     "proof_steps",
     "show",
+    "soaked",
     "tree",
+    "unit_scores",
     "verbatim",
     "vocabulary",
 ]

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.local.local_cloud import LocalCloud
 from tests.local_cloud.conftest import Stack, left_of, made_to_hang, until
-from tests.synth.conftest import read_template, synthesize
+from tests.synth.conftest import AUDITED, read_template, synthesize
 from tests.upgrades.keep import output
 from tests.upgrades.kept import NAMES, kept
 
@@ -23,24 +23,36 @@ ASSETS = "cdk-hnb659fds-assets-123456789012-us-east-1"
 MISSING = 2  # the index of the image that the unfinished run lacks
 
 
-@pytest.mark.parametrize("name", NAMES)
+# tests/synth/test_upgrades.py compares the templates of all settings.
+OTHERS = [
+    pytest.param(name, setting, marks=pytest.mark.long)
+    for name in NAMES
+    for setting in ("own", "spot")
+    if setting in kept(name).others
+]
+
+
+@pytest.mark.parametrize(("name", "setting"), [*((name, "default") for name in NAMES), *OTHERS])
 def test_every_image_stays_and_the_worker_of_now_draws_what_is_missing(
-    cloud: LocalCloud, stack: Stack, tmp_path: Path, name: str
+    cloud: LocalCloud, stack: Stack, tmp_path: Path, name: str, setting: str
 ) -> None:
     """The old machine hangs, which is cheaper; in tests/whole_way it boots with its own bundle."""
     cloud.bootstrap()
     old = kept(name)
     given = {key: value for key, value in old.parameters.items() if key != "BootstrapVersion"}
-    stack.create(made_to_hang(copy.deepcopy(old.template)), **given)
+    if setting == "own":
+        cloud.client("s3").create_bucket(Bucket=AUDITED["own"]["output_bucket"])
+        given["SshCidr"] = "203.0.113.0/24"
+    stack.create(made_to_hang(copy.deepcopy(old.others.get(setting, old.template))), **given)
     before, bucket = physical_ids(stack), output(stack.describe(), "ResultsBucket")
     for key, content in old.objects.items():
         cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
 
-    stack.update(published(cloud, tmp_path), previous=tuple(given))
+    stack.update(published(cloud, tmp_path, setting), previous=tuple(given))
     after = physical_ids(stack)
-    assert {key: after[key] for key in before.keys() & after.keys()} == {
-        key: before[key] for key in before.keys() & after.keys()
-    }
+    replaced = {key for key in before.keys() & after.keys() if after[key] != before[key]}
+    # A spot instance can neither be stopped nor changed.
+    assert {key.rstrip("0123456789ABCDEF") for key in replaced} == ({"GpuInstance"} if setting == "spot" else set())
     run = f"runs/{old.unfinished}"
     until(lambda: phase(cloud, bucket, run) in ("done", "failed"), "the unfinished run ends")
     assert phase(cloud, bucket, run) == "done"
@@ -59,9 +71,9 @@ def test_every_image_stays_and_the_worker_of_now_draws_what_is_missing(
     assert here.keys() <= everything_in(cloud, bucket).keys()
 
 
-def published(cloud: LocalCloud, folder: Path) -> dict[str, Any]:
+def published(cloud: LocalCloud, folder: Path, setting: str) -> dict[str, Any]:
     """The template of now; its bundle, without the model in the box, lies where the CDK puts it."""
-    finished = synthesize(folder)
+    finished = synthesize(folder, **AUDITED[setting])
     assert finished.returncode == 0, finished.stderr
     archive = io.BytesIO()
     (bundle,) = folder.glob("asset.*")

@@ -11,6 +11,7 @@ from tests.machine.booted.gateway import Request
 from tests.machine.site.instance import BOOT_LOG, WORKER_LOG, Instance
 from tests.machine.site.outcomes import assert_done
 from tests.machine.site.site import QUICK, Site
+from userdata.contract.layout import Folders
 from userdata.job.job import Job
 
 # The model, with what is its own.
@@ -25,6 +26,7 @@ def test_every_deployed_prompt_is_drawn_by_the_same_machine(site: Site) -> None:
         assert [phase["phase"] for phase in instance.boots()[0]["phases"]] == PHASES
         assert tokenless(instance.machine.to_metadata.requests) == []
         (facts,) = [instance.read(key) for key in instance.objects("boots/") if key.endswith(".facts.txt")]
+        assert_fetched_by_another_than_root(instance)
         assert "$ systemd-analyze\n" in facts
         assert "$ cloud-init --version\n" in facts
 
@@ -57,6 +59,14 @@ def test_a_reboot_goes_on_where_it_was_and_the_model_in_the_box_draws_the_prompt
             assert picture.size == (128, 128)
             red, green, blue = picture.convert("RGB").getpixel((2, 2))  # type: ignore[misc]
             assert red > 2 * max(green, blue)
+
+
+def assert_fetched_by_another_than_root(instance: Instance) -> None:
+    folders = Folders("/")
+    places = (folders.fetched, folders.models, folders.models / "tiny/model_index.json")
+    fetcher, *owners = (instance.machine.disk.inside(str(place)).stat().st_uid for place in places)
+    assert fetcher != 0
+    assert set(owners) == {fetcher}
 
 
 def assert_drawn_by_the_same_process(instance: Instance, queued: str) -> None:

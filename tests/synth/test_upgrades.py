@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.local.cloudformation.parameter_constraints import check_parameters
 from scripts.local.cloudformation.resources.types import OURS, resource_type
-from tests.synth.conftest import Template
+from tests.synth.conftest import AUDITED, Template, read_template, synthesize
 from tests.upgrades.kept import NAMES, kept
 
 pytestmark = pytest.mark.synth
@@ -34,6 +35,24 @@ def test_an_update_takes_away_and_replaces_what_is_named_here_alone(template: Te
     new = template["Resources"]
     assert old.keys() - new.keys() == GONE.get(name, set())
     assert {one for one in old.keys() & new.keys() if is_replaced(old[one], new[one])} == REPLACED.get(name, set())
+
+
+def test_each_release_is_kept_with_the_settings_that_it_had() -> None:
+    assert kept("0.1.0").others.keys() == AUDITED.keys() - {"default"}
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, setting) for name in NAMES for setting in kept(name).others])
+def test_an_update_with_other_settings_takes_away_and_replaces_nothing(tmp_path: Path, name: str, setting: str) -> None:
+    finished = synthesize(tmp_path, **AUDITED[setting])
+    assert finished.returncode == 0, finished.stderr
+    old, new = kept(name).others[setting], read_template(tmp_path)
+    assert old["Resources"].keys() - new["Resources"].keys() == set()
+    assert {one for one, was in old["Resources"].items() if is_replaced(was, new["Resources"][one])} == set()
+    assert old["Outputs"].keys() <= new["Outputs"].keys()  # by which the commands find the bucket and the instance
+    conditions = {was.get("Condition") for was in old["Resources"].values()} - {None}  # such as that of SshCidr
+    assert [one for one in conditions if old["Conditions"][one] != new["Conditions"].get(one)] == []
+    given = {**kept(name).parameters, "SshCidr": "203.0.113.0/24"}
+    check_parameters(new["Parameters"], {key: value for key, value in given.items() if key in old["Parameters"]})
 
 
 @pytest.mark.parametrize("name", NAMES)

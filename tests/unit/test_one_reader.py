@@ -27,7 +27,7 @@ HOMES = {
         "scripts/command_line/account/deployment.py",  # what the stack itself has put out
         "scripts/command_line/account/price_list.py",  # AWS's
         "scripts/command_line/before/companion_checks.py",  # the bundle's own
-        "userdata/boot/fetch/cache.py",  # root's own notes
+        "userdata/boot/fetch/cache.py",  # the boot's own notes
         "scripts/command_line/batching/rows.py",  # the reader of people's rows, which looks at pairs
         "scripts/command_line/batching/spool.py",  # what the same command has just written
     },

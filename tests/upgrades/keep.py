@@ -2,8 +2,9 @@
 
 In the local cloud of that commit, its own code deploys its own stack, draws one run to its end and one that is then
 made what a power cut leaves: its last image, its report and its grid are gone. tests/upgrades/NAME.tar.xz keeps the
-template with the parameters that it was deployed with, the bundle that its instance fetches, and all objects of the
-bucket. It is committed, because a clone in CI has no history. A release is kept when it is made, and never again.
+template with the parameters that it was deployed with, the templates of other settings, the bundle that its instance
+fetches, and all objects of the bucket. It is committed, because a clone in CI has no history. A release is kept when it
+is made, and never again.
 """
 
 from __future__ import annotations
@@ -84,6 +85,21 @@ def inside(left: Path) -> None:
     shutil.copytree(bundle, left / "bundle", ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
     parameters = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
     (left / "stack.json").write_text(json.dumps({"template": template, "parameters": parameters}), "utf-8")
+    keep_other_settings(left / "settings")
+
+
+def keep_other_settings(left: Path) -> None:
+    """Keeps the template of each setting in scripts/audited.json, as the app of this checkout makes it."""
+    left.mkdir()
+    usual = json.loads(Path("cdk.json").read_text("utf-8"))["context"]
+    for name, context in json.loads(Path("scripts/audited.json").read_text("utf-8")).items():
+        if context:
+            told = {"CDK_CONTEXT_JSON": json.dumps({**usual, **context}), "CDK_DEFAULT_REGION": "us-east-1"}
+            out = left.parent / "synthesized"
+            environment = {**os.environ, **told, "CDK_OUTDIR": str(out)}
+            subprocess.run([sys.executable, "app.py"], env=environment, check=True)
+            (out / f"{STACK}.template.json").rename(left / f"{name}.json")
+            shutil.rmtree(out)
 
 
 def draw(parameters: dict[str, str]) -> None:

@@ -20,12 +20,16 @@ NAMES = sorted(path.name.removesuffix(".tar.xz") for path in FOLDER.glob("*.tar.
 
 @dataclass(frozen=True)
 class Kept:
-    """A version: its template, the parameters that it was deployed with, its bucket's objects, its bundle's files."""
+    """A version: its template, the parameters that it was deployed with, its bucket's objects, its bundle's files.
+
+    `others` are its templates by the names of other settings, those of scripts/audited.json.
+    """
 
     template: dict[str, Any]
     parameters: dict[str, str]
     objects: dict[str, bytes]
     bundle: dict[str, bytes]
+    others: dict[str, dict[str, Any]]
 
     @property
     def finished(self) -> str:
@@ -61,4 +65,5 @@ def kept(name: str) -> Kept:
     def below(folder: str) -> dict[str, bytes]:
         return {path.removeprefix(folder): content for path, content in files.items() if path.startswith(folder)}
 
-    return Kept(**json.loads(files["stack.json"]), objects=below("bucket/"), bundle=below("bundle/"))
+    others = {path.removesuffix(".json"): json.loads(content) for path, content in below("settings/").items()}
+    return Kept(**json.loads(files["stack.json"]), objects=below("bucket/"), bundle=below("bundle/"), others=others)

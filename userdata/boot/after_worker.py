@@ -48,7 +48,8 @@ def after_worker(folders: Folders, variables: Mapping[str, str]) -> None:
 
 def _saves_cache(folders: Folders) -> bool:
     """Whether this machine has something to keep for the next one, and sd-cache.service was started to keep it."""
-    if not any(entry.wanted for entry in read_notes(folders.cache_notes)):
+    fetched = os.path.lexists(folders.fetched_unkept)  # another user's, so root opens nothing there
+    if not fetched and not any(entry.wanted for entry in read_notes(folders.cache_notes)):
         return False
     try:
         answer_of(["systemctl", "start", CACHE_UNIT], seconds=SYSTEMCTL_SECONDS)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 def save_cache(folders: Folders, bucket: Bucket) -> None:
     """Writes every entry that the bucket may lack. What cannot be written is tried again after the next run."""
     kept = _read_kept(folders.cache_kept)
-    for entry in read_notes(folders.cache_notes):
+    for entry in (*read_notes(folders.cache_notes), *read_notes(folders.fetched_notes)):
         try:
             now = _content(entry)
             if now is None or now == _known(entry, kept):

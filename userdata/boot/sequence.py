@@ -22,7 +22,7 @@ from userdata.boot.steps.bytecode import compile_for_worker
 from userdata.boot.steps.compvis import Original, provide_compvis
 from userdata.boot.steps.driver import Driver
 from userdata.boot.steps.environment import find_interpreter, interpreter_key, provide_interpreter
-from userdata.boot.steps.job_files import provide_job_files
+from userdata.boot.steps.job_files import provide_job_files_apart
 from userdata.boot.steps.kernels import provide_kernels
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.room import check_room
@@ -138,7 +138,7 @@ def _fetch(machine: Machine, phases: Phases, equipment: Future[_Equipment]) -> M
     """Fetches all weights while the environment is built, for which the network and the disk have room."""
     made_with = equipment.result().python if are_made_here(machine) else None
     with phases.phase("weights", machine.cache):
-        return provide_job_files(machine, python=made_with)
+        return provide_job_files_apart(machine, python=made_with)
 
 
 def _hand_over(phases: Phases, worker: WorkerUnit, equipment: _Equipment, files: ModelEnvironment) -> None:

@@ -138,7 +138,7 @@ class Folders:
         self.deployed = Bundle(self.bundle / "userdata")
         self.conda = self.software / "conda"
         self.models = self.software / "models"
-        # Belongs to the user who fetches and builds in root's place.
+        # Belongs, as the models do, to the user who fetches and builds in root's place.
         self.fetched = self.software / "fetched"
         self.state = root / "var/lib/sd-on-ec2"
         self.parameters = self.state / "parameters"
@@ -146,6 +146,9 @@ class Folders:
         self.model_environment = self.state / "model.env"
         self.boot_timeline = self.state / "boot.json"
         self.cache_notes = self.state / "cache.json"
+        # Of what that user has fetched: the notes of the cache, and a mark while the cache may lack something of it.
+        self.fetched_notes = self.fetched / "cache.json"
+        self.fetched_unkept = self.fetched / "unkept"
         self.compiled_before = self.fetched / "compiled"
         self.compiled = root / "var/lib/sd-drawing/compiled"
         # What sd-cache.service, which has the worker's user, has kept, and where it packs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,7 +16,7 @@ from scripts.command_line.account.runs import read_batch
 from scripts.command_line.batches.look import read_control
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_PARTS, Batch, Control, Part
-from userdata.batch.unit import Unit
+from userdata.batch.unit import MOST_LINE_BYTES, Unit
 from userdata.contract.layout import RunKeys
 from userdata.contract.work import Release
 
@@ -132,7 +133,8 @@ class Bucket:
             key = RunKeys(batch.run_id).units(number)
             with aws_errors_in_words(f"read {key} in {self.name}"):
                 try:
-                    for line in self.s3.get_object(Bucket=self.name, Key=key)["Body"].iter_lines():
+                    lines = io.BufferedReader(self.s3.get_object(Bucket=self.name, Key=key)["Body"])  # type: ignore[type-var]
+                    while line := lines.readline(MOST_LINE_BYTES + 1):
                         yield Unit.from_line(line)
                 except ValueError as error:
                     raise CommandError(f"{key} in {self.name} cannot be used. {error}") from error

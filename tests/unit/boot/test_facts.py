@@ -61,7 +61,12 @@ def test_the_hub_is_asked_for_its_headers_unless_the_image_has_a_mirror_or_no_gp
         "#!/bin/sh\nprintf 'HTTP/1.1 302 Found\\r\\nLocation: https://cdn/?Signature=x\\r\\nx-linked-etag: 1\\r\\n'\n"
     )
     curl.chmod(0o755)
+    setpriv = tmp_path / "setpriv"
+    setpriv.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/rights\nwhile [ "$1" != -- ]; do shift; done\nshift\n"$@"\n')
+    setpriv.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     text = Facts(settings, first=(), later=()).text(seconds=30)
     assert ("x-linked-etag: 1" in text) == asked
+    if asked:
+        assert (tmp_path / "rights").read_text().startswith("--reuid=65534 --regid=65534 --clear-groups ")
     assert "Signature" not in text

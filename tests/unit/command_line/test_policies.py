@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import botocore.session
 import cfnlint
 import pytest
 from botocore import xform_name
+
+from userdata.contract.layout import RunKeys, hold_key
+from userdata.fleet.breakers import CLOSED
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/threat-model.md"
@@ -105,3 +109,24 @@ def test_each_is_one_that_iam_takes(file: Path) -> None:
     for service, _, name in (action.partition(":") for action in actions(file)):
         assert name.lower() in known[service]["Actions"], f"{service}:{name}"
     assert len(json.dumps(json.loads(file.read_text()), separators=(",", ":"))) <= MANAGED_POLICY
+
+
+def test_daily_use_deletes_notes_of_the_commands_and_no_image() -> None:
+    statements = json.loads((ROOT / "docs/policies/daily-use.json").read_text("utf-8"))["Statement"]
+    allowed = [
+        resource
+        for statement in statements
+        if "s3:DeleteObject" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+
+    def may_go(key: str) -> bool:
+        return any(fnmatch.fnmatchcase(f"arn:aws:s3:::sdonec2-resultsbucket-1/{key}", one) for one in allowed)
+
+    run = RunKeys("a-horse-0123456789")
+    images = [run.image(0), run.image_metadata(0), run.grid(0)]
+    told = [run.job, run.status, run.report, run.log, run.batch, run.units(0), run.unit_done(0, 0), run.machine("i-0")]
+    kept = [*images, *told, "boots/i-0/a.json", "cache/a", "inputs/a"]
+    assert [key for key in kept if may_go(key)] == []
+    gone = (run.batch_ended, run.unit_failed(0, 0), run.unit_tries(0, 0), run.tries, hold_key("i-0"), CLOSED)
+    assert [key for key in gone if not may_go(key)] == []

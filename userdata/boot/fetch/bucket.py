@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, TypeVar
 
-from userdata.boot.machine.commands import CommandError, answer_of
+from userdata.boot.machine.commands import CommandError, TooMuchSaidError, answer_of
 from userdata.boot.machine.disk_space import check_space
 from userdata.boot.machine.side_by_side import side_by_side
 from userdata.boot.machine.step_error import PassingStepError, StepError
@@ -41,8 +41,19 @@ class Bucket:
         self._patience = patience or Patience(attempts=6, first_pause=2)  # a minute
 
     def get(self, key: str) -> Optional[str]:
-        """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say."""
-        return self._found(key, lambda: self._copy(f"s3://{self.name}/{key}", "-"))
+        """The text of an object, or None when there is no such object. Raises `StepError` when S3 does not say.
+
+        An object that is longer than anything of ours counts as empty, in which nobody finds a document.
+        """
+
+        def fetch() -> str:
+            try:
+                return self._copy(f"s3://{self.name}/{key}", "-")
+            except TooMuchSaidError as error:
+                logger.warning("s3://%s/%s is not read: %s", self.name, key, error)
+                return ""
+
+        return self._found(key, fetch)
 
     def get_file(self, key: str, path: Path, *, needed: float = 0) -> bool:
         """Writes an object to `path`; False when there is no such object.

@@ -103,6 +103,17 @@ class Cache:
         entry.fingerprint = entry.fingerprint or fingerprint
         self._note(entry)
 
+    def served(self) -> None:
+        """Notes that another process of this boot has taken something from the cache, for this thread's step."""
+        self._thread.served = True
+
+    def mark_unkept(self, mark: Path) -> None:
+        """Lets the file `mark` be there if the bucket may lack something of what was noted, and not otherwise."""
+        if any(entry.wanted for entry in self._now.values()):
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
+
     def has_served(self) -> bool:
         """Whether something was taken from the cache on this thread since its last call."""
         served, self._thread.served = getattr(self._thread, "served", False), False
@@ -191,7 +202,7 @@ def read_notes(notes: Path) -> List[Entry]:
     """What an earlier boot has noted; nothing when there are no readable notes."""
     try:
         return [Entry(**{**entry, "state": State(entry["state"])}) for entry in json.loads(notes.read_text("utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import os
 import signal
 import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Deque, Iterator, List, Mapping, Optional, Sequence, Set
+from typing import IO, Any, Deque, Iterator, List, Mapping, Optional, Sequence, Set
 
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.log_lines import log_output
@@ -18,6 +19,9 @@ from userdata.contract.log_lines import log_output
 LAST_LINES = 5
 KILL_SECONDS = 10
 GRACE_SECONDS = 2
+# Of one stream of a program. The longest answer is S3's list of all that the cache has, with some 2 MB.
+MOST_SAID = 16 << 20
+LONGEST_LINE = 64 << 10
 _running: Set[subprocess.Popen[Any]] = set()
 _users: Set["User"] = set()
 
@@ -32,6 +36,10 @@ class CommandError(StepError):
         super().__init__(message)
         self.output = output
         self.code = code
+
+
+class TooMuchSaidError(CommandError):
+    """A program said more than `MOST_SAID` bytes."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +70,47 @@ def answer_of(
 ) -> str:
     """What `command`, run in `folder` as `user`, prints to its standard output, given `text` on its standard input.
 
-    Raises `CommandError` when it ends with an error, takes longer than `seconds` (it is killed then, with all that it
-    started), or is not there.
+    Raises `CommandError` when it ends with an error, takes longer than `seconds` or says more than `MOST_SAID` bytes
+    (it is killed then, with all that it started), or is not there.
     """
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    try:
-        with _started(command, user, None, **streams, cwd=folder, encoding="utf-8", errors="replace") as process:
-            answer, errors = process.communicate("" if text is None else text, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{command[0]} did not end within {seconds:g} s", "") from error
+    with _started(command, user, None, **streams, cwd=folder) as process, _ended_after(seconds, process) as out_of_time:
+        heard = [_Heard(process, stream) for stream in (process.stdout, process.stderr) if stream]
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
+            assert process.stdin
+            process.stdin.write((text or "").encode("utf-8", "replace"))
+            process.stdin.close()
+        answer, errors = [one.text() for one in heard]
+        process.wait()
+    if any(one.too_much for one in heard):
+        raise TooMuchSaidError(f"{command[0]} said more than {MOST_SAID >> 20} MiB", "")
+    _check_time(out_of_time, command, seconds, "")
     if process.returncode:
         raise _failure(command, process.returncode, (errors or answer).strip())
-    return str(answer)
+    return answer
+
+
+class _Heard(threading.Thread):
+    """Hears what a process says, and ends one that says more than `MOST_SAID` bytes: it may be anybody's program."""
+
+    def __init__(self, process: subprocess.Popen[Any], stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.too_much = False
+        self._process = process
+        self._stream = stream
+        self._said = b""
+        self.start()
+
+    def run(self) -> None:
+        self._said = self._stream.read(MOST_SAID)
+        if self._stream.read(1):
+            self.too_much = True
+            _kill(self._process)
+
+    def text(self) -> str:
+        """All of it, once it has ended."""
+        self.join()
+        return self._said.decode("utf-8", "replace")
 
 
 def run_logged(
@@ -89,26 +126,38 @@ def run_logged(
     Raises `CommandError` as `answer_of` does.
     """
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    out_of_time = threading.Event()
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
-    with _started(command, user, environment, **streams, cwd=folder) as process:
-
-        def end_group() -> None:
-            if _kill(process):
-                out_of_time.set()
-
-        timer = threading.Timer(seconds, end_group)
-        timer.start()
-        try:
-            log_output(process.stdout or (), last)
-            process.wait()
-        finally:
-            timer.cancel()
-            timer.join()
-    if out_of_time.is_set():
-        raise CommandError(f"{command[0]} did not end within {seconds:g} s", "\n".join(last))
+    started = _started(command, user, environment, **streams, cwd=folder)
+    with started as process, _ended_after(seconds, process) as out_of_time:
+        assert process.stdout
+        log_output(iter(functools.partial(process.stdout.readline, LONGEST_LINE), b""), last)
+        process.wait()
+    _check_time(out_of_time, command, seconds, "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, process: subprocess.Popen[Any]) -> Iterator[threading.Event]:
+    """Kills `process` when the block takes longer than `seconds`; what it gives tells then."""
+    out_of_time = threading.Event()
+
+    def end_group() -> None:
+        if _kill(process):
+            out_of_time.set()
+
+    timer = threading.Timer(seconds, end_group)
+    timer.start()
+    try:
+        yield out_of_time
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _check_time(out_of_time: threading.Event, command: Sequence[str], seconds: float, output: str) -> None:
+    if out_of_time.is_set():
+        raise CommandError(f"{command[0]} did not end within {seconds:g} s", output)
 
 
 def end_commands() -> None:

@@ -12,8 +12,10 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -25,6 +27,7 @@ NAME = "sd-fetch"
 CODE = Path(__file__).resolve().parents[3]
 FAILED_AND_REPORTED = 70
 SYSUSERS_SECONDS = 60
+_giving = threading.Lock()  # steps beside each other give the same folders
 
 
 def fetcher(folders: Folders) -> Optional[User]:
@@ -42,20 +45,34 @@ def fetcher(folders: Folders) -> Optional[User]:
     return user
 
 
-def give(folder: Path, user: Optional[User]) -> None:
+def give(folder: Path, user: Optional[User], *, keep: bool = False) -> None:
     """Makes `folder` and lets it belong to `user`. What another user has there, as older boots did, is removed first.
 
-    The folder above must be root's, since its owner could put a link in the place of `folder`. Raises `StepError`.
+    With `keep` what root has there goes with the folder, for files that nobody runs. The folder above must be root's,
+    since its owner could put a link in the place of `folder`. Raises `StepError`.
     """
-    if folder.is_symlink():
-        raise StepError(f"{folder} is a link, and must be a folder. Remove it, and start the instance again.")
-    if user:
-        owner = pwd.getpwnam(user.name)
-        if folder.exists() and folder.stat().st_uid != owner.pw_uid:
-            shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if user:
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    with _giving:
+        if folder.is_symlink():
+            raise StepError(f"{folder} is a link, and must be a folder. Remove it, and start the instance again.")
+        owner = pwd.getpwnam(user.name) if user else None
+        if owner and folder.exists() and folder.stat().st_uid != owner.pw_uid:
+            if keep and folder.stat().st_uid == 0:
+                _give_content(folder, owner)
+            else:
+                shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if owner:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+
+def _give_content(folder: Path, owner: pwd.struct_passwd) -> None:
+    # From the inside out: nobody but root can put a link where this goes yet. A file with another name stays root's,
+    # since that name may be anywhere.
+    for place, folders, files in os.walk(folder, topdown=False):
+        for path in (Path(place, name) for name in folders + files):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) or found.st_nlink == 1:
+                os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def run_apart(module: str, *arguments: str, seconds: float, user: Optional[User]) -> int:

@@ -10,7 +10,7 @@ from userdata.boot.fetch.download import download, part_of, read_stamp, write_st
 from userdata.boot.fetch.hub import pin_hub_file
 from userdata.boot.fetch.request import Manner, Pinned
 from userdata.boot.steps.machine import Machine
-from userdata.boot.steps.own_file import provide_own_file
+from userdata.boot.steps.own_file import own_place, provide_own_file
 from userdata.boot.steps.secret import read_secret
 from userdata.contract.catalogue import HUB, File, Model
 from userdata.contract.layout import CACHE
@@ -18,7 +18,19 @@ from userdata.contract.layout import CACHE
 logger = logging.getLogger(__name__)
 
 
-class Downloads:
+class Places:
+    """Where `Downloads` puts files, for root, who fetches none and believes nothing of whoever does."""
+
+    def listed(self, model: Model, file: File, place: Path) -> Path:
+        """Where one of the catalogue's files is to be."""
+        return place
+
+    def own(self, reference: str, folder: Path) -> Path:
+        """Where the file that `reference` names is to be."""
+        return own_place(reference, folder)
+
+
+class Downloads(Places):
     """Fetches weights with the machine's cache, its mirror of the hub, and the rights of the hub's token.
 
     The machine's setting `SD_WEIGHTS_URL` names a mirror. The parameter `HubToken` is the name of a parameter of

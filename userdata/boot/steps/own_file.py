@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 NOTE = "origin.json"
 
 
+def own_place(reference: str, folder: Path) -> Path:
+    """Where `provide_own_file` puts the file."""
+    return folder / reference.rsplit("/", 1)[-1]
+
+
 def provide_own_file(
     reference: str,
     folder: Path,
@@ -39,7 +44,7 @@ def provide_own_file(
 
     `token` is asked for only when the hub is. Raises `StepError`.
     """
-    file = folder / reference.rsplit("/", 1)[-1]
+    file = own_place(reference, folder)
     try:
         note: Dict[str, Any] = read_json((folder / NOTE).read_bytes())
     except (OSError, ValueError):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Tuple
 
 from userdata.boot.machine.commands import CommandError, run_logged
-from userdata.boot.machine.fetcher import fetcher, give
 from userdata.boot.machine.step_error import StepError
 from userdata.boot.machine.whole import is_whole, mark_whole
 from userdata.boot.steps.bundled_model import check_bundled_model
@@ -18,7 +16,7 @@ from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.machine import Machine
 from userdata.boot.steps.model_folder import complete_model_folder
 from userdata.contract.bundle import BUNDLE
-from userdata.contract.catalogue import find_model, read_catalogue
+from userdata.contract.catalogue import Model, find_model, read_catalogue
 from userdata.contract.layout import Folders
 
 logger = logging.getLogger(__name__)
@@ -43,6 +41,33 @@ def provide_weights(
     Missing weights are fetched or made. A model of the bundle stays there. `python` is the worker's interpreter, for
     weights that `are_made_here`, else None. Raises `StepError`.
     """
+    model, folder = _model_of(machine, catalogue)
+    if model.bundled_sha256 is not None:
+        check_bundled_model(folder, model.bundled_sha256)
+        return folder
+    if model.is_own:
+        downloads.own(machine.parameters["Model"], folder)
+        return folder
+    if not model.files:
+        assert python
+        _make(machine.folders, folder, python)
+        return folder
+    logger.info("%s, licence %s", model.title, model.licence)
+    for place, file in model.places(folder).items():
+        downloads.listed(model, file, place)
+    if len(model.files) > 1:
+        assert model.layout
+        complete_model_folder(folder, machine.folders.deployed, model.layout)
+    return folder
+
+
+def place_of_weights(machine: Machine) -> Path:
+    """Where `provide_weights` provides them. Raises `StepError`."""
+    return _model_of(machine, BUNDLE.catalogue)[1]
+
+
+def _model_of(machine: Machine, catalogue: Path) -> Tuple[Model, Path]:
+    """The model that the job asks for, and its folder."""
     folders, name = machine.folders, machine.parameters["Model"]
     try:
         model = find_model(name, catalogue)
@@ -52,26 +77,11 @@ def provide_weights(
             f"Model {name} is neither in the catalogue nor the place of a checkpoint. Deploy again with one of {known}."
         ) from None
     if model.bundled_sha256 is not None:
-        bundled = folders.deployed.models / name
-        check_bundled_model(bundled, model.bundled_sha256)
-        return bundled
+        return model, folders.deployed.models / name
     if model.is_own:
         # Two references never share a folder.
-        folder = folders.models / ("own-" + hashlib.sha256(name.encode()).hexdigest()[:16])
-        downloads.own(name, folder)
-        return folder
-    folder = folders.models / name
-    if not model.files:
-        assert python
-        _make(folders, folder, python)
-        return folder
-    logger.info("%s, licence %s", model.title, model.licence)
-    for place, file in model.places(folder).items():
-        downloads.listed(model, file, place)
-    if len(model.files) > 1:
-        assert model.layout
-        complete_model_folder(folder, folders.deployed, model.layout)
-    return folder
+        name = "own-" + hashlib.sha256(name.encode()).hexdigest()[:16]
+    return model, folders.models / name
 
 
 def _make(folders: Folders, folder: Path, python: Path) -> None:
@@ -88,19 +98,13 @@ def _make(folders: Folders, folder: Path, python: Path) -> None:
     made = part / folder.name
     for unfinished in (folder, part):
         shutil.rmtree(unfinished, ignore_errors=True)
-    user = fetcher(folders)
-    give(part, user)
+    part.mkdir(parents=True)
     try:
-        words = [str(python), "-m", TINY_MODEL, str(made)]
-        run_logged(words, seconds=MAKE_SECONDS, folder=folders.bundle, user=user)
+        run_logged([str(python), "-m", TINY_MODEL, str(made)], seconds=MAKE_SECONDS, folder=folders.bundle)
     except CommandError as error:
         raise StepError(
             f"The weights of {folder.name} could not be made: {error}. To try again, start the instance."
         ) from error
-    if user:
-        os.chown(part, 0, 0)  # from here on `made` stays what it is
-    if made.is_symlink():
-        raise StepError(f"{made} is a link, and not the model. To try again, start the instance.")
     mark_whole(made, made_of)
     made.rename(folder)
-    shutil.rmtree(part)
+    part.rmdir()

@@ -12,6 +12,8 @@ from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure, Status
 
 logger = logging.getLogger(__name__)
+# The longest part of it is the end of a log, of 40 lines.
+MOST_BYTES = 4 << 20
 
 
 class RunStatus:
@@ -71,7 +73,7 @@ def _continued(fresh: Status, found: Optional[str]) -> Status:
     if found is None:
         return fresh
     try:
-        document: dict[str, Any] = read_json(found)
+        document: dict[str, Any] = read_json(found, most_bytes=MOST_BYTES)
         return dataclasses.replace(
             fresh,
             phase=document["phase"],

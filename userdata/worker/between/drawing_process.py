@@ -26,8 +26,8 @@ MODULE = "userdata.worker.draw"
 LOOK_SECONDS = 0.05
 # Images that are saved at once: the drawing process has no more on their way.
 AT_ONCE = 4
-# What begins the names of variables that may hold a credential, or lead to one.
-NOT_FOR_DRAWING = ("AWS_", "PIP_", "UV_", "HF_TOKEN")
+# The names of variables that may hold a credential, as the address of a mirror or a proxy may, or lead to one.
+NOT_FOR_DRAWING = re.compile("^(AWS|PIP|UV)_|URL|PROXY|TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
 
 
 class DrawingProcess:
@@ -67,7 +67,7 @@ class DrawingProcess:
     @classmethod
     def _start_child(cls, environment: Mapping[str, str], *, stays: bool) -> DrawingProcess:
         ours, theirs = socket.socketpair()
-        kept = {name: value for name, value in environment.items() if not name.startswith(NOT_FOR_DRAWING)}
+        kept = {name: value for name, value in environment.items() if not NOT_FOR_DRAWING.search(name)}
         with theirs:
             child = subprocess.Popen([sys.executable, "-u", "-m", MODULE], stdin=theirs.fileno(), env=kept)
         return cls(ours, stays=stays, child=child)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from userdata.boot.fetch.bucket import Bucket
+from userdata.boot.machine import commands
 from userdata.boot.machine.step_error import PassingStepError, StepError
 from userdata.contract.patience import Patience
 
@@ -19,6 +20,16 @@ def test_what_is_put_can_be_got_unchanged(bucket_name: str) -> None:
 
 def test_an_object_that_is_not_there_is_none(bucket_name: str) -> None:
     assert Bucket(bucket_name, patience=ONCE).get("runs/none/status.json") is None
+
+
+def test_an_object_that_is_too_long_is_no_document_and_is_not_asked_for_again(
+    bucket_name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket = Bucket(bucket_name, patience=Patience(attempts=2, sleep=lambda _: pytest.fail("it is asked for again")))
+    bucket.put("runs/long/status.json", "{}" + " " * 5000)
+    monkeypatch.setattr(commands, "MOST_SAID", 4000)
+    assert bucket.get("runs/long/status.json") == ""
+    assert "runs/long/status.json is not read" in caplog.text
 
 
 def test_what_a_cut_off_download_has_left_does_not_fill_the_disk(bucket_name: str, tmp_path: Path) -> None:

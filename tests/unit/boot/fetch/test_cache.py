@@ -37,6 +37,10 @@ class Host:
     def boots(self) -> Cache:
         return Cache(self.bucket, self.folders.cache_notes)
 
+    def fetches(self) -> Cache:
+        """The cache as the process apart sees it, which fetches files."""
+        return Cache(self.bucket, self.folders.fetched_notes)
+
     def builds(self, content: str = "built") -> None:
         self.environment.mkdir(parents=True, exist_ok=True)
         (self.environment / "python").write_text(content)
@@ -51,7 +55,8 @@ class Host:
 
     @property
     def states(self) -> dict[str, State]:
-        return {entry.key: entry.state for entry in read_notes(self.folders.cache_notes)}
+        notes = (self.folders.cache_notes, self.folders.fetched_notes)
+        return {entry.key: entry.state for file in notes for entry in read_notes(file)}
 
 
 @pytest.fixture
@@ -73,10 +78,13 @@ def first_boot(host: Host) -> None:
     assert not cache.take_folder(KEY, host.environment, None)
     host.builds()
     cache.has(KEY, host.environment, built_from={})
+    cache = host.fetches()
     assert not cache.take_file(WEIGHTS_KEY, host.weights, sha256=SHA256)
     host.weights.parent.mkdir(parents=True, exist_ok=True)
     host.weights.write_bytes(WEIGHTS)
     cache.has(WEIGHTS_KEY, host.weights, built_from={})
+    cache.mark_unkept(host.folders.fetched_unkept)
+    assert host.folders.fetched_unkept.exists()
 
 
 def test_the_second_machine_takes_what_the_first_has_kept(first: Host, second: Host) -> None:
@@ -239,7 +247,8 @@ def note_something(machine: Machine) -> None:
     file = machine.folders.models / "model.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(WEIGHTS)
-    write_notes(machine.folders.cache_notes, [Entry(WEIGHTS_KEY, str(file))])
+    write_notes(machine.folders.fetched_notes, [Entry(WEIGHTS_KEY, str(file))])
+    machine.folders.fetched_unkept.touch()
 
 
 def end_worker(machine: Machine, **variables: str) -> None:
@@ -287,7 +296,8 @@ def test_switched_off_nothing_is_asked_for_and_nothing_kept(machine: Machine) ->
     machine.parameters["Cache"] = "off"
     note_something(machine)
     assert machine.boot().returncode == 0
-    assert not machine.folders.cache_notes.exists()
+    folders = machine.folders
+    assert not any(file.exists() for file in (folders.cache_notes, folders.fetched_notes, folders.fetched_unkept))
 
 
 def test_the_boot_takes_weights_from_the_cache(machine: Machine) -> None:
@@ -304,3 +314,4 @@ def test_the_boot_takes_weights_from_the_cache(machine: Machine) -> None:
     assert done.returncode == 0, done.stdout
     (record,) = [json.loads(text) for name, text in machine.objects("boots/").items() if name.endswith(".json")]
     assert [phase["phase"] for phase in record["phases"] if phase.get("from") == "cache"] == ["weights"]
+    assert machine.folders.fetched_notes.exists() and not machine.folders.fetched_unkept.exists()

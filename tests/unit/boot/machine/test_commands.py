@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from userdata.boot.machine.commands import CommandError, answer_of, run_logged
+from userdata.boot.machine import commands
+from userdata.boot.machine.commands import CommandError, TooMuchSaidError, answer_of, run_logged
 
 
 def test_an_answer_is_the_standard_output_alone() -> None:
@@ -58,6 +59,25 @@ def test_a_command_out_of_time_is_killed_with_what_it_started(tmp_path: Path) ->
     while _runs(int(child.read_text())):
         assert time.monotonic() < deadline, "the command's child is still running"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_program_that_says_too_much_is_ended(stream: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MOST_SAID", 1 << 20)
+    with pytest.raises(TooMuchSaidError, match="bash said more than 1 MiB"):
+        answer_of(["bash", "-c", f"yes >&{stream}"], seconds=10)
+    assert len(answer_of(["head", "-c", str(1 << 20), "/dev/zero"], seconds=10)) == 1 << 20
+
+
+def test_a_line_without_an_end_is_logged_in_parts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run_logged(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' x"], seconds=10)
+    assert max(len(record.getMessage()) for record in caplog.records) < 70_000
+
+
+def test_what_a_program_does_not_read_makes_nobody_wait() -> None:
+    with pytest.raises(CommandError, match=r"sleep did not end within 0\.3 s"):
+        answer_of(["sleep", "60"], seconds=0.3, text="x" * 1_000_000)
 
 
 def _runs(process: int) -> bool:

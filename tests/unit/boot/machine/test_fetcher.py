@@ -1,4 +1,5 @@
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,20 @@ def test_what_somebody_else_has_is_removed_and_given_anew(tmp_path: Path) -> Non
     with pytest.raises(StepError, match="conda is a link"):
         module.give(folder, User("nobody", tmp_path))
     assert elsewhere.stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_what_root_has_fetched_goes_with_its_folder_and_nothing_outside(tmp_path: Path) -> None:
+    models, outside, named_twice = tmp_path / "models", tmp_path / "outside", tmp_path / "named twice"
+    weights, linked = models / "xl/model.safetensors", models / "xl/linked"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("weights")
+    for one in (outside, named_twice):
+        one.touch()
+    (models / "xl/out").symlink_to(outside)
+    linked.hardlink_to(named_twice)
+    module.give(models, User("nobody", tmp_path), keep=True)
+    owner = pwd.getpwnam("nobody").pw_uid
+    assert {path.lstat().st_uid for path in (models, weights.parent, weights, models / "xl/out")} == {owner}
+    assert {path.stat().st_uid for path in (outside, named_twice)} == {0}
+    assert weights.read_text() == "weights"

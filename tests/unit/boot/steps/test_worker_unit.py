@@ -43,24 +43,33 @@ def test_the_cache_is_written_with_the_worker_s_rights_and_the_end_decided_by_ro
 
 def test_the_worker_starts_in_its_interpreter_with_its_state_for_a_home(tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/bash\necho "$HOME $PWD $*"; printenv AWS_REGION PIP_INDEX_URL\nexit 0\n')
+    python.write_text('#!/bin/bash\necho "$HOME $PWD $*"; env | grep -e me: -e ^CUDA | LC_ALL=C sort\n')
     python.chmod(0o755)
     environment = {
         "SD_PYTHON": str(python),
         "STATE_DIRECTORY": "/var/lib/sd-worker",
         "PATH": os.environ["PATH"],
-        "AWS_REGION": "us-east-1",
-        "PIP_INDEX_URL": "https://me:secret@mirror/",
+        "AWS_SESSION": "me:",
+        "PIP_INDEX": "https://me:secret@mirror/",
+        "SD_WEIGHTS_URL": "https://me:secret@mirror/",
+        "https_proxy": "http://me:secret@proxy/",
+        "CUDA_VISIBLE_DEVICES": "0",
     }
 
     def said(*module: str) -> str:
         words = ["bash", str(BUNDLE / "worker.sh"), *module]
         return subprocess.run(words, env=environment, cwd="/", capture_output=True, text=True, check=True).stdout
 
-    kept = "us-east-1\nhttps://me:secret@mirror/\n"
-    assert said() == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker\n{kept}"
+    first, *all_of_them = said().splitlines()
+    assert first == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker"
+    assert [one.partition("=")[0] for one in all_of_them if "me:" in one] == [
+        *("AWS_SESSION", "PIP_INDEX", "SD_WEIGHTS_URL", "https_proxy")
+    ]
     # Nothing that may be a credential goes to the process that draws.
-    assert said("userdata.worker.draw") == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker.draw\n"
+    first, *kept = said("userdata.worker.draw").splitlines()
+    assert first == f"/var/lib/sd-worker {BUNDLE.parent} -u -m userdata.worker.draw"
+    assert "CUDA_VISIBLE_DEVICES=0" in kept
+    assert [one for one in kept if "me:" in one] == []
 
 
 def test_a_setting_that_no_unit_can_have_is_told(tmp_path: Path) -> None:
