@@ -19,7 +19,7 @@ from scripts.command_line.account.waiting import runs_waiting
 from scripts.command_line.ending.hold import read_hold
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.common_options import credentials_of
+from scripts.command_line.terminal.session import credentials_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

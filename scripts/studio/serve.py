@@ -14,8 +14,9 @@ from rich.console import Console
 
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
-from scripts.command_line.terminal.common_options import STACK, choose_session, open_session
+from scripts.command_line.terminal.common_options import STACK
 from scripts.command_line.terminal.plain_text import print_plain, say
+from scripts.command_line.terminal.session import choose_session, open_session
 from scripts.interruption.signals import Interrupted, end_at_once, raise_interrupted
 from scripts.studio.account import Account
 from scripts.studio.app import HTMX, make_app
