@@ -123,8 +123,10 @@ def test_every_program_is_ended_so() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if '\nif __name__ == "__main__":' in (text := path.read_text("utf-8"))
     }
-    own = ("scripts/command_line/__main__.py", "scripts/studio/__main__.py", "scripts/python_packages.py")
-    own += ("scripts/local/machines/",)
+    own = (
+        *("scripts/command_line/__main__.py", "scripts/studio/__main__.py", "scripts/python_packages.py"),
+        "scripts/local/machines/",
+    )
     assert len(programs) > 15
     for path, text in programs.items():
         if not str(path.relative_to(ROOT)).startswith(own):
