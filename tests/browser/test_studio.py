@@ -202,6 +202,7 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
         person.draw(person.job(run_id))
     expect(page.locator("td .picture")).to_have_count(4)
     expect(page.locator("#runs > article")).to_have_count(1)
+    address = page.get_by_role("link", name="This grid alone").get_attribute("href")
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
     assert axe(page) == []
@@ -209,6 +210,12 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     expect(page.locator("#details")).to_contain_text("$8.00 a month")
     page.get_by_role("button", name="Leave it running").click()
     assert person.account.state() == "running"
+    page.evaluate("address => { location.href = address; }", address)
+    expect(page.locator("td .picture")).to_have_count(4)
+    assert axe(page) == []
+    page.locator("td .picture button").last.click()
+    page.get_by_role("button", name="Use all").click()
+    expect(page.locator("#field-Steps")).to_have_value("3")
 
 
 def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:

@@ -12,6 +12,12 @@ function keep() {
   sessionStorage.setItem(KEPT, JSON.stringify(values));
 }
 function fill(values) {
+  if (!form) { // a grid or a run alone: the form is on the studio's page
+    const before = JSON.parse(sessionStorage.getItem(KEPT) || "[]");
+    sessionStorage.setItem(KEPT, JSON.stringify([...new Map([...before, ...values])]));
+    location.href = "/";
+    return;
+  }
   for (const [name, value] of values) {
     const field = form.elements[name];
     if (field) field.value = value;
@@ -32,6 +38,11 @@ if (form) {
 
 // An image's values in the place of all that was typed, but for the prompt of who asks for no more than a seed.
 function useAll(values) {
+  if (!form) {
+    sessionStorage.removeItem(KEPT);
+    fill(Object.entries(values));
+    return;
+  }
   const fields = [...form.elements].filter((field) => field.name && !["X", "Xs", "Y", "Ys", "Quality"].includes(field.name));
   form.elements.Quality.value = "good";
   fill([...fields.map((field) => [field.name, ""]), ...Object.entries(values)]);
@@ -69,6 +80,7 @@ const DOES = {
 };
 function done(text) {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  if (!form) return;
   one("#options").open = Boolean(form.elements.Upscale.value) || one("#options").open;
   form.elements.Prompt.focus();
   announce(text);
