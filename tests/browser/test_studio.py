@@ -236,6 +236,7 @@ def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_ope
     assert person.hold() is None, "only open"
     with page.expect_response("**/awake"):
         page.clock.fast_forward(61_000)
+    expect(page.locator("#kept")).to_contain_text("for your next prompt. That costs about $0.13.")
     assert person.hold()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -149,7 +149,10 @@ function follow() {
   if (stream) stream.close();
   followed = wanted;
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
-  stream.addEventListener("machine", (event) => { swap("machine", event.data); });
+  stream.addEventListener("machine", (event) => {
+    swap("machine", event.data);
+    document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
+  });
   stream.addEventListener("appeared", (event) => appear(event.data));
   stream.addEventListener("image", (event) => arrive(event.data));
   stream.addEventListener("run", (event) => {
@@ -240,5 +243,11 @@ if (drop) {
 let usedAt = 0;
 for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, () => { usedAt = Date.now(); }, true);
 setInterval(() => {
-  if (!document.hidden && Date.now() - usedAt < 5 * 60_000) post("/awake").catch(() => isAway(true));
+  if (!document.hidden && Date.now() - usedAt < 5 * 60_000) stayUp();
 }, 60_000);
+async function stayUp() {
+  try {
+    const { told, error } = await (await post("/awake")).json();
+    if (one("#kept") && (told || error)) one("#kept").textContent = told || error;
+  } catch { isAway(true); }
+}
