@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 import webbrowser
@@ -88,9 +89,14 @@ def serve(options: argparse.Namespace) -> None:
         say(f"The studio is at {keys.link}")
         say("Ctrl-C ends it; nothing is lost, because everything is in the bucket.", err=True)
         sys.stdout.flush()
-        if not options.no_open:
-            webbrowser.open(keys.link)
+        if not options.no_open and has_screen():
+            webbrowser.open(keys.link_for_once())
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def has_screen() -> bool:
+    """Whether a browser would have a window. One without would take the terminal, and the studio would wait for it."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def listening(port: int) -> socket.socket:
