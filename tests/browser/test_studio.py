@@ -180,6 +180,10 @@ def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#details")).to_be_hidden()
     expect(page.locator(".picture button").first).to_be_focused()
+    page.get_by_role("button", name="Teardown…").focus()
+    person.post("/awake")
+    expect(page.locator("#machine")).to_contain_text("Held until")
+    expect(page.get_by_role("button", name="Teardown…")).to_be_focused()
 
 
 def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: Person, page: Page) -> None:
