@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def deploy_demo(stack: str) -> None:
-    """The model in the box, in the local cloud. Raises `CommandError` in any other account, where it would cost money."""
+    """The model in the box, in the local cloud. Raises `CommandError` elsewhere, where it would cost money."""
     if not is_emulated():
         raise CommandError("--demo is for the local cloud alone: `sd studio --local`.", exit_status=2)
     session = open_session(None, None)
