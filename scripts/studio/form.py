@@ -9,10 +9,10 @@ from enum import EnumType
 
 from pydantic.fields import FieldInfo
 
+from scripts.command_line.cost.models_listed import list_models
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import MODEL, OF_THE_MODEL, PICTURE
 from userdata.job.job import Job
-from userdata.job.job_fields import MODEL_NAMES
 from userdata.job.parameter import is_models_own
 from userdata.job.seeds import RANDOM
 
@@ -27,7 +27,7 @@ ANYWHERE = ""
 
 @dataclass(frozen=True)
 class Field:
-    """One field as the page shows it; `choices` is empty for a text, `suggestions` help to type one."""
+    """One field as the page shows it. `choices` is empty for a text; `suggestions` are values with a word on each."""
 
     name: str
     label: str
@@ -35,7 +35,7 @@ class Field:
     choices: tuple[str, ...]
     placeholder: str
     value: str
-    suggestions: tuple[str, ...] = ()
+    suggestions: tuple[tuple[str, str], ...] = ()
     is_number: bool = False
 
 
@@ -59,8 +59,19 @@ def _field(field: FieldInfo) -> Field:
         choices=choices,
         placeholder=default,
         value=FIRST.get(name, ""),
-        suggestions=tuple(MODEL_NAMES) if name == "Model" else (),
+        suggestions=_models() if name == "Model" else (),
         is_number=field.annotation in (int, float) or name == "Seed",
+    )
+
+
+def _models() -> tuple[tuple[str, str], ...]:
+    """The models as `sd models` lists them."""
+    return tuple(
+        (
+            one.name,
+            f"{one.model.good_at}; {one.model.bytes / 1e9:.1f} GB, from {one.smallest.name}, {one.model.licence}",
+        )
+        for one in list_models()
     )
 
 

@@ -33,11 +33,16 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Keys:
-    """What a person of this start knows: the token in the first link and in the header, and the cookie's own value."""
+    """What a person of this start knows: the token in the printed link and in the header, and the cookie's own value.
+
+    `once` are tokens of links that were given to a browser's command line, which every user of the machine can read.
+    """
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     cookie: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    once: set[str] = field(default_factory=set)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -53,6 +58,18 @@ class Keys:
     def link(self) -> str:
         """The first link. The token leaves the address bar with the redirection that follows."""
         return f"http://{self.hosts[0]}/?token={self.token}"
+
+    def link_for_once(self) -> str:
+        """Another first link, which nobody can follow a second time."""
+        token = secrets.token_urlsafe(32)
+        self.once.add(token)
+        return f"http://{self.hosts[0]}/?token={token}"
+
+    def lets_in(self, token: str) -> bool:
+        """Whether a first link has that token."""
+        used = {one for one in self.once if _same(token, one)}
+        self.once.difference_update(used)
+        return bool(used) or _same(token, self.token)
 
 
 class Guard:
@@ -101,7 +118,7 @@ class Guard:
     def _entrance(self, scope: Scope) -> RedirectResponse | None:
         """Changes the token of the first link into the cookie."""
         (given,) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[:1]
-        if scope["path"] != "/" or not _same(given, self.keys.token):
+        if scope["path"] != "/" or not self.keys.lets_in(given):
             return None
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self.keys.cookie_name, self.keys.cookie, httponly=True, samesite="strict")

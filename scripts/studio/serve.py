@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 import webbrowser
@@ -12,6 +13,7 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
+from scripts.command_line.account.goes_on import is_emulated
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK
@@ -65,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def deploy_demo(stack: str) -> None:
-    """The model in the box, in the account that the environment names: that of the local cloud."""
+    """The model in the box, in the local cloud. Raises `CommandError` elsewhere, where it would cost money."""
+    if not is_emulated():
+        raise CommandError("--demo is for the local cloud alone: `sd studio --local`.", exit_status=2)
     session = open_session(None, None)
     deploy(session, stack=stack, given=DEMO, context=[], fetch_to=None, console=Console(stderr=True), yes=True)
 
@@ -89,9 +93,14 @@ def serve(options: argparse.Namespace) -> None:
         say(f"The studio is at {keys.link}")
         say("Ctrl-C ends it; nothing is lost, because everything is in the bucket.", err=True)
         sys.stdout.flush()
-        if not options.no_open:
-            webbrowser.open(keys.link)
+        if not options.no_open and has_screen():
+            webbrowser.open(keys.link_for_once())
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def has_screen() -> bool:
+    """Whether a browser would have a window. One without would take the terminal, and the studio would wait for it."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def listening(port: int) -> socket.socket:

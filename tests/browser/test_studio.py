@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
-from scripts.studio.answers import looking
+from scripts.studio.answers import grids, looking
 from scripts.studio.app import make_app
 from scripts.studio.guard import Keys
 from scripts.studio.serve import listening
@@ -180,9 +180,18 @@ def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#details")).to_be_hidden()
     expect(page.locator(".picture button").first).to_be_focused()
+    page.get_by_role("button", name="Teardown…").focus()
+    person.post("/awake")
+    expect(page.locator("#machine")).to_contain_text("Held until")
+    expect(page.get_by_role("button", name="Teardown…")).to_be_focused()
 
 
-def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: Person, page: Page) -> None:
+def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
+    person: Person, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runs appear one by one before the answer to its press comes, and then stand in the table alone."""
+    may_answer, table = threading.Event(), grids._table
+    monkeypatch.setattr(grids, "_table", lambda *one, **more: may_answer.wait(15) and table(*one, **more))
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.get_by_label("Prompt", exact=True).fill("a horse")
@@ -193,6 +202,8 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     page.get_by_label("Values of Y").fill("1,5")
     expect(page.locator("#price")).to_contain_text("The grid: 4 images")
     page.get_by_role("button", name="Draw the grid").click()
+    expect(page.locator("#runs > article")).to_have_count(4)
+    may_answer.set()
     expect(page.get_by_role("columnheader", name="Steps 3")).to_be_visible()
     expect(page.get_by_role("rowheader", name="GuidanceScale 5")).to_be_visible()
     deadline = time.monotonic() + 15
@@ -202,6 +213,7 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
         person.draw(person.job(run_id))
     expect(page.locator("td .picture")).to_have_count(4)
     expect(page.locator("#runs > article")).to_have_count(1)
+    address = page.get_by_role("link", name="This grid alone").get_attribute("href")
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
     assert axe(page) == []
@@ -209,6 +221,12 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     expect(page.locator("#details")).to_contain_text("$8.00 a month")
     page.get_by_role("button", name="Leave it running").click()
     assert person.account.state() == "running"
+    page.evaluate("address => { location.href = address; }", address)
+    expect(page.locator("td .picture")).to_have_count(4)
+    assert axe(page) == []
+    page.locator("td .picture button").last.click()
+    page.get_by_role("button", name="Use all").click()
+    expect(page.locator("#field-Steps")).to_have_value("3")
 
 
 def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
@@ -229,6 +247,7 @@ def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_ope
     assert person.hold() is None, "only open"
     with page.expect_response("**/awake"):
         page.clock.fast_forward(61_000)
+    expect(page.locator("#kept")).to_contain_text("for your next prompt. That costs about $0.13.")
     assert person.hold()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -18,6 +18,7 @@ from scripts.studio.answers.drawing import account_of
 from scripts.studio.answers.grids import AXES
 from scripts.studio.events import EVERY_SECONDS, MOST_RUNS, News, needs_start
 from scripts.studio.pictures import (
+    RUN_NAME,
     Picture,
     command_for,
     find_picture,
@@ -151,7 +152,8 @@ def _picture(request: Request) -> tuple[Picture, bytes]:
 
 async def events(request: Request) -> Response:
     """The stream for the runs that the page names as `run`; it ends when the page goes, or the studio."""
-    news = News(account_of(request), request.query_params.getlist("run")[:MOST_RUNS])
+    runs = [name for name in request.query_params.getlist("run") if RUN_NAME.fullmatch(name)]
+    news = News(account_of(request), runs[:MOST_RUNS])
 
     async def stream() -> AsyncIterator[str]:
         yield ": the studio\n\n"

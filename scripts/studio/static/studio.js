@@ -12,6 +12,12 @@ function keep() {
   sessionStorage.setItem(KEPT, JSON.stringify(values));
 }
 function fill(values) {
+  if (!form) { // a grid or a run alone: the form is on the studio's page
+    const before = JSON.parse(sessionStorage.getItem(KEPT) || "[]");
+    sessionStorage.setItem(KEPT, JSON.stringify([...new Map([...before, ...values])]));
+    location.href = "/";
+    return;
+  }
   for (const [name, value] of values) {
     const field = form.elements[name];
     if (field) field.value = value;
@@ -32,6 +38,11 @@ if (form) {
 
 // An image's values in the place of all that was typed, but for the prompt of who asks for no more than a seed.
 function useAll(values) {
+  if (!form) {
+    sessionStorage.removeItem(KEPT);
+    fill(Object.entries(values));
+    return;
+  }
   const fields = [...form.elements].filter((field) => field.name && !["X", "Xs", "Y", "Ys", "Quality"].includes(field.name));
   form.elements.Quality.value = "good";
   fill([...fields.map((field) => [field.name, ""]), ...Object.entries(values)]);
@@ -69,6 +80,7 @@ const DOES = {
 };
 function done(text) {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  if (!form) return;
   one("#options").open = Boolean(form.elements.Upscale.value) || one("#options").open;
   form.elements.Prompt.focus();
   announce(text);
@@ -137,7 +149,10 @@ function follow() {
   if (stream) stream.close();
   followed = wanted;
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
-  stream.addEventListener("machine", (event) => { swap("machine", event.data); });
+  stream.addEventListener("machine", (event) => {
+    swap("machine", event.data);
+    document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
+  });
   stream.addEventListener("appeared", (event) => appear(event.data));
   stream.addEventListener("image", (event) => arrive(event.data));
   stream.addEventListener("run", (event) => {
@@ -169,11 +184,12 @@ function parsed(html) {
 function swap(id, html) {
   const before = document.getElementById(id);
   if (!before) return;
-  const focused = before.contains(document.activeElement);
+  const focused = before.contains(document.activeElement) ? document.activeElement.textContent : null;
   const after = parsed(html);
-  if (focused) return; // a person is about to press a button in it
   before.replaceWith(after);
   htmx.process(after);
+  // A person who was about to press a button in it finds it as it was.
+  if (focused !== null) [...after.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
 }
 function arrive(html) {
   const picture = parsed(html);
@@ -228,5 +244,11 @@ if (drop) {
 let usedAt = 0;
 for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, () => { usedAt = Date.now(); }, true);
 setInterval(() => {
-  if (!document.hidden && Date.now() - usedAt < 5 * 60_000) post("/awake").catch(() => isAway(true));
+  if (!document.hidden && Date.now() - usedAt < 5 * 60_000) stayUp();
 }, 60_000);
+async function stayUp() {
+  try {
+    const { told, error } = await (await post("/awake")).json();
+    if (one("#kept") && (told || error)) one("#kept").textContent = told || error;
+  } catch { isAway(true); }
+}

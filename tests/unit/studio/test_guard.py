@@ -37,6 +37,13 @@ def test_the_link_changes_its_token_into_a_cookie_that_no_script_reads(browser: 
     assert stranger.get("/status").status_code == 200
 
 
+def test_the_link_on_a_browser_s_command_line_can_be_followed_once(browser: Browser, stranger: TestClient) -> None:
+    link = browser.keys.link_for_once()
+    assert stranger.get(link, follow_redirects=False).status_code == 303
+    stranger.cookies.clear()
+    assert stranger.get(link, follow_redirects=False).status_code == 403
+
+
 def test_a_name_that_points_here_is_not_this_server(browser: Browser) -> None:
     hosts = ("evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:1", "localhost.evil:8765", "")
     for address, host in itertools.product(ADDRESSES, hosts):
