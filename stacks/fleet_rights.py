@@ -35,8 +35,9 @@ def its_id_is_unknown(scope: Construct, name: str) -> dict[str, str]:
 class FleetRights(Construct):
     """A policy of the worker's role, which the instance has too, though it uses none of this.
 
-    A machine may set the group's maximum to 0 and to nothing else, and, with `fallback`, its distribution of markets
-    alone. So a machine that somebody has taken over cannot buy one, nor have others bought of a dearer type.
+    A machine may set the group's maximum to 0 and to nothing else. So a machine that somebody has taken over cannot buy
+    one, nor have others bought of a dearer type. With `fallback` it may change the distribution of markets, and thereby
+    the wanted size up to the deployed maximum, since IAM has no condition for that; types and subnets it may not.
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
     """
 
@@ -78,7 +79,7 @@ class FleetRights(Construct):
 
 
 def _change_the_market(arn: str) -> iam.PolicyStatement:
-    untouched = ("MaxSize", "MinSize", "InstanceTypes", "LaunchTemplateVersionSpecified")
+    untouched = ("MaxSize", "MinSize", "InstanceTypes", "LaunchTemplateVersionSpecified", "VPCZoneIdentifiers")
     return iam.PolicyStatement(
         sid="ChangeTheMarket",
         actions=["autoscaling:UpdateAutoScalingGroup"],

@@ -27,6 +27,7 @@ def context_of(action: str, asked: Mapping[str, Any]) -> dict[str, str]:
     template = asked.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
     found = {name: asked.get(name) for name in ("MaxSize", "MinSize")}
     found["InstanceTypes"] = [one.get("InstanceType") for one in template.get("Overrides", [])] or None
+    found["VPCZoneIdentifiers"] = asked.get("VPCZoneIdentifier")
     found["LaunchTemplateVersionSpecified"] = "LaunchTemplateSpecification" in template or None
     return {f"{PREFIX}{name}": str(value) for name, value in found.items() if value is not None}
 

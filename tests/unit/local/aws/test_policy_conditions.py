@@ -8,7 +8,7 @@ from scripts.local.aws.policy_conditions import context_of, hold
 
 CLOSE: dict[str, Any] = {"NumericEquals": {"autoscaling:MaxSize": "0"}}
 SIZE: dict[str, Any] = {"NumericLessThanEqualsIfExists": {"autoscaling:MinSize": "4", "autoscaling:MaxSize": "4"}}
-OTHERS = ("MaxSize", "MinSize", "InstanceTypes", "LaunchTemplateVersionSpecified")
+OTHERS = ("MaxSize", "MinSize", "InstanceTypes", "LaunchTemplateVersionSpecified", "VPCZoneIdentifiers")
 MARKET: dict[str, Any] = {"Null": {f"autoscaling:{key}": "true" for key in OTHERS}}
 SHARES = {"OnDemandPercentageAboveBaseCapacity": 100}
 SHARE: dict[str, Any] = {"MixedInstancesPolicy": {"InstancesDistribution": SHARES}}
@@ -27,6 +27,8 @@ TEMPLATE: dict[str, Any] = {"MixedInstancesPolicy": {"LaunchTemplate": {"LaunchT
         (SIZE, {"DesiredCapacity": 3}, True),
         (MARKET, SHARE, True),
         (MARKET, SHARE | {"MaxSize": 500}, False),
+        (MARKET, SHARE | {"DesiredCapacity": 3}, True),  # for which IAM has no condition
+        (MARKET, {"VPCZoneIdentifier": "subnet-1"}, False),
         (MARKET, TYPES, False),
         (MARKET, TEMPLATE, False),
         ({"StringEquals": {"aws:SourceAccount": "1"}}, {}, True),
