@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "status_command:status": "sd status --timeline",
         "watch_command:watch": "sd watch cats-0123456789",
         "results_command:results": "sd results cats-0123456789 --zip",
+        "gallery_command:gallery": "sd gallery cats-0123456789",
         "compare_command:compare": "sd compare cats-0123456789 dogs-0123456789 --images",
         "look_inside_commands:logs": "sd logs cats-0123456789 --follow",
         "look_inside_commands:connect": "sd connect",

@@ -24,6 +24,8 @@ from userdata.contract.work import read_work
 from userdata.job.job_document import read_job
 from userdata.job.run_error import RunError
 from userdata.job.seeds import drawn_seed_in
+from userdata.page.facts import facts_of_run, gpu_points
+from userdata.page.shard import Shard, make_shards
 from userdata.record.image_metadata import ImageRecord, parameters_text
 from userdata.worker.by_hand.replay import check_replay
 from userdata.worker.run.progress import continued_status
@@ -61,7 +63,16 @@ def record(content: bytes) -> object:
     found = ImageRecord.from_json(content)
     check_replay(found, None)
     parameters_text(found)
+    for shard in make_shards([found]):
+        assert Shard.from_script(shard.to_script()) == shard
     return found
+
+
+def page_facts(content: bytes) -> object:
+    """What a page shows of a report.json."""
+    facts = facts_of_run("r", title="t", model="m", started_at="", images=1, shards=[], report=content)
+    facts.to_script()
+    return facts.phases or None
 
 
 def as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -69,6 +80,9 @@ def as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
 
 
 TARGETS = {
+    "page-shard": Target(lambda content: Shard.from_script(content).to_script()),
+    "page-facts": Target(page_facts, ()),
+    "gpu-samples": Target(lambda content: gpu_points(content) or None, ()),
     "hold": Target(Hold.from_json),
     "job-document": Target(lambda content: (drawn_seed_in(content), read_job(content))),
     "status": Target(status),

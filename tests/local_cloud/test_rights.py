@@ -87,7 +87,14 @@ def _overwrites_nothing(cloud: LocalCloud, role: Role, bucket: str) -> None:
     s3 = cloud.client("s3")
     samples = "runs/b/txt2img-samples"
     written_once = (f"{samples}/samples/00000.png", f"{samples}/grid-0000.png", "runs/b/units/0-000000.json")
-    for key in (*written_once, "runs/b/failed/0-000000.json", "cache/env/a/manifest.json", "cache/weights/a/b"):
+    of_a_page = ("runs/b/page/shards/0-000000.js", "runs/b/page/thumbnails/00000.webp")
+    for key in (
+        *written_once,
+        "runs/b/failed/0-000000.json",
+        *of_a_page,
+        "cache/env/a/manifest.json",
+        "cache/weights/a/b",
+    ):
         given = {"Bucket": bucket, "Key": key, "Body": b"1"}
         assert not role.may("s3", "put_object", **given), "not even the first time"
         with pytest.raises(ClientError, match="AccessDenied"):
@@ -104,7 +111,7 @@ def _overwrites_nothing(cloud: LocalCloud, role: Role, bucket: str) -> None:
         assert not role.may("s3", "put_object", **given)
         assert role.may("s3", "put_object", **given, IfNoneMatch="*")
         assert role.may("s3", "put_object", **given, IfMatch=s3.get_object(Bucket=bucket, Key=key)["ETag"])
-    for name in ("status.json", "report.json", "machines/i-1.json", "tries.json"):
+    for name in ("status.json", "report.json", "machines/i-1.json", "tries.json", "page/run.js", "index.html"):
         assert role.may("s3", "put_object", Bucket=bucket, Key=f"runs/b/{name}", Body=b"1"), (
             "which changes all the time"
         )

@@ -26,9 +26,9 @@ def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
     assert person.read(bucket, f"runs/{run_id}/job.json")["prompt"] == HOSTILE[:1000]
     assert not Path("/tmp/pwned").exists()
     assert len(person.images(bucket, run_id)) == 6
-    assert {f"runs/{run_id}/{name}" for name in ("report.json", "log.txt", "txt2img-samples/grid-0000.png")} <= set(
-        person.objects(bucket)
-    )
+    assert {
+        f"runs/{run_id}/{name}" for name in ("report.json", "log.txt", "index.html", "txt2img-samples/grid-0000.png")
+    } <= set(person.objects(bucket))
     assert f"runs/{run_id}/gpu.csv" not in person.objects(bucket)
     person.wait_for_state("stopped")
 

@@ -18,7 +18,11 @@ HOLDS = "holds/"
 # What machines of a fleet tell each other: see userdata/fleet/breakers.py.
 FLEET = "fleet/"
 # What nobody writes a second time, in the form of a bucket's policy, in which * stands for slashes too.
-WRITTEN_ONCE = (f"{RUNS}*-samples/*.png", f"{RUNS}*/units/*", f"{RUNS}*/failed/*", f"{CACHE}*")
+WRITTEN_ONCE = (
+    f"{RUNS}*-samples/*.png",
+    *(f"{RUNS}*/{folder}/*" for folder in ("units", "failed", "page/shards", "page/thumbnails")),
+    f"{CACHE}*",
+)
 # What is corrected at times, by somebody who says what it is to replace: an image's record when another machine has
 # drawn the image, a job when its seed is drawn.
 CORRECTED = (
@@ -51,6 +55,12 @@ class RunKeys:
         self.machines = self.prefix + "machines/"
         self.batch_ended = self.prefix + "done.json"
         self.tries = self.prefix + "tries.json"
+        # The page of the run, and beside it what it loads: facts, shards and thumbnails.
+        self.index = self.prefix + "index.html"
+        self.page = self.prefix + "page/"
+        self.page_facts = self.page + "run.js"
+        self.page_shards = self.page + "shards/"
+        self.shared_pages = self.prefix + "shared/"
         self.samples_folder = self.prefix + ("img2img-samples/" if from_image else "txt2img-samples/")
 
     def image(self, index: int) -> str:
@@ -80,6 +90,18 @@ class RunKeys:
     def machine(self, instance_id: str) -> str:
         """The key of what one machine has done of a batch."""
         return f"{self.machines}{instance_id}.json"
+
+    def page_shard(self, name: str) -> str:
+        """The key of a shard of the run's page; a unit's is named as the unit is."""
+        return f"{self.page_shards}{name}.js"
+
+    def shared(self, name: str) -> str:
+        """The key of a page whose links are signed."""
+        return f"{self.shared_pages}{name}.html"
+
+    def thumbnail(self, index: int) -> str:
+        """The key of the thumbnail of image `index`."""
+        return f"{self.page}thumbnails/{index:05}.webp"
 
     def grid(self, index: int) -> str:
         """The key of grid `index`; one run makes one grid, as one call of the original scripts does."""

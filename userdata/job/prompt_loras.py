@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from userdata.contract.lora_list import LARGEST_WEIGHT, listed_loras, same_name
+from userdata.contract.lora_list import LARGEST_WEIGHT, listed_loras, lora_text, same_name
 
 # A run of spaces is looked at from its beginning alone: from each of its spaces takes the square of its length.
 # The second word is what an extension for LyCORIS files called them.
@@ -48,6 +48,12 @@ def weights_of(loras: str, of_image: dict[str, float] | None) -> dict[str, float
     """
     weights = {one.name: one.weight for one in listed_loras(loras)} if of_image is None else of_image
     return {name: weight for name, weight in weights.items() if weight}
+
+
+def loras_with(loras: str, of_image: dict[str, float] | None) -> str:
+    """The list `loras` with the weights of one image, without those that it is not drawn with."""
+    weights = weights_of(loras, of_image)
+    return ",".join(lora_text(one.place, weights[one.name]) for one in listed_loras(loras) if one.name in weights)
 
 
 def _weight(tag: str, weights: list[str]) -> float:

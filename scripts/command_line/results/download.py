@@ -33,9 +33,9 @@ TOGETHER = 1000
 MOST_NAME_BYTES = 240
 MOST_NAMED = 20
 RUN_FOLDERS = tuple(
-    [*folder, *below]
-    for folder in (["txt2img-samples"], ["img2img-samples"], ["units"], ["failed"], ["machines"], ["tries"])
-    for below in ([], ["samples"])
+    [folder, *below]
+    for folder in ("txt2img-samples", "img2img-samples", "units", "failed", "machines", "tries", "page", "shared")
+    for below in ([], ["samples"], ["shards"], ["thumbnails"])
 )
 # What the file system says where another file or folder is in the way, or the whole path is too long.
 OF_ONE_FILE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EILSEQ)

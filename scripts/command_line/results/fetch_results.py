@@ -111,7 +111,7 @@ def fetch_runs(
         except ValueError as error:
             left_out.note(RunKeys(run.run_id).prefix, str(error))
             continue
-        with _files(s3, bucket, run, folder, left_out) as list_files:
+        with listed_files(s3, bucket, run, folder, left_out) as list_files:
             download(s3, bucket, list_files(), folder, console, left_out)
             for image in _images(list_files(), left_out):
                 count += 1
@@ -142,12 +142,19 @@ def fetch_runs(
 
 
 @contextmanager
-def _files(
+def listed_files(
     s3: S3Client, bucket: str, run: Run, folder: Path, left_out: LeftOut
 ) -> Iterator[Callable[[], Iterator[RemoteFile]]]:
-    """Lists the run's files as often as it is called, because a list of them all would take memory for each."""
+    """Lists the run's files as often as it is called, because a list of them all would take memory for each.
+
+    Of a page there is none among them: a script of the bucket is not put where somebody opens it. See `sd gallery`.
+    """
+    keys = RunKeys(run.run_id)
     if run.batch is None:
-        yield lambda: files_of(s3, bucket, run.run_id, folder, left_out)
+        of_a_page = (keys.index, keys.page, keys.shared_pages)
+        yield lambda: (
+            file for file in files_of(s3, bucket, run.run_id, folder, left_out) if not file.key.startswith(of_a_page)
+        )
         return
     with read_names(s3, bucket, run.run_id, run.batch) as names:
         yield lambda: named_files(s3, bucket, run.run_id, folder, names, left_out)

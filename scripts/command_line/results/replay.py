@@ -14,13 +14,12 @@ from scripts.command_line.account.objects import read
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.plain_text import print_plain
 from userdata.contract.atomic_file import write_atomically
-from userdata.contract.lora_list import listed_loras, lora_text
 from userdata.job.choices import Switch
 from userdata.job.image_request import ImageRequest
 from userdata.job.init_mask import with_mask
 from userdata.job.initial_image import InitialImage, read_image
 from userdata.job.picture_file import opened_picture
-from userdata.job.prompt_loras import weights_of
+from userdata.job.prompt_loras import loras_with
 from userdata.job.run_error import RunError
 from userdata.job.seeds import next_seed
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
@@ -152,7 +151,7 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
     values = {
         **job.model_dump(by_alias=True),
         "Prompt": request.prompt,
-        "Lora": _loras_with(job.lora, request.loras),
+        "Lora": loras_with(job.lora, request.loras),
         "NegativePrompt": request.negative_prompt,
         "Height": request.H,
         "Width": request.W,
@@ -170,12 +169,6 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
         "RunId": f"replay-{record.run_id[-10:]}-{record.index}",
     }
     return {name: str(value) for name, value in values.items()}, batch.index(request)
-
-
-def _loras_with(loras: str, of_image: dict[str, float] | None) -> str:
-    """The list `loras` with the weights of one image, without those that it was not drawn with."""
-    weights = weights_of(loras, of_image)
-    return ",".join(lora_text(one.place, weights[one.name]) for one in listed_loras(loras) if one.name in weights)
 
 
 def _is_one_job(batch: list[ImageRequest]) -> bool:

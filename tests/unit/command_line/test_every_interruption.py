@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "deploy": ("deploy", "a cat", *QUICK),
     "deploy --wait": ("deploy", "a cat", "--wait", *QUICK),
     "doctor": ("doctor",),
+    "gallery": ("gallery", "--full", "--no-open"),
+    "gallery --share": ("gallery", "--share", "1", "a-horse"),
     "generate": ("generate", "a lake", "--hold", "10m"),
     "hold": ("hold", "1h"),
     "logs": ("logs", "a-horse"),

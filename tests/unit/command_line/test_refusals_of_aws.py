@@ -31,6 +31,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "deploy": [["a horse"], ["a horse", "--wait"], ["a horse", "--types", "g6.xlarge"]],
     "connect": [[]],
     "doctor": [[]],
+    "gallery": [[], ["--full"]],
     "generate": [["a horse"]],
     "hold": [[], ["2h"], ["off"]],
     "logs": [[], ["a-0123456789"]],

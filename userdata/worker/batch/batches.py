@@ -24,6 +24,7 @@ from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.limits import Limits
+from userdata.worker.run.page import publish_batch
 from userdata.worker.run.run import Outcome
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ class Batches:
             looks = self._looks.pop(run_id) - 1
             try:
                 if ended := end_if_all_is_done(self._bucket, run_id):
+                    publish_batch(self._bucket, run_id, ended[0])
                     self._ended(*ended)
             except UnitsLeftError:
                 if looks:

@@ -122,7 +122,12 @@ class UnitAttempt:
         initial = masked(self._bucket, job, start, requests)
         settings = self._machine.provide(job)
         pictures = self._pictures = self._pictures or UnitPictures(
-            self._bucket, self._keys, job, requests, initial_image=initial
+            self._bucket,
+            self._keys,
+            job,
+            requests,
+            initial_image=initial,
+            shard=f"{self._work.part}-{self._work.unit:06}",
         )
         if missing := pictures.left:
             self._limits.before_model()

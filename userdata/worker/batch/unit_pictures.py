@@ -13,17 +13,21 @@ from userdata.contract.layout import RunKeys
 from userdata.job.image_request import ImageRequest
 from userdata.job.initial_image import InitialImage
 from userdata.job.job import Job
-from userdata.record.image_metadata import describe_image, png_with_record
+from userdata.record.image_metadata import ImageRecord, describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.outbox import AT_ONCE
+from userdata.worker.run.page import Thumbnails, publish_shards
 
 if TYPE_CHECKING:
     from userdata.worker.between.task import DrawnImage
 
 
 class UnitPictures:
-    """Uploads the images of `requests`, which share `job`, from memory: a unit is drawn again if the machine dies."""
+    """Uploads the images of `requests`, which share `job`, from memory: a unit is drawn again if the machine dies.
+
+    `shard` is the name of the unit's shard in the page of the run.
+    """
 
     def __init__(
         self,
@@ -33,12 +37,16 @@ class UnitPictures:
         requests: Sequence[ImageRequest],
         *,
         initial_image: InitialImage | None,
+        shard: str,
     ) -> None:
         self._bucket = bucket
         self._keys = keys
         self._job = job
         self._requests = {request.index: request for request in requests}
         self._initial_image = initial_image
+        self._shard = shard
+        self._thumbnails = Thumbnails(bucket, keys)
+        self._records: dict[int, ImageRecord] = {}
         self._versions = library_versions()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="unit upload")
         self._uploads: list[Future[None]] = []
@@ -73,11 +81,12 @@ class UnitPictures:
             initial_image=self._initial_image,
             flagged=drawn.flagged,
         )
+        self._records[drawn.index] = record
         files = (
             (self._keys.image_metadata(drawn.index), record.to_json()),
             (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
         )
-        self._uploads.append(self._threads.submit(self._upload, *files))
+        self._uploads.append(self._threads.submit(self._upload, drawn.index, *files))
         self._flags[drawn.index] = bool(drawn.flagged)
 
     def finish(self) -> None:
@@ -85,8 +94,12 @@ class UnitPictures:
         self._threads.shutdown(wait=True)
         for upload in self._uploads:
             upload.result()
+        if self.left:
+            return  # the unit is drawn again: a shard of a part of it would stay
+        records = [self._records[index] for index in sorted(self._records)]
+        publish_shards(self._bucket, self._keys, records, name=self._shard)
 
-    def _upload(self, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
+    def _upload(self, index: int, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
         if self._failed:
             return  # with all their attempts, the others would hold up the worker for as long again, each
         try:
@@ -94,6 +107,7 @@ class UnitPictures:
         except Exception:
             self._failed = True
             raise
+        self._thumbnails.send(index, lambda: image[1])
 
 
 def _job_of(job: Job, request: ImageRequest) -> Job:

@@ -30,9 +30,12 @@ CONFIG = Config(
 PATIENCE = Patience(attempts=9, first_pause=1, longest_pause=20)
 CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
+    ".webp": "image/webp",
 }
 # Another writer of the same key is at work at this moment: S3 asks to try again.
 # Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html

@@ -17,6 +17,7 @@ from userdata.worker.process.settings import Settings
 from userdata.worker.run.gpu_samples import GpuSamples
 from userdata.worker.run.ledger import Ledger
 from userdata.worker.run.limits import Limits
+from userdata.worker.run.page import publish_run
 from userdata.worker.run.pictures import Pictures
 from userdata.worker.run.progress import Progress
 from userdata.worker.run.report import ImageTime, PhaseTime, Report
@@ -83,7 +84,11 @@ class Attempt:
             raise
         finally:
             self._gpu.stop()
-        self._files.bucket.put(keys.report, self._report(image.index for image in images))
+        records = list(self._records(image.index for image in images))
+        report = self._report(records)
+        self._files.bucket.put(keys.report, report)
+        gpu = self._gpu.file.read_bytes() if self._gpu.file.exists() else None
+        publish_run(self._files.bucket, keys, records, started_at=self._progress.started_at, report=report, gpu=gpu)
         logger.info("The run %s is done", keys.run_id)
 
     def _take_stock(self) -> None:
@@ -138,7 +143,7 @@ class Attempt:
         metadata = {image.index: self._files.keys.image_metadata(image.index) for image in self._request.images}
         made_here = [index for index, key in metadata.items() if self._files.on_disk(key).exists()]
         try:
-            self._files.bucket.put(self._files.keys.report, self._report(made_here))
+            self._files.bucket.put(self._files.keys.report, self._report(list(self._records(made_here))))
         except Exception as error:  # noqa: BLE001  # the failure that ended the attempt is the one to tell
             logger.warning("This attempt's receipt could not be written: %s", error)
 
@@ -151,12 +156,10 @@ class Attempt:
             except ValueError as error:
                 logger.warning("%s is no record of an image, so that the report is without it: %s", key, error)
 
-    def _report(self, indices: Iterable[int]) -> bytes:
-        keys = self._files.keys
-        records = list(self._records(indices))
+    def _report(self, records: Sequence[ImageRecord]) -> bytes:
         settings = self._settings
         return Report(
-            run_id=keys.run_id,
+            run_id=self._files.keys.run_id,
             instance_id=settings.instance_id,
             instance_type=settings.instance_type,
             resumed=self._stock.resumed,

@@ -15,6 +15,7 @@ from userdata.record.image_metadata import describe_image, png_with_record
 from userdata.record.versions import library_versions
 from userdata.worker.bucket.outbox import Outbox
 from userdata.worker.drawing.grid import write_grid
+from userdata.worker.run.page import Thumbnails
 from userdata.worker.run.progress import Progress
 from userdata.worker.run.run_files import RunFiles
 from userdata.worker.run.run_request import RunRequest
@@ -36,8 +37,9 @@ class Pictures:
         self._request = request
         self._progress = progress
         self._versions = library_versions()
-        self._image_keys = {files.keys.image(image.index) for image in request.images}
-        self._outbox = Outbox(files.bucket, files.folder, self._count)
+        self._images = {files.keys.image(image.index): image.index for image in request.images}
+        self._thumbnails = Thumbnails(files.bucket, files.keys)
+        self._outbox = Outbox(files.bucket, files.folder, self._arrived)
 
     def save(self, drawn: DrawnImage) -> None:
         """Writes the image and its record to the disk, and sends both. May be called from several threads."""
@@ -84,9 +86,11 @@ class Pictures:
         """Waits until all that was sent is in the bucket. Raises `RunError` when an upload has failed."""
         self._outbox.finish()
 
-    def _count(self, key: str) -> None:
-        if key in self._image_keys:
+    def _arrived(self, key: str) -> None:
+        """Counts an image that is in the bucket, and makes its thumbnail: on one of the threads that upload."""
+        if key in self._images:
             self._progress.one_more_image()
+            self._thumbnails.send(self._images[key], lambda: self._files.read(key))
 
     def _all(self) -> Iterator[Image.Image]:
         for image in self._request.images:

@@ -36,6 +36,11 @@ class Progress:
         self._publisher = Publisher(bucket, keys.status, self._render, interval=STATUS_SECONDS)
 
     @property
+    def started_at(self) -> str:
+        """When the run's first attempt began: UTC, ISO 8601."""
+        return self._status.started_at
+
+    @property
     def phase(self) -> str:
         """The phase under way."""
         return self._status.phase

@@ -23,6 +23,8 @@ from userdata.contract.layout import Folders, RunKeys
 from userdata.contract.patience import Patience
 from userdata.contract.tries import Tries, read_tries
 from userdata.contract.work import BATCH, INTERACTIVE, Release
+from userdata.page.facts import Facts
+from userdata.page.shard import Shard
 from userdata.record.image_metadata import ImageRecord, record_in_png
 from userdata.worker.batch import batches, endings, unit_pictures
 from userdata.worker.between.task import Task
@@ -53,6 +55,11 @@ def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> No
             assert (record.request.prompt, record.job["prompt"]) == (f"a horse {image.index}",) * 2
             assert {other.index for other in record.batch} <= {one.index for one in unit.images}
             assert versions(work.bucket, KEYS.image(image.index)) == 1
+            assert (work.bucket.get(KEYS.thumbnail(image.index)) or b"")[8:12] == b"WEBP"
+        shard = Shard.from_script(work.bucket.get(KEYS.page_shard(f"0-{unit.unit:06}")) or b"")
+        assert [image.index for image in shard.images] == [image.index for image in unit.images]
+    assert Facts.from_script(work.bucket.get(KEYS.page_facts) or b"").shards == ["0-000000", "0-000001"]
+    assert KEYS.index in work.bucket.keys(KEYS.prefix)
     share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
     assert (share.units, share.images) == (2, 4)
     assert share.usd_per_hour == pytest.approx(3.6, abs=0.1)

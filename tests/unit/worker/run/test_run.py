@@ -20,6 +20,8 @@ from userdata.contract.layout import RunKeys
 from userdata.contract.run_name import run_name
 from userdata.job.job_document import write_job
 from userdata.job.run_error import Stopped
+from userdata.page.facts import Facts
+from userdata.page.shard import Shard
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.process.settings import Settings
 from userdata.worker.run import attempt
@@ -38,6 +40,7 @@ def test_whole_run(bucket: Bucket, settings: Settings, parameters: Deploy) -> No
 
     expected = {keys.job, keys.status, keys.report, keys.log, keys.grid(0)}
     expected |= {keys.image(k) for k in range(6)} | {keys.image_metadata(k) for k in range(6)}
+    expected |= {keys.index, keys.page_facts, keys.page_shard("00000")} | {keys.thumbnail(k) for k in range(6)}
     assert bucket.keys("") == expected
 
     pictures = [_picture(bucket, keys.image(k)) for k in range(6)]
@@ -66,6 +69,13 @@ def test_whole_run(bucket: Bucket, settings: Settings, parameters: Deploy) -> No
     assert report["resumed"] is False
     assert "diffusers" in report["versions"]
 
+    facts = Facts.from_script(bucket.get(keys.page_facts) or b"")
+    assert (facts.title, facts.images, facts.shards) == (deployed["Prompt"], 6, ["00000"])
+    assert [phase.phase for phase in facts.phases] == ["model", "generating", "uploading"]
+    shard = Shard.from_script(bucket.get(keys.page_shard("00000")) or b"")
+    assert [image.own["Seed"] for image in shard.images] == [7, 8, 9, 10, 11, 12]
+    assert shard.common["Prompt"] == deployed["Prompt"]
+
     assert _json(bucket, keys.job)["scale"] == 7.5
     assert "6 of 6 images are drawn" in (bucket.get(keys.log) or b"").decode()
 
@@ -79,6 +89,9 @@ def test_content_types_let_a_browser_show_the_results(bucket: Bucket, settings: 
     assert types[keys.image(0)] == "image/png"
     assert types[keys.status] == "application/json"
     assert types[keys.log] == "text/plain; charset=utf-8"
+    assert types[keys.index] == "text/html; charset=utf-8"
+    assert types[keys.page_facts] == "text/javascript; charset=utf-8"
+    assert types[keys.thumbnail(0)] == "image/webp"
 
 
 def test_image_is_uploaded_after_the_json_beside_it(bucket: Bucket, settings: Settings, parameters: Deploy) -> None:

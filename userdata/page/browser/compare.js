@@ -1,0 +1,65 @@
+// Two runs side by side: only what differs.
+const chosen = new Set();
+
+function choose(run, isChosen) {
+  chosen[isChosen ? "add" : "delete"](run);
+  const told = byId("compare");
+  told.hidden = chosen.size === 0;
+  if (chosen.size === 1) told.replaceChildren(element("p", { class: "note", text: "Choose another run to compare this one with." }));
+  if (chosen.size > 2) {
+    const [first] = chosen;
+    chosen.delete(first);
+    byId("runs").querySelector(`input[data-folder="${CSS.escape(first.name)}"]`).checked = false;
+  }
+  if (chosen.size === 2) compare(...chosen);
+}
+async function compare(one, other) {
+  await Promise.all([one, other].map((run) => loadImages(run)));
+  if (!chosen.has(one) || !chosen.has(other)) return;
+  const rows = [...differences(one, other)].map(([name, ours, theirs]) => element("tr", {},
+    element("th", { scope: "row", text: spaced(name) }), element("td", { text: ours, dir: "auto" }), element("td", { text: theirs, dir: "auto" })));
+  const head = element("tr", {}, element("td"), ...[one, other].map((run) => element("th", { scope: "col", text: run.facts.run_id })));
+  const close = element("button", { type: "button", text: "Close" });
+  close.addEventListener("click", () => {
+    for (const box of byId("runs").querySelectorAll("input:checked")) box.checked = false;
+    chosen.clear();
+    byId("compare").hidden = true;
+    byId("words").focus();
+  });
+  byId("compare").replaceChildren(
+    element("div", { class: "line" }, element("h2", { text: rows.length ? "What differs" : "Nothing differs but the images" }), close),
+    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)),
+    pairs(one, other));
+  byId("compare").scrollIntoView({ block: "nearest" });
+}
+function pairs(one, other) {
+  const theirs = new Map(other.images.map((image) => [image.index, image]));
+  const both = one.images.filter((image) => theirs.has(image.index)).slice(0, PAGE);
+  return element("ul", { class: "pairs", "aria-label": "The same images of both runs" }, ...both.map((image) => element("li", {},
+    ...[image, theirs.get(image.index)].map((each) => {
+      const link = element("a", { class: "card", href: fullOf(each) }, picture(each));
+      link.style.setProperty("--ratio", ratioOf(each));
+      return link;
+    }))));
+}
+function* differences(one, other) {
+  const [ours, theirs] = [summary(one), summary(other)];
+  for (const name of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {
+    const [left, right] = [ours[name] ?? "–", theirs[name] ?? "–"];
+    if (left !== right) yield [name, left, right];
+  }
+}
+// Each option of a run, and what it took: a value that all its images share, or the values.
+function summary(run) {
+  const values = {};
+  for (const image of run.images) {
+    for (const [name, value] of Object.entries(optionsOf(image))) (values[name] ??= new Set()).add(String(value));
+  }
+  const told = Object.fromEntries(Object.entries(values).map(([name, found]) => {
+    const some = [...found].slice(0, 6).join(", ");
+    return [name, found.size > 6 ? `${some} and ${found.size - 6} more` : some];
+  }));
+  const { facts } = run;
+  return { ...told, Images: String(facts.images), Machine: facts.machine || "–", Cost: facts.usd === null ? "–" : usd(facts.usd),
+    Device: [...new Set(run.images.map((image) => image.device))].join(", ") || "–" };
+}
