@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "generate_command:generate": 'sd generate "A horse under a tree" --steps 25',
         "batch_command:batch": "sd batch prompts.csv --grid scale=5,7.5 --max-usd 2",
         "replay_command:replay": "sd replay results/horse-0123456789/txt2img-samples/00000.png",
+        "studio_command:studio": "sd studio",
     },
     "Follow and fetch": {
         "status_command:status": "sd status --timeline",

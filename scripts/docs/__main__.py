@@ -36,10 +36,17 @@ def main() -> int:
     """Gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m scripts.docs", description=__doc__)
     parser.add_argument("--captures", action="store_true", help="run the captured commands in the local cloud first")
+    parser.add_argument(
+        "--studio", action="store_true", help="play with the studio in the local cloud first: its pictures"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing, show what differs")
     options = parser.parse_args()
     if options.captures:
         capture_all()
+    if options.studio:
+        from scripts.docs.studio_pictures import take_all  # wants a browser
+
+        take_all()
     return write_pages(check=options.check) or write_schemas(check=options.check)
 
 

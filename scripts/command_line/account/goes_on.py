@@ -73,16 +73,17 @@ def _state(session: boto3.Session, stack: str) -> str:
 
 
 def _aws() -> str:
-    return "the emulated account" if _is_emulated() else "AWS"
+    return "the emulated account" if is_emulated() else "AWS"
 
 
-def _is_emulated() -> bool:
+def is_emulated() -> bool:
+    """Whether the account is one that is emulated on some machine, where nothing costs anything."""
     return bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 
 def _cost(region: str, parameters: Mapping[str, Any], *, spot: bool) -> str:
     """What an hour of the machine costs at most, by the table, because nobody should wait now; and when that ends."""
-    if _is_emulated():
+    if is_emulated():
         return ", at no cost"
     life_cycle: LifeCycle = "spot" if spot else "on-demand"
     table, rates = read_prices(), read_prices().rates_of(region)

@@ -96,13 +96,13 @@ def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | No
 def list_runs(s3: S3Client, bucket: str) -> list[Run]:
     """Every run of the bucket, the latest last. Raises `CommandError` when the bucket cannot be read."""
     with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda name: read_run(s3, bucket, name), _names(s3, bucket)))
+        runs = list(pool.map(lambda name: read_run(s3, bucket, name), run_names(s3, bucket)))
     return sorted(runs, key=lambda run: (run.started_at, run.run_id))
 
 
 def list_batches(s3: S3Client, bucket: str) -> list[Run]:
     """The batches of the bucket, the latest last; the runs that are none are not read. Raises `CommandError`."""
-    names = _names(s3, bucket)
+    names = run_names(s3, bucket)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda name: read_batch(s3, bucket, name), names))
     batches = [Run(name, None, batch=one[0]) for name, one in zip(names, found, strict=True) if one]
@@ -114,11 +114,12 @@ def choose_run(s3: S3Client, bucket: str, name: str) -> Run:
 
     No other run is read, because a bucket may hold thousands.
     """
-    (chosen,) = choose_runs([Run(one, None) for one in _names(s3, bucket)], [name])
+    (chosen,) = choose_runs([Run(one, None) for one in run_names(s3, bucket)], [name])
     return read_run(s3, bucket, chosen.run_id)
 
 
-def _names(s3: S3Client, bucket: str) -> list[str]:
+def run_names(s3: S3Client, bucket: str) -> list[str]:
+    """The names of the runs, of which none is read. Raises `CommandError` when the bucket cannot be listed."""
     with aws_errors_in_words(f"list the runs in {bucket}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RUNS, Delimiter="/")
         prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]

@@ -56,18 +56,20 @@ class Input:
     image: InitialImage | None = None
 
 
-def find_inputs(session: boto3.Session, bucket: str | None, given: Mapping[str, str]) -> dict[str, Input]:
-    """The inputs that `given` names, by the parameters that name them.
+def find_inputs(
+    session: boto3.Session, bucket: str | None, given: Mapping[str, str], *, files: bool = True
+) -> dict[str, Input]:
+    """The inputs that `given` names, by the parameters that name them. Without `files`, each is an object's key.
 
     `bucket` is the results bucket, None where there is none yet. Raises `CommandError` for a missing one, and for an
     initial image that cannot be read.
     """
-    return {name: _find(session, bucket, name, given[name]) for name in EXAMPLES if given.get(name)}
+    return {name: _find(session, bucket, name, given[name], files=files) for name in EXAMPLES if given.get(name)}
 
 
-def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str) -> Input:
+def _find(session: boto3.Session, bucket: str | None, parameter: str, given: str, *, files: bool = True) -> Input:
     """A file of this machine goes before an object of the same name."""
-    file = file_here(given)
+    file = file_here(given) if files else None
     content = content_of(file, MOST_BYTES[parameter]) if file else _object(session, bucket, parameter, given)
     image = _read_image(parameter, given, content) if parameter in IMAGES else None
     if file is None:

@@ -36,7 +36,7 @@ def stop_everything(
 
     Raises `CommandError` after a no, as `stop_instance` does, and where the fleet cannot be told.
     """
-    if cut := _cuts_off(session, deployment):
+    if cut := cuts_off(session, deployment):
         if yes or not is_somebody_there():
             tell(cut)
         elif not ask(f"{cut} Stop?", otherwise="Nothing was stopped"):
@@ -52,7 +52,7 @@ def stop_everything(
         raise failure
 
 
-def _cuts_off(session: boto3.Session, deployment: Deployment) -> str:
+def cuts_off(session: boto3.Session, deployment: Deployment) -> str:
     """What the stop cuts off, in sentences; empty for nothing, and where that cannot be told."""
     told = []
     with suppress(CommandError):

@@ -16,7 +16,7 @@ from rich.console import Console
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.goes_on import run_goes_on
 from scripts.command_line.account.identity import tell_identity
-from scripts.command_line.account.instance import NoCapacityError, instance_state, start_stopped
+from scripts.command_line.account.instance import InstanceState, NoCapacityError, Start, instance_state, start_stopped
 from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run, read_status
 from scripts.command_line.account.unfinished_runs import WORKS
@@ -75,15 +75,11 @@ def generate(
         looked = pool.submit(instance_state, session, deployment)
         before = read_status(s3, deployment.bucket, request.run_id)
         state = looked.result()
-    if before and before.phase == "done" and _is_whole(session, deployment, before):
-        _say(console, f"Run {request.run_id} is there already, so nothing is drawn. For other images: --run-id NAME.")
+    if before and is_there(session, deployment, before):
+        _say(console, there_already(request.run_id))
         status, last = before, "sd status"
     else:
-        if state.is_gone:
-            raise CommandError(
-                f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
-                "sent. `sd deploy` with the same options makes a new one in its place, and draws."
-            )
+        refuse_gone(deployment, state)
         with when_interrupted(lambda: f"Interrupted before run {request.run_id} was sent: no instance was started."):
             upload_inputs(session, deployment.bucket, request.inputs, request.loras)
         with when_interrupted(lambda: run_goes_on(session, deployment, request.run_id)):
@@ -101,11 +97,35 @@ def generate(
         _say(console, f"  {with_typed(command, sys.argv[1:])}")
 
 
-def _is_whole(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
-    """Whether the images of a run that is done are still in the bucket."""
+def is_there(session: boto3.Session, deployment: Deployment, status: Status) -> bool:
+    """Whether a run is done, and its images are still in the bucket."""
+    if status.phase != "done":
+        return False
     files = files_of(session.client("s3", config=RETRIES), deployment.bucket, status.run_id, Path(), LeftOut())
     images = [file for file in files if file.path.parent.name == "samples" and file.path.suffix == ".png"]
     return len(images) >= status.images_total
+
+
+def there_already(run_id: str) -> str:
+    """Says why nothing is drawn for a run that is there."""
+    return f"Run {run_id} is there already, so nothing is drawn. For other images: --run-id NAME."
+
+
+def refuse_gone(deployment: Deployment, state: InstanceState) -> None:
+    """Raises `CommandError` before anything is sent to an instance that is terminated."""
+    if state.is_gone:
+        raise CommandError(
+            f"The instance {deployment.instance_id} was terminated, so nothing can be drawn on it. Nothing was "
+            "sent. `sd deploy` with the same options makes a new one in its place, and draws."
+        )
+
+
+def start_for_run(session: boto3.Session, deployment: Deployment, run_id: str) -> Start:
+    """Starts the instance for a run whose message is in the queue. Raises `CommandError`, as `start_stopped` does."""
+    try:
+        return start_stopped(session, deployment, f"run {run_id}")
+    except NoCapacityError as refused:
+        raise CommandError(f"{refused} Run {run_id} waits in the queue until then.") from refused
 
 
 def _follow(
@@ -124,10 +144,7 @@ def _follow(
         if instance_state(session, deployment).name not in WORKS:
             deployment = _after_others(session, deployment, request.run_id, console)
             stay = dataclasses.replace(stay, deployment=deployment)
-        try:
-            start = start_stopped(session, deployment, f"run {request.run_id}")
-        except NoCapacityError as refused:
-            raise CommandError(f"{refused} Run {request.run_id} waits in the queue until then.") from refused
+        start = start_for_run(session, deployment, request.run_id)
         if start.started:
             _say(console, start.message)
         stay.lengthen(session, now=datetime.now(UTC))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, need_deployment
+from scripts.command_line.account.goes_on import is_emulated
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.ending.hold import OFF, need_length, read_hold, write_hold
 from scripts.command_line.terminal.command_error import CommandError
@@ -53,7 +54,7 @@ class Stay:
             until = held.until
         else:
             write_hold(s3, self.deployment, Hold(self.deployment.instance_id, until))
-        usd = f" That costs about ${self._usd_until(until, now):.2f}." if self.price else ""
+        usd = f" That costs about ${self._usd_until(until, now):.2f}." if self.price and not is_emulated() else ""
         return f"The instance stays up until {until.astimezone(UTC):%H:%M} UTC for your next prompt.{usd}"
 
     def _usd_until(self, until: datetime, now: datetime) -> float:

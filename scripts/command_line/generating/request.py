@@ -51,8 +51,13 @@ class Request:
         return self.plan.job.name
 
 
-def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[str, str]) -> Request:
+def make_request(
+    session: boto3.Session, deployment: Deployment, typed: Mapping[str, str], *, files: bool = True
+) -> Request:
     """The request, checked for everything that a deploy checks of a job. Reads inputs, and writes nothing.
+
+    Without `files`, a name is never taken for that of a file of this machine: whoever typed it may be no person, but
+    the record of an image that somebody else has made.
 
     Raises `CommandError`, for misuse where what was typed breaks a rule.
     """
@@ -65,20 +70,24 @@ def make_request(session: boto3.Session, deployment: Deployment, typed: Mapping[
     drawn = draw_seed() if typed.get("Seed") == str(RANDOM) else None
     if drawn is not None:  # here, so that the same command again is another run
         typed = {**typed, "Seed": str(drawn)}
-    request = plan_request(session, deployment, typed)
+    request = plan_request(session, deployment, typed, files=files)
     if drawn is not None:
         request = dataclasses.replace(request, told=(f"Seed is {RANDOM}: {drawn} is drawn.", *request.told))
     check_files(session, request)
     return request
 
 
-def plan_request(session: boto3.Session, deployment: Deployment, typed: Mapping[str, str]) -> Request:
+def plan_request(
+    session: boto3.Session, deployment: Deployment, typed: Mapping[str, str], *, files: bool = True
+) -> Request:
     """The request, checked by the rules of the parameters, with its inputs. `check_files` checks the model's files.
+
+    Without `files`, no name is that of a file of this machine, as in `make_request`.
 
     Raises `CommandError`, for misuse where what was typed breaks a rule.
     """
-    given, uploads = find_model_files(typed)
-    inputs = find_inputs(session, deployment.bucket, given)
+    given, uploads = find_model_files(typed) if files else (dict(typed), {})
+    inputs = find_inputs(session, deployment.bucket, given, files=files)
     given |= {name: found.key for name, found in inputs.items()}
     parameters = {**_not_given(deployment, given), **given}
     plan = dataclasses.replace(make_plan(deployment, parameters, {}), typed=typed, uploads=uploads)

@@ -116,14 +116,17 @@ def test_a_program_ends_in_a_sentence_and_leaves_no_folder(tmp_path: Path, numbe
 
 
 def test_every_program_is_ended_so() -> None:
-    """What is run by `python -m`; `sd` and the local cloud say more."""
+    """What is run by `python -m`; `sd`, its studio and the local cloud say more."""
     programs = {
         path: text
         for folder in ("benchmarks", "demo_model", "scripts")
         for path in (ROOT / folder).rglob("*.py")
         if '\nif __name__ == "__main__":' in (text := path.read_text("utf-8"))
     }
-    own = ("scripts/command_line/__main__.py", "scripts/python_packages.py", "scripts/local/machines/")
+    own = (
+        *("scripts/command_line/__main__.py", "scripts/studio/__main__.py", "scripts/python_packages.py"),
+        "scripts/local/machines/",
+    )
     assert len(programs) > 15
     for path, text in programs.items():
         if not str(path.relative_to(ROOT)).startswith(own):

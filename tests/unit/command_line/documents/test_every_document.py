@@ -54,7 +54,7 @@ COMMANDS: dict[str, type[Document]] = {
     "stop": machine.StopDocument,
     "teardown --audit-only": machine.TeardownDocument,
 }
-WITHOUT = {"connect", "replay", "quota request"}
+WITHOUT = {"connect", "replay", "quota request", "studio"}
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""`sd studio`: becomes the studio's process, or the local cloud with the studio in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+
+SCRIPTS = Path(__file__).parents[1]
+
+
+def studio(
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Play on this computer, without an account: the local cloud and the demo model."),
+    ] = False,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help="The port; default: 8765, or one that is free.")] = (
+        None
+    ),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the link, and open no browser.")] = False,
+    stack: Stack = STACK,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Open a page on this computer that sends prompts to the instance that stands, and shows images as they arrive.
+
+    It never deploys. Ctrl-C ends it, and nothing is lost.
+    """
+    given = {"--port": port, "--stack": stack, "--region": region, "--profile": profile}
+    if local:
+        given = {"--port": port}  # the local cloud has one account and one region
+    words = [f"{name}={value}" for name, value in given.items() if value is not None]
+    words += [*(["--no-open"] if no_open else []), *(["--demo"] if local else [])]
+    page = [sys.executable, "-P", str(SCRIPTS / "studio/__main__.py"), *words]
+    cloud = [sys.executable, "-P", str(SCRIPTS / "local/__main__.py"), "--bootstrap", "--"]
+    # Another program: no other command should start slower for the libraries of a server, and the command line does
+    # not know the local cloud.
+    os.execv(sys.executable, [*(cloud if local else []), *page])  # noqa: S606

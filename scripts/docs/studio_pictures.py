@@ -1,0 +1,111 @@
+"""The pictures of docs/studio.md: a newcomer's first five minutes with `sd studio --local`, in a headless Chromium.
+
+The local cloud, the deploy, the worker and the page are the real ones; only the hand that types is this program's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.docs.places import ROOT
+from scripts.local.local_cloud import LocalCloud
+
+PICTURES = ROOT / "docs/studio"
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
+DESK, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 780}
+# The deploy and each run may take as long as a busy computer takes.
+PATIENCE_MS = 180_000
+COLOURS = 256
+
+
+def take_all() -> None:
+    """Writes every picture anew. Raises `RuntimeError` where there is no Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise RuntimeError("There is no chromium on this machine, which takes the pictures of the studio.")
+    PICTURES.mkdir(exist_ok=True)
+    with LocalCloud() as cloud, sync_playwright() as playwright:
+        cloud.bootstrap()
+        with _studio(cloud) as link:
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+            _play(browser, link)
+            browser.close()
+
+
+@contextlib.contextmanager
+def _studio(cloud: LocalCloud) -> Iterator[str]:
+    """`sd studio --local` as it runs inside its local cloud; gives its link."""
+    command = [sys.executable, "-P", str(ROOT / "scripts/studio/__main__.py"), "--demo", "--no-open", "--port=0"]
+    studio = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
+    assert studio.stdout
+    try:
+        said = next((line for line in studio.stdout if "token=" in line), "")
+        yield re.findall(r"http://\S+", said)[0]
+    finally:
+        studio.terminate()
+        studio.wait()
+
+
+def _play(browser: Browser, link: str) -> None:
+    """What a newcomer does, with a picture of each step."""
+    context = browser.new_context(viewport=DESK, reduced_motion="reduce")  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(link)
+    page.locator(".picture").nth(5).wait_for()  # the images of the deploy
+    page.locator("#prompt").fill("A red horse by a lake")
+    page.locator("#price p").first.wait_for()
+    _take(page, "1-price")
+
+    page.locator("#draw").click()
+    first = page.locator("article.run", has_text="A red horse by a lake")
+    first.locator(".picture").nth(1).wait_for()
+    page.locator("#prompt").fill("A lemon next to a mushroom")
+    _take(page, "2-arriving")
+
+    first.locator(".picture").nth(3).wait_for()
+    first.locator(".picture button").first.click()
+    page.locator("#details .actions").wait_for()
+    _take(page, "3-details")
+
+    page.get_by_role("button", name="Redraw a part…").click()
+    box = page.locator("#mask-canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.4)
+    page.mouse.down()
+    for across, down in ((0.4, 0.5), (0.5, 0.6), (0.6, 0.55)):
+        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down, steps=5)
+    page.mouse.up()
+    _take(page, "4-mask")
+    page.locator("#mask").get_by_role("button", name="Close").click()
+
+    page.get_by_text("X/Y grid").click()
+    for axis, option, values in (("X", "Steps", "4, 10, 25"), ("Y", "GuidanceScale", "1, 4")):
+        page.locator(f"#axis-{axis}").select_option(option)
+        page.locator(f"#values-{axis}").fill(values)
+    page.get_by_text("The grid: 6 images").wait_for()
+    page.get_by_role("button", name="Draw the grid").click()
+    page.locator("td .picture").nth(5).wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    _take(page, "5-grid")
+
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme="dark")
+    page.reload()
+    page.locator(".picture").first.wait_for()
+    _take(page, "6-phone")
+
+
+def _take(page: Page, name: str) -> None:
+    page.wait_for_timeout(700)  # until the last picture is decoded
+    whole = Image.open(io.BytesIO(page.screenshot()))
+    whole.convert("RGB").quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)

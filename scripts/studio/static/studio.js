@@ -1,0 +1,253 @@
+// What htmx does not do: keeps what was typed, takes arriving images, fills the form from an image, holds the machine.
+"use strict";
+
+const one = (selector) => document.querySelector(selector);
+const form = one("#form");
+const announce = (text) => { one("#announced").textContent = text; };
+
+// What was typed outlives a reload, and a studio that was ended and started again.
+const KEPT = "sd-studio-form";
+function keep() {
+  const values = [...new FormData(form)].filter(([, value]) => typeof value === "string");
+  sessionStorage.setItem(KEPT, JSON.stringify(values));
+}
+function fill(values) {
+  if (!form) { // a grid or a run alone: the form is on the studio's page
+    const before = JSON.parse(sessionStorage.getItem(KEPT) || "[]");
+    sessionStorage.setItem(KEPT, JSON.stringify([...new Map([...before, ...values])]));
+    location.href = "/";
+    return;
+  }
+  for (const [name, value] of values) {
+    const field = form.elements[name];
+    if (field) field.value = value;
+  }
+  showStart();
+  document.body.dispatchEvent(new Event("filled"));
+  keep();
+}
+if (form) {
+  const kept = sessionStorage.getItem(KEPT);
+  if (kept) fill(JSON.parse(kept));
+  form.addEventListener("input", keep);
+  form.addEventListener("change", keep);
+  form.elements.Prompt.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+}
+
+// An image's values in the place of all that was typed, but for the prompt of who asks for no more than a seed.
+function useAll(values) {
+  if (!form) {
+    sessionStorage.removeItem(KEPT);
+    fill(Object.entries(values));
+    return;
+  }
+  const fields = [...form.elements].filter((field) => field.name && !["X", "Xs", "Y", "Ys", "Quality"].includes(field.name));
+  form.elements.Quality.value = "good";
+  fill([...fields.map((field) => [field.name, ""]), ...Object.entries(values)]);
+}
+function showStart() {
+  const key = form && form.elements.InitImage.value;
+  const place = one("#start-image");
+  if (!place) return;
+  place.hidden = !key;
+  const shown = key && key.match(/^runs\/([^/]+)\/(?:txt|img)2img-samples\/samples\/(\d{5})\.png$/);
+  place.querySelector("span").textContent = key
+    ? `Starts from ${shown ? "this image" : key}${form.elements.InitMask.value ? ", within the mask" : ""}.` : "";
+  const image = place.querySelector("img");
+  image.hidden = !shown;
+  if (shown) image.src = `/runs/${shown[1]}/images/${Number(shown[2])}.png`;
+}
+if (form) form.elements.InitImage.addEventListener("input", showStart);
+
+// Everything that a button does here and not on the server.
+const DOES = {
+  "use-all": (at) => { useAll(at.values); done("All options are those of the image."); },
+  "use-prompt": (at) => {
+    fill([["Prompt", at.values.Prompt], ["NegativePrompt", at.values.NegativePrompt || ""]]);
+    done("The prompt is the image's.");
+  },
+  "use-seed": (at) => { fill([["Seed", at.values.Seed]]); done("The seed is the image's."); },
+  "upscale": (at) => { useAll({ ...at.values, Upscale: "2" }); done("Twice as large: look at the price, then draw."); },
+  "start-from": (at) => {
+    fill([["Prompt", at.values.Prompt], ["InitImage", at.key], ["InitMask", ""], ["Height", ""], ["Width", ""], ["Upscale", ""]]);
+    done("Starts from the image: say what is to become of it.");
+  },
+  "inpaint": (at) => { one("#details").close(); window.paintMask(at); },
+  "forget-image": () => { fill([["InitImage", ""], ["InitMask", ""]]); done("Starts from noise."); },
+  "close": (at, button) => button.closest("dialog").close(),
+};
+function done(text) {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  if (!form) return;
+  one("#options").open = Boolean(form.elements.Upscale.value) || one("#options").open;
+  form.elements.Prompt.focus();
+  announce(text);
+}
+window.studio = { DOES, fill, done, announce };
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.copy) {
+    navigator.clipboard.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; });
+  }
+  const act = DOES[button.dataset.do];
+  if (!act) return;
+  const place = button.closest("[data-values]");
+  act(place ? { values: JSON.parse(place.dataset.values), key: place.dataset.key, image: place.dataset.image } : null, button);
+});
+
+// A dialog at the side: what is typed stays where it is.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const opener = event.detail.requestConfig && event.detail.requestConfig.elt;
+  const opens = opener && opener.dataset.opens;
+  if (opens) {
+    const dialog = document.getElementById(opens);
+    if (!dialog.open) dialog.showModal();
+  }
+});
+document.addEventListener("htmx:afterSettle", () => {
+  for (const sentence of document.querySelectorAll("#form .field .refusal")) {
+    const field = sentence.closest(".field").querySelector("[name]");
+    if (sentence.textContent) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+    const hidden = sentence.textContent && sentence.closest("details");
+    if (hidden) hidden.open = true;
+  }
+  dropDoubles();
+  follow();
+});
+// A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
+function dropDoubles() {
+  const seen = new Set([...document.querySelectorAll("td[data-run]")].map((cell) => `run-${cell.dataset.run}`));
+  for (const run of document.querySelectorAll("#runs > article[id]")) {
+    if (seen.has(run.id)) {
+      run.remove();
+      followed = null; // the images that it had are told again
+    }
+    seen.add(run.id);
+  }
+  if (seen.size && one("#runs > .nothing")) one("#runs > .nothing").remove();
+}
+for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
+document.addEventListener("htmx:afterOnLoad", () => isAway(false));
+function isAway(away) { if (one("#away")) one("#away").hidden = !away; }
+
+// Images as they arrive, for the runs that are not over.
+let stream = null;
+let followed = null;
+document.addEventListener("visibilitychange", () => { // nobody looks: nothing is asked of AWS
+  if (document.hidden && stream) { stream.close(); isAway(false); } else follow();
+});
+function follow() {
+  if (document.hidden) return;
+  const runs = [...new Set([...document.querySelectorAll("[data-run]:not([data-over])")].map((run) => run.dataset.run))];
+  const wanted = runs.sort().join(" ");
+  if (stream && wanted === followed && stream.readyState !== EventSource.CLOSED) return;
+  if (stream) stream.close();
+  followed = wanted;
+  stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
+  stream.addEventListener("machine", (event) => {
+    swap("machine", event.data);
+    document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
+  });
+  stream.addEventListener("appeared", (event) => appear(event.data));
+  stream.addEventListener("image", (event) => arrive(event.data));
+  stream.addEventListener("run", (event) => {
+    const doing = parsed(event.data);
+    swap(doing.id, event.data);
+    if ("over" in doing.dataset) {
+      for (const run of document.querySelectorAll(`[data-run="${CSS.escape(doing.dataset.of)}"]`)) run.dataset.over = "";
+    }
+  });
+  stream.onerror = () => isAway(true);
+  stream.onopen = () => isAway(false);
+}
+async function appear(run) {
+  const isHere = () => document.querySelector(`[data-run="${CSS.escape(run)}"]`);
+  if (!one("#runs") || isHere()) return;
+  const answer = await fetch(`/runs/${encodeURIComponent(run)}`, { headers: { "HX-Request": "true" } });
+  const card = parsed(await answer.text());
+  if (!answer.ok || isHere()) return;
+  one("#runs").prepend(card);
+  htmx.process(card);
+  dropDoubles();
+  follow();
+}
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content.firstElementChild;
+}
+function swap(id, html) {
+  const before = document.getElementById(id);
+  if (!before) return;
+  const focused = before.contains(document.activeElement);
+  const after = parsed(html);
+  if (focused) return; // a person is about to press a button in it
+  before.replaceWith(after);
+  htmx.process(after);
+}
+function arrive(html) {
+  const picture = parsed(html);
+  const list = document.getElementById(`images-${picture.dataset.in}`);
+  if (!list || document.getElementById(picture.id)) return;
+  picture.classList.add("new");
+  list.append(picture);
+  htmx.process(picture);
+  announce(`${picture.querySelector("img").alt} has arrived.`);
+}
+if (one("#machine") || one("[data-run]")) follow();
+
+// A dropped file: what it was made from.
+async function restore(file) {
+  const told = one("#drop-told");
+  const sent = new FormData();
+  sent.append("file", file);
+  try {
+    const answer = await (await post("/restore", sent)).json();
+    if (answer.error) { told.textContent = answer.error; return; }
+    useAll(answer.values);
+    told.textContent = `${file.name}: what it was made from is in the form.`;
+  } catch { isAway(true); }
+}
+async function startFrom(file) {
+  const told = one("#drop-told");
+  const answer = await window.studio.upload("InitImage", file);
+  told.textContent = answer.error || answer.told.join(" ");
+  if (answer.key) fill([["InitImage", answer.key], ["InitMask", ""], ["Height", ""], ["Width", ""]]);
+}
+const post = (address, body) => fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
+window.studio.upload = async (parameter, file) => {
+  const sent = new FormData();
+  sent.append("parameter", parameter);
+  sent.append("file", file);
+  try { return await (await post("/inputs", sent)).json(); } catch { isAway(true); return { error: "The studio has ended." }; }
+};
+const drop = one("#drop");
+if (drop) {
+  one("#dropped").addEventListener("change", (event) => { if (event.target.files[0]) restore(event.target.files[0]); });
+  one("#own-image").addEventListener("change", (event) => { if (event.target.files[0]) startFrom(event.target.files[0]); });
+  document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  document.addEventListener("dragleave", () => drop.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (event.dataTransfer.files[0]) restore(event.dataTransfer.files[0]);
+  });
+}
+
+// The machine stays up while somebody uses the page, and not merely because it is open somewhere.
+let usedAt = 0;
+for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, () => { usedAt = Date.now(); }, true);
+setInterval(() => {
+  if (!document.hidden && Date.now() - usedAt < 5 * 60_000) stayUp();
+}, 60_000);
+async function stayUp() {
+  try {
+    const { told, error } = await (await post("/awake")).json();
+    if (one("#kept") && (told || error)) one("#kept").textContent = told || error;
+  } catch { isAway(true); }
+}

@@ -1,0 +1,245 @@
+"""The studio in a real browser: before an account in moto, with a worker that draws when the test says so."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from scripts.studio import events
+from scripts.studio.account import Account as Shown
+from scripts.studio.answers import looking
+from scripts.studio.app import make_app
+from scripts.studio.guard import Keys
+from scripts.studio.serve import listening
+from tests.browser.axe import axe
+from tests.unit.command_line.conftest import Account, account, refusal, session
+from tests.unit.studio.conftest import Browser as Person
+from tests.unit.studio.conftest import png_of
+from userdata.job.job import Job
+
+__all__ = ["account", "session"]
+HOSTILE = "<img src=x onerror=alert(1)> a 'horse'"
+PHONE = {"width": 390, "height": 800}
+
+
+@pytest.fixture
+def person(account: Account, monkeypatch: pytest.MonkeyPatch, page: Page) -> Iterator[Person]:
+    """Somebody whose stack stands, with the studio open on `page`."""
+    monkeypatch.setattr(looking, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(events, "MACHINE_SECONDS", 0.3)
+    person = Person(account)
+    person.deploy()
+    with listening(0) as listener:
+        keys = Keys(listener.getsockname()[1])
+        shown = Shown(person.open, "SdOnEc2")
+        person.forget_session = shown.forget_session
+        app = make_app(shown, keys)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        page.goto(keys.link)
+        yield person
+        page.goto("about:blank")
+        server.should_exit = True
+        thread.join(20)
+
+
+def wait_for_job(person: Person) -> Job:
+    """The job that the page has sent."""
+    deadline = time.monotonic() + 15
+    while not (sent := person.sent()):
+        assert time.monotonic() < deadline, "nothing was sent"
+        time.sleep(0.05)
+    return person.job(sent[0])
+
+
+def test_images_arrive_one_by_one_while_the_next_prompt_is_typed(person: Person, page: Page) -> None:
+    expect(page.locator("#machine")).to_contain_text("g6.xlarge costs $0.8048 an hour")
+    page.get_by_label("Prompt", exact=True).fill(HOSTILE)
+    page.get_by_role("textbox", name="Images").fill("2")
+    expect(page.locator("#price")).to_contain_text("2 images on g6.xlarge: about")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    job = wait_for_job(person)
+    assert (job.prompt, job.images_total) == (HOSTILE, 2)
+    page.get_by_label("Prompt", exact=True).fill("the next one")
+    person.draw(job, upto=1)
+    pictures = page.locator(".picture img")
+    expect(pictures).to_have_count(1)
+    person.draw(job)
+    expect(pictures).to_have_count(2)
+    expect(page.locator("#announced")).to_contain_text("has arrived")
+    expect(page.locator(".doing")).to_contain_text("Done, 2 of 2 images.")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("the next one")
+    assert pictures.first.get_attribute("alt") == f"Image 0: {HOSTILE}"
+    expect(page.locator("#machine")).to_contain_text("Held until")
+
+    pictures.last.click()
+    details = page.locator("#details")
+    expect(details).to_contain_text(HOSTILE)
+    assert axe(page) == []
+    details.get_by_role("button", name="Use seed").click()
+    expect(details).to_be_hidden()
+    expect(page.get_by_label("Seed (-1 draws one)")).to_have_value(str(job.seed + 1))
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("the next one")
+    page.reload()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("the next one")
+    expect(pictures).to_have_count(2)
+
+
+def test_a_refusal_stands_beside_its_field_and_no_aws_keeps_what_was_typed(person: Person, page: Page) -> None:
+    page.get_by_label("Prompt", exact=True).fill("a horse")
+    page.get_by_role("textbox", name="Images").fill("many")
+    field = page.locator("#refusal-Samples")
+    expect(field).to_have_text("Samples is 'many', but must be a whole number from 1 to 16, for example 3.")
+    expect(page.get_by_role("textbox", name="Images")).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("textbox", name="Images").fill("3")
+    expect(field).to_be_hidden()
+    person.account.session.events.register_first("before-call", refusal("ExpiredToken"))
+    person.forget_session()  # its clients have the events that there were when they were made
+    expect(page.locator("#machine")).to_contain_text("Log in again: `aws sso login`")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator("#price")).to_contain_text("AWS says ExpiredToken")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a horse")
+    assert axe(page) == []
+
+
+def test_a_dropped_picture_restores_its_job_and_another_file_gets_a_sentence(person: Person, page: Page) -> None:
+    drop(page, png_of(Job(model="demo", prompt=HOSTILE, ddim_steps=9, seed=5), 2))
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value(HOSTILE)
+    expect(page.locator("#field-Steps")).to_have_value("9")
+    expect(page.get_by_label("Seed (-1 draws one)")).to_have_value("7")
+    drop(page, b"GIF89a")
+    expect(page.locator("#drop-told")).to_contain_text("This file does not say what it was made from")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value(HOSTILE)
+
+
+def drop(page: Page, content: bytes) -> None:
+    """Lets a file fall on the page, as a person does with the mouse."""
+    carried = page.evaluate_handle(
+        """bytes => { const carried = new DataTransfer();
+        carried.items.add(new File([new Uint8Array(bytes)], "<b>a.png")); return carried; }""",
+        list(content),
+    )
+    page.dispatch_event("#runs", "drop", {"dataTransfer": carried})
+
+
+def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, page: Page) -> None:
+    run_id = person.draw(Job(model="demo", prompt="a horse", n_iter=1, n_samples=1))
+    page.reload()
+    page.locator(".picture button").click()
+    page.get_by_role("button", name="Redraw a part…").click()
+    canvas = page.locator("#mask-canvas")
+    box = canvas.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 40, steps=4)
+    page.mouse.up()
+    canvas.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    expect(page.locator("#mask-told")).to_contain_text("percent is painted")
+    assert axe(page) == []
+    page.get_by_role("button", name="Use this mask").click()
+    expect(page.locator("#start-image")).to_contain_text("within the mask")
+    page.get_by_label("Prompt", exact=True).fill("a dog")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    job = wait_for_job(person)
+    assert run_id in job.init_img
+    mask = Image.open(io.BytesIO(person.read(job.init_mask))).convert("L")
+    assert mask.size == (128, 128)
+    white = sum(mask.histogram()[128:])
+    assert 128 < white < 128 * 128 / 2
+    assert mask.getpixel((0, 127)) == 0
+    assert mask.getpixel((40, 30)) == 255, "what the keyboard has painted, below the mouse's line"
+
+
+def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
+    expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+    page.keyboard.type("a horse")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Control+Enter")
+    assert person.sent() == [], "only in the prompt"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Control+Enter")
+    job = wait_for_job(person)
+    assert job.ddim_steps == 8, "the dial is at draft"
+    person.draw(job)
+    expect(page.locator(".picture")).to_have_count(4)
+    page.locator(".picture button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#details")).to_be_hidden()
+    expect(page.locator(".picture button").first).to_be_focused()
+
+
+def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: Person, page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.get_by_label("Prompt", exact=True).fill("a horse")
+    page.get_by_text("X/Y grid").click()
+    page.get_by_label("X, across").select_option("Steps")
+    page.get_by_label("Values of X").fill("2,3")
+    page.get_by_label("Y, down").select_option("GuidanceScale")
+    page.get_by_label("Values of Y").fill("1,5")
+    expect(page.locator("#price")).to_contain_text("The grid: 4 images")
+    page.get_by_role("button", name="Draw the grid").click()
+    expect(page.get_by_role("columnheader", name="Steps 3")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="GuidanceScale 5")).to_be_visible()
+    deadline = time.monotonic() + 15
+    while len(sent := set(person.sent())) < 4:
+        assert time.monotonic() < deadline
+    for run_id in sent:
+        person.draw(person.job(run_id))
+    expect(page.locator("td .picture")).to_have_count(4)
+    expect(page.locator("#runs > article")).to_have_count(1)
+    address = page.get_by_role("link", name="This grid alone").get_attribute("href")
+    page.get_by_text("All options").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
+    assert axe(page) == []
+    page.get_by_role("button", name="Stop…").click()
+    expect(page.locator("#details")).to_contain_text("$8.00 a month")
+    page.get_by_role("button", name="Leave it running").click()
+    assert person.account.state() == "running"
+    page.evaluate("address => { location.href = address; }", address)
+    expect(page.locator("td .picture")).to_have_count(4)
+    assert axe(page) == []
+    page.locator("td .picture button").last.click()
+    page.get_by_role("button", name="Use all").click()
+    expect(page.locator("#field-Steps")).to_have_value("3")
+
+
+def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
+    expect(page.locator("#runs")).to_contain_text("No images yet")
+    expect(page.locator("#machine")).to_contain_text("running")
+    person.draw(Job(model="demo", prompt="from elsewhere"), upto=1)
+    expect(page.locator("#runs h2")).to_have_text("from elsewhere")
+    person.draw(Job(model="demo", prompt="from elsewhere"))
+    expect(page.locator(".picture")).to_have_count(6)
+    expect(page.locator("#runs")).not_to_contain_text("No images yet")
+
+
+def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_open(person: Person, page: Page) -> None:
+    page.clock.install()
+    page.reload()
+    page.clock.fast_forward(61_000)
+    page.get_by_label("Prompt", exact=True).press("a")
+    assert person.hold() is None, "only open"
+    with page.expect_response("**/awake"):
+        page.clock.fast_forward(61_000)
+    expect(page.locator("#kept")).to_contain_text("for your next prompt. That costs about $0.13.")
+    assert person.hold()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.fast_forward(6 * 61_000)
+    page.clock.fast_forward(61_000)
+    assert not [address for address in asked if "awake" in address]
