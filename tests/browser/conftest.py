@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, expect, sync_playwright
 
 # Without a network of its own: a browser that looks for updates in the middle of a test would be a test of the network.
 ARGUMENTS = (
@@ -17,6 +17,7 @@ ARGUMENTS = (
 LOCAL = ("127.0.0.1", "localhost")
 # A browser that waits longer for a local page waits in vain.
 PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

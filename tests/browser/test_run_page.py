@@ -100,6 +100,7 @@ def test_axe_finds_nothing_serious_on_a_phone_and_nothing_is_wider_than_it(
     assert axe(page) == []
     page.locator(".card").first.click()
     assert page.evaluate("document.getElementById('viewer').scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.getElementById('full').clientWidth") > PHONE["width"] * 0.9
     assert axe(page) == []
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from userdata.job.picture_file import opened_picture
 
 # Pixels of the longer edge, and WebP's quality and effort: 12 ms for an image of 512 x 512 and 38 ms for 1024 x 1024,
-# of which reading the PNG takes half; writing such a PNG takes six times as long (two cores of a laptop's kind).
+# of which reading the PNG takes half; writing such a PNG takes six times as long (one core of an AMD EPYC).
 LONGEST_EDGE = 320
 QUALITY, EFFORT = 75, 2
 

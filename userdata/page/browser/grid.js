@@ -26,10 +26,11 @@ function card(image, at) {
   const caption = element("span", { class: "caption", "aria-hidden": "true" },
     element("span", { text: prompt, dir: "auto" }), element("span", { text: `Seed ${option(image, "Seed")}` }));
   const link = element("a", { class: "card", href: fullOf(image), tabindex: at ? "-1" : "0" }, img, caption);
-  link.style.setProperty("--ratio", ratioOf(image));
   link.dataset.at = at;
   if (image.flagged) link.append(element("span", { class: "flag", text: "Flagged" }));
-  return element("li", {}, link);
+  const item = element("li", {}, link);
+  item.style.setProperty("--ratio", ratioOf(image));
+  return item;
 }
 // The thumbnail, else the image itself, for a page whose thumbnails are not there.
 function picture(image) {

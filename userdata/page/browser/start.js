@@ -36,11 +36,12 @@ async function search() {
   show(found);
   byId("told").textContent = wanted.words.length ? (found.length ? `${plural(found.length, "image")} found` : "No image has these words in its prompt.") : "";
 }
-function drawRuns(some) {
-  byId("runs").replaceChildren(...some.map((run) => {
+function drawRuns(fitting) {
+  byId("runs").replaceChildren(...fitting.map((run) => {
     const { facts } = run;
-    const cover = element("a", { class: `cover ${["", "one", "few", "", "few"][facts.cover.length] ?? ""}`, href: `${run.base}index.html`, tabindex: "-1", "aria-hidden": "true" });
-    for (const index of facts.cover) cover.append(picture({ run, index, own: {}, shard: { folder: facts.below, common: { Prompt: "" } } }));
+    const some = facts.cover.slice(0, facts.cover.length === 5 ? 4 : 6);
+    const cover = element("a", { class: `cover ${["", "one", "few", "", "few"][some.length] ?? ""}`, href: `${run.base}index.html`, tabindex: "-1", "aria-hidden": "true" });
+    for (const index of some) cover.append(picture({ run, index, own: {}, shard: { folder: facts.below, common: { Prompt: "" } } }));
     const box = element("input", { type: "checkbox", "data-folder": run.name });
     box.checked = chosen.has(run);
     box.addEventListener("change", () => choose(run, box.checked));

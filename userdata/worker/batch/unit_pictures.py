@@ -69,24 +69,11 @@ class UnitPictures:
         return sum(self._flags.values())
 
     def save(self, drawn: DrawnImage) -> None:
-        """Uploads an image and its record in the background. May be called from several threads."""
-        record = describe_image(
-            _job_of(self._job, self._requests[drawn.index]),
-            self._requests,
-            drawn.index,
-            run_id=self._keys.run_id,
-            seconds=drawn.seconds,
-            drawn_with=drawn.drawn_with,
-            versions=self._versions,
-            initial_image=self._initial_image,
-            flagged=drawn.flagged,
-        )
-        self._records[drawn.index] = record
-        files = (
-            (self._keys.image_metadata(drawn.index), record.to_json()),
-            (self._keys.image(drawn.index), png_with_record(drawn.image, record)),
-        )
-        self._uploads.append(self._threads.submit(self._upload, drawn.index, *files))
+        """Makes the PNG, and uploads it and its record, in the background. May be called from several threads.
+
+        Rejected: to make the PNG before the return, because the card would wait for those of a unit's last batch.
+        """
+        self._uploads.append(self._threads.submit(self._upload, drawn))
         self._flags[drawn.index] = bool(drawn.flagged)
 
     def finish(self) -> None:
@@ -99,15 +86,30 @@ class UnitPictures:
         records = [self._records[index] for index in sorted(self._records)]
         publish_shards(self._bucket, self._keys, records, name=self._shard)
 
-    def _upload(self, index: int, record: tuple[str, bytes], image: tuple[str, bytes]) -> None:
+    def _upload(self, drawn: DrawnImage) -> None:
         if self._failed:
             return  # with all their attempts, the others would hold up the worker for as long again, each
+        record = describe_image(
+            _job_of(self._job, self._requests[drawn.index]),
+            self._requests,
+            drawn.index,
+            run_id=self._keys.run_id,
+            seconds=drawn.seconds,
+            drawn_with=drawn.drawn_with,
+            versions=self._versions,
+            initial_image=self._initial_image,
+            flagged=drawn.flagged,
+        )
+        self._records[drawn.index] = record
+        png = png_with_record(drawn.image, record)
         try:
-            self._bucket.put_picture(record, image)
+            self._bucket.put_picture(
+                (self._keys.image_metadata(drawn.index), record.to_json()), (self._keys.image(drawn.index), png)
+            )
         except Exception:
             self._failed = True
             raise
-        self._thumbnails.send(index, lambda: image[1])
+        self._thumbnails.send(drawn.index, lambda: png)
 
 
 def _job_of(job: Job, request: ImageRequest) -> Job:

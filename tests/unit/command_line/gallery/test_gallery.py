@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from tests.unit.command_line.conftest import Account
 from tests.unit.command_line.gallery.conftest import PutRun
 from tests.unit.page.records import HOSTILE, records
+from userdata.batch.documents import Batch, Part
+from userdata.batch.unit import Unit, UnitImage
 from userdata.contract.layout import RunKeys
 from userdata.page.facts import Facts
 from userdata.page.script import from_script
@@ -72,6 +75,30 @@ def test_a_script_of_the_bucket_never_comes_here(account: Account, put_run: PutR
     assert f"{keys.page_shard('00007')}: it is no part of a page" in err
     assert sd("results")[0] == 0
     assert not [file for file in below() if b"example.com" in (Path("results") / file).read_bytes()]
+
+
+def test_of_a_batch_that_goes_on_the_images_come_by_their_names(account: Account, put_run: PutRun, sd: Sd) -> None:
+    keys = put_run("cats-0123456789", page=False)
+    account.s3.delete_object(Bucket=account.bucket, Key=keys.status)
+    batch = Batch(
+        run_id=keys.run_id,
+        title="cats.csv",
+        by="me",
+        asked_at=datetime(2026, 11, 29, tzinfo=UTC),
+        model="demo",
+        parts=[Part(images=9, units=2, bytes=9)],
+    )
+    account.put(keys.batch, batch.to_json())
+    images = [UnitImage(index=0, given={}, name="red cat"), UnitImage(index=1, given={})]
+    account.put(keys.units(0), Unit(unit=0, job={}, images=images).to_line())
+
+    assert sd("gallery")[:2] == (0, "1 run, 2 images -> results/index.html\n")
+
+    folder = Path("results") / keys.run_id
+    assert {"red cat.png", "00001.png"} <= {file.name for file in folder.rglob("*.png")}
+    assert from_script("names", (folder / "page/names.js").read_bytes()) == {"images": {"0": "red cat"}}
+    facts = Facts.from_script((folder / "page/run.js").read_bytes())
+    assert (facts.title, facts.images) == ("cats.csv", 2)
 
 
 def test_without_aws_it_shows_what_is_here(sd: Sd, monkeypatch: pytest.MonkeyPatch) -> None:
