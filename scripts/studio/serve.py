@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
+from scripts.command_line.account.goes_on import is_emulated
 from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK
@@ -66,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def deploy_demo(stack: str) -> None:
-    """The model in the box, in the account that the environment names: that of the local cloud."""
+    """The model in the box, in the local cloud. Raises `CommandError` elsewhere, where it would cost money."""
+    if not is_emulated():
+        raise CommandError("--demo is for the local cloud alone: `sd studio --local`.", exit_status=2)
     session = open_session(None, None)
     deploy(session, stack=stack, given=DEMO, context=[], fetch_to=None, console=Console(stderr=True), yes=True)
 

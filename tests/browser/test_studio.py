@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
-from scripts.studio.answers import looking
+from scripts.studio.answers import grids, looking
 from scripts.studio.app import make_app
 from scripts.studio.guard import Keys
 from scripts.studio.serve import listening
@@ -180,9 +180,18 @@ def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#details")).to_be_hidden()
     expect(page.locator(".picture button").first).to_be_focused()
+    page.get_by_role("button", name="Teardown…").focus()
+    person.post("/awake")
+    expect(page.locator("#machine")).to_contain_text("Held until")
+    expect(page.get_by_role("button", name="Teardown…")).to_be_focused()
 
 
-def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: Person, page: Page) -> None:
+def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
+    person: Person, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runs appear one by one before the answer to its press comes, and then stand in the table alone."""
+    may_answer, table = threading.Event(), grids._table
+    monkeypatch.setattr(grids, "_table", lambda *one, **more: may_answer.wait(15) and table(*one, **more))
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.get_by_label("Prompt", exact=True).fill("a horse")
@@ -193,6 +202,8 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(person: P
     page.get_by_label("Values of Y").fill("1,5")
     expect(page.locator("#price")).to_contain_text("The grid: 4 images")
     page.get_by_role("button", name="Draw the grid").click()
+    expect(page.locator("#runs > article")).to_have_count(4)
+    may_answer.set()
     expect(page.get_by_role("columnheader", name="Steps 3")).to_be_visible()
     expect(page.get_by_role("rowheader", name="GuidanceScale 5")).to_be_visible()
     deadline = time.monotonic() + 15

@@ -184,11 +184,12 @@ function parsed(html) {
 function swap(id, html) {
   const before = document.getElementById(id);
   if (!before) return;
-  const focused = before.contains(document.activeElement);
+  const focused = before.contains(document.activeElement) ? document.activeElement.textContent : null;
   const after = parsed(html);
-  if (focused) return; // a person is about to press a button in it
   before.replaceWith(after);
   htmx.process(after);
+  // A person who was about to press a button in it finds it as it was.
+  if (focused !== null) [...after.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
 }
 function arrive(html) {
   const picture = parsed(html);

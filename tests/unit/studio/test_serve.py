@@ -18,7 +18,7 @@ import pytest
 
 from scripts.command_line.main import main
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.studio.serve import listening
+from scripts.studio.serve import deploy_demo, listening
 
 ROOT = Path(__file__).parents[3]
 ENDS_WITHIN = 1.0
@@ -69,6 +69,12 @@ def test_a_port_that_is_taken_is_another_one_unless_it_was_named() -> None:
             listening(taken.getsockname()[1])
     with pytest.raises(CommandError, match="--port 0 takes any"):
         listening(99999999)
+
+
+def test_the_demo_is_deployed_in_the_local_cloud_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with pytest.raises(CommandError, match="for the local cloud alone"):
+        deploy_demo("SdOnEc2")
 
 
 def test_the_command_becomes_the_page_or_the_local_cloud_with_the_page_in_it(
