@@ -15,14 +15,14 @@ from scripts.command_line.terminal.known_runs import complete_runs
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-What = Annotated[
-    str, typer.Argument(autocompletion=complete_runs, help="A run, an image of one (RUN/00003), or a PNG on this disk.")
-]
+WHAT = "A run, an image of one (RUN/00003), or a PNG on this disk."
 
 
 def compare(
-    first: What,
-    second: What,
+    first: Annotated[str, typer.Argument(metavar="FIRST", autocompletion=complete_runs, help=WHAT)],
+    second: Annotated[
+        str, typer.Argument(metavar="SECOND", autocompletion=complete_runs, help="What it is compared with.")
+    ],
     images: Annotated[bool, typer.Option("--images", help="Compare the images' pixels, too.")] = False,
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket; default: the stack's.")] = None,
     as_json: Json = False,

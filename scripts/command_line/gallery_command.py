@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
+from scripts.command_line.terminal.json_option import Json
 from scripts.command_line.terminal.known_runs import complete_runs
 
 
@@ -32,29 +34,26 @@ def gallery(
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder for downloads.")] = Path("results"),
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The bucket; default: the stack's.")] = None,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Make a page of the runs: thumbnails, prompts, options, times and costs, with a search. It works offline."""
+    from scripts.command_line.account.results_bucket import find_bucket
+    from scripts.command_line.gallery.share import check_hours
+    from scripts.command_line.gallery.ways import show_bucket, show_folder
+    from scripts.command_line.terminal.session import open_session
+
     if folder is not None:
         if share is not None:
             raise CommandError("--share signs links to the bucket, and --folder asks nothing of AWS.", exit_status=2)
-        from scripts.command_line.gallery.ways import need_folder, show_pages
-
-        show_pages(need_folder(folder), run or [], browser=browser)
+        show_folder(folder, run or [], browser=browser, as_json=as_json)
         return
     if share is not None and len(run or []) != 1:
         raise CommandError("--share takes one run: `sd gallery --share 24 RUN`.", exit_status=2)
-    from scripts.command_line.account.results_bucket import find_bucket
-    from scripts.command_line.gallery.ways import fetch_and_show, share_page
-    from scripts.command_line.terminal.session import open_session
-
     session = open_session(region, profile)
     if share is not None:
-        share_page(
-            session, lambda: find_bucket(session, stack=stack, bucket=bucket), run or [], to, hours=share, full=full
-        )
-    else:
-        name = find_bucket(session, stack=stack, bucket=bucket)
-        fetch_and_show(session, name, run or [], to, full=full, browser=browser)
+        check_hours(session, share, now=datetime.now(UTC))
+    name = find_bucket(session, stack=stack, bucket=bucket)
+    show_bucket(session, name, run or [], to, full=full, share=share, browser=browser, as_json=as_json)

@@ -21,6 +21,7 @@ def start(
     every: EveryType = False,
     at_most: AtMost = None,
     yes: Yes = False,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -40,20 +41,37 @@ def start(
     tell_identity(session, stack)
     deployment = need_deployment(session, stack)
     try:
-        _tell(start_for_job(session, deployment, deployed_run_id(deployment)).message)
+        run_id = deployed_run_id(deployment)
+        message = start_for_job(session, deployment, run_id).message
+        _tell(message)
+        if as_json:
+            from scripts.command_line.documents.machine import DeployDocument
+
+            instance = deployment.instance_id
+            print_document(DeployDocument(stack=stack, run_id=run_id, instance_id=instance, message=message))
     except NoCapacityError as refused:
         if wish is None:
             raise
         console = Console(stderr=True)
         print_plain(f"{deployment.instance_id} cannot be started: {refused.why}.", console, soft_wrap=True)
         deploy_job(
-            session, stack=stack, given={}, context=[], fetch_to=None, console=console, wish=wish, yes=yes, is_told=True
+            session,
+            stack=stack,
+            given={},
+            context=[],
+            fetch_to=None,
+            console=console,
+            wish=wish,
+            yes=yes,
+            is_told=True,
+            as_json=as_json,
         )
 
 
 def stop(
     terminate: Annotated[bool, typer.Option("--terminate", help="Delete the instance and its disk instead.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a run is cut off.")] = False,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -64,12 +82,21 @@ def stop(
     """
     from scripts.command_line.account.deployment import need_deployment
     from scripts.command_line.account.identity import tell_identity
+    from scripts.command_line.documents.machine import StopDocument
     from scripts.command_line.ending.stop import stop_everything
     from scripts.command_line.terminal.session import open_session
 
     session = open_session(region, profile)
     tell_identity(session, stack)
-    stop_everything(session, need_deployment(session, stack), terminate=terminate, yes=yes, tell=_tell)
+    said: list[str] = []
+
+    def tell(message: str) -> None:
+        said.append(message)
+        _tell(message)
+
+    stop_everything(session, need_deployment(session, stack), terminate=terminate, yes=yes, tell=tell)
+    if as_json:
+        print_document(StopDocument(messages=said))
 
 
 def hold(
@@ -101,6 +128,7 @@ def teardown(
     audit_only: Annotated[
         bool, typer.Option("--audit-only", help="Delete nothing, only look for what costs money.")
     ] = False,
+    as_json: Json = False,
     stack: Stack = STACK,
     region: Region = None,
     profile: Profile = None,
@@ -112,7 +140,7 @@ def teardown(
 
     session = open_session(region, profile)
     tell_identity(session, stack)
-    tear_down(session, stack=stack, yes=yes, audit_only=audit_only, console=Console())
+    tear_down(session, stack=stack, yes=yes, audit_only=audit_only, console=Console(), as_json=as_json)
 
 
 def _tell(message: str) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 from scripts.command_line.gallery.local_run import local_runs, write_page
 from scripts.command_line.gallery.overview import write_overview
 from scripts.docs.places import ROOT
+from scripts.interruption.signals import ends_in_a_sentence
 
 PICTURES = ROOT / "docs/pages"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
@@ -40,4 +41,5 @@ def take_pictures(results: Path, run: str) -> None:
 
 
 if __name__ == "__main__":
-    take_pictures(Path(sys.argv[1]), sys.argv[2])
+    with ends_in_a_sentence():
+        take_pictures(Path(sys.argv[1]), sys.argv[2])

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class Part(BaseModel):
     """A part of a document. Times are UTC, ISO 8601; money is US dollars."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, defer_build=True
+    )
 
 
 class Document(Part):

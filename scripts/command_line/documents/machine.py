@@ -58,12 +58,39 @@ class HoldDocument(Document):
 
 
 class DeployDocument(Document):
-    """A deploy without --wait: the stack that stands, its run, and what becomes of the machine: `sd deploy --json`."""
+    """The stack that stands, its run, and what becomes of the machine: `sd start --json`, `sd deploy --json`."""
 
     stack: str
     run_id: str
     instance_id: str
     message: str
+
+
+class StopDocument(Document):
+    """What was stopped, in sentences: `sd stop --json`."""
+
+    messages: list[str]
+
+
+class LeftRow(Part):
+    """A thing that goes on costing: US dollars a month, None where not known, and the command that removes it."""
+
+    kind: str
+    id: str
+    detail: str
+    usd_per_month: float | None
+    is_result: bool
+    command: str
+
+
+class TeardownDocument(Document):
+    """Whether the stack was deleted, what is left in the region, and the stacks that stand: `sd teardown --json`."""
+
+    region: str
+    stack: str
+    deleted: bool
+    left: list[LeftRow]
+    standing: list[str]
 
 
 class CheckRow(Part):

@@ -151,3 +151,13 @@ class CompareDocument(Document):
     differ: list[Difference]
     images: list[PictureDifference]
     troubles: list[str]
+
+
+class GalleryDocument(Document):
+    """The page that was made: `sd gallery --json`. With --share `link` shows it until `link_ends`, or sooner."""
+
+    runs: int
+    images: int
+    page: str | None = None
+    link: str | None = None
+    link_ends: AwareDatetime | None = None

@@ -15,12 +15,14 @@ from scripts.command_line.account.waiting import runs_waiting, waiting_in_words
 from scripts.command_line.deploying.cdk import cdk_destroy
 from scripts.command_line.deploying.consent import cut_off
 from scripts.command_line.deploying.way_out import delete_the_rest
-from scripts.command_line.ending.audit.audit import look_through, show_leftovers
+from scripts.command_line.documents.machine import LeftRow, TeardownDocument
+from scripts.command_line.ending.audit.audit import Audit, look_through, show_leftovers
 from scripts.command_line.ending.audit.leftover import Leftover
 from scripts.command_line.fleet.at import delete_releases
 from scripts.command_line.fleet.group import read_group
 from scripts.command_line.fleet.stop import machines_in_words
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
@@ -33,9 +35,10 @@ def teardown(
     yes: bool,
     audit_only: bool,
     console: Console,
+    as_json: bool = False,
     destroy: Callable[[boto3.Session, str], None] = cdk_destroy,
 ) -> None:
-    """Destroys the stack after a yes, unless `audit_only`, and prints what is left.
+    """Destroys the stack after a yes, unless `audit_only`, and prints what is left, with `as_json` as a document, too.
 
     The stack decides whether the bucket stays. Raises `CommandError`, after the audit, when the destroy fails and while
     anything other than the images is left that costs money.
@@ -50,6 +53,8 @@ def teardown(
     left = found.left
     if left or not found.standing:  # what stands is not left over, and is told below
         show_leftovers(left, console)
+    if as_json:
+        print_document(_document(session, stack, found, is_deleted=is_deleted))
     if failure:
         raise failure
     costly = [one for one in left if not one.is_free and not one.is_result]
@@ -62,6 +67,22 @@ def teardown(
         say(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
         return
     say(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
+
+
+def _document(session: boto3.Session, stack: str, found: Audit, *, is_deleted: bool) -> TeardownDocument:
+    rows = [
+        LeftRow(
+            kind=one.kind,
+            id=one.id,
+            detail=one.detail,
+            usd_per_month=one.usd_per_month,
+            is_result=one.is_result,
+            command=one.command,
+        )
+        for one in found.left
+    ]
+    region = session.region_name or ""
+    return TeardownDocument(region=region, stack=stack, deleted=is_deleted, left=rows, standing=found.standing)
 
 
 def _still_costs(costly: list[Leftover], region: str) -> str:

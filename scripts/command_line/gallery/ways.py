@@ -1,8 +1,8 @@
-"""The ways of `sd gallery`: pages of what lies in a folder, of what is in the bucket, and one behind a link."""
+"""The ways of `sd gallery`: from the bucket, of a folder on this disk, or as a link for somebody else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,46 +11,49 @@ from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.account.runs import Run, choose_runs, list_runs
+from scripts.command_line.documents.runs import GalleryDocument
 from scripts.command_line.gallery.fetch import fetch_page
 from scripts.command_line.gallery.local_run import LocalRun, local_runs, write_page
 from scripts.command_line.gallery.open_page import open_page
 from scripts.command_line.gallery.overview import write_overview
-from scripts.command_line.gallery.share import check_hours, share_run, shared_in_words
+from scripts.command_line.gallery.share import share_run, shared_in_words
 from scripts.command_line.results.download import LeftOut
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.known_runs import remember
+from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
 from scripts.interruption.signals import when_interrupted
 
 
-def fetch_and_show(
-    session: boto3.Session, bucket: str, wanted: Sequence[str], to: Path, *, full: bool, browser: bool
-) -> None:
-    """Brings the pages of the wanted runs, of all when none is named, into the folder `to`, and shows them."""
-    left_out = LeftOut()
-    runs = _fetch(session, bucket, list(wanted), to, Console(stderr=True), left_out, full=full)
-    if runs or local_runs(to):
-        show_pages(to, [one.run_id for one in runs] if wanted else [], browser=browser)
-    else:
-        say(f"No runs in {bucket} yet.")
-    left_out.tell()
+def show_folder(folder: Path, wanted: Sequence[str], *, browser: bool, as_json: bool) -> None:
+    """Shows what lies in the folder. Raises `CommandError` where nothing does."""
+    found = _show(_need_folder(folder), wanted, browser=browser)
+    if as_json:
+        print_document(found)
 
 
-def share_page(
+def show_bucket(
     session: boto3.Session,
-    find: Callable[[], str],
-    wanted: Sequence[str],
+    name: str,
+    wanted: list[str],
     to: Path,
     *,
-    hours: float,
     full: bool,
+    share: float | None,
+    browser: bool,
+    as_json: bool,
 ) -> None:
-    """Prints a link to a page of the one wanted run, once the hours are found to hold. `find` finds the bucket."""
-    console, now, left_out = Console(stderr=True), datetime.now(UTC), LeftOut()
-    check_hours(session, hours, now=now)
-    bucket = find()
-    (run, *_) = _fetch(session, bucket, list(wanted), to, console, left_out, full=full)
-    _share(session, bucket, to / run.run_id, hours, now, console)
+    """Downloads what pages need, and shows them, or makes a link for `share` hours. Raises `CommandError`."""
+    now, console, left_out = datetime.now(UTC), Console(stderr=True), LeftOut()
+    runs = _fetch(session, name, wanted, to, console, left_out, full=full)
+    if share is not None:
+        found = _share(session, name, to / runs[0].run_id, share, now, console)
+    elif runs or local_runs(to):
+        found = _show(to, [one.run_id for one in runs] if wanted else [], browser=browser)
+    else:
+        say(f"No runs in {name} yet.")
+        found = GalleryDocument(runs=0, images=0)
+    if as_json:
+        print_document(found)
     left_out.tell()
 
 
@@ -65,15 +68,15 @@ def _fetch(
     full: bool,
 ) -> list[Run]:
     s3 = session.client("s3", config=RETRIES)
-    listed = list_runs(s3, bucket)
-    remember(one.run_id for one in listed)
-    runs = choose_runs(listed, wanted)
+    runs = choose_runs(list_runs(s3, bucket), wanted)
     for one in runs:
         fetch_page(s3, bucket, one, to, console, left_out, full=full)
     return runs
 
 
-def _share(session: boto3.Session, bucket: str, folder: Path, hours: float, now: datetime, console: Console) -> None:
+def _share(
+    session: boto3.Session, bucket: str, folder: Path, hours: float, now: datetime, console: Console
+) -> GalleryDocument:
     made = _write(folder)
     if made is None:
         raise CommandError(f"There is no image of {folder.name} yet, so there is nothing to share.")
@@ -81,9 +84,10 @@ def _share(session: boto3.Session, bucket: str, folder: Path, hours: float, now:
         shared = share_run(session, bucket, made, hours, now=now)
         say(shared.link)
     print_plain(shared_in_words(shared, folder.name), console, soft_wrap=True)
+    return GalleryDocument(runs=1, images=shared.images, link=shared.link, link_ends=shared.until)
 
 
-def show_pages(root: Path, wanted: Sequence[str], *, browser: bool) -> None:
+def _show(root: Path, wanted: Sequence[str], *, browser: bool) -> GalleryDocument:
     """Writes the pages of all runs in the folder, since the one over all names them, and opens one of them."""
     made = [written for folder in local_runs(root) if (written := _write(folder))]
     if not made:
@@ -96,6 +100,7 @@ def show_pages(root: Path, wanted: Sequence[str], *, browser: bool) -> None:
     say(f"{counted} -> {page}")
     if browser:
         open_page(page)
+    return GalleryDocument(runs=len(made), images=images, page=str(page))
 
 
 def _write(folder: Path) -> LocalRun | None:
@@ -105,8 +110,7 @@ def _write(folder: Path) -> LocalRun | None:
         raise CommandError(f"Could not write the page in {folder}: {error.strerror or error}.") from error
 
 
-def need_folder(folder: Path) -> Path:
-    """The folder. Raises `CommandError` without one."""
+def _need_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise CommandError(f"There is no folder {folder}. `sd results --to {folder}` downloads runs into one.")
     return folder

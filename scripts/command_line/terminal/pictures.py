@@ -30,7 +30,8 @@ def show_pictures(paths: Sequence[Path], console: Console) -> None:
             with opened_picture(path.read_bytes(), ("PNG",)) as file:
                 picture = file.convert("RGB")
             picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
-            console.print(renderable(picture, width=min(WIDTH, console.width)))
+            shown = renderable(picture, width=min(WIDTH, console.width))
+            console.print(shown)
         except (OSError, ValueError) as error:
             print_plain(f"{path} cannot be shown: {str(error).rstrip('.')}.", console, soft_wrap=True)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 
 from scripts.command_line import main
 from scripts.command_line.deploying import deploy as deploying
@@ -17,8 +18,10 @@ from scripts.command_line.documents import machine, money, runs
 from scripts.command_line.documents.document import Document, ErrorDocument
 from tests.unit.command_line.batches.conftest import RUN, Somebody, share
 from tests.unit.command_line.conftest import Account
+from tests.unit.page.records import records
 from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
+from userdata.record.image_metadata import png_with_record
 
 DRAWN = Job(prompt="a lake", ddim_steps=5).name
 # In this order one account goes through all of them.
@@ -35,6 +38,7 @@ COMMANDS: dict[str, type[Document]] = {
     "report --to reports": machine.ReportDocument,
     "results --list": runs.ResultsDocument,
     "results": runs.ResultsDocument,
+    "gallery --no-open": runs.GalleryDocument,
     "logs a-horse": runs.LogDocument,
     "watch": runs.BatchDocument,
     "watch a-horse": runs.RunDocument,
@@ -46,8 +50,11 @@ COMMANDS: dict[str, type[Document]] = {
     "cancel cats --yes": runs.BatchDocument,
     "batch prompts.txt --max-usd 5 --yes": runs.BatchDocument,
     "deploy --yes": machine.DeployDocument,
+    "start": machine.DeployDocument,
+    "stop": machine.StopDocument,
+    "teardown --audit-only": machine.TeardownDocument,
 }
-WITHOUT = {"connect": "becomes a shell", "replay": "", "start": "", "stop": "", "teardown": ""}
+WITHOUT = {"connect", "replay", "quota request", "studio"}
 
 
 @pytest.fixture
@@ -63,6 +70,9 @@ def somebody(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     somebody.put(somebody.keys.machine("i-1"), share())
     account.put_run("a-horse-0123456789", images=3)
     account.put(RunKeys("a-horse-0123456789").log, "one\nzwölf \x1b[31m\n".encode())
+    (record,) = records(1, run_id="a-horse-0123456789")
+    account.put(RunKeys("a-horse-0123456789").image(0), png_with_record(Image.new("RGB", (8, 8)), record))
+    account.put(RunKeys("a-horse-0123456789").image_metadata(0), record.to_json())
     account.put_run(DRAWN, images=6)
     Path("prompts.txt").write_text("a cat\n")
     return somebody
@@ -101,7 +111,7 @@ def test_every_command_that_reads_or_makes_something_has_it() -> None:
             spoken = spoken.removeprefix(f"{name} {name}") or name
             has_it = any("--json" in option.opts for option in one.params)
             assert has_it == (spoken in names), spoken
-            assert has_it or spoken in {*WITHOUT, "quota request"}
+            assert has_it or spoken in WITHOUT
 
 
 @pytest.mark.parametrize(
@@ -129,6 +139,18 @@ def test_a_failure_is_a_document_and_a_sentence(
     assert (ended, error.exit_code) == (status, status)
     assert error.message.startswith(said)
     assert f"sd: {said}" in err
+
+
+def test_a_failure_behind_the_document_prints_no_second_one(
+    somebody: Somebody, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    somebody.account.put("runs/a-horse-0123456789/odd\x1b.png", b"")
+    status, out, err = typed("results a-horse --json", monkeypatch, capsys)
+    found = runs.ResultsDocument.model_validate_json(out)
+    assert status == 1
+    assert found.download
+    assert [one.key for one in found.download.left_out] == ["runs/a-horse-0123456789/odd\x1b.png"]
+    assert "1 object was not downloaded" in err
 
 
 def test_without_json_a_mistake_is_told_as_before(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -61,5 +62,8 @@ def test_each_command_has_an_example_and_answers_to_every_spelling() -> None:
     assert isinstance(group, TyperGroup)
     for name, command in group.commands.items():
         assert (command.epilog or "").startswith(f"Example: `sd {name}"), name
+        printed = CliRunner().invoke(sd, [name, "--help"], env={"COLUMNS": "80"}).stdout
+        assert max(map(len, printed.splitlines())) <= 80, name
+        assert "..." not in re.sub(r"\S\]?\.\.\.", "", printed.partition("\n")[0]) + printed.partition("\n")[2], name
     spelled = {name for option in group.commands["deploy"].params for name in option.opts}
     assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled

@@ -37,8 +37,9 @@ def pictures(tmp_path: Path) -> list[str]:
 
 
 def seen(pictures: list[str], answer: bytes = b"", columns: int = 80) -> str:
-    """What a terminal gets that answers so to the first question, within a deadline."""
+    """What a terminal gets that answers so to the first question."""
     ours, theirs = pty.openpty()
+    os.write(ours, answer)  # before the question, because it is waited for a tenth of a second only
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     child = subprocess.Popen(
@@ -53,8 +54,6 @@ def seen(pictures: list[str], answer: bytes = b"", columns: int = 80) -> str:
             break
         if not part:
             break
-        if answer and b"\x1b[c" in part:
-            os.write(ours, answer)
         found += part
     os.close(ours)
     assert child.wait(timeout=10) == 0, found
