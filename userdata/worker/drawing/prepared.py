@@ -15,7 +15,7 @@ from userdata.worker.drawing.prompt_memory import prompts_remembered
 from userdata.worker.drawing.second_pass import share_of_first_pass
 from userdata.worker.drawing.texts_ahead import TextsAhead, texts_ahead
 from userdata.worker.drawing.weighted_prompts import prompts_weighted
-from userdata.worker.kernels.execution import choose_execution, executing
+from userdata.worker.kernels.execution import choose_execution, executing, texts_recorded
 from userdata.worker.model.large_encoder import large_encoder
 
 
@@ -46,13 +46,14 @@ class Prepared:
         """Prepares `pipeline` for `kind`, images of one kind; `asked` is the job's n_samples.
 
         `beside` is how many more like these may follow, which count for the choice of how the networks run, unless
-        `execution` says it.
+        `execution` says it: then this is for jobs to come, and the encoders of their texts are recorded, too.
 
         Returns how the networks run, and the largest number of images to draw at once.
         """
         one = kind[0]
         images = round((len(kind) + beside) / share_of_first_pass(one))
         wanted = (id(pipeline), one.H, one.W, one.upscale, len(kind), asked)
+        for_others = execution is not None
         execution = execution or choose_execution(
             pipeline,
             steps=one.ddim_steps,
@@ -73,6 +74,8 @@ class Prepared:
                 ahead = texts_ahead(pipeline, encoder, has_room=lambda: room() >= largest)
                 self._texts = self._open.enter_context(ahead)
             else:
+                if for_others:
+                    self._open.enter_context(texts_recorded(pipeline))
                 self._open.enter_context(prompts_weighted(pipeline))
                 self._open.enter_context(prompts_remembered(pipeline))
             self._for, self._execution = wanted, execution

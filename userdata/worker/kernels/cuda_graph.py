@@ -115,7 +115,8 @@ def _map(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {name: _map(part, change) for name, part in value.items()}
+        parts = {name: _map(part, change) for name, part in value.items()}
+        return parts if type(value) is dict else type(value)(**parts)  # what transformers' networks return
     if isinstance(value, list | tuple):
         return type(value)(_map(part, change) for part in value)
     return value

@@ -48,6 +48,7 @@ class Loaded:
         self._model_is: object = None
         self._collects = False
         self._pause: Pause | None = None
+        self._pauses_are_used = stays
 
     def draw(self, settings: Settings, task: Task) -> None:
         """Draws all images of `task`. Raises `RunError` with a sentence for a person, and what the task's hooks raise.
@@ -73,7 +74,7 @@ class Loaded:
                 drawing = make_drawing.make_drawing(settings, task, self._model)
             task.ready()
             drawing.do()
-        if self._stays and isinstance(drawing, Drawing):
+        if self._pauses_are_used and isinstance(drawing, Drawing):
             self._pause = Pause(drawing)
 
     @property
@@ -89,7 +90,8 @@ class Loaded:
                     self._pause.use(leave_if_asked)
             except BetweenBatches:
                 logger.info("A job came before its preparation was done")
-            except Exception as error:  # noqa: BLE001  # whatever it is, the next job is drawn without
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next jobs are drawn without
+                self._pauses_are_used = False
                 logger.warning("Nothing could be prepared for the next job (%s: %s)", type(error).__name__, error)
 
     def release(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from userdata.worker.kernels import cuda_graph
 from userdata.worker.kernels.cuda_graph import GraphedForward, graphed
@@ -82,3 +83,14 @@ def test_cpu_runs_plainly_and_the_module_is_itself_again() -> None:
     with graphed(module):
         assert torch.equal(module(x), plain)
     assert not isinstance(module.forward, GraphedForward)
+
+
+def test_an_output_with_names_keeps_them() -> None:
+    """A text encoder's output is read by its names, and by its places."""
+    output = BaseModelOutputWithPooling(
+        last_hidden_state=torch.ones(1), pooler_output=torch.zeros(2), hidden_states=(torch.ones(3), torch.ones(4))
+    )
+    changed = cuda_graph._map(output, lambda tensor: tensor + 1)
+    assert torch.equal(changed[0], torch.tensor([2.0]))
+    assert torch.equal(changed.hidden_states[-2], 2 * torch.ones(3))
+    assert changed.attentions is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import os
@@ -230,6 +231,12 @@ def test_a_pause_prepares_the_next_job_like_the_last(
             raise BetweenBatches
 
     monkeypatch.setattr(prepared, "executing", told)
+
+    def texts(_pipeline: Any) -> Any:
+        opened.append("texts")
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(prepared, "texts_recorded", texts)
     monkeypatch.setattr(prepared, "choose_execution", lambda *_, prepared, **__: prepared or "cuda_graph")
     monkeypatch.setattr("userdata.worker.drawing.drawing.can_be_fused", lambda _: True)
     monkeypatch.setattr(pause, "fused_kernels_work", lambda *_, **__: True)
@@ -239,9 +246,9 @@ def test_a_pause_prepares_the_next_job_like_the_last(
     assert stays.has_use_for_a_pause
     while stays.has_use_for_a_pause:
         stays.use_pause(leave)
-    assert opened == ["cuda_graph", "fused"]
+    assert opened == ["cuda_graph", "fused", "texts"]
     assert machine.draw(stays, job()) == images
-    assert opened == ["cuda_graph", "fused"], "what the pause has prepared is used"
+    assert opened == ["cuda_graph", "fused", "texts"], "what the pause has prepared is used"
     assert not stays.has_use_for_a_pause
 
 
@@ -261,3 +268,4 @@ def test_a_pause_that_fails_frees_everything_and_the_next_job_is_drawn(
             stays.use_pause(lambda: None)
     assert "Nothing could be prepared" in caplog.text
     assert machine.draw(stays, job()) == images
+    assert not stays.has_use_for_a_pause, "else the model were loaded anew after every pause"

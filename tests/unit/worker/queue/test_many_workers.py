@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from moto.sqs.models import SQSBackend
 
 from tests.unit.worker.queue.conftest import PREFIX, RUN_ID, Work, units_of
 from tests.unit.worker.queue.test_serve import NOTHING
@@ -198,6 +199,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(receiver, "AGAIN_SECONDS", 0.01)
     for module in (share, unit_attempt):
         monkeypatch.setattr(module, "datetime", OffClock)
+    # moto looks at each message of the queue for each that is sent or received, which takes seconds where two thousand
+    # wait, most of them for the time. None is as old as it looks for.
+    monkeypatch.setattr(SQSBackend, "is_message_valid_based_on_retention_period", lambda *_: True)
+    monkeypatch.setattr("moto.sqs.models.unix_time_millis", lambda: time.time() * 1000)
     Faults.counts.clear()
     yield
     for what, count in sorted(Faults.counts.items()):
