@@ -24,7 +24,11 @@ from userdata.contract.catalogue import read_catalogue
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.run_error import RunError
+from userdata.record.image_metadata import describe_image
+from userdata.record.versions import library_versions
 from userdata.worker.between.task import DrawnImage
+from userdata.worker.by_hand.local_model import LocalModel
+from userdata.worker.by_hand.replay import replay
 from userdata.worker.drawing.generate import draw_batch, prepare_sampler
 from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
 from userdata.worker.drawing.weighted_prompts import encode_text, prompts_weighted
@@ -262,6 +266,13 @@ def test_a_folder_of_flux_is_completed_loaded_and_draws(
     quantized = load_pipeline(folder, layout="flux-schnell", device=CPU, from_image=False, kept="int8")
     drawn = draw(quantized, job)
     assert drawn.drawn_with.quantized == "int8"
+    (request,) = image_requests(job)
+    record = describe_image(
+        job, [request], 0, run_id="a", seconds=1, drawn_with=drawn.drawn_with, versions=library_versions()
+    )
+    again, drawn_with = replay(record, LocalModel(folder, "flux-schnell", "flux-schnell"), None)
+    assert drawn_with.quantized == "int8", "whatever auto would take here"
+    assert again.tobytes() == drawn.image.tobytes()
     assert isinstance(quantized.transformer.transformer_blocks[0].attn.to_q, Int8Linear)
 
 
