@@ -17,7 +17,7 @@ import torch
 
 from tests.small_networks import small_pipeline
 from userdata.worker.kernels.fused_blocks import fused
-from userdata.worker.kernels.kernel_check import fused_kernels_work
+from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
 
 # Major compute capabilities of GPUs that are feigned: before Hopper, and Hopper, for which some kernels are others.
 MAJORS = (8, 9)
@@ -27,7 +27,7 @@ def main() -> int:
     """The exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for major in MAJORS:
-        fused_kernels_work.cache_clear()
+        checked.cache_clear()
         with patch.object(torch.cuda, "get_device_capability", return_value=(major, 0)):
             if not fused_kernels_work(torch.device("cpu")):  # which logs why
                 return 1

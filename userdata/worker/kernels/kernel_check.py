@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from threading import Lock
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
@@ -28,6 +29,7 @@ LOADING = 1.3
 COMPILING = 12.0
 # The kinds of device, each with whether it is about a transformer, whose kernels this process has checked.
 _answered: set[tuple[str, bool]] = set()
+_one_at_a_time = Lock()
 
 
 def seconds_until_loaded(device: torch.device, *, of_transformer: bool = False) -> float:
@@ -37,12 +39,19 @@ def seconds_until_loaded(device: torch.device, *, of_transformer: bool = False) 
     return LOADING if compiled_here(device, of_transformer=of_transformer) else COMPILING
 
 
-@cache
 def fused_kernels_work(device: torch.device, *, of_transformer: bool = False) -> bool:
     """Whether the kernels compile here, which takes a C compiler, and compute on `device` what PyTorch computes.
 
-    A network that is a transformer has kernels of its own, which use those of the decoder beside it.
+    A network that is a transformer has kernels of its own, which use those of the decoder beside it. A thread that asks
+    while another one checks waits for its answer.
     """
+    with _one_at_a_time:
+        return checked(torch.device(device.type), of_transformer)
+
+
+@cache
+def checked(device: torch.device, of_transformer: bool) -> bool:
+    """What `fused_kernels_work` tells of the process's one GPU."""
     try:
         if of_transformer:
             _try_transformer_kernels(transformer_kernels(), kernels(), device)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.small_networks import small_pipeline
 from userdata.worker.kernels import fused_blocks, kernel_check
 from userdata.worker.kernels.fused_blocks import fused
-from userdata.worker.kernels.kernel_check import fused_kernels_work
+from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
 
 
 def _group_norm(
@@ -138,9 +138,9 @@ def test_mask_of_the_text_is_heeded(kernels_in_torch: dict[str, int]) -> None:
 def test_wrong_kernel_is_not_used(
     stand_in: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fused_kernels_work.cache_clear()
+    checked.cache_clear()
     assert fused_kernels_work(torch.device("cpu"))
-    fused_kernels_work.cache_clear()
+    checked.cache_clear()
     monkeypatch.setattr(stand_in, "geglu", lambda x, layer: layer(x).chunk(2, dim=-1)[0])
     assert not fused_kernels_work(torch.device("cpu"))
     assert "images take longer" in caplog.text
@@ -153,6 +153,6 @@ def test_machine_without_triton_draws_without(
         raise ModuleNotFoundError("No module named 'triton'")
 
     monkeypatch.setattr(kernel_check, "kernels", missing)
-    fused_kernels_work.cache_clear()
+    checked.cache_clear()
     assert not fused_kernels_work(torch.device("cpu"))
     assert "No module named 'triton'" in caplog.text

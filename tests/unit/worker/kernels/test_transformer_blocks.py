@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tests.small_networks import small_pipeline, small_transformer, transformer_input
 from userdata.worker.kernels import flux_blocks, fused_blocks, kernel_check, z_image_blocks
 from userdata.worker.kernels.fused_blocks import fused
-from userdata.worker.kernels.kernel_check import fused_kernels_work
+from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
 
 
 def _normed(x: Tensor, norm: Any, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
@@ -146,9 +146,9 @@ def test_wrong_kernel_of_a_transformer_is_not_used(
         group_norm=lambda x, norm, *, silu: F.silu(norm(x)), sum_of=lambda x, y, bias: x + y + bias[:, None, None]
     )
     monkeypatch.setattr(kernel_check, "kernels", lambda: of_decoder)
-    fused_kernels_work.cache_clear()
+    checked.cache_clear()
     assert fused_kernels_work(torch.device("cpu"), of_transformer=True)
-    fused_kernels_work.cache_clear()
+    checked.cache_clear()
     monkeypatch.setattr(of_decoder, "group_norm", lambda x, norm, *, silu: norm(x))
     assert not fused_kernels_work(torch.device("cpu"), of_transformer=True)
     assert "images take longer" in caplog.text
