@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from userdata.contract.atomic_file import write_atomically
 
 MOST = 200
+# A shell puts what it is offered into the line that the person runs next, and anybody may write into the bucket.
+HARMLESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 DOWNLOADS = Path("results")
 
 
@@ -26,7 +29,7 @@ def complete_runs(incomplete: str) -> list[str]:
         known += reversed(_file().read_text("utf-8").split())
     with suppress(OSError):
         known += sorted(path.name for path in DOWNLOADS.iterdir() if path.is_dir())
-    return [one for one in dict.fromkeys(known) if one.startswith(incomplete) and one.isprintable()]
+    return [one for one in dict.fromkeys(known) if one.startswith(incomplete) and HARMLESS.fullmatch(one)]
 
 
 def _file() -> Path:

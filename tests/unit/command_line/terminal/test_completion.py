@@ -52,7 +52,7 @@ def test_runs_of_the_last_listing_and_those_that_are_here_are_offered(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert completed("sd watch ", monkeypatch, capsys) == []
-    remember(["cats-0123456789", "dogs-0123456789"])
+    remember(["cats-0123456789", "dogs-0123456789", "$(reboot)", "a;reboot", "--yes", "*"])
     Path("results/cows-0123456789").mkdir(parents=True)
     Path("results/a\x1b[31m").mkdir()
     offered = ["dogs-0123456789", "cats-0123456789", "cows-0123456789"]
