@@ -89,7 +89,7 @@ class Loaded:
                 with self._freed_unless_trusted():
                     self._pause.use(leave_if_asked)
             except BetweenBatches:
-                logger.info("A job came before its preparation was done")
+                logger.info("A pause ended before fused kernels were prepared")
             except Exception as error:  # noqa: BLE001  # whatever it is, the next jobs are drawn without
                 self._pauses_are_used = False
                 logger.warning("Nothing could be prepared for the next job (%s: %s)", type(error).__name__, error)

@@ -40,7 +40,7 @@ class Pause:
             # A transformer is not recorded, so that nothing else can be prepared.
             if not is_transformer(pipeline) and fused_kernels_work(pipeline.device):
                 self._drawing.rehearse(leave_if_asked)
-                logger.info("The next images like these will be drawn with fused kernels")
+                logger.info("A pause was used to prepare fused kernels for images like the last ones")
 
     def _load(self) -> None:
         if self._pipeline is not None:
