@@ -69,9 +69,17 @@ WORK_PER_PIXEL: dict[str, float] = {
     "chroma": 22.4,
 }
 
+# How much longer a step takes with weights in a smaller type. FLUX.1's, the largest of four models, for four images on
+# an H200 (docs/models.md); smaller cards were not measured.
+KEPT_LONGER = {"off": 1.0, "int8": 1.21, "fp8": 1.23, "nf4": 1.13}
 
-def seconds_per_image(card: str, *, layout: str, pixels: int, steps: float, guided: bool) -> float | None:
+
+def seconds_per_image(
+    card: str, *, layout: str, pixels: int, steps: float, guided: bool, kept: str = "off"
+) -> float | None:
     """The expected seconds for one image on that card, or None where the card or the model has no figure.
+
+    `kept` is the type that the model's weights are kept in there.
 
     The work grows with the pixels and the steps; that attention grows faster than the pixels is left out.
     """
@@ -80,5 +88,6 @@ def seconds_per_image(card: str, *, layout: str, pixels: int, steps: float, guid
     if speed is None or weight is None:
         return None
     passes = 1.0 if guided else 0.5
-    work = (steps * STEP_TFLOP * passes * weight + DECODE_TFLOP) * pixels / ARTICLE_PIXELS
+    a_step = STEP_TFLOP * passes * weight * KEPT_LONGER[kept]
+    work = (steps * a_step + DECODE_TFLOP) * pixels / ARTICLE_PIXELS
     return speed.seconds * work / ARTICLE_TFLOP

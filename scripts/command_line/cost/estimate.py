@@ -100,6 +100,7 @@ def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
             pixels=pixels,
             steps=steps,
             guided=job.scale > 1,
+            kept=ways_of(job).kept_on(model, instance_type.gpu),
         )
         for pixels, steps in passes
     ]

@@ -26,12 +26,13 @@ from scripts.command_line.cost.estimate import (
 from scripts.command_line.cost.remaining_cost import Contents, bucket_contents, remaining
 from scripts.command_line.main import app
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
-from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
+from stacks.facts.card_speeds import CARD_SPEEDS, KEPT_LONGER, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES
 from tests.unit.command_line.conftest import Account, answer
 from userdata.bill.cost import run_cost
 from userdata.bill.prices import HourlyPrice, read_prices
 from userdata.contract.layout import RunKeys
+from userdata.job.job import Job
 
 RATES = read_prices().rates_of("us-east-1")
 G5 = INSTANCE_TYPES["g5.xlarge"]
@@ -81,6 +82,15 @@ def test_a_type_that_the_model_does_not_fit_is_left_out() -> None:
     assert {"g5.xlarge", "g6.xlarge"} <= found, "in int8"
     assert not {"g5.xlarge", "g6.xlarge"} & {one.instance_type.name for one in made({**wanted, "Quantize": "off"})}
     assert "g6e.xlarge" in found
+
+
+def test_weights_in_a_smaller_type_take_longer() -> None:
+    job = Job(model="flux-schnell")
+    on = INSTANCE_TYPES["g6.xlarge"]
+    own, kept = (image_seconds(job.model_copy(update={"quantize": one}), on) for one in ("off", "auto"))
+    assert own
+    assert kept
+    assert 1.0 < kept / own <= KEPT_LONGER["int8"]
 
 
 def test_todays_models_have_a_projection_on_each_card_that_draws_them() -> None:

@@ -16,7 +16,7 @@ from tests.unit.worker.model.test_other_layouts import CPU, component
 from userdata.job.run_error import RunError
 from userdata.worker.model.kept_linear import VALUES, Int8Linear, Nf4Linear
 from userdata.worker.model.pipeline import LAYOUTS
-from userdata.worker.model.quantized import kept_as, load_quantized, quantize_layer
+from userdata.worker.model.quantized import _torchao, kept_as, load_quantized, quantize_layer
 
 # Of a product with random weights and states; docs/models.md says what of whole steps.
 ERRORS = {"int8": 0.01, "fp8": 0.04, "nf4": 0.11}
@@ -46,23 +46,23 @@ def test_a_product_is_off_by_no_more_than_its_type_explains_and_zeros_stay_zeros
 
 
 def test_int8_is_as_near_as_torchaos() -> None:
-    from torchao.quantization import Int8Tensor, PerRow
-
+    torchao = _torchao()
     torch.manual_seed(0)
     layer = nn.Linear(256, 192, dtype=torch.bfloat16)
     weight = layer.weight.detach()
-    ours, theirs = Int8Linear(layer).unpacked(), Int8Tensor.from_hp(weight, PerRow()).dequantize(torch.float32)
+    ours, theirs = (
+        Int8Linear(layer).unpacked(),
+        torchao.Int8Tensor.from_hp(weight, torchao.PerRow()).dequantize(torch.float32),
+    )
     off = [float((one.float() - weight.float()).norm()) for one in (ours, theirs)]
     assert off[0] < 1.1 * off[1], "what the scales lose by their own type is little"
 
 
 def test_nf4_is_the_nf4_of_the_paper() -> None:
-    from torchao.quantization import to_nf4
-
     torch.manual_seed(0)
     layer = nn.Linear(256, 256)
     nn.init.normal_(layer.weight)
-    ours, theirs = Nf4Linear(layer), to_nf4(layer.weight.detach())
+    ours, theirs = Nf4Linear(layer), _torchao().to_nf4(layer.weight.detach())
     torch.testing.assert_close(torch.tensor(VALUES), theirs.nf4, rtol=0, atol=1e-4)
     assert (ours.packed == theirs.quantized_data.flatten()).float().mean() > 0.999, (
         "but for ties and the last digits of its values"
