@@ -22,7 +22,7 @@ DEPTH = 64
 STAGES = 3
 WARPS = 4
 # Pieces one below the other that are computed before the next column of pieces, so that they find weights in the cache.
-TOGETHER = 8
+TOGETHER = 16
 
 
 @triton.jit

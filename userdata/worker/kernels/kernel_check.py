@@ -27,6 +27,7 @@ TOLERANCE_OF_TRANSFORMERS = 0.03
 # Seconds to load kernels that are compiled, and to compile them (docs/performance.md).
 LOADING = 1.3
 COMPILING = 12.0
+COMPILING_OF_TRANSFORMERS = 5.0
 # The kinds of device, each with whether it is about a transformer, whose kernels this process has checked.
 _answered: set[tuple[str, bool]] = set()
 _one_at_a_time = Lock()
@@ -36,7 +37,9 @@ def seconds_until_loaded(device: torch.device, *, of_transformer: bool = False) 
     """How long `fused_kernels_work` takes here: nothing in a process that it has answered before."""
     if (device.type, of_transformer) in _answered:
         return 0.0
-    return LOADING if compiled_here(device, of_transformer=of_transformer) else COMPILING
+    if compiled_here(device, of_transformer=of_transformer):
+        return LOADING
+    return COMPILING_OF_TRANSFORMERS if of_transformer else COMPILING
 
 
 def fused_kernels_work(device: torch.device, *, of_transformer: bool = False) -> bool:
