@@ -10,7 +10,8 @@ one scale for a whole tensor, which such cards do, but which the largest weight 
 
 Rejected: fp8 by itself where the card has it. Uncompiled, as we draw, the scales of the states are found in passes of
 their own over them, which take as long as the products save: on an H200 a step of no model was faster than with its own
-weights, and its error is 2.4 to 3.2 times that of int8. Rejected: int8 by int8, which took two to five times as long.
+weights, and its error is 2.3 to 3.1 times that of int8. Rejected: int8 by int8, which took four to five times as long
+as int8 does.
 
 Rejected: quantized weights in the cache of the bucket. Quantizing takes tenths of a second on a card, and a boot reads
 the original weights in any case, because another type, a LoRA and Quantize=off want them. A second copy would have to

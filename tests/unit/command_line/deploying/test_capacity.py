@@ -74,7 +74,7 @@ def test_a_zone_that_was_named_is_not_named_again(account: Account) -> None:
 
 
 def test_a_type_that_the_model_does_not_fit_is_not_named(account: Account) -> None:
-    given = {"Model": "flux-schnell", "VolumeSize": "200", "InstanceType": "g6e.xlarge"}
+    given = {"Model": "flux-schnell", "VolumeSize": "200", "InstanceType": "g6e.xlarge", "Quantize": "off"}
     tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY), BEGUN)
     said = explain_capacity(account.session, make_plan(None, given, {}), stack="SdOnEc2", since=NOON)
     assert said is not None

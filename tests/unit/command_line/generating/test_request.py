@@ -97,7 +97,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"Prompt": "a", "Steps": "0"}, "Steps is '0', but must be"),
     ({"Prompt": "a", "Sampler": "ddim", "Eta": "9"}, "Eta is '9', but must be"),
     ({"Prompt": "a", "Model": "flux"}, "Model is 'flux', but must be"),
-    ({"Prompt": "a", "Model": "flux-schnell"}, "g6.xlarge"),
+    ({"Prompt": "a", "Model": "flux-schnell", "Quantize": "off"}, "g6.xlarge"),
     ({"Prompt": "a", "InitImage": "no.png"}, "InitImage is 'no.png', but must be a file here or the key"),
     ({"Prompt": "a", "InitImage": "broken.png"}, "this file cannot be read as one"),
     ({"PromptFile": "broken.txt"}, r"The prompt file broken\.txt cannot be used\. Line 1"),
