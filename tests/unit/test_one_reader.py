@@ -41,7 +41,7 @@ HOMES = {
     "model_validate_json": {"userdata/bill/prices.py"},  # the bundle's own
     "validate_json": {"userdata/worker/loaded/answering.py"},  # what the worker says, who may say much
     # A header of safetensors and its metadata have one reader too; the library's gives the tensors.
-    "safe_open": {"userdata/worker/model/lora_file.py"},
+    "safe_open": {"userdata/worker/model/lora_file.py", "userdata/worker/model/quantized.py"},
     "torch.load": {"userdata/worker/model/pickle_file.py"},  # the reader of pickles
 }
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.cuda import get_device_capability
 
 from userdata.contract.catalogue import OFF
+from userdata.contract.safetensors_header import read_header
 from userdata.job.choices import Quantize
 from userdata.job.quantization import why_not_card
 from userdata.job.run_error import RunError
@@ -70,6 +71,7 @@ def load_quantized(folder: Path, kind: str, kept: str, *, device: torch.device, 
     finally:
         torch.set_default_dtype(usual)
     for file in sorted(folder.glob("*.safetensors")):
+        read_header(file)  # with bounds that the library has not
         with safe_open(file, "pt", device=str(device)) as tensors:
             for name in tensors.keys():  # noqa: SIM118  # what is opened is no mapping
                 _put(network, name, tensors.get_tensor(name).to(dtype), kept)
