@@ -63,10 +63,10 @@ class Loaded:
             else:
                 ahead = self._begin_to_load(settings, task)
             with collector_at_rest() if self._model is None else nullcontext():
-                # Imported here, because it takes seconds: a run that is done, or refused, does without.
-                from userdata.worker.drawing.drawing import Drawing
+                # Imported here, because it takes seconds: a run that is done, or refused, does without. Nothing else is
+                # imported before it, because a thread that imports it ahead (`imports_ahead`) may still be at it: of
+                # two threads that enter diffusers by different ways, one may find it half made.
                 from userdata.worker.loaded import make_drawing
-                from userdata.worker.loaded.pause import Pause
 
                 if ahead:
                     self._model = make_drawing.load_model(settings, task.job, ahead, stays=self._stays)
@@ -74,8 +74,12 @@ class Loaded:
                 drawing = make_drawing.make_drawing(settings, task, self._model)
             task.ready()
             drawing.do()
-        if self._pauses_are_used and isinstance(drawing, Drawing):
-            self._pause = Pause(drawing)
+        if self._pauses_are_used:
+            from userdata.worker.drawing.drawing import Drawing
+            from userdata.worker.loaded.pause import Pause
+
+            if isinstance(drawing, Drawing):
+                self._pause = Pause(drawing)
 
     @property
     def has_use_for_a_pause(self) -> bool:
