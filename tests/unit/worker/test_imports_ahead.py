@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import subprocess
 import sys
+import textwrap
+
+from userdata.worker.loaded.loaded import Loaded
 
 IMPORT = """
 import sys, threading
@@ -31,3 +36,11 @@ def test_all_that_drawing_needs_is_imported_in_the_background() -> None:
 
 def test_what_cannot_be_imported_is_left_to_who_needs_it() -> None:
     assert imported('sys.modules["diffusers"] = None') == "False"
+
+
+def test_a_run_enters_the_libraries_by_the_import_that_may_be_under_way() -> None:
+    """By another one it may find diffusers half made, once in some dozens of starts."""
+    code = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(Loaded.draw))))
+    imports = [node for node in code if isinstance(node, ast.Import | ast.ImportFrom)]
+    first = min(imports, key=lambda node: node.lineno)
+    assert ast.unparse(first) == "from userdata.worker.loaded import make_drawing"
