@@ -62,6 +62,7 @@ class News:
         except CommandError:
             return  # which the next look tells
         for name in sorted(names - self.names - {*self.runs}):
+            self.runs.append(name)
             yield _event("appeared", name)
         self.names = names
 

@@ -137,33 +137,43 @@ function isAway(away) { if (one("#away")) one("#away").hidden = !away; }
 
 // Images as they arrive, for the runs that are not over.
 let stream = null;
-let followed = null;
+let followed = null; // the runs that the stream tells of, some of which may be over
+const early = []; // what was told of a run while its card was still on its way
 document.addEventListener("visibilitychange", () => { // nobody looks: nothing is asked of AWS
   if (document.hidden && stream) { stream.close(); isAway(false); } else follow();
 });
 function follow() {
   if (document.hidden) return;
   const runs = [...new Set([...document.querySelectorAll("[data-run]:not([data-over])")].map((run) => run.dataset.run))];
-  const wanted = runs.sort().join(" ");
-  if (stream && wanted === followed && stream.readyState !== EventSource.CLOSED) return;
+  // A new stream takes the runs that are there for known, so that one that appears meanwhile would be missed.
+  if (stream && followed && runs.every((run) => followed.has(run)) && stream.readyState !== EventSource.CLOSED) return;
   if (stream) stream.close();
-  followed = wanted;
+  followed = new Set(runs);
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
   stream.addEventListener("machine", (event) => {
     swap("machine", event.data);
     document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
   });
-  stream.addEventListener("appeared", (event) => appear(event.data));
-  stream.addEventListener("image", (event) => arrive(event.data));
-  stream.addEventListener("run", (event) => {
-    const doing = parsed(event.data);
-    swap(doing.id, event.data);
-    if ("over" in doing.dataset) {
-      for (const run of document.querySelectorAll(`[data-run="${CSS.escape(doing.dataset.of)}"]`)) run.dataset.over = "";
-    }
+  stream.addEventListener("appeared", (event) => {
+    followed?.add(event.data);
+    appear(event.data);
   });
-  stream.onerror = () => isAway(true);
+  stream.addEventListener("image", (event) => arrive(event.data));
+  stream.addEventListener("run", (event) => goOn(event.data));
+  stream.onerror = () => { // by itself it would come back for the runs that it began with
+    isAway(true);
+    stream.close();
+    setTimeout(follow, 3000);
+  };
   stream.onopen = () => isAway(false);
+}
+function goOn(html) {
+  const doing = parsed(html);
+  if (!document.getElementById(doing.id)) early.push(() => goOn(html));
+  swap(doing.id, html);
+  if ("over" in doing.dataset) {
+    for (const run of document.querySelectorAll(`[data-run="${CSS.escape(doing.dataset.of)}"]`)) run.dataset.over = "";
+  }
 }
 async function appear(run) {
   const isHere = () => document.querySelector(`[data-run="${CSS.escape(run)}"]`);
@@ -173,6 +183,7 @@ async function appear(run) {
   if (!answer.ok || isHere()) return;
   one("#runs").prepend(card);
   htmx.process(card);
+  for (const tell of early.splice(0)) tell();
   dropDoubles();
   follow();
 }
@@ -194,6 +205,7 @@ function swap(id, html) {
 function arrive(html) {
   const picture = parsed(html);
   const list = document.getElementById(`images-${picture.dataset.in}`);
+  if (!list) early.push(() => arrive(html));
   if (!list || document.getElementById(picture.id)) return;
   picture.classList.add("new");
   list.append(picture);
