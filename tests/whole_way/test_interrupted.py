@@ -43,9 +43,12 @@ def test_a_killed_worker_goes_on_with_the_missing_images(person: Person) -> None
 
     # A sample of the soak, on the stack that stands.
     person.wait_for_state("stopped")
-    undisturbed, disturbed = Soak(Stage(person), random.Random(18)).do("wrong-clock", "run")
-    assert not undisturbed.is_bad, undisturbed
-    assert not disturbed.is_bad, disturbed
+    soak = Soak(Stage(person), random.Random(18))
+    outcomes = soak.do("wrong-clock", "run")
+    while not outcomes[-1].met and len(outcomes) < 5:  # a quick machine may have drawn all before the fault began
+        outcomes += soak.do("wrong-clock", "run")
+    assert not any(outcome.is_bad for outcome in outcomes), outcomes
+    disturbed = outcomes[-1]
     assert (disturbed.met, disturbed.starts, disturbed.told) == (True, 0, "done")
 
 
