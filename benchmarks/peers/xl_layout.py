@@ -32,12 +32,12 @@ def xl_checkpoint(parts: Mapping[str, Weights]) -> dict[str, torch.Tensor]:
             checkpoint[f"model.diffusion_model.{theirs}.{ending}"] = unet[f"{ours}.{ending}"]
     for name, tensor in parts["text_encoder"].items():
         checkpoint[f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
-    for name, tensor in open_clip(parts["text_encoder_2"]).items():
+    for name, tensor in _open_clip(parts["text_encoder_2"]).items():
         checkpoint[f"conditioner.embedders.1.model.{name}"] = tensor
     return {name: tensor.contiguous() for name, tensor in checkpoint.items()}
 
 
-def open_clip(weights: Weights) -> dict[str, torch.Tensor]:
+def _open_clip(weights: Weights) -> dict[str, torch.Tensor]:
     """Renames the second text encoder's weights to OpenCLIP's names."""
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():

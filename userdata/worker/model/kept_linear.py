@@ -13,6 +13,8 @@ byte, where here a byte is looked up as a whole.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,16 +29,16 @@ VALUES = (
 )
 
 
-class KeptLinear(nn.Module):
+class KeptLinear(nn.Module, ABC):
     """Takes the place of a linear layer, whose bias it has."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.bias = linear.bias
 
+    @abstractmethod
     def unpacked(self) -> Tensor:
         """The weights, as near to the linear layer's own as the type comes, in their type."""
-        raise NotImplementedError
 
     def forward(self, states: Tensor) -> Tensor:
         """As `torch.nn.Linear`."""

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
-from benchmarks.original_layout import original_layout
+from benchmarks.peers import xl_layout
 from userdata.boot.steps.model_folder import complete_model_folder
 from userdata.contract.bundle import Bundle
 from userdata.contract.catalogue import read_catalogue
@@ -96,48 +96,8 @@ def component(layouts: Path, layout: str, name: str) -> Any:
     return cls(cls.config_class.from_pretrained(layouts / layout / name))
 
 
-def open_clip(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Renames the second text encoder's weights to OpenCLIP's names."""
-    names = {
-        "text_model.embeddings.token_embedding": "token_embedding",
-        "text_model.embeddings.position_embedding.weight": "positional_embedding",
-        "text_model.final_layer_norm": "ln_final",
-        "text_model.encoder.layers": "transformer.resblocks",
-        "self_attn.out_proj": "attn.out_proj",
-        "layer_norm1": "ln_1",
-        "layer_norm2": "ln_2",
-        "mlp.fc1": "mlp.c_fc",
-        "mlp.fc2": "mlp.c_proj",
-    }
-    renamed: dict[str, torch.Tensor] = {}
-    for name, tensor in weights.items():
-        if "q_proj" in name:
-            three = [weights[name.replace("q_proj", f"{one}_proj")] for one in "qkv"]
-            ending = name.rsplit(".", 1)[1]
-            name, tensor = name.split("self_attn")[0] + f"attn.in_proj_{ending}", torch.cat(three)
-        elif "k_proj" in name or "v_proj" in name:
-            continue
-        elif name == "text_projection.weight":
-            name, tensor = "text_projection", tensor.T
-        for ours, theirs in names.items():
-            name = name.replace(ours, theirs)
-        renamed[name] = tensor.contiguous()
-    return renamed
-
-
 def xl_checkpoint(parts: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    embedding = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
-    unet = parts["unet"].state_dict()
-    plain = {name: tensor for name, tensor in unet.items() if not name.startswith("add_embedding")}
-    checkpoint = original_layout(text_encoder={}, unet=plain, vae=parts["vae"].state_dict(), first_level_attends=False)
-    for ours, theirs in embedding.items():
-        for ending in ("weight", "bias"):
-            checkpoint[f"model.diffusion_model.{theirs}.{ending}"] = unet[f"{ours}.{ending}"]
-    for name, tensor in parts["text_encoder"].state_dict().items():
-        checkpoint[f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
-    for name, tensor in open_clip(parts["text_encoder_2"].state_dict()).items():
-        checkpoint[f"conditioner.embedders.1.model.{name}"] = tensor
-    return {name: tensor.contiguous() for name, tensor in checkpoint.items()}
+    return xl_layout.xl_checkpoint({name: part.state_dict() for name, part in parts.items()})
 
 
 def test_an_xl_checkpoint_is_recognised_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
