@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from tests.machine.site import manners
+from tests.machine.site.bundles import small_weights
 from tests.machine.site.environment_server import ENVIRONMENT, environment_server
 from tests.machine.site.instance import Instance
 from tests.machine.site.launch import URL, Launch
@@ -16,6 +17,7 @@ from tests.machine.site.outcomes import assert_done, assert_failed
 from tests.machine.site.site import Site
 
 TOKEN = "/sd-on-ec2/hub-token"
+MODEL = "flux-schnell"  # which wants a token, a large card and a large disk
 LORAS = tuple("abcd")  # as many as may be listed
 # Session Manager's agent is not in the tests' machine, and no message is sent to it: tests/local_cloud/test_rights.py
 # shows what the role may do with queues.
@@ -28,13 +30,15 @@ def test_every_right_is_used_and_none_is_missing(site: Site) -> None:
     launch = Launch(site, files, {})
     checkpoints = _checkpoints(site)
     asked = {
-        "Model": "flux-schnell",  # which wants a token, a large card and a large disk
+        "Model": MODEL,
         "InstanceType": "g6e.xlarge",
         "VolumeSize": "120",
         "HubToken": TOKEN,
         "InitImage": "inputs/start.png",
     }
-    with site.bundle_with(pinned), launch(asked, {**ENVIRONMENT, "SD_WEIGHTS_URL": URL}, manners.well) as instance:
+    machine_env = {**ENVIRONMENT, "SD_WEIGHTS_URL": URL}
+    bundle = site.bundle_with({**pinned, **small_weights(MODEL)})
+    with bundle, launch(asked, machine_env, manners.well) as instance:
         assert_failed(instance, step="weights", message="is not there")  # the server has no such model
         granted, used = _rights(site, instance)
 

@@ -35,6 +35,14 @@ def weights_pinned(content: bytes, userdata: Path = USERDATA) -> dict[str, str]:
     return {"models.json": json.dumps(catalogue)}
 
 
+def small_weights(model: str) -> dict[str, str]:
+    """The catalogue, with files of one byte for `model`, so that a disk of any size has room for them."""
+    catalogue = json.loads((USERDATA / "models.json").read_text("utf-8"))
+    for file in catalogue[model]["files"]:
+        file["bytes"] = 1
+    return {"models.json": json.dumps(catalogue)}
+
+
 def safety_checker_pinned(content: bytes, userdata: Path = USERDATA) -> dict[str, str]:
     """The safety checker, with `content` for its weights."""
     checker = json.loads((userdata / "safety-checker.json").read_text("utf-8"))

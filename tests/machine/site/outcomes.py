@@ -24,7 +24,7 @@ def assert_failed(instance: Instance, *, step: str, message: str, state: str = "
     assert status is not None
     assert status["phase"] == "failed"
     error: dict[str, Any] = status["error"]
-    assert error["step"] == step
+    assert error["step"] == step, error["message"]
     assert message in error["message"]
     assert error["log_tail"].strip()
     return error
