@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    ChromaTransformer2DModel,
     Flux2Transformer2DModel,
     FluxTransformer2DModel,
     UNet2DConditionModel,
@@ -42,7 +43,10 @@ def small_pipeline(**options: Any) -> Any:
 
 
 def small_transformer(kind: str) -> Any:
-    """The transformer of FLUX.1 ("flux"), FLUX.2 ("flux2") or Z-Image ("z_image") with the same weights each time."""
+    """The transformer of FLUX.1 ("flux"), Chroma ("chroma"), FLUX.2 ("flux2") or Z-Image ("z_image").
+
+    It has the same weights each time.
+    """
     torch.manual_seed(0)
     transformer: Any
     if kind == "flux":
@@ -55,6 +59,19 @@ def small_transformer(kind: str) -> Any:
             joint_attention_dim=12,
             pooled_projection_dim=10,
             axes_dims_rope=(4, 6, 6),
+        )
+    elif kind == "chroma":
+        transformer = ChromaTransformer2DModel(
+            in_channels=8,
+            num_layers=2,
+            num_single_layers=3,
+            attention_head_dim=16,
+            num_attention_heads=3,
+            joint_attention_dim=12,
+            axes_dims_rope=(4, 6, 6),
+            approximator_num_channels=8,
+            approximator_hidden_dim=20,
+            approximator_layers=2,
         )
     elif kind == "flux2":
         transformer = Flux2Transformer2DModel(
@@ -98,7 +115,9 @@ def transformer_input(kind: str, count: int = 2) -> dict[str, Any]:
         return {"x": [drawn(4, 1, 8, 12) for _ in texts], "t": time, "cap_feats": texts}
     axes = 4 if kind == "flux2" else 3
     places = torch.cartesian_prod(*[torch.arange(2.0)] * (axes - 1), torch.arange(3.0))
-    more = {"pooled_projections": drawn(count, 10)} if kind == "flux" else {}
+    more: dict[str, Any] = {"pooled_projections": drawn(count, 10)} if kind == "flux" else {}
+    if kind == "chroma":  # numbers that are added, as its pipeline gives them
+        more = {"attention_mask": (torch.arange(5 + len(places)) != 3).float().expand(count, -1)}
     return {
         "hidden_states": drawn(count, len(places), 8),
         "encoder_hidden_states": drawn(count, 5, 12),

@@ -1,7 +1,7 @@
-"""Runs the blocks of FLUX.1 and FLUX.2 with fused kernels (`transformer_kernels`).
+"""Runs the blocks of FLUX.1, Chroma and FLUX.2 with fused kernels (`transformer_kernels`).
 
-The blocks compute what diffusers' own blocks compute (transformer_flux.py and transformer_flux2.py of diffusers
-0.42.1). A block with an option that the published models do not have runs as in diffusers.
+They compute what diffusers' own blocks compute (transformer_flux.py, transformer_chroma.py and transformer_flux2.py of
+diffusers 0.42.1). A block with an option that the published models do not have runs as in diffusers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # its usual name
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from diffusers.models.transformers.transformer_flux2 import Flux2AttnProcessor, Flux2ParallelSelfAttnProcessor
-from torch import Tensor, nn
+from torch import Tensor
 
+from userdata.worker.kernels.flux_parts import (
+    Rotary,
+    attended,
+    double_block,
+    heads,
+    in_one,
+    product_of_two,
+    single_block,
+)
 from userdata.worker.kernels.triton_kernels import transformer_kernels
-
-Rotary = tuple[Tensor, Tensor]
 
 
 def fits_flux(block: Any) -> bool:
@@ -47,7 +53,7 @@ def flux_block(
     of_image = _chunks(block.norm1, temb, 6)
     of_text = _chunks(block.norm1_context, temb, 6)
     norms = block.norm1.norm, block.norm1_context.norm
-    return _double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
+    return double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
 def flux2_block(
@@ -74,7 +80,7 @@ def flux2_block(
         return own
     of_image, of_text = (list(mod.flatten(1).chunk(6, dim=1)) for mod in (temb_mod_img, temb_mod_txt))
     norms = block.norm1, block.norm1_context
-    return _double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
+    return double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
 def flux_single_block(
@@ -91,16 +97,61 @@ def flux_single_block(
             block, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs
         )
         return own
-    kernels, attention = transformer_kernels(), block.attn
-    x = _in_one(encoder_hidden_states, hidden_states)
-    shift, scale, gate = _chunks(block.norm, temb, 3)
-    normed = kernels.normed(x, block.norm.norm, scale, shift)
-    queries, keys, values = (_heads(layer(normed), attention) for layer in _image_products(attention))
-    attended = _attended([(queries, attention.norm_q)], [(keys, attention.norm_k)], values, image_rotary_emb)
-    widened = _gelu_product(block.proj_mlp, normed)
-    x = kernels.summed(x, _product_of_two(block.proj_out, attended, widened), gate)
+    x = in_one(encoder_hidden_states, hidden_states)
+    x = single_block(block, x, _chunks(block.norm, temb, 3), image_rotary_emb)
     text = encoder_hidden_states.shape[1]
     return x[:, :text], x[:, text:]
+
+
+def chroma_block(
+    block: Any,
+    hidden_states: Tensor,
+    encoder_hidden_states: Tensor,
+    temb: Tensor,
+    image_rotary_emb: Rotary | None = None,
+    attention_mask: Tensor | None = None,
+    joint_attention_kwargs: Any = None,
+) -> tuple[Tensor, Tensor]:
+    """A `ChromaTransformerBlock`: FLUX.1's, which gets its modulation, n × 12 × width, and a mask of tokens."""
+    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
+        own: tuple[Tensor, Tensor] = type(block).forward(
+            block,
+            hidden_states,
+            encoder_hidden_states,
+            temb,
+            image_rotary_emb,
+            attention_mask,
+            joint_attention_kwargs,
+        )
+        return own
+    modulation, norms = list(temb.unbind(1)), (block.norm1.norm, block.norm1_context.norm)
+    return double_block(
+        block,
+        hidden_states,
+        encoder_hidden_states,
+        modulation[:6],
+        modulation[6:],
+        norms,
+        image_rotary_emb,
+        _of_pairs(attention_mask),
+    )
+
+
+def chroma_single_block(
+    block: Any,
+    hidden_states: Tensor,
+    temb: Tensor,
+    image_rotary_emb: Rotary | None = None,
+    attention_mask: Tensor | None = None,
+    joint_attention_kwargs: Any = None,
+) -> Tensor:
+    """A `ChromaSingleTransformerBlock`: FLUX.1's for texts and images that are one tensor already."""
+    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
+        own: Tensor = type(block).forward(
+            block, hidden_states, temb, image_rotary_emb, attention_mask, joint_attention_kwargs
+        )
+        return own
+    return single_block(block, hidden_states, list(temb.unbind(1)), image_rotary_emb, _of_pairs(attention_mask))
 
 
 def flux2_single_block(
@@ -131,112 +182,24 @@ def flux2_single_block(
     product = attention.to_qkv_mlp_proj(kernels.normed(x, block.norm, scale, shift))
     inner, hidden = attention.inner_dim, attention.mlp_hidden_dim
     queries, keys, values, gates, widened = product.split([inner, inner, inner, hidden, hidden], dim=-1)
-    attended = _attended(
-        [(_heads(queries, attention), attention.norm_q)],
-        [(_heads(keys, attention), attention.norm_k)],
-        _heads(values, attention),
+    attended_to = attended(
+        [(heads(queries, attention), attention.norm_q)],
+        [(heads(keys, attention), attention.norm_k)],
+        heads(values, attention),
         image_rotary_emb,
     )
-    return kernels.summed(x, _product_of_two(attention.to_out, attended, kernels.gated(gates, widened)), gate)
-
-
-def _double_block(
-    block: Any,
-    image: Tensor,
-    text: Tensor,
-    of_image: list[Tensor],
-    of_text: list[Tensor],
-    norms: tuple[nn.LayerNorm, nn.LayerNorm],
-    rotary: Rotary,
-) -> tuple[Tensor, Tensor]:
-    """`of_image` and `of_text` are shift, scale and gate of the attention, and those of the feed-forward."""
-    kernels, attention = transformer_kernels(), block.attn
-    normed = kernels.normed(image, norms[0], of_image[1], of_image[0])
-    normed_text = kernels.normed(text, norms[1], of_text[1], of_text[0])
-    of_images = [_heads(layer(normed), attention) for layer in _image_products(attention)]
-    text_products = attention.add_q_proj, attention.add_k_proj, attention.add_v_proj
-    of_texts = [_heads(layer(normed_text), attention) for layer in text_products]
-    attended = _attended(
-        [(of_texts[0], attention.norm_added_q), (of_images[0], attention.norm_q)],
-        [(of_texts[1], attention.norm_added_k), (of_images[1], attention.norm_k)],
-        torch.cat([of_texts[2], of_images[2]], dim=1),
-        rotary,
-    )
-    tokens = text.shape[1]
-    return (
-        _fed_forward(text, attention.to_add_out(attended[:, :tokens]), block.norm2_context, block.ff_context, of_text),
-        _fed_forward(image, attention.to_out[0](attended[:, tokens:]), block.norm2, block.ff, of_image),
-    )
-
-
-def _fed_forward(
-    x: Tensor, attended: Tensor, norm: nn.LayerNorm, feed_forward: Any, modulation: list[Tensor]
-) -> Tensor:
-    kernels = transformer_kernels()
-    _, _, gate, shift, scale, last_gate = modulation
-    x, normed = kernels.summed_and_normed(x, attended, gate, norm, scale, shift)
-    if hasattr(feed_forward, "linear_in"):  # FLUX.2
-        gates, widened = feed_forward.linear_in(normed).chunk(2, dim=-1)
-        product = feed_forward.linear_out(kernels.gated(gates, widened))
-    else:
-        product = feed_forward.net[2](_gelu_product(feed_forward.net[0].proj, normed))
-    return kernels.summed(x, product, last_gate)
-
-
-def _attended(
-    queries: list[tuple[Tensor, Any]], keys: list[tuple[Tensor, Any]], values: Tensor, rotary: Rotary
-) -> Tensor:
-    kernels = transformer_kernels()
-    q, k = (kernels.turned(parts, *rotary).transpose(1, 2) for parts in (queries, keys))
-    return F.scaled_dot_product_attention(q, k, values.transpose(1, 2)).transpose(1, 2).flatten(2)
-
-
-def _image_products(attention: Any) -> tuple[nn.Module, nn.Module, nn.Module]:
-    return attention.to_q, attention.to_k, attention.to_v
-
-
-def _heads(x: Tensor, attention: Any) -> Tensor:
-    return x.view(*x.shape[:2], -1, attention.head_dim)
+    return kernels.summed(x, product_of_two(attention.to_out, attended_to, kernels.gated(gates, widened)), gate)
 
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
     return list(norm.linear(norm.silu(temb)).chunk(count, dim=1))
 
 
+def _of_pairs(mask: Tensor | None) -> Tensor | None:
+    """For each query and key what diffusers makes of a mask of tokens, for all heads."""
+    return None if mask is None else mask[:, None, None, :] * mask[:, None, :, None]
+
+
 def _overflows(x: Tensor) -> bool:
     """Half precision, in which diffusers' blocks cut off what is too large."""
     return x.dtype == torch.float16
-
-
-def _in_one(text: Tensor, image: Tensor) -> Tensor:
-    """Both one after the other: without a copy where the block before has returned two parts of one tensor."""
-    whole = text._base
-    tokens = text.shape[1] + image.shape[1]
-    beside = whole is not None and whole is image._base and whole.data_ptr() == text.data_ptr()
-    if whole is not None and beside and whole.shape == (len(image), tokens, image.shape[2]):
-        return whole
-    return torch.cat([text, image], dim=1)
-
-
-def _gelu_product(layer: nn.Linear, x: Tensor) -> Tensor:
-    """GELU, by its approximation with tanh, of what `layer` makes of `x`: cuBLAS computes it before it writes."""
-    if x.is_cuda and _is_plain(layer) and layer.bias is not None:
-        rows = torch._addmm_activation(layer.bias, x.flatten(0, 1), layer.weight.t(), use_gelu=True)
-        return rows.view(*x.shape[:2], -1)
-    return F.gelu(layer(x), approximate="tanh")
-
-
-def _product_of_two(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
-    """What `layer` makes of the columns of `first` and then of `second`, which are not copied beside each other."""
-    if not _is_plain(layer):
-        joined: Tensor = layer(torch.cat([first, second], dim=-1))
-        return joined
-    own = first.shape[-1]
-    product = F.linear(first, layer.weight[:, :own], layer.bias)
-    product.flatten(0, 1).addmm_(second.flatten(0, 1), layer.weight[:, own:].t())
-    return product
-
-
-def _is_plain(layer: nn.Linear) -> bool:
-    """Whether the weights are numbers, and not, for instance, quantized."""
-    return type(layer) is nn.Linear and type(layer.weight) is nn.Parameter

@@ -22,6 +22,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.transformers.transformer_chroma import ChromaSingleTransformerBlock, ChromaTransformerBlock
 from diffusers.models.transformers.transformer_flux import FluxSingleTransformerBlock, FluxTransformerBlock
 from diffusers.models.transformers.transformer_flux2 import Flux2SingleTransformerBlock, Flux2TransformerBlock
 from diffusers.models.transformers.transformer_z_image import ZImageTransformerBlock
@@ -31,6 +32,8 @@ from torch import Tensor, nn
 
 from userdata.worker.kernels.decoder_attention import decoder_attention, fits_decoder_attention
 from userdata.worker.kernels.flux_blocks import (
+    chroma_block,
+    chroma_single_block,
     fits_flux,
     flux2_block,
     flux2_single_block,
@@ -51,6 +54,8 @@ from userdata.worker.kernels.z_image_blocks import fits_z_image, z_image_block
 BLOCKS_OF_TRANSFORMERS = (
     (FluxTransformerBlock, fits_flux, flux_block),
     (FluxSingleTransformerBlock, fits_flux, flux_single_block),
+    (ChromaTransformerBlock, fits_flux, chroma_block),
+    (ChromaSingleTransformerBlock, fits_flux, chroma_single_block),
     (Flux2TransformerBlock, fits_flux, flux2_block),
     (Flux2SingleTransformerBlock, fits_flux, flux2_single_block),
     (ZImageTransformerBlock, fits_z_image, z_image_block),

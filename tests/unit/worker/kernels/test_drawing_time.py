@@ -61,6 +61,7 @@ def test_the_way_with_the_least_measured_time_has_the_least_predicted(
         ("FluxPipeline", XL, 4, 1, True, LOADED, None, "fused"),
         ("Flux2KleinPipeline", XL, 4, 1, False, LOADED, None, "fused"),
         ("ZImageImg2ImgPipeline", XL, 8, 1, False, LOADED, None, "fused"),
+        ("ChromaPipeline", XL, 26, 1, True, LOADED, None, "fused"),
     ],
 )
 def test_what_a_process_waits_for_counts(
@@ -94,5 +95,5 @@ def test_a_smaller_card_fuses_sooner() -> None:
 
 
 def test_a_pipeline_of_another_network_has_no_kernels() -> None:
-    assert work_of("ChromaPipeline") is None
+    assert work_of("LuminaPipeline") is None
     assert work_of("StableDiffusionXLImg2ImgPipeline") == WORK["StableDiffusionXL"]

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tests.small_networks import small_pipeline, small_transformer, transformer_input
-from userdata.worker.kernels import flux_blocks, fused_blocks, kernel_check, z_image_blocks
+from userdata.worker.kernels import flux_blocks, flux_parts, fused_blocks, kernel_check, z_image_blocks
 from userdata.worker.kernels.fused_blocks import fused
 from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
 
@@ -68,13 +68,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     }
     names |= {"turned": _turned, "gated": _gated}
     stand_ins = SimpleNamespace(**{name: counted(function) for name, function in names.items()})
-    for user in (flux_blocks, z_image_blocks, kernel_check):
+    for user in (flux_blocks, flux_parts, z_image_blocks, kernel_check):
         monkeypatch.setattr(user, "transformer_kernels", lambda: stand_ins)
     monkeypatch.setattr(fused_blocks, "_fuse", lambda _decoder: ())
     return counts
 
 
-@pytest.fixture(params=["flux", "flux2", "z_image"])
+@pytest.fixture(params=["flux", "chroma", "flux2", "z_image"])
 def network(request: pytest.FixtureRequest) -> tuple[Callable[..., Tensor], Any]:
     """A function that computes with a transformer, and a pipeline of it."""
     transformer = small_transformer(request.param)
