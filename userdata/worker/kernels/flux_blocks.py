@@ -6,6 +6,9 @@ The blocks compute what diffusers' own blocks compute (transformer_flux.py and t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import torch
@@ -30,67 +33,57 @@ def fits_flux(block: Any) -> bool:
     )
 
 
+def _or_own(fused: Callable[..., Any]) -> Callable[..., Any]:
+    """The `forward` of a block: `fused`, or diffusers' own where a call asks for more than `fused` knows.
+
+    diffusers' transformers give everything by name.
+    """
+    known = set(signature(fused).parameters)
+
+    @wraps(fused)
+    def forward(block: Any, **given: Any) -> Any:
+        others = [value for name, value in given.items() if name not in known]
+        by_token = any(one.ndim == 3 and one.shape[1] > 1 for name, one in given.items() if name.startswith("temb"))
+        asks_more = by_token or any(isinstance(value, Tensor) or value for value in others)
+        # In half precision diffusers' blocks cut off what is too large.
+        if asks_more or given.get("image_rotary_emb") is None or given["hidden_states"].dtype == torch.float16:
+            return type(block).forward(block, **given)
+        return fused(block, **{name: value for name, value in given.items() if name in known})
+
+    return forward
+
+
+@_or_own
 def flux_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor,
-    temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
+    block: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, image_rotary_emb: Rotary
 ) -> tuple[Tensor, Tensor]:
     """A `FluxTransformerBlock`: texts and images have weights of their own, and attend to each other."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs
-        )
-        return own
     of_image = _chunks(block.norm1, temb, 6)
     of_text = _chunks(block.norm1_context, temb, 6)
     norms = block.norm1.norm, block.norm1_context.norm
     return _double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
+@_or_own
 def flux2_block(
     block: Any,
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb_mod_img: Tensor,
     temb_mod_txt: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
+    image_rotary_emb: Rotary,
 ) -> tuple[Tensor, Tensor]:
     """A `Flux2TransformerBlock`, which gets its modulation, because all blocks share one."""
-    by_token = temb_mod_img.ndim == 3 and temb_mod_img.shape[1] > 1
-    if image_rotary_emb is None or joint_attention_kwargs or by_token or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block,
-            hidden_states,
-            encoder_hidden_states,
-            temb_mod_img,
-            temb_mod_txt,
-            image_rotary_emb,
-            joint_attention_kwargs,
-        )
-        return own
     of_image, of_text = (list(mod.flatten(1).chunk(6, dim=1)) for mod in (temb_mod_img, temb_mod_txt))
     norms = block.norm1, block.norm1_context
     return _double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
+@_or_own
 def flux_single_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor,
-    temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
+    block: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, image_rotary_emb: Rotary
 ) -> tuple[Tensor, Tensor]:
     """A `FluxSingleTransformerBlock`: attention and feed-forward beside each other, for texts and images together."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs
-        )
-        return own
     kernels, attention = transformer_kernels(), block.attn
     x = _in_one(encoder_hidden_states, hidden_states)
     shift, scale, gate = _chunks(block.norm, temb, 3)
@@ -103,29 +96,9 @@ def flux_single_block(
     return x[:, :text], x[:, text:]
 
 
-def flux2_single_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor | None,
-    temb_mod: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
-    **options: Any,
-) -> Any:
+@_or_own
+def flux2_single_block(block: Any, hidden_states: Tensor, temb_mod: Tensor, image_rotary_emb: Rotary) -> Tensor:
     """A `Flux2SingleTransformerBlock`: one product makes queries, keys, values, gates and what is gated."""
-    by_token = temb_mod.ndim == 3 and temb_mod.shape[1] > 1
-    other = encoder_hidden_states is not None or image_rotary_emb is None or by_token or any(options.values())
-    if other or joint_attention_kwargs or _overflows(hidden_states):
-        return type(block).forward(
-            block,
-            hidden_states,
-            encoder_hidden_states,
-            temb_mod,
-            image_rotary_emb,
-            joint_attention_kwargs,
-            **options,
-        )
-    assert image_rotary_emb is not None
     kernels, attention, x = transformer_kernels(), block.attn, hidden_states
     shift, scale, gate = temb_mod.flatten(1).chunk(3, dim=1)
     product = attention.to_qkv_mlp_proj(kernels.normed(x, block.norm, scale, shift))
@@ -137,7 +110,8 @@ def flux2_single_block(
         _heads(values, attention),
         image_rotary_emb,
     )
-    return kernels.summed(x, _product_of_two(attention.to_out, attended, kernels.gated(gates, widened)), gate)
+    summed: Tensor = kernels.summed(x, _product_of_two(attention.to_out, attended, kernels.gated(gates, widened)), gate)
+    return summed
 
 
 def _double_block(
@@ -201,11 +175,6 @@ def _heads(x: Tensor, attention: Any) -> Tensor:
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
     return list(norm.linear(norm.silu(temb)).chunk(count, dim=1))
-
-
-def _overflows(x: Tensor) -> bool:
-    """Half precision, in which diffusers' blocks cut off what is too large."""
-    return x.dtype == torch.float16
 
 
 def _in_one(text: Tensor, image: Tensor) -> Tensor:
