@@ -22,6 +22,7 @@ import torch
 from benchmarks.card import describe
 from demo_model.publishing.draw_contact_sheet import requests_for
 from demo_model.publishing.publish import BOX, NAME
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from userdata.job.job import Job
@@ -85,8 +86,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=7, help="images drawn one by one (%(default)s)")
     parser.add_argument("--demos", type=int, default=3, help="runs of scripts/demo; 0 for none (%(default)s)")
     options = parser.parse_args()
-    _print("machine: " + ", ".join(f"{name} {value}" for name, value in describe(torch.device("cpu")).items()))
-    _print(f"threads: {torch.get_num_threads()}")
+    say("machine: " + ", ".join(f"{name} {value}" for name, value in describe(torch.device("cpu")).items()))
+    say(f"threads: {torch.get_num_threads()}")
     images = time_images(options.images)
     _tell("one image of 128 x 128, 25 steps", "s", images, IMAGE_SECONDS)
     _tell("peak memory while drawing, torch included", "GB", [peak_gb()], MEMORY_GB)
@@ -95,20 +96,15 @@ def main() -> None:
         demos = [time_demo() for _ in range(options.demos)]
         pictures, ends, processors = zip(*demos, strict=True)
         _tell("warm scripts/demo of one image, to the picture in ./results", "s", pictures, DEMO_SECONDS)
-        _print(f"  to the end of the command: {statistics.median(ends):.1f} s")
-        _print(f"  of which processors were used for: {statistics.median(processors):.1f} s")
-    _print(f"load average at the end: {os.getloadavg()[0]:.1f}")
+        say(f"  to the end of the command: {statistics.median(ends):.1f} s")
+        say(f"  of which processors were used for: {statistics.median(processors):.1f} s")
+    say(f"load average at the end: {os.getloadavg()[0]:.1f}")
 
 
 def _tell(what: str, unit: str, figures: Sequence[float], target: float) -> None:
     middle = statistics.median(figures)
     spread = f" ({min(figures):.2f} to {max(figures):.2f}, {len(figures)} times)" if len(figures) > 1 else ""
-    _print(f"{what}: {middle:.2f} {unit}{spread}, target {target:g}: {'met' if middle <= target else 'missed'}")
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    say(f"{what}: {middle:.2f} {unit}{spread}, target {target:g}: {'met' if middle <= target else 'missed'}")
 
 
 if __name__ == "__main__":

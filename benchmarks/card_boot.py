@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 
 from benchmarks.card import describe
 from benchmarks.random_checkpoint import write_random_checkpoint
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from scripts.local.local_cloud import LocalCloud
@@ -90,7 +90,7 @@ class Walk:
         if self._state(instance) == "stopped":  # as `sd start` does
             self._ec2.start_instances(InstanceIds=[instance])
         _until(lambda: self._state(instance) == "stopped", "the instance stops after its run")
-        _say(f"deploy to stopped: {time.monotonic() - began:.1f} s, instance {instance}")
+        say(f"deploy to stopped: {time.monotonic() - began:.1f} s, instance {instance}")
         self._tell(sorted(set(self._keys(RUNS)) - before), instance)
 
     def _settled(self) -> dict[str, Any] | None:
@@ -103,13 +103,13 @@ class Walk:
 
     def _tell(self, keys: list[str], instance: str) -> None:
         for key in sorted(self._keys(f"{BOOTS}{instance}/"))[-2:]:  # the record, and the facts of the machine
-            _say(f"{key}\n{self._read(key)}")
+            say(f"{key}\n{self._read(key)}")
         for key in keys:
             if key.endswith(("status.json", "report.json", "log.txt", "gpu.csv")):
-                _say(f"{key}\n{self._read(key)}")
-        _say(f"{sum(key.endswith('.png') for key in keys)} pictures")
+                say(f"{key}\n{self._read(key)}")
+        say(f"{sum(key.endswith('.png') for key in keys)} pictures")
         for key, size in self._sizes(CACHE):
-            _say(f"in the cache: {key}, {size:,} bytes")
+            say(f"in the cache: {key}, {size:,} bytes")
 
     def _read(self, key: str) -> str:
         return str(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
@@ -121,11 +121,6 @@ class Walk:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield entry["Key"], entry["Size"]
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def _until(condition: Callable[[], Any], what: str) -> Any:
@@ -145,7 +140,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64, help="images of each run, 50 steps each")
     options = parser.parse_args()
     device = torch.device("cpu" if options.model == "tiny" else "cuda")
-    _say(json.dumps(describe(device), indent=2))
+    say(json.dumps(describe(device), indent=2))
     with LocalCloud() as cloud:
         model = "tiny"
         if options.model == "random":
@@ -167,16 +162,16 @@ def main() -> None:
             "SafetyChecker": "off",
         }
         try:
-            _say("== first boot")
+            say("== first boot")
             walk.deploy(Prompt="a horse standing under a tree", **job)
-            _say("== another prompt on the stopped instance")
+            say("== another prompt on the stopped instance")
             walk.deploy(Prompt="a lighthouse at night", **job)
-            _say("== a new instance, with the cache")
+            say("== a new instance, with the cache")
             walk.deploy(Prompt="a red bicycle", Replaces="i-0123456789abcdef0", **job)
         except TimeoutError:
             for instance in cloud.machines:
-                _say(f"console of {instance}:\n{cloud.machines[instance].console}")
-            _say(cloud.log_file.read_text("utf-8")[-4000:])
+                say(f"console of {instance}:\n{cloud.machines[instance].console}")
+            say(cloud.log_file.read_text("utf-8")[-4000:])
             raise
 
 

@@ -23,6 +23,7 @@ from benchmarks.card import Utilisation, describe, matrix_rate
 from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.runs import Run, draw, load, spread_after_the_first
 from benchmarks.short_job import do_short_job
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from stacks.facts.card_speeds import DECODE_TFLOP, STEP_TFLOP
@@ -180,7 +181,7 @@ class Benchmark:
         shown = ", ".join(
             f"{key} {f'{value:.3f}' if isinstance(value, float) else value}" for key, value in figures.items()
         )
-        _print(f"{name}: {shown}")
+        say(f"{name}: {shown}")
 
     def _compare(self, target: Target, figure: float) -> None:
         if self._layout:  # the tiny model says nothing about them
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return compare(arguments)
     options = _options(arguments)
     if options.model != "tiny" and not torch.cuda.is_available():
-        _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
+        say("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
         return 1
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with scratch_folder("sd-benchmark-", options.scratch) as scratch:
@@ -213,10 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for part in parts.values():
             part()
     if benchmark.targets:
-        _print("\ntarget (for an H100, 512 x 640, guidance on)")
+        say("\ntarget (for an H100, 512 x 640, guidance on)")
     for line in benchmark.targets:
         met = "met" if line["met"] else "MISSED"
-        _print(f"  {met:6}  {line['figure']:.3g} {line['unit']} (target {line['bound']:g})  {line['target']}")
+        say(f"  {met:6}  {line['figure']:.3g} {line['unit']} (target {line['bound']:g})  {line['target']}")
     if options.json:
         document = {"figures": benchmark.figures, "targets": benchmark.targets}
         options.json.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
@@ -239,11 +240,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     return parser.parse_args(arguments)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

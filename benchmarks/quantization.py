@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.card import describe
 from benchmarks.demo_quantized import compare_demo
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.signals import ends_in_a_sentence
 from userdata.contract.bundle import BUNDLE
 from userdata.job.choices import Quantize
@@ -175,14 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows: list[dict[str, Any]] = []
-    sys.stdout.write(f"machine: {json.dumps(describe(device))}\nrandom weights\n")
+    say(f"machine: {json.dumps(describe(device))}\nrandom weights")
     of_models = (measure(model, device, options.batches, narrow=options.narrow) for model in options.models)
     found = [compare_demo(TYPES)] if options.demo else of_models
     for part in found:
         for row in part:
             rows.append(row)
-            sys.stdout.write("  ".join(f"{name} {value}" for name, value in row.items()) + "\n")
-            sys.stdout.flush()
+            say("  ".join(f"{name} {value}" for name, value in row.items()))
             if options.out:
                 options.out.write_text(json.dumps({"machine": describe(device), "rows": rows}, indent=1))
 

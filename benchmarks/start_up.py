@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from scripts.command_line.main import COMMANDS
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.signals import ends_in_a_sentence
 
 LIBRARIES = ("typer", "rich", "pydantic", "boto3")
@@ -36,14 +37,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
-    _say(f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {_versions()}")
-    _say(f"{'least, median, most':<10} {'--help':>34} {'to its profile':>34}")
+    say(f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {_versions()}")
+    say(f"{'least, median, most':<10} {'--help':>34} {'to its profile':>34}")
     figures = {}
     for name in (place.partition(":")[2] for places in COMMANDS.values() for place in places):
         helps = _times([name, "--help"], options.repeats)
         asks = _times([name, *WORDS[name], "--profile", "nobody-has-this"], options.repeats) if name in WORDS else []
         figures[name] = {"help": helps, "profile": asks}
-        _say(f"{name:<19} {_spread(helps):>34} {_spread(asks):>34}")
+        say(f"{name:<19} {_spread(helps):>34} {_spread(asks):>34}")
     if options.json:
         options.json.write_text(json.dumps({"versions": _versions(), "seconds": figures}, indent=2) + "\n")
 
@@ -70,11 +71,6 @@ def _spread(seconds: Sequence[tuple[float, float]]) -> str:
     return ", ".join(
         f"{way(wall):.2f}/{way(used):.2f}" for way in ways for wall, used in [tuple(zip(*seconds, strict=True))]
     )
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _versions() -> str:

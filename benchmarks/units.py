@@ -24,6 +24,7 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from userdata.batch.documents import Batch, Part, UnitDone
@@ -50,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tiny = options.model == "tiny"
     if not tiny and not torch.cuda.is_available():
-        _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
+        say("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
         return 1
     device = torch.device("cpu" if tiny else "cuda")
-    _print(f"machine: {json.dumps(describe(device))}")
+    say(f"machine: {json.dumps(describe(device))}")
     edges = {"H": 64, "W": 64} if tiny else {"H": 640, "W": 512}
     job = Job(
         model=options.model,
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model.mkdir()
             write_random_checkpoint(model / "random.safetensors", device=device)
         figures = _time(scratch / "machine", model, job, (options.units, options.images), cpu=tiny)
-    _print(f"figures: {json.dumps(figures)}")
+    say(f"figures: {json.dumps(figures)}")
     return 0
 
 
@@ -159,11 +160,6 @@ def _wait(objects: Objects, key: str, worker: subprocess.Popen[bytes], folder: P
         if worker.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"there is no {key}:\n{(folder / 'worker.log').read_text('utf-8')[-2000:]}")
         time.sleep(0.01)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

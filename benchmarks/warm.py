@@ -25,6 +25,7 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from userdata.contract.layout import RunKeys
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--jobs must be at least 2, because the first message is timed apart from those behind it")
     tiny = options.model == "tiny"
     if not tiny and not torch.cuda.is_available():
-        _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
+        say("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --model tiny.")
         return 1
     device = torch.device("cpu" if tiny else "cuda")
     figures: dict[str, Any] = {"machine": describe(device)}
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **{f"{name}_median_s": statistics.median(one[name] for one in phases) for name in phases[0]},
     }
     for name, figure in figures.items():
-        _print(f"{name}: {json.dumps(figure)}")
+        say(f"{name}: {json.dumps(figure)}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return 0
@@ -140,11 +141,6 @@ def _wait_for(objects: Objects, job: Job, worker: subprocess.Popen[bytes], folde
 
 def _log(folder: Path) -> str:
     return (folder / "worker.log").read_text("utf-8")[-2000:]
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

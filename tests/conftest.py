@@ -10,7 +10,14 @@ import signal
 import pytest
 from hypothesis import settings
 
+from scripts.local.command_environment import FOREIGN
 from tests.synthesized_once import synthesizing_once
+
+# What somebody's terminal, account, git hook or CI has set is none of the tests' settings: moto reads AWS's when it is
+# imported, rich prints in colours or narrower, and the CDK CLI speaks on another stream.
+PERSONAL = {"CI", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES", "PYTHONPATH", "PYTHONWARNINGS"}
+for variable in [name for name in os.environ if name in PERSONAL or name.startswith((*FOREIGN, "HF_", "GIT_", "TTY_"))]:
+    del os.environ[variable]
 
 # The collector rests while the tests are imported, passes over what that has made, and then looks less often than at
 # each 700 new objects: it took a quarter of the time of tests with an emulated account.

@@ -20,6 +20,7 @@ import torch
 
 from benchmarks.peers.table import table
 from benchmarks.peers.works import DRAWN, NONE, WAYS, WORKS
+from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 also where some ways have no figure."""
     options = _options(arguments)
     if not options.tiny and not torch.cuda.is_available():
-        _print("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --tiny.")
+        say("benchmark: PyTorch can use no GPU on this machine. Run it on one that has one, or with --tiny.")
         return 1
     ends = time.monotonic() + options.minutes * 60
     documents = {}
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.into.mkdir(parents=True, exist_ok=True)
             file = options.into / file_name(documents[model], model)
             file.write_text(json.dumps(documents[model], indent=2) + "\n", "utf-8")
-            _print(f"{model}: {file}")
-    _print("\n".join(table(documents)))
+            say(f"{model}: {file}")
+    say("\n".join(table(documents)))
     return 0
 
 
@@ -138,11 +139,6 @@ def file_name(document: dict[str, Any], model: str) -> str:
     """Of the card, the day and the model."""
     card = str(document.get("machine", {}).get("GPU", "cpu")).partition(",")[0].removeprefix("NVIDIA ")
     return f"{card.lower().replace(' ', '-')}-{time.strftime('%Y-%m-%d')}-{model}.json"
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

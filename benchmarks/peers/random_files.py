@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -33,10 +33,12 @@ def write_random_files(entry: Model, folder: Path, *, device: torch.device, bund
         _write_checkpoint(entry, folder, device=device, bundle=bundle)
     else:
         for part in (name for name in NETWORKS if name in index_of(entry, bundle)):
-            _write_shards(entry, part, folder, device=device, bundle=bundle)
+            network = random_network(entry, part, device=device, dtype=torch.bfloat16, bundle=bundle)
+            write_shards(entry, part, network, folder)
+            del network  # before the next is made
             if device.type == "cuda":
                 torch.cuda.empty_cache()
-        _write_tokenizers(entry, folder, bundle)
+        write_tokenizers(entry, folder, bundle)
         complete_model_folder(folder, bundle, str(entry.layout))
     return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
 
@@ -51,14 +53,14 @@ def _write_checkpoint(entry: Model, folder: Path, *, device: torch.device, bundl
     }
     for place in entry.places(folder):
         if place.parent == folder:
-            _save(
+            save_weights(
                 xl_checkpoint(parts)
                 if xl
                 else original_layout(text_encoder=parts["text_encoder"], unet=parts["unet"], vae=parts["vae"]),
                 place,
             )
     for place in entry.lora_places(folder):
-        _save(_lora(parts["unet"]), place)
+        save_weights(_lora(parts["unet"]), place)
 
 
 def _lora(unet: Mapping[str, torch.Tensor]) -> Weights:
@@ -74,9 +76,22 @@ def _lora(unet: Mapping[str, torch.Tensor]) -> Weights:
     return changed
 
 
-def _write_shards(entry: Model, part: str, folder: Path, *, device: torch.device, bundle: Bundle) -> None:
+def save_weights(weights: Weights, place: Path) -> None:
+    """Saves `weights` as a safetensors file, and makes its folder."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, place, metadata={"format": "pt"})
+
+
+def write_shards(
+    entry: Model,
+    part: str,
+    network: torch.nn.Module,
+    folder: Path,
+    *,
+    save: Callable[[Weights, Path], None] = save_weights,
+) -> None:
+    """Saves the weights of `network`, the part `part` of `entry`, in the files that the hub has of it."""
     files = {place: file for place, file in entry.places(folder).items() if _is_of(place, part)}
-    network = random_network(entry, part, device=device, dtype=torch.bfloat16, bundle=bundle)
     weights = {name: tensor for name, tensor in network.state_dict().items() if name not in TIED}
     if _bytes_a_weight(files, weights) > 3:
         weights = {name: tensor.float() for name, tensor in weights.items()}
@@ -89,7 +104,7 @@ def _write_shards(entry: Model, part: str, folder: Path, *, device: torch.device
             shards.append({})
         shards[-1][name] = tensor
     for place, shard in zip(files, shards, strict=True):
-        _save(shard, place)
+        save(shard, place)
 
 
 def _is_of(place: Path, part: str) -> bool:
@@ -100,7 +115,8 @@ def _bytes_a_weight(files: Mapping[Path, File], weights: Weights) -> float:
     return sum(file.expected_bytes for file in files.values()) / sum(tensor.numel() for tensor in weights.values())
 
 
-def _write_tokenizers(entry: Model, folder: Path, bundle: Bundle) -> None:
+def write_tokenizers(entry: Model, folder: Path, bundle: Bundle) -> None:
+    """Writes the files of tokenizers that the catalogue lists for `entry`: stand-ins that know letters."""
     for place in entry.places(folder):
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.name == "tokenizer.json":
@@ -110,8 +126,3 @@ def _write_tokenizers(entry: Model, folder: Path, bundle: Bundle) -> None:
             place.write_text(json.dumps({"tokenizer_class": "Qwen2Tokenizer", **OF_QWEN, **own}), "utf-8")
         elif place.name == "chat_template.jinja":
             place.write_text(TEMPLATE, "utf-8")
-
-
-def _save(weights: Weights, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, place, metadata={"format": "pt"})

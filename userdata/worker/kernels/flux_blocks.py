@@ -6,6 +6,9 @@ diffusers 0.42.1). A block with an option that the published models do not have 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import torch
@@ -26,7 +29,7 @@ from userdata.worker.kernels.triton_kernels import transformer_kernels
 
 
 def fits_flux(block: Any) -> bool:
-    """Whether a block, of either model and of either kind, has only options that the fused blocks know."""
+    """Whether a block, of any of these models and of either kind, has only options that the fused blocks know."""
     attention = block.attn
     return (
         type(attention.processor) in (FluxAttnProcessor, Flux2AttnProcessor, Flux2ParallelSelfAttnProcessor)
@@ -36,94 +39,62 @@ def fits_flux(block: Any) -> bool:
     )
 
 
+def _or_own(fused: Callable[..., Any]) -> Callable[..., Any]:
+    """The `forward` of a block: `fused`, or diffusers' own where a call asks for more than `fused` knows.
+
+    diffusers' transformers give everything by name.
+    """
+    known = set(signature(fused).parameters)
+
+    @wraps(fused)
+    def forward(block: Any, **given: Any) -> Any:
+        others = [value for name, value in given.items() if name not in known]
+        by_token = any(one.ndim == 3 and one.shape[1] > 1 for name, one in given.items() if name.startswith("temb_mod"))
+        asks_more = by_token or any(isinstance(value, Tensor) or value for value in others)
+        # In half precision diffusers' blocks cut off what is too large.
+        if asks_more or given.get("image_rotary_emb") is None or given["hidden_states"].dtype == torch.float16:
+            return type(block).forward(block, **given)
+        return fused(block, **{name: value for name, value in given.items() if name in known})
+
+    return forward
+
+
+@_or_own
 def flux_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor,
-    temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
+    block: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, image_rotary_emb: Rotary
 ) -> tuple[Tensor, Tensor]:
     """A `FluxTransformerBlock`: texts and images have weights of their own, and attend to each other."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs
-        )
-        return own
     of_image = _chunks(block.norm1, temb, 6)
     of_text = _chunks(block.norm1_context, temb, 6)
     norms = block.norm1.norm, block.norm1_context.norm
     return double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
+@_or_own
 def flux2_block(
     block: Any,
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb_mod_img: Tensor,
     temb_mod_txt: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
+    image_rotary_emb: Rotary,
 ) -> tuple[Tensor, Tensor]:
     """A `Flux2TransformerBlock`, which gets its modulation, because all blocks share one."""
-    by_token = temb_mod_img.ndim == 3 and temb_mod_img.shape[1] > 1
-    if image_rotary_emb is None or joint_attention_kwargs or by_token or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block,
-            hidden_states,
-            encoder_hidden_states,
-            temb_mod_img,
-            temb_mod_txt,
-            image_rotary_emb,
-            joint_attention_kwargs,
-        )
-        return own
     of_image, of_text = (list(mod.flatten(1).chunk(6, dim=1)) for mod in (temb_mod_img, temb_mod_txt))
     norms = block.norm1, block.norm1_context
     return double_block(block, hidden_states, encoder_hidden_states, of_image, of_text, norms, image_rotary_emb)
 
 
-def flux_single_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor,
-    temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
-) -> tuple[Tensor, Tensor]:
-    """A `FluxSingleTransformerBlock`: attention and feed-forward beside each other, for texts and images together."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block, hidden_states, encoder_hidden_states, temb, image_rotary_emb, joint_attention_kwargs
-        )
-        return own
-    x = in_one(encoder_hidden_states, hidden_states)
-    x = single_block(block, x, _chunks(block.norm, temb, 3), image_rotary_emb)
-    text = encoder_hidden_states.shape[1]
-    return x[:, :text], x[:, text:]
-
-
+@_or_own
 def chroma_block(
     block: Any,
     hidden_states: Tensor,
     encoder_hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
+    image_rotary_emb: Rotary,
     attention_mask: Tensor | None = None,
-    joint_attention_kwargs: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """A `ChromaTransformerBlock`: FLUX.1's, which gets its modulation, n × 12 × width, and a mask of tokens."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: tuple[Tensor, Tensor] = type(block).forward(
-            block,
-            hidden_states,
-            encoder_hidden_states,
-            temb,
-            image_rotary_emb,
-            attention_mask,
-            joint_attention_kwargs,
-        )
-        return own
     modulation, norms = list(temb.unbind(1)), (block.norm1.norm, block.norm1_context.norm)
     return double_block(
         block,
@@ -137,46 +108,32 @@ def chroma_block(
     )
 
 
+@_or_own
+def flux_single_block(
+    block: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, image_rotary_emb: Rotary
+) -> tuple[Tensor, Tensor]:
+    """A `FluxSingleTransformerBlock`: attention and feed-forward beside each other, for texts and images together."""
+    x = in_one(encoder_hidden_states, hidden_states)
+    x = single_block(block, x, _chunks(block.norm, temb, 3), image_rotary_emb)
+    text = encoder_hidden_states.shape[1]
+    return x[:, :text], x[:, text:]
+
+
+@_or_own
 def chroma_single_block(
     block: Any,
     hidden_states: Tensor,
     temb: Tensor,
-    image_rotary_emb: Rotary | None = None,
+    image_rotary_emb: Rotary,
     attention_mask: Tensor | None = None,
-    joint_attention_kwargs: Any = None,
 ) -> Tensor:
     """A `ChromaSingleTransformerBlock`: FLUX.1's for texts and images that are one tensor already."""
-    if image_rotary_emb is None or joint_attention_kwargs or _overflows(hidden_states):
-        own: Tensor = type(block).forward(
-            block, hidden_states, temb, image_rotary_emb, attention_mask, joint_attention_kwargs
-        )
-        return own
     return single_block(block, hidden_states, list(temb.unbind(1)), image_rotary_emb, _of_pairs(attention_mask))
 
 
-def flux2_single_block(
-    block: Any,
-    hidden_states: Tensor,
-    encoder_hidden_states: Tensor | None,
-    temb_mod: Tensor,
-    image_rotary_emb: Rotary | None = None,
-    joint_attention_kwargs: Any = None,
-    **options: Any,
-) -> Any:
+@_or_own
+def flux2_single_block(block: Any, hidden_states: Tensor, temb_mod: Tensor, image_rotary_emb: Rotary) -> Tensor:
     """A `Flux2SingleTransformerBlock`: one product makes queries, keys, values, gates and what is gated."""
-    by_token = temb_mod.ndim == 3 and temb_mod.shape[1] > 1
-    other = encoder_hidden_states is not None or image_rotary_emb is None or by_token or any(options.values())
-    if other or joint_attention_kwargs or _overflows(hidden_states):
-        return type(block).forward(
-            block,
-            hidden_states,
-            encoder_hidden_states,
-            temb_mod,
-            image_rotary_emb,
-            joint_attention_kwargs,
-            **options,
-        )
-    assert image_rotary_emb is not None
     kernels, attention, x = transformer_kernels(), block.attn, hidden_states
     shift, scale, gate = temb_mod.flatten(1).chunk(3, dim=1)
     product = attention.to_qkv_mlp_proj(kernels.normed(x, block.norm, scale, shift))
@@ -188,7 +145,9 @@ def flux2_single_block(
         heads(values, attention),
         image_rotary_emb,
     )
-    return kernels.summed(x, product_of_two(attention.to_out, attended_to, kernels.gated(gates, widened)), gate)
+    product = product_of_two(attention.to_out, attended_to, kernels.gated(gates, widened))
+    summed: Tensor = kernels.summed(x, product, gate)
+    return summed
 
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
@@ -198,8 +157,3 @@ def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
 def _of_pairs(mask: Tensor | None) -> Tensor | None:
     """For each query and key what diffusers makes of a mask of tokens, for all heads."""
     return None if mask is None else mask[:, None, None, :] * mask[:, None, :, None]
-
-
-def _overflows(x: Tensor) -> bool:
-    """Half precision, in which diffusers' blocks cut off what is too large."""
-    return x.dtype == torch.float16

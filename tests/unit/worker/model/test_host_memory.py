@@ -26,14 +26,15 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 
 
-def save_holes(weights: dict[str, torch.Tensor], file: Path, *, metadata: dict[str, str]) -> None:
+def save_holes(weights: dict[str, torch.Tensor], file: Path) -> None:
     """A safetensors file of bfloat16 zeros, which takes no room on the disk. `weights` need have no numbers."""
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in weights.items():
         begin, end = end, end + 2 * tensor.numel()
         header[name] = {"dtype": "BF16", "shape": list(tensor.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as opened:
         opened.write(len(text).to_bytes(8, "little") + text)
         opened.truncate(8 + len(text) + end)
@@ -65,7 +66,7 @@ def test_weights_stay_in_their_files(
         file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
     folder = tmp_path / "model"
     with torch.device("meta"):
-        hubs_files(name, tmp_path / "models", folder, save=save_holes)
+        hubs_files(name, Bundle(tmp_path), folder, save=save_holes)
     complete_model_folder(folder, Bundle(tmp_path), name)
     size = sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
     assert size > 5 * BESIDE_THE_WEIGHTS

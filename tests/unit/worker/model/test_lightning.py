@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from benchmarks.peers.random_model import narrow_bundle
+from benchmarks.peers.works import NARROW
 from tests.unit.boot.given_machine import given_machine
 from tests.unit.boot.loopback import reply_with_ranges, serving
-from tests.unit.worker.model.test_other_layouts import NARROW, component, has_the_weights_of, narrowed, xl_checkpoint
+from tests.unit.worker.model.test_other_layouts import component, has_the_weights_of, xl_checkpoint
 from userdata.boot.fetch.request import Manner
 from userdata.boot.steps.downloads import Downloads
 from userdata.boot.steps.weights import provide_weights
@@ -70,7 +72,7 @@ def provided(tmp_path: Path, contents: dict[str, bytes]) -> Path:
 def test_the_files_of_the_hub_draw_the_four_steps_that_they_were_made_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    layouts = narrowed(tmp_path, NAME)
+    layouts = narrow_bundle(tmp_path).models
     parts = {name: component(layouts, NAME, name) for name in NARROW[NAME]}
     model = find_model(NAME)
     (checkpoint,), (own,) = model.files, model.loras

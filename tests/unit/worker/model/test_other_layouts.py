@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
 from benchmarks.peers import xl_layout
+from benchmarks.peers.random_model import narrow_bundle
+from benchmarks.peers.works import NARROW
 from userdata.boot.steps.model_folder import complete_model_folder
 from userdata.contract.bundle import Bundle
 from userdata.contract.catalogue import read_catalogue
@@ -42,48 +43,6 @@ from userdata.worker.model.quantized import kept_as
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"model": "sdxl-base", "H": 64, "W": 64, "ddim_steps": 2, "n_iter": 1, "n_samples": 1}
 MASKED = {**SMALL, "init_img": "inputs/a.png", "init_mask": "inputs/m.png"}
-NARROW_CLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-NARROW_VAE = {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 2}
-NARROW: dict[str, dict[str, dict[str, Any]]] = {
-    "stable-diffusion-xl": {
-        "unet": {
-            "block_out_channels": [32, 32, 64],
-            "attention_head_dim": [2, 2, 4],
-            "cross_attention_dim": 32 + 64,
-            "transformer_layers_per_block": [1, 1, 2],
-            "addition_time_embed_dim": 8,
-            "projection_class_embeddings_input_dim": 6 * 8 + 64,
-        },
-        "vae": NARROW_VAE,
-        "text_encoder": NARROW_CLIP,
-        "text_encoder_2": {**NARROW_CLIP, "hidden_size": 64, "projection_dim": 64},
-    },
-    "flux-schnell": {
-        "transformer": {
-            "num_layers": 1,
-            "num_single_layers": 1,
-            "attention_head_dim": 16,
-            "num_attention_heads": 2,
-            "joint_attention_dim": 32,
-            "pooled_projection_dim": 32,
-            "axes_dims_rope": [4, 4, 8],
-        },
-        "vae": NARROW_VAE,
-        "text_encoder": NARROW_CLIP,
-        "text_encoder_2": {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2},
-    },
-}
-NARROW["sdxl-lightning"] = NARROW["stable-diffusion-xl"]
-
-
-def narrowed(tmp_path: Path, layout: str) -> Path:
-    """The bundle's layouts, this one with a smaller model."""
-    layouts = tmp_path / "models"
-    shutil.copytree(LAYOUTS, layouts)
-    for component, changes in NARROW[layout].items():
-        file = layouts / layout / component / "config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-    return layouts
 
 
 def component(layouts: Path, layout: str, name: str) -> Any:
@@ -101,7 +60,7 @@ def xl_checkpoint(parts: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def test_an_xl_checkpoint_is_recognised_loaded_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layouts = narrowed(tmp_path, "stable-diffusion-xl")
+    layouts = narrow_bundle(tmp_path).models
     parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
     folder = tmp_path / "model"
     folder.mkdir()
@@ -158,7 +117,7 @@ def reads_weights_too(pipeline: Any) -> None:
 
 def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: XL's autoencoder overflows in half precision, which its configuration says."""
-    layouts = narrowed(tmp_path, "stable-diffusion-xl")
+    layouts = narrow_bundle(tmp_path).models
     parts = {name: component(layouts, "stable-diffusion-xl", name) for name in NARROW["stable-diffusion-xl"]}
     with torch.no_grad():
         parts["vae"].decoder.conv_in.weight.mul_(1e4)
@@ -182,7 +141,7 @@ def test_an_xl_autoencoder_in_half_precision_decodes_in_single(tmp_path: Path, m
 def test_a_folder_of_flux_is_completed_loaded_and_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    layouts = narrowed(tmp_path, "flux-schnell")
+    layouts = narrow_bundle(tmp_path).models
     folder = tmp_path / "model"
     parts = {name: component(layouts, "flux-schnell", name) for name in NARROW["flux-schnell"]}
     for name, part in parts.items():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +11,11 @@ import numpy
 import pytest
 import torch
 from PIL import Image, ImageChops
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import BPE, Unigram
 
-from tests.unit.worker.model.test_other_layouts import CPU, NARROW_VAE, component
+from benchmarks.peers.random_files import Weights, save_weights, write_shards, write_tokenizers
+from benchmarks.peers.random_model import narrow_bundle
+from benchmarks.peers.works import NARROW
+from tests.unit.worker.model.test_other_layouts import CPU, component
 from userdata.boot.steps.model_folder import complete_model_folder
 from userdata.contract.bundle import Bundle
 from userdata.contract.catalogue import read_catalogue
@@ -28,96 +25,30 @@ from userdata.job.run_error import RunError
 from userdata.worker.drawing.generate import begin_batch, draw_batch, prepare_sampler
 from userdata.worker.drawing.prepared import Prepared
 from userdata.worker.drawing.tell_of_prompts import tell_what_is_cut
-from userdata.worker.model.pipeline import LAYOUTS, for_image_to_image, load_pipeline
+from userdata.worker.model.pipeline import for_image_to_image, load_pipeline
 
-BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-NARROW_QWEN = {
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "vocab_size": len(BYTES) + len(SPECIAL),
-}
-NARROW_T5 = {"d_model": 32, "d_ff": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2, "vocab_size": 8}
-NARROW_Z: dict[str, dict[str, Any]] = {
-    "transformer": {"dim": 32, "n_heads": 2, "n_kv_heads": 2, "n_layers": 1, "n_refiner_layers": 1, "cap_feat_dim": 16}
-    | {"axes_dims": [4, 6, 6]},
-    "vae": NARROW_VAE,
-    "text_encoder": NARROW_QWEN | {"num_hidden_layers": 2},
-}
-FLUX_BLOCKS = {"num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2}
-NARROW: dict[str, dict[str, dict[str, Any]]] = {
-    "flux2-klein": {
-        "transformer": FLUX_BLOCKS | {"joint_attention_dim": 48, "axes_dims_rope": [4, 4, 4, 4]},
-        "vae": NARROW_VAE,
-        # The pipeline takes the states after 9, 18 and 27 layers.
-        "text_encoder": NARROW_QWEN | {"num_hidden_layers": 27},
-    },
-    "z-image-turbo": NARROW_Z,
-    "z-image": NARROW_Z,
-    "chroma": {
-        "transformer": FLUX_BLOCKS
-        | {"joint_attention_dim": 32, "axes_dims_rope": [4, 4, 8], "approximator_hidden_dim": 32}
-        | {"approximator_layers": 1},
-        "vae": NARROW_VAE,
-        "text_encoder": NARROW_T5,
-    },
-}
+NAMES = ("flux2-klein", "z-image-turbo", "z-image", "chroma")
 
 
-def hubs_files(name: str, layouts: Path, folder: Path, *, save: Callable[..., None] = save_file) -> dict[str, Any]:
+def hubs_files(
+    name: str, bundle: Bundle, folder: Path, *, save: Callable[[Weights, Path], None] = save_weights
+) -> dict[str, Any]:
     """Writes random weights into exactly the files that the catalogue lists, and returns the parts that they are of."""
-    parts = {part: component(layouts, name, part) for part in NARROW[name]}
-    for place in read_catalogue()[name].places(folder):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.name == "tokenizer.json":
-            tokenizer(name).save(str(place))
-        elif place.name == "tokenizer_config.json":
-            template = {} if (folder / "tokenizer/chat_template.jinja").exists() else {"chat_template": TEMPLATE}
-            kind = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL[0], "eos_token": SPECIAL[2]}
-            place.write_text(json.dumps(kind | template))
-        elif place.name == "chat_template.jinja":
-            place.write_text(TEMPLATE)
+    model = read_catalogue()[name]
+    parts = {part: component(bundle.models, name, part) for part in NARROW[name]}
     for part, network in parts.items():
-        shards = sorted(place for place in read_catalogue()[name].places(folder) if place.parent.name == part)
-        # Tied weights come once.
-        tied = ("lm_head.weight", "encoder.embed_tokens.weight")
-        weights = {key: tensor.contiguous() for key, tensor in network.state_dict().items() if key not in tied}
-        if name.startswith("z-image") and part == "text_encoder":
-            weights = {f"model.{key}": tensor for key, tensor in weights.items()}  # saved with the head left out
-        size = math.ceil(len(weights) / len(shards))
-        for number, shard in enumerate(shards):
-            keys = list(weights)[number * size : (number + 1) * size]
-            save({key: weights[key] for key in keys}, shard, metadata={"format": "pt"})
+        write_shards(model, part, network, folder, save=save)
+    write_tokenizers(model, folder, bundle)
     return parts
 
 
-def tokenizer(name: str) -> Tokenizer:
-    if name == "chroma":
-        words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0), ("▁horse", -2.0), ("▁", -3.0)]
-        return Tokenizer(Unigram(words, unk_id=2))
-    made = Tokenizer(BPE({word: number for number, word in enumerate([*SPECIAL, *BYTES])}, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(SPECIAL)
-    return made
-
-
-@pytest.fixture(scope="module", params=list(NARROW))
+@pytest.fixture(scope="module", params=NAMES)
 def drawn_with(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
     """The model's name and its pipeline, loaded as the boot leaves the folder."""
     name, root = request.param, tmp_path_factory.mktemp(request.param)
-    layouts = root / "models"
-    shutil.copytree(LAYOUTS / name, layouts / name)
-    for part, changes in NARROW[name].items():
-        file = layouts / name / part / "config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-    folder = root / "model"
-    parts = hubs_files(name, layouts, folder)
-    complete_model_folder(folder, Bundle(root), name)
+    bundle, folder = narrow_bundle(root), root / "model"
+    parts = hubs_files(name, bundle, folder)
+    complete_model_folder(folder, bundle, name)
     pipeline = load_pipeline(folder, layout=name, device=CPU, from_image=False)
     for part, network in parts.items():
         loaded = getattr(pipeline, part).state_dict()
