@@ -126,8 +126,8 @@ def _fault_in_words(error: Exception) -> str:
     ]
     said = " ".join(str(error).split())[:300]
     return (
-        f"A fault of this program: {type(error).__name__}: {said} ({' < '.join(reversed(ours[-4:]))}). What AWS has begun "
-        "goes on: `sd status` looks. Please open an issue, with the file that `sd report` writes."
+        f"A fault of this program: {type(error).__name__}: {said} ({' < '.join(reversed(ours[-4:]))}). What AWS has "
+        "begun goes on: `sd status` looks. Please open an issue, with the file that `sd report` writes."
     )
 
 
