@@ -27,6 +27,7 @@ from scripts.command_line.generating.send import send
 from scripts.command_line.results.download import LeftOut, files_of
 from scripts.command_line.results.fetch_results import Tell, fetch_runs
 from scripts.command_line.results.watch import EndedEarlyError, refuse_deleted, watch_run
+from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
 from scripts.command_line.terminal.plain_text import print_plain
@@ -58,6 +59,7 @@ def generate(
     terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has passed,
     nothing has been uploaded, written or started.
     """
+    need_writable(fetch_to)
     # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
     with ThreadPoolExecutor() as pool:
         told = pool.submit(tell_identity, session, stack)
