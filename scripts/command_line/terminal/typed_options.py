@@ -41,6 +41,9 @@ def with_typed(command: str, words: Sequence[str]) -> str:
 
 def _split(command: str) -> tuple[str, list[str]]:
     """The command up to a lone `--`, and the rest, in which an option would be an argument."""
+    if "$'" in command:  # which shlex does not know
+        options, dashes, arguments = command.partition(" -- ")
+        return options, [f"-- {arguments}"] if dashes else []
     try:
         split = shlex.split(command)
     except ValueError:

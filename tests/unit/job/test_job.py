@@ -235,6 +235,12 @@ def test_steps_and_strength_that_leave_nothing_to_do_are_refused() -> None:
     assert "Steps 10 and Strength 0.05 leave no step" in explain(refusal.value, Job)[0]
 
 
+def test_a_text_of_another_encoding_is_told_as_that() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job.model_validate({"Prompt": b"caf\xe9".decode(errors="surrogateescape")})
+    assert explain(refusal.value, Job) == ["Prompt has bytes that are no UTF-8. Write it anew, in that encoding."]
+
+
 def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:
     with pytest.raises(ValidationError) as refusal:
         Job.model_validate({"Promt": "a horse"})
