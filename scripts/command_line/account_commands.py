@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import Profile, Region
-from scripts.command_line.terminal.help import GroupedCommands
+from scripts.command_line.terminal.help import GroupedCommand, GroupedCommands
 from scripts.command_line.terminal.json_option import Json, print_document
 from scripts.command_line.terminal.plain_text import say
 from scripts.command_line.terminal.question import ask
@@ -54,7 +54,7 @@ MEANINGS = {
 }
 
 
-@quota.command(epilog="Example: `sd quota request`")
+@quota.command(cls=GroupedCommand, epilog="Example: `sd quota request`")
 def request(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,
@@ -110,7 +110,7 @@ def request(
     )
 
 
-@quota.command(epilog="Example: `sd quota status`")
+@quota.command(cls=GroupedCommand, epilog="Example: `sd quota status`")
 def status(
     instance_type: InstanceType = DEFAULT_TYPE,
     spot: Spot = False,

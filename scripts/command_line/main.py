@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from scripts.command_line.terminal.checkout import version_in_words
+from scripts.command_line.terminal.checkout import ROOT, version_in_words
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.help import GroupedCommands
 from scripts.command_line.terminal.json_option import forget_printed, is_printed, is_typed, print_document
@@ -110,8 +112,23 @@ def main() -> None:
         _end(error.format_message(), error.exit_code)
     except Interrupted as interrupted:
         _end(interrupted.told or "Interrupted; nothing was changed.", interrupted.exit_status)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+        _end(_fault_in_words(error), 1)
     finally:
         end_at_once()
+
+
+def _fault_in_words(error: Exception) -> str:
+    """An error that nobody has thought of: what it is, and the lines of ours that it came through, the last first."""
+    frames = [(Path(one.filename), one.lineno) for one in traceback.extract_tb(error.__traceback__)]
+    ours = [
+        f"{file.name}:{line}" for file, line in frames if "site-packages" not in file.parts and ROOT in file.parents
+    ]
+    said = " ".join(str(error).split())[:300]
+    return (
+        f"A fault of this program: {type(error).__name__}: {said} ({' < '.join(reversed(ours[-4:]))}). What AWS has "
+        "begun goes on: `sd status` looks. Please open an issue, with the file that `sd report` writes."
+    )
 
 
 def _end(message: str, exit_status: int) -> NoReturn:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from userdata.contract.catalogue import read_catalogue
 from userdata.job.choices import Switch
-from userdata.job.parameter import parameter
+from userdata.job.parameter import parameter, plain_fraction, plain_number
 
 # The families that the Deep Learning AMI's driver supports, by its release notes of 2026-09. Left out: G6f and Gr6f, a
 # part of a card behind a driver of another kind.
@@ -44,6 +44,9 @@ class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+
+    _plain_numbers = field_validator("max_spend", "usd_per_hour", mode="before")(plain_number)
+    _plain_fractions = field_validator("volume_size", "idle_minutes", "max_hours", mode="before")(plain_fraction)
 
     instance_type: str = parameter(
         "g6.xlarge",

@@ -14,7 +14,7 @@ from userdata.job.choices import Engine, SafetyChecker, Switch
 from userdata.job.compvis_rules import why_not_compvis
 from userdata.job.job_fields import WATERMARK_PIXELS, JobFields
 from userdata.job.model_rules import why_not_model
-from userdata.job.parameter import is_models_own
+from userdata.job.parameter import is_models_own, plain_fraction, plain_number
 from userdata.job.prompt_loras import split_loras
 from userdata.job.prompt_syntax import check_weights
 from userdata.job.refusal import LONGEST_SHOWN
@@ -85,12 +85,8 @@ class Job(JobFields):
             raise ValueError("not a whole number")
         return value
 
-    @field_validator("scale", "ddim_eta", "strength", mode="before")
-    @classmethod
-    def _no_number_from_a_flag(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("not a number")
-        return value
+    _plain_fraction = field_validator("scale", mode="before")(plain_fraction)
+    _plain_numbers = field_validator("ddim_eta", "strength", mode="before")(plain_number)
 
     @model_validator(mode="after")
     def _the_fields_fit_together(self) -> Job:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from enum import EnumType
 from typing import Any
 
 import annotated_types
 from pydantic import Field
 from pydantic.fields import FieldInfo
+
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+FRACTION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,13})?")
 
 
 def parameter(
@@ -35,6 +39,23 @@ def parameter(
         description = f"{description} Empty: the model's own, for Stable Diffusion v1 {default}."
     extra: dict[str, Any] = {"rule": rule, "example": example, "note": note, "models_own": models_own, "flag": flag}
     return Field(default, alias=name, description=description, json_schema_extra=extra, **constraints)
+
+
+def plain_number(value: Any) -> Any:
+    """`value`, unless its text is a number for Python alone, and none for CloudFormation: `1_0`, ` 7`, `７`; or a flag.
+
+    Raises `ValueError` for those.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and not NUMBER.fullmatch(value)):
+        raise ValueError("not a number")
+    return value
+
+
+def plain_fraction(value: Any) -> Any:
+    """The same for a number that is text for CloudFormation, with a pattern: `1e1`, `.5` and `+7` are none either."""
+    if isinstance(value, str) and not FRACTION.fullmatch(value):
+        raise ValueError("not a number")
+    return plain_number(value)
 
 
 def rule_of(field: FieldInfo) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from userdata.job.parameter import rule_of
 
 LONGEST_SHOWN = 80
+# What Python makes of bytes of another encoding: halves of surrogate pairs.
+HALF = re.compile("[\ud800-\udfff]")
 
 
 def explain(error: ValidationError, model: type[BaseModel], spelled: Mapping[str, str] | None = None) -> list[str]:
@@ -27,8 +30,11 @@ def _sentence(found: dict[str, Any], model: type[BaseModel], spelled: Mapping[st
     for field_name, field in model.model_fields.items():
         if name in (field_name, field.alias):
             value = repr(found["input"])
+            said = spelled.get(field_name, field.alias)
+            if isinstance(found["input"], str) and HALF.search(found["input"]):
+                return f"{said} has bytes that are no UTF-8. Write it anew, in that encoding."
             if len(value) > LONGEST_SHOWN:
                 value = f"{value[:60]}… ({len(str(found['input']))} characters)"
-            return f"{spelled.get(field_name, field.alias)} is {value}, but must be {rule_of(field)}."
+            return f"{said} is {value}, but must be {rule_of(field)}."
     known = ", ".join(str(field.alias) for field in model.model_fields.values())
     return f"{name} is not a parameter; there are {known}."

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
-import botocore.exceptions
 from botocore.config import Config
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings
 from scripts.command_line.account.plan import Plan
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.bill.prices import read_prices
 from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.worker_environment import LifeCycle
@@ -68,7 +68,7 @@ def _state(session: boto3.Session, stack: str) -> str:
     try:
         client = session.client("cloudformation", config=HASTY)
         return client.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         return "" if "does not exist" in str(error) else "?"
 
 

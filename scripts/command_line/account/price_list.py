@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.exceptions
 from botocore.config import Config
 
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.bill.prices import HourlyPrice, read_prices
 from userdata.contract.worker_environment import LifeCycle
 
@@ -102,7 +102,7 @@ def spot_by_zone(session: boto3.Session, region: str, instance_types: Sequence[s
     )
     try:
         history = [one for page in pages for one in page["SpotPriceHistory"]]
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except AWS_ERRORS as error:
         logger.info("AWS does not state its spot prices: %s", error)
         return {}
     # The latest comes first.
@@ -127,7 +127,7 @@ def _ask_each(ask: Callable[[str], HourlyPrice | None], instance_types: Sequence
         prices = {first: ask(first)}
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
             prices |= dict(zip(others, pool.map(ask, others), strict=True))
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except AWS_ERRORS as error:
         logger.info("AWS does not state its prices: %s", error)
         return {}
     return {name: price for name, price in prices.items() if price}

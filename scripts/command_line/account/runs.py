@@ -137,10 +137,12 @@ def choose_runs(runs: list[Run], wanted: list[str]) -> list[Run]:
         return runs
     chosen = []
     for name in wanted:
-        found = [run for run in runs if run.run_id == name] or [run for run in runs if run.run_id.startswith(name)]
+        found = [run for run in runs if run.run_id == name] or [
+            run for run in runs if name and run.run_id.startswith(name)
+        ]
         if len(found) != 1:
             known = ", ".join(run.run_id for run in (found or runs)) or "none yet"
             problem = "More than one run begins with" if found else "There is no run"
-            raise CommandError(f"{problem} {name}. The runs are: {known}.")
+            raise CommandError(f"{problem} {name or repr(name)}. The runs are: {known}.")
         chosen.append(found[0])
     return chosen

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import Run, list_runs, read_status
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.contract.outside import read_utc
 from userdata.contract.status import ENDED_EARLY, Status
 
@@ -79,7 +79,7 @@ def with_interruptions(
     unfinished = [run for run in runs if run.status and _is_unfinished(run)]
     try:
         states = states_of(session, sorted({run.status.instance_id for run in unfinished if run.status}))
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+    except AWS_ERRORS:
         return runs
     return [
         _interrupted(run) if run in unfinished and _is_interrupted(run, states, deployed=deployed) else run

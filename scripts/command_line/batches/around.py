@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
 from scripts.command_line.account.runs import Run
@@ -18,6 +17,7 @@ from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.fleet.closed import closed_because
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.worker.bucket.passing_errors import is_transient
 
@@ -34,7 +34,7 @@ def _states(session: boto3.Session) -> States:
     def ask(instance_ids: list[str]) -> dict[str, str]:
         try:
             return {name: state.name for name, state in states_of(session, instance_ids).items()}
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        except AWS_ERRORS:
             return {}
 
     return ask

@@ -35,6 +35,7 @@ from scripts.command_line.fleet.start import start_machines
 from scripts.command_line.fleet.ways import find_ways, print_ways
 from scripts.command_line.generating.machine import need_queue
 from scripts.command_line.results.fetch_results import fetch_runs
+from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain
@@ -56,6 +57,8 @@ def batch(
     The same file with the same options is the same batch: what is missing of it is released. `as_json` prints a
     document of how far it is. Raises `CommandError`.
     """
+    if wish.sample is not None:
+        need_writable(wish.fetch_to)
     tell_identity(session, stack)
     deployment, _ = need_queue(session, stack)
     if deployment.is_changing:
@@ -139,7 +142,8 @@ class _Command:
         return images
 
     def _ask(self, run_id: str, images: int) -> None:
-        first = f", {self.wish.sample:,} of them first" if self.wish.sample is not None else ""
+        sample = self.wish.sample
+        first = f", {sample:,} of them first" if sample is not None and sample < images else ""
         when = f" at {time_in_words(self.wish.at)}" if self.wish.at else ""
         question = f"Draw {images:,} {'image' if images == 1 else 'images'}{first} as {run_id}{when}?"
         if self.wish.yes:

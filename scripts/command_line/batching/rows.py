@@ -129,7 +129,8 @@ def _read_csv(lines: Iterator[str], refusals: Refusals) -> Iterator[Row]:
         if not any(cells):
             continue
         if len(cells) != len(columns):
-            refusals.add(number, f"it has {len(cells)} cells, but the header has {len(columns)} columns.")
+            has = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            refusals.add(number, f"it has {has}, but the header has {len(columns)} columns.")
             continue
         by_column = dict(zip(columns, cells, strict=True))
         try:

@@ -47,7 +47,7 @@ class Wish:
     @property
     def title(self) -> str:
         """What the file is called in sentences."""
-        return "Standard input" if self.is_standard_input else PurePath(self.file).name
+        return "Standard input" if self.is_standard_input else PurePath(self.file).name or self.file
 
 
 def read_wish(

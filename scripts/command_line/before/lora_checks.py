@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.boot.fetch.hub import read_beginning
 from userdata.boot.fetch.passing_error import PassingError
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 # A person waits, so a check that gets no quick answer is left to the instance.
 SOON = Manner(patience=Patience(attempts=1), stall_seconds=10)
 UNREADABLE = (
-    botocore.exceptions.BotoCoreError,
-    botocore.exceptions.ClientError,
+    *AWS_ERRORS,
     PassingError,
     ValueError,  # a header that is none
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import boto3
@@ -20,6 +21,8 @@ from scripts.command_line.terminal.plain_text import print_plain
 from userdata.bill.prices import read_prices
 from userdata.contract.layout import BOOTS, CACHE
 
+# Below it a table has its titles folded, and one space between its columns.
+WIDE = 100
 PREPARATIONS: dict[Preparation, str] = {
     "install": "a new instance, which builds its environment and downloads the weights",
     "cache": "a new instance, which takes environment and weights from the bucket's cache",
@@ -84,25 +87,24 @@ def _preparation(session: boto3.Session, plan: Plan) -> Preparation:
 def show_expected(cost: ExpectedCost, console: Console) -> None:
     """Prints the table of types, what goes on costing, and what the figures rest on. The plan's own type is marked."""
     print_plain(f"{cost.images} images in {cost.region}, on {PREPARATIONS[cost.preparation]}.", console)
-    table = Table(box=None, pad_edge=False)
-    for title in ("type", "card", "billed"):
-        table.add_column(title, no_wrap=True)
-    for title in ("$/h", "min to prepare", "min to draw", "$ the run", "$ per 1,000"):
-        table.add_column(title, justify="right")
     shown = [one for one in cost.estimates if not one.price.at_most]
+    rows = []
     for one in shown:
         mark = " *" if (one.instance_type.name, one.life_cycle) == cost.chosen else ""
         draw = _number(one.generate, 1) + (" ~" if one.projected and one.generate is not None else "")
-        table.add_row(
-            one.instance_type.name + mark,
-            one.instance_type.gpu.name,
-            one.life_cycle,
-            f"{one.price.usd:.4g}",
-            _number(one.prepare, 1),
-            draw,
-            _number(one.usd, 3),
-            _number(one.usd_per_1000_images, 2),
+        rows.append(
+            (
+                one.instance_type.name + mark,
+                one.instance_type.gpu.name,
+                one.life_cycle,
+                f"{one.price.usd:.4g}",
+                _number(one.prepare, 1),
+                draw,
+                _number(one.usd, 3),
+                _number(one.usd_per_1000_images, 2),
+            )
         )
+    table = _of_types(rows, console.width)
     console.print(table)
     print_plain("What remains when nothing runs:", console)
     left = Table("when", "what", box=None, pad_edge=False)
@@ -112,6 +114,19 @@ def show_expected(cost: ExpectedCost, console: Console) -> None:
     console.print(left)
     for note in _notes(cost):
         print_plain(note, console)
+
+
+def _of_types(rows: Sequence[Sequence[str]], width: int) -> Table:
+    """The table of types. Where it is narrow its titles are folded, and no figure is cut off."""
+    table = Table(box=None, pad_edge=False, collapse_padding=width < WIDE)
+    for title in ("type", "card", "billed"):
+        table.add_column(title, no_wrap=True)
+    for place, title in enumerate(("$/h", "min to prepare", "min to draw", "$ the run", "$ per 1,000"), 3):
+        longest = max((len(row[place]) for row in rows), default=0)
+        table.add_column(title, justify="right", min_width=max(longest, *map(len, title.split())))
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _notes(cost: ExpectedCost) -> list[str]:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -39,5 +39,5 @@ def delete_left(session: boto3.Session, stack: str) -> None:
             is_old = "CreationTime" in one and datetime.now(UTC) - one["CreationTime"] > SURELY_LEFT
             if is_old and not is_begun and OURS.fullmatch(one.get("ChangeSetName", "")):
                 client.delete_change_set(StackName=stack, ChangeSetName=one["ChangeSetName"])
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+    except AWS_ERRORS:
         return

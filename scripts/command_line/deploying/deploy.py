@@ -40,6 +40,7 @@ from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.documents.machine import DeployDocument
 from scripts.command_line.results.fetch_results import Tell, fetch_runs, print_drawn
 from scripts.command_line.results.watch import watch_run
+from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import print_plain, say
@@ -81,6 +82,8 @@ def deploy(
     that is stuck is freed before the account is looked at, since what is left of it may be what a check would find.
     """
     # Read what was typed.
+    if fetch_to is not None:
+        need_writable(fetch_to)
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
     typed, (given, uploads) = given, find_model_files(given)

@@ -21,12 +21,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.exceptions
 import psutil
 from botocore.config import Config
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
+from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.tag_names import HOLDER_TAG, PROJECT, PROJECT_TAG, STACK_TAG
@@ -103,7 +103,7 @@ def cancel_leftovers(session: boto3.Session, stack: str, console: Console) -> No
     """
     try:
         left = reservations(session.client("ec2", config=RETRIES), {PROJECT_TAG: PROJECT, STACK_TAG: stack})
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+    except AWS_ERRORS:
         return
     for one in left:
         name = one["CapacityReservationId"]

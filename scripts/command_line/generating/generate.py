@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +26,10 @@ from scripts.command_line.generating.send import send
 from scripts.command_line.results.download import LeftOut, files_of
 from scripts.command_line.results.fetch_results import Tell, fetch_runs
 from scripts.command_line.results.watch import EndedEarlyError, refuse_deleted, watch_run
+from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
-from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.plain_text import in_shell, print_plain
 from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
 from userdata.contract.catalogue import find_model
@@ -58,6 +58,7 @@ def generate(
     terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has passed,
     nothing has been uploaded, written or started.
     """
+    need_writable(fetch_to)
     # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
     with ThreadPoolExecutor() as pool:
         told = pool.submit(tell_identity, session, stack)
@@ -194,7 +195,7 @@ def _for_other_images(request: Request, status: Status) -> str:
     options = [as_option(name, value) for name, value in typed.items() if name != "Prompt"]
     # After "--" because else a prompt that begins with a dash would be taken for an option.
     prompt = ["--", typed["Prompt"]] if "Prompt" in typed else []
-    return shlex.join(["sd", "generate", *options, *prompt])
+    return in_shell(["sd", "generate", *options, *prompt])
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -37,7 +37,7 @@ def read_record(file: Path) -> ImageRecord:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error}.") from error
+        raise CommandError(f"{file} cannot be read: {error.strerror}. Give a PNG that a run has made.") from error
     beside = file.with_suffix(".json")
     try:
         return record_in_png(content)
@@ -75,7 +75,8 @@ def find_initial_image(
                 raise CommandError(f"{bucket} no longer has {key}. Give that file: {option} FILE.")
             return read_image(content)
         except (OSError, ValueError) as error:
-            raise CommandError(f"The file {file or key} cannot be read: {error}.") from error
+            why = getattr(error, "strerror", None) or error
+            raise CommandError(f"The file {file or key} cannot be read: {why}.") from error
 
     image, mask = find("init_img", "--init-img", given), find("init_mask", "--init-mask", given_mask)
     try:
@@ -129,7 +130,7 @@ def _check_target(to: Path, file: Path) -> None:
             raise CommandError(f"{to} is the image itself, which must stay. Give another file: --to FILE.")
         to.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{to} cannot be written: {error}. Give another file: --to FILE.") from error
+        raise CommandError(f"{to} cannot be written: {error.strerror}. Give another file: --to FILE.") from error
     if to.is_dir() or not os.access(to.parent, os.W_OK):
         raise CommandError(
             f"{to} cannot be written: it is a folder, or in a folder that is not yours. Give another file: --to FILE."

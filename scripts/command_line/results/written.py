@@ -1,12 +1,28 @@
-"""Writes a file whole or not at all."""
+"""Writes a file whole or not at all, and looks beforehand whether a folder takes files."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.command_line.terminal.command_error import CommandError
+
+
+def need_writable(folder: Path) -> None:
+    """Raises `CommandError` unless files can lie in `folder`, which may not be there yet. Leaves nothing behind.
+
+    For commands that have images drawn and download them then: before anything is paid for.
+    """
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):  # a right to write says little: the disk may be full or read-only
+            pass
+    except OSError as error:
+        raise CommandError(
+            f"Could not write {folder}: {error.strerror}. Nothing was begun. Name another folder: --to FOLDER"
+        ) from error
 
 
 @contextmanager

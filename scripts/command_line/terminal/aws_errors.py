@@ -6,6 +6,10 @@ import re
 
 import boto3.exceptions
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
+
+# What a call of AWS raises where it is refused, gets no answer, or gets one that is not AWS's.
+AWS_ERRORS = (aws.ClientError, aws.BotoCoreError, ResponseParserError)
 
 # What to do about AWS's refusals, by their codes: each service has its own.
 NEXT = {
@@ -20,6 +24,7 @@ DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|OptInRequired|403"
 ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 # EC2's own account of a refusal, 400 letters and more, which takes another right to read.
 ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
+LOOK = "Look at the region's name, at this machine's network, and at HTTPS_PROXY"
 POLICIES = "docs/threat-model.md"
 
 
@@ -36,8 +41,12 @@ def in_words(error: Exception) -> str | None:
         return _refusal_in_words(error)
     if isinstance(error, (aws.SSOError, aws.TokenRetrievalError)):
         return f"{said}. Log in again: `aws sso login`."
-    if isinstance(error, aws.HTTPClientError):
-        return f"{said}. Look at the region's name, at this machine's network, and at HTTPS_PROXY."
+    if isinstance(error, ResponseParserError):
+        return f"something else than AWS has answered, as a network's login page does. {LOOK}, and at AWS_ENDPOINT_URL."
+    if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
+        return f"{said}. {LOOK}."
+    if isinstance(error, ValueError) and said.startswith("Invalid endpoint"):  # botocore's, by its words alone
+        return f"{said}. It begins with https://: look at AWS_ENDPOINT_URL, and at endpoint_url in the config file."
     return f"{said}." if isinstance(error, (aws.BotoCoreError, boto3.exceptions.Boto3Error)) else None
 
 

@@ -1,4 +1,4 @@
-"""How the help of commands looks: commands and options in groups, nothing cut off, an example at the end."""
+"""How commands and their help look: options in groups, nothing cut off, an example; an empty value is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,23 @@ OPTIONS = "Options"
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose options stand below the headings of their `rich_help_panel`."""
+    """A command whose options stand below the headings of their `rich_help_panel`.
+
+    An empty value is refused before the command begins, because it comes from an unset variable of the shell: with
+    `--stack ""` the API would answer for any stack, and with `--at ""` a batch would begin at once. The parameters of
+    images and machine have rules of their own: `--prompt-file ""` takes the file back.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the command line. Raises the error of misuse for an empty value."""
+        if not ctx.resilient_parsing:
+            typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+            for one in self.get_params(ctx):
+                given = typed.get(str(one.name))
+                if not _is_parameter(one) and "" in (given if isinstance(given, (list, tuple)) else [given]):
+                    name = str(one.name).upper() if one.param_type_name == "argument" else one.opts[0]
+                    ctx.fail(f"{name} is empty, as an unset variable of the shell is. Give a value, or leave it out.")
+        return list(super().parse_args(ctx, args))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes a section for each heading, in the order in which the headings come first."""
@@ -39,6 +55,11 @@ def _write_sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]])
     for heading, group in groupby(sorted(rows, key=lambda row: order.index(row[0])), key=lambda row: row[0]):
         with formatter.section(heading):
             formatter.write_dl([row for _heading, row in group])
+
+
+def _is_parameter(one: Any) -> bool:
+    """Whether it stands for a parameter of the images or the machine, and is no option of the command itself."""
+    return one.name == "prompt" or getattr(one, "rich_help_panel", None) is not None
 
 
 def _heading(parameter: Any) -> str:

@@ -28,6 +28,7 @@ FIELDS: dict[str, FieldInfo] = {**Job.model_fields, **MachineParameters.model_fi
 FLAGS = {str(field.alias) for field in FIELDS.values() if is_flag(field)}
 # The headings of the help.
 PICTURE, MODEL, MACHINE, MONEY = "Picture", "Model", "Machine", "Money and time"
+PROMPT_OPTION = "prompt_by_option"
 OF_THE_MODEL = {"model", "prediction", "vae", "embeddings", "lora", "engine", "precision", "quantize"}
 OF_MONEY = {"after_run", "on_failure", "idle_minutes", "max_hours", "max_spend", "usd_per_hour"}
 
@@ -36,7 +37,7 @@ def with_parameter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command an option for each parameter. The command receives those that were typed, as `parameters`.
 
     Each option has the CloudFormation parameter's name and the original scripts' spelling: `--steps`, `--ddim_steps`.
-    The prompt is an argument. `parameters` maps CloudFormation names to text.
+    The prompt is an argument, or `--prompt` as in the original. `parameters` maps CloudFormation names to text.
     """
     return _with_options(command, FIELDS)
 
@@ -66,10 +67,16 @@ def _with_options(
     options = [
         _option(name, field, is_argument=name == "prompt" and not prompt_is_option) for name, field in fields.items()
     ]
+    if not prompt_is_option:
+        options.insert(1, _option("prompt", fields["prompt"], is_argument=False).replace(name=PROMPT_OPTION))
     own = inspect.signature(command, eval_str=True)
 
     def wrapper(**values: Any) -> None:
         typed = {str(field.alias): values.pop(name) for name, field in fields.items()}
+        if (prompt := values.pop(PROMPT_OPTION, None)) is not None:
+            if typed["Prompt"] is not None:
+                raise CommandError("PROMPT and --prompt both give the prompt: leave one out.", exit_status=2)
+            typed["Prompt"] = prompt
         given = {alias: value for alias, value in typed.items() if value is not None}
         switched = {alias: Switch.on if given[alias] else Switch.off for alias in FLAGS & given.keys()}
         command(parameters={**given, **switched}, **values)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
+from collections.abc import Iterable
 
 import typer
 from rich.console import Console
@@ -29,6 +31,19 @@ def printable(text: str) -> str:
 def on_one_line(text: str) -> str:
     """The same, with line breaks and tabs spelled out too: for a name inside a sentence."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def in_shell(words: Iterable[str]) -> str:
+    """`words` as a command that a person can copy, like `shlex.join`.
+
+    A word with characters that are spelled out on a terminal, such as those that join emoji, is written as bash and
+    zsh read it, in `$'...'`; else the copied command would be about another text.
+    """
+    return " ".join(shlex.quote(word) if printable(word) == word else f"$'{_escaped(word)}'" for word in words)
+
+
+def _escaped(word: str) -> str:
+    return "".join(one if printable(one) == one and one not in "\\'" else f"\\U{ord(one):08x}" for one in word)
 
 
 def say(text: str, *, err: bool = False) -> None:

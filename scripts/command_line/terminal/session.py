@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 
 import boto3
@@ -13,6 +14,8 @@ from scripts.command_line.terminal.command_error import CommandError, aws_errors
 
 # In botocore's order, which `aws` has too. The CDK looks at them the other way round.
 PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
+# A key from a file with Windows' line ends, or copied with the end of its line, cannot be sent in a header.
+SENDABLE = re.compile(r"[!-~]+")
 # botocore's errors about profiles that give no credentials.
 UNUSABLE = (
     botocore.exceptions.CredentialRetrievalError,
@@ -69,7 +72,12 @@ def credentials_of(session: boto3.Session) -> ReadOnlyCredentials:
             found = session.get_credentials()
             if found is None:
                 raise botocore.exceptions.NoCredentialsError
-            return found.get_frozen_credentials()
+            keys = found.get_frozen_credentials()
+            if all(SENDABLE.fullmatch(key) for key in (keys.access_key, keys.secret_key, keys.token) if key):
+                return keys
+            # Said here, because the library's error has the key itself in its words.
+            why = "a key or the session token has a line break, a blank or another sign in it that no key has"
+            step = f"Copy them again: `aws configure list --profile {name}` says where they come from"
         except (botocore.exceptions.SSOError, botocore.exceptions.TokenRetrievalError) as error:
             why, step = str(error), f"Log in again: `aws sso login --profile {name}`"
         except botocore.exceptions.LoginError as error:

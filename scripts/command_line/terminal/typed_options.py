@@ -32,6 +32,8 @@ def with_typed(command: str, words: Sequence[str]) -> str:
         names.insert(0, "--stack")
     if program == "aws" and first in OF_THIS_MACHINE:
         names.remove("--region")
+        if "list-profiles" in command:  # which is there for a profile that cannot be found
+            return command
     more = [f"{name} {shlex.quote(typed[name])}" for name in names if name in typed and name not in command]
     options, arguments = _split(command)
     return " ".join([options, *more, *arguments]) if more else command
@@ -39,6 +41,9 @@ def with_typed(command: str, words: Sequence[str]) -> str:
 
 def _split(command: str) -> tuple[str, list[str]]:
     """The command up to a lone `--`, and the rest, in which an option would be an argument."""
+    if "$'" in command:  # which shlex does not know
+        options, dashes, arguments = command.partition(" -- ")
+        return options, [f"-- {arguments}"] if dashes else []
     try:
         split = shlex.split(command)
     except ValueError:

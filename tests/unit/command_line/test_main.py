@@ -23,3 +23,20 @@ def test_what_a_terminal_has_no_character_for_is_spelled_out(
     monkeypatch.setattr(main, "app", app)
     main.main()
     assert printed.getvalue() == shown + b"\n"
+
+
+def test_an_error_that_nobody_has_thought_of_is_a_sentence_with_its_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def app(**_: object) -> None:
+        raise LookupError("a\nb\x1b[31m")
+
+    monkeypatch.setattr(main, "app", app)
+    monkeypatch.setattr("sys.argv", ["sd", "status", "--stack", "Other"])
+    with pytest.raises(SystemExit) as exited:
+        main.main()
+    assert exited.value.code == 1
+    [told] = capsys.readouterr().err.splitlines()
+    assert told.startswith("sd: A fault of this program: LookupError: a b\\x1b[31m (test_main.py:")
+    assert "main.py" in told
+    assert "`sd report --stack Other`" in told

@@ -95,6 +95,11 @@ BAD: list[tuple[type[BaseModel], str, str]] = [
     (MachineParameters, "IdleMinutes", "-5"),
     (MachineParameters, "MaxHours", "0"),
     (MachineParameters, "MaxHours", "25"),
+    *((Job, "GuidanceScale", text) for text in ("1_0", "1e1", ".5", " 7", "+7", "７", "nan", "inf", "-0", "7,5")),
+    *((Job, "Strength", text) for text in ("nan", "0_1", " ", "0.5e")),
+    *((MachineParameters, "MaxHours", text) for text in ("1_0", "+5", " 5", "5.5", "５")),
+    *((MachineParameters, "IdleMinutes", text) for text in ("1_0", "+5", "1e1")),
+    *((MachineParameters, "MaxSpend", text) for text in ("nan", "inf", "５_0", "2,5")),
 ]
 
 
@@ -105,7 +110,8 @@ def accepted_by_cloudformation(properties: dict[str, Any], text: str) -> bool:
             number = float(text)
         except ValueError:
             return False
-        return bool(properties["min_value"] <= number <= properties["max_value"])
+        plain = text.isascii() and "_" not in text and text == text.strip()
+        return bool(plain and properties["min_value"] <= number <= properties["max_value"])
     if "allowed_values" in properties and text not in properties["allowed_values"]:
         return False
     if not properties.get("min_length", 0) <= len(text) <= properties.get("max_length", 4096):
@@ -186,7 +192,7 @@ def test_any_text_is_a_prompt_and_stays_as_it_is(prompt: str) -> None:
             "Eta": st.floats(0, 1),
             "SkipGrid": st.sampled_from(["on", "off"]),
             "Steps": st.integers(1, 1000),
-            "GuidanceScale": st.floats(0, 50),
+            "GuidanceScale": st.decimals(0, 50, places=13).map("{:f}".format),
             "Strength": st.floats(0.01, 1),
             "Seed": st.integers(-1, 2**63 - 1),
         }
@@ -227,6 +233,12 @@ def test_steps_and_strength_that_leave_nothing_to_do_are_refused() -> None:
     with pytest.raises(ValidationError) as refusal:
         Job(ddim_steps=10, strength=0.05, init_img="inputs/horse.png")
     assert "Steps 10 and Strength 0.05 leave no step" in explain(refusal.value, Job)[0]
+
+
+def test_a_text_of_another_encoding_is_told_as_that() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Job.model_validate({"Prompt": b"caf\xe9".decode(errors="surrogateescape")})
+    assert explain(refusal.value, Job) == ["Prompt has bytes that are no UTF-8. Write it anew, in that encoding."]
 
 
 def test_a_name_that_is_no_parameter_is_refused_with_those_that_are() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +213,12 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     monkeypatch.setattr(batching, "ask", lambda question, otherwise: next(answers))
     machines = _with_five_machines(monkeypatch)
     person.account.session.events.register("after-call.sqs.SendMessage", draw)
+    Path("in-the-way").touch()
+    person.folder = Path("in-the-way/results")
+    with pytest.raises(CommandError, match=r"Not a directory\. Nothing was begun\."):
+        person.batch("a.txt", "a\n", sample=1)
+    assert released == [], "what cannot be downloaded is not paid for"
+    person.folder = Path("results")
     with pytest.raises(CommandError, match=r"was not released\. The same command without --sample releases it"):
         person.batch("a.txt", "a\nb\nc\nd\ne\nf\n", sample=2, yes=False)
     assert released == [0]

@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_on_says_where(form: Format, content: str | b
 @pytest.mark.parametrize(
     ("form", "content", "says"),
     [
-        (Format.csv, "prompt,seed\na,1,2\nb,3\nc\n", ["Line 2: it has 3 cells", "Line 4: it has 1 cells"]),
+        (Format.csv, "prompt,seed\na,1,2\nb,3\nc\n", ["Line 2: it has 3 cells", "Line 4: it has 1 cell,"]),
         (Format.csv, "prompt,\na,\nb,c\n", ["Line 3: a cell stands in a column without a name."]),
         (Format.csv, "prompt,plms\na,maybe\n", ["Line 2: plms is 'maybe', but must be true or false."]),
         (Format.csv, "prompt,plms,sampler\na,true,ddim\n", ["Line 2: plms gives a second sampler. Keep one."]),

@@ -276,6 +276,19 @@ def test_it_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "never measured on AWS" in " ".join(run().split())
 
 
+def test_no_figure_is_cut_off_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("COLUMNS", "80")
+    many = ("--iterations", "1000", "--samples", "16", "--steps", "500")
+    printed = run(*many)
+    words = set(printed.split())
+    shown = [row for row in json.loads(run("--json", *many))["estimates"] if row["usd"] is not None]
+    assert max(row["usd"] for row in shown) > 1000
+    assert {f"{row['usd']:.3f}" for row in shown if not row["at_most"]} <= words, printed
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
 def billed_type(row: dict[str, Any]) -> str:
     return f"{row['instance_type']} {row['life_cycle']}"
 

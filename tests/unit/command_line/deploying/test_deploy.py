@@ -62,6 +62,18 @@ def run(
     )  # fmt: skip
 
 
+def test_a_folder_that_takes_no_images_is_refused_before_anything_is_made(
+    account: Account, deploys: Deploys, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"Not a directory\. Nothing was begun\."):
+        deploy(
+            account.session, stack="SdOnEc2", given={}, context=(), fetch_to=tmp_path / "file" / "results",
+            console=Console(quiet=True), cdk=deploys,
+        )  # fmt: skip
+    assert deploys.calls == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

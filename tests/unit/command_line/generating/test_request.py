@@ -116,3 +116,14 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_written(person: Pers
     Path("broken.png").write_text("no image")
     for given, why in REFUSED:
         refused(person, why, **given)
+
+
+def test_a_folder_that_takes_no_images_is_refused_before_anything_is_sent(person: Person, tmp_path: Path) -> None:
+    person.deploy()
+    before = person.objects()
+    (tmp_path / "file").write_text("in the way")
+    for folder, why in ((tmp_path / "file" / "results", "Not a directory"), (Path("/proc/results"), "No such file")):
+        person.folder = folder
+        with pytest.raises(CommandError, match=rf"Could not write {folder}: {why}.*Name another folder: --to FOLDER"):
+            person.generate(Prompt="a horse")
+    assert (person.objects(), person.sent()) == (before, [])

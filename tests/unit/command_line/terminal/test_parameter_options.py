@@ -10,6 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts.command_line.main import app as sd
+from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import FIELDS, with_parameter_options
 
 
@@ -22,9 +23,12 @@ from scripts.command_line.terminal.parameter_options import FIELDS, with_paramet
         (["--skip_grid", "a horse"], {"SkipGrid": "on", "Prompt": "a horse"}),
         (["--no-skip-grid"], {"SkipGrid": "off"}),
         (["--fixed-code"], {"FixedCode": "on"}),
+        # As for the original scripts.
+        (["--prompt", "a horse"], {"Prompt": "a horse"}),
+        (["--prompt=-x"], {"Prompt": "-x"}),
     ],
 )
-def test_a_switch_is_a_flag_where_the_original_scripts_have_one(words: list[str], parameters: dict[str, str]) -> None:
+def test_flags_and_the_prompt_are_those_of_the_original_scripts(words: list[str], parameters: dict[str, str]) -> None:
     heard: list[Mapping[str, str]] = []
 
     def draw(parameters: Mapping[str, str]) -> None:
@@ -34,6 +38,14 @@ def test_a_switch_is_a_flag_where_the_original_scripts_have_one(words: list[str]
     app.command()(with_parameter_options(draw))
     assert CliRunner().invoke(app, words).exit_code == 0
     assert heard == [parameters]
+
+
+def test_two_prompts_are_refused() -> None:
+    app = typer.Typer()
+    app.command()(with_parameter_options(lambda parameters: None))
+    refused = CliRunner().invoke(app, ["a horse", "--prompt", "a tree"]).exception
+    assert isinstance(refused, CommandError)
+    assert (str(refused), refused.exit_status) == ("PROMPT and --prompt both give the prompt: leave one out.", 2)
 
 
 @pytest.mark.parametrize("command", ["deploy", "doctor", "cost"])

@@ -19,6 +19,7 @@ from scripts.command_line.terminal.typed_options import repeat_typed
         ("deploy -c stack=Two", "`sd status`, `sd zones`, `cdk ls`", "`sd status --stack Two`, `sd zones`, `cdk ls`"),
         ("stop --region eu-west-1", "`sd stop --region us-east-1`", "`sd stop --region us-east-1`"),
         ("stop --region eu-west-1 --profile b", "`aws sso login`", "`aws sso login --profile b`"),
+        ("stop --profile b", "`aws configure list-profiles`", "`aws configure list-profiles`"),
         ("deploy --stack Two", "`sd deploy -c a=b -- '-a b'`", "`sd deploy -c a=b --stack Two -- '-a b'`"),
         ("deploy --stack SdOnEc2", "`sd status`", "`sd status`"),
         ("status", "`sd status`", "`sd status`"),
