@@ -17,7 +17,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from scripts.docs.places import ROOT
-from scripts.local.local_cloud import LocalCloud
 
 PICTURES = ROOT / "docs/studio"
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
@@ -33,19 +32,17 @@ def take_all() -> None:
     if chromium is None:
         raise RuntimeError("There is no chromium on this machine, which takes the pictures of the studio.")
     PICTURES.mkdir(exist_ok=True)
-    with LocalCloud() as cloud, sync_playwright() as playwright:
-        cloud.bootstrap()
-        with _studio(cloud) as link:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
-            _play(browser, link)
-            browser.close()
+    with _studio() as link, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        _play(browser, link)
+        browser.close()
 
 
 @contextlib.contextmanager
-def _studio(cloud: LocalCloud) -> Iterator[str]:
-    """`sd studio --local` as it runs inside its local cloud; gives its link."""
-    command = [sys.executable, "-P", str(ROOT / "scripts/studio/__main__.py"), "--demo", "--no-open", "--port=0"]
-    studio = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
+def _studio() -> Iterator[str]:
+    """`sd studio --local`; gives its link."""
+    command = [sys.executable, "-P", str(ROOT / "scripts/studio/__main__.py"), "--local", "--no-open", "--port=0"]
+    studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert studio.stdout
     try:
         said = next((line for line in studio.stdout if "token=" in line), "")

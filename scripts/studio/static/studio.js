@@ -122,7 +122,7 @@ document.addEventListener("htmx:afterSettle", () => {
 // A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
 function dropDoubles() {
   const seen = new Set([...document.querySelectorAll("td[data-run]")].map((cell) => `run-${cell.dataset.run}`));
-  for (const run of document.querySelectorAll("#runs > article[id]")) {
+  for (const run of document.querySelectorAll("#runs article[id]")) {
     if (seen.has(run.id)) {
       run.remove();
       followed = null; // the images that it had are told again
@@ -151,12 +151,19 @@ function follow() {
   followed = new Set(runs);
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
   stream.addEventListener("machine", (event) => {
+    const prepared = one("#machine")?.dataset.prepares;
     swap("machine", event.data);
     document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
+    if (prepared !== undefined && one("#machine").dataset.prepares === undefined) htmx.ajax("GET", "/runs", "#runs");
   });
   stream.addEventListener("appeared", (event) => {
     followed?.add(event.data);
     appear(event.data);
+  });
+  stream.addEventListener("kept", (event) => { // what was pressed before the local cloud was there
+    swap(parsed(event.data).id, event.data);
+    dropDoubles();
+    follow();
   });
   stream.addEventListener("image", (event) => arrive(event.data));
   stream.addEventListener("run", (event) => goOn(event.data));
