@@ -17,6 +17,7 @@ from scripts.studio.account import Account as Shown
 from scripts.studio.answers import grids, looking
 from scripts.studio.app import make_app
 from scripts.studio.guard import Keys
+from scripts.studio.preparation import Preparation
 from scripts.studio.serve import listening
 from tests.browser.axe import axe
 from tests.unit.command_line.conftest import Account, account, refusal, session
@@ -38,7 +39,7 @@ def person(account: Account, monkeypatch: pytest.MonkeyPatch, page: Page) -> Ite
     person.deploy()
     with listening(0) as listener:
         keys = Keys(listener.getsockname()[1])
-        shown = Shown(person.open, "SdOnEc2")
+        shown = person.shown = Shown(person.open, "SdOnEc2")
         person.forget_session = shown.forget_session
         app = make_app(shown, keys)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0))
@@ -227,6 +228,35 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
     page.locator("td .picture button").last.click()
     page.get_by_role("button", name="Use all").click()
     expect(page.locator("#field-Steps")).to_have_value("3")
+
+
+def test_what_is_pressed_before_the_local_cloud_is_there_is_sent_when_it_is(person: Person, page: Page) -> None:
+    preparation = person.shown.preparation = Preparation("demo", done=2)
+    person.forget_session()
+    page.reload()
+    expect(page.locator("#machine")).to_contain_text("The local cloud is being prepared: the template is made")
+    expect(page.locator("#price")).to_contain_text("it is sent once the local cloud is there")
+    assert "25 steps at 128" in page.locator(".dial").inner_text()
+    for prompt in (HOSTILE, "a dog"):
+        page.get_by_label("Prompt", exact=True).fill(prompt)
+        page.get_by_role("button", name="Draw", exact=True).click()
+        expect(page.locator(".kept h2", has_text=prompt)).to_be_visible()
+    page.get_by_label("Prompt", exact=True).fill("a cat")
+    page.get_by_role("textbox", name="Images").fill("99")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_label("Prompt", exact=True).fill("what I type")
+    page.reload()
+    expect(page.locator(".kept")).to_have_count(3)
+    preparation.done = 3
+    expect(page.locator("#machine")).to_contain_text("the stack is created")
+    assert (axe(page), person.sent()) == ([], [])
+    preparation.end()
+    expect(page.locator("#machine")).to_contain_text("costs $0.8048 an hour")
+    expect(page.locator("#runs .kept")).to_have_count(1)
+    assert sorted(page.locator("#runs h2").all_inner_texts()) == sorted([HOSTILE, "a dog", "a cat"])
+    expect(page.locator(".kept .refusal")).to_contain_text("Samples is '99', but must be")
+    assert sorted(person.job(one).prompt for one in person.sent()) == sorted([HOSTILE, "a dog"])
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("what I type")
 
 
 def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
