@@ -66,6 +66,7 @@ class Account:
         self._session: boto3.Session | None = None
         self.stack = stack
         self.preparation = preparation
+        self.began: dict[str, dict[str, str]] = {}  # by the bucket: when runs began that are done
 
     @property
     def session(self) -> boto3.Session:

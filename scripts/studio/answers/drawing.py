@@ -27,9 +27,10 @@ from scripts.studio.answer import answer, keep, refuse, render
 from scripts.studio.answers.grids import plan_cells, together
 from scripts.studio.answers.grids import read as read_grid
 from scripts.studio.form import NAMES, beside, typed_in
-from scripts.studio.pictures import RunSeen, read_record, see_run, values_of
+from scripts.studio.pictures import RunSeen, see_run
 from scripts.studio.preparation import NotYetError
 from scripts.studio.quality import GOOD, with_dial
+from scripts.studio.records import read_record, values_of
 from userdata.bill.prices import read_prices
 from userdata.job.initial_image import read_image
 

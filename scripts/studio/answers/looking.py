@@ -20,14 +20,13 @@ from scripts.studio.events import EVERY_SECONDS, MOST_RUNS, News, needs_start
 from scripts.studio.pictures import (
     RUN_NAME,
     Picture,
-    command_for,
     find_picture,
+    find_thumbnail,
     latest_runs,
-    read_record,
     see_run,
-    values_of,
 )
 from scripts.studio.preparation import NotYetError
+from scripts.studio.records import command_for, read_record, values_of
 from userdata.contract.catalogue import find_model
 from userdata.job.second_look_rules import ABLE
 
@@ -147,6 +146,18 @@ def image_file(request: Request) -> Response:
     except CommandError as error:
         return refuse(request, error)
     return Response(content, media_type="image/png")
+
+
+def thumbnail(request: Request) -> Response:
+    """What a list shows of the image: its thumbnail, or the image where there is none yet."""
+    account = account_of(request)
+    try:
+        deployment, _ = account.need_queue()
+        run_id, index = request.path_params["run_id"], request.path_params["index"]
+        content, media_type = find_thumbnail(account, deployment.bucket, run_id, index)
+    except CommandError as error:
+        return refuse(request, error)
+    return Response(content, media_type=media_type)
 
 
 def _picture(request: Request) -> tuple[Picture, bytes]:
