@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
@@ -131,12 +132,13 @@ def drop(page: Page, content: bytes) -> None:
     page.dispatch_event("#runs", "drop", {"dataTransfer": carried})
 
 
-def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, page: Page) -> None:
+def test_a_mask_is_painted_with_the_mouse_a_finger_and_the_keyboard(person: Person, page: Page) -> None:
     run_id = person.draw(Job(model="demo", prompt="a horse", n_iter=1, n_samples=1))
     page.reload()
     page.locator(".picture button").click()
     page.get_by_role("button", name="Redraw a part…").click()
     canvas = page.locator("#mask-canvas")
+    expect(canvas).to_be_visible()
     box = canvas.bounding_box()
     assert box
     page.mouse.move(box["x"] + 40, box["y"] + 40)
@@ -147,6 +149,8 @@ def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, 
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Space"):
         page.keyboard.press(key)
     expect(page.locator("#mask-told")).to_contain_text("percent is painted")
+    page.set_viewport_size({"width": 700, "height": 320})  # a phone on its side: the image fills half of the width
+    Finger(page).moves(canvas, (0.35, 0.8), (0.55, 0.8))
     assert axe(page) == []
     page.get_by_role("button", name="Use this mask").click()
     expect(page.locator("#start-image")).to_contain_text("within the mask")
@@ -160,6 +164,33 @@ def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, 
     assert 128 < white < 128 * 128 / 2
     assert mask.getpixel((0, 127)) == 0
     assert mask.getpixel((40, 30)) == 255, "what the keyboard has painted, below the mouse's line"
+    painted = [mask.getpixel((x, 102)) for x in (30, 50, 70, 120)]
+    assert painted == [255, 255, 255, 0], "what the finger has painted"
+
+
+class Finger:
+    """A finger on the page, as the browser hears of one from a touch screen."""
+
+    def __init__(self, page: Page) -> None:
+        self._browser = page.context.new_cdp_session(page)
+        self._browser.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+
+    def moves(self, over: Locator, *places: tuple[float, float]) -> None:
+        """Touches the first place, moves to the others, and leaves; places are shares of the element's sides."""
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        assert box
+        points = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in places]
+        steps = [points[0]]
+        for (x, y), (to_x, to_y) in itertools.pairwise(points):
+            steps += [(x + (to_x - x) * k / 5, y + (to_y - y) * k / 5) for k in range(1, 6)]
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * (len(steps) - 1)], steps, strict=True):
+            self._browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        self._browser.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def taps(self, element: Locator) -> None:
+        """Touches the middle of the element for a moment."""
+        self.moves(element, (0.5, 0.5))
 
 
 def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
@@ -214,6 +245,13 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
         person.draw(person.job(run_id))
     expect(page.locator("td .picture")).to_have_count(4)
     expect(page.locator("#runs > article")).to_have_count(1)
+    finger = Finger(page)
+    finger.taps(page.locator("td .picture button").first)
+    expect(page.locator("#details")).to_be_visible()
+    finger.taps(page.locator("#details").get_by_role("button", name="Close"))
+    expect(page.locator("#details")).to_be_hidden()
+    finger.moves(page.locator(".scrolls"), (0.9, 0.5), (0.1, 0.5))
+    page.wait_for_function("document.querySelector('.scrolls').scrollLeft > 0")
     address = page.get_by_role("link", name="This grid alone").get_attribute("href")
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
