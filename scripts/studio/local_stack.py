@@ -22,8 +22,11 @@ from scripts.local.command_environment import leave_behind
 from scripts.studio.assembly import create, kept_assembly
 from scripts.studio.preparation import Preparation
 
-# Two minutes of idling would stop the machine while a newcomer still reads.
-DEMO = {"Model": "demo", "IdleMinutes": "30", "Prompt": "A horse standing under a tree"}
+# Two minutes of idling would stop the machine while a newcomer still reads. The first run is small, because what the
+# newcomer presses waits for its end.
+DEMO = {
+    "Model": "demo", "IdleMinutes": "30", "Prompt": "A horse standing under a tree", "Iterations": "1", "Samples": "3",
+}  # fmt: skip
 # What runs in the cloud: tells how it is reached, and ends with the studio, however that ends.
 KEEPER = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
 CLOUD = Path(__file__).parents[1] / "local/__main__.py"

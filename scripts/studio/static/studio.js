@@ -129,7 +129,7 @@ function dropDoubles() {
     }
     seen.add(run.id);
   }
-  if (seen.size && one("#runs > .nothing")) one("#runs > .nothing").remove();
+  if (one("#runs article")) one("#runs > .nothing")?.remove();
 }
 for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
 document.addEventListener("htmx:afterOnLoad", () => isAway(false));

@@ -36,6 +36,9 @@ def test_presses_wait_for_the_local_cloud_and_are_sent_in_their_order(browser: B
     assert ["a horse" in told[0], "Samples is &#39;many&#39;" in told[1], "<table>" in told[2]] == [True] * 3
     assert not [one for one in news.come() if one.startswith("event: kept")]
     assert browser.post("/generate", Prompt="a bird").json()["is_new"]
+    end = browser.client.get("/teardown")
+    assert "Ctrl-C" in end.text
+    assert "sd teardown" not in end.text, "in a terminal it would delete the person's own stack"
 
 
 def test_a_local_cloud_that_fails_says_so_and_so_does_what_was_kept(browser: Browser) -> None:
