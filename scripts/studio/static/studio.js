@@ -122,7 +122,7 @@ document.addEventListener("htmx:afterSettle", () => {
 // A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
 function dropDoubles() {
   const seen = new Set([...document.querySelectorAll("td[data-run]")].map((cell) => `run-${cell.dataset.run}`));
-  for (const run of document.querySelectorAll("#runs article[id]")) {
+  for (const run of document.querySelectorAll("#runs article[id], #runs .kept")) {
     if (seen.has(run.id)) {
       run.remove();
       followed = null; // the images that it had are told again
@@ -154,7 +154,9 @@ function follow() {
     const prepared = one("#machine")?.dataset.prepares;
     swap("machine", event.data);
     document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
-    if (prepared !== undefined && one("#machine").dataset.prepares === undefined) htmx.ajax("GET", "/runs", "#runs");
+    if (prepared !== undefined && one("#machine").dataset.prepares === undefined) {
+      htmx.ajax("GET", "/runs", { target: "#runs", swap: "beforeend" }); // what runs by then; the kept ones stay in place
+    }
   });
   stream.addEventListener("appeared", (event) => {
     followed?.add(event.data);
