@@ -1,4 +1,4 @@
-"""`sd studio`: becomes the studio's process, or the local cloud with the studio in it."""
+"""`sd studio`: becomes the studio's process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
-
-SCRIPTS = Path(__file__).parents[1]
 
 
 def studio(
@@ -35,9 +33,8 @@ def studio(
     if local:
         given = {"--port": port}  # the local cloud has one account and one region
     words = [f"{name}={value}" for name, value in given.items() if value is not None]
-    words += [*(["--no-open"] if no_open else []), *(["--demo"] if local else [])]
-    page = [sys.executable, "-P", str(SCRIPTS / "studio/__main__.py"), *words]
-    cloud = [sys.executable, "-P", str(SCRIPTS / "local/__main__.py"), "--bootstrap", "--"]
+    words += [*(["--no-open"] if no_open else []), *(["--local"] if local else [])]
     # Another program: no other command should start slower for the libraries of a server, and the command line does
     # not know the local cloud.
-    os.execv(sys.executable, [*(cloud if local else []), *page])  # noqa: S606
+    page = [sys.executable, "-P", str(Path(__file__).parents[1] / "studio/__main__.py"), *words]
+    os.execv(sys.executable, page)  # noqa: S606

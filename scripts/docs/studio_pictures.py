@@ -11,17 +11,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from scripts.docs.places import ROOT
-from scripts.local.local_cloud import LocalCloud
 
 PICTURES = ROOT / "docs/studio"
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 DESK, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 780}
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+REPORT = PICTURES / "axe.md"
+REPORT_HEAD = """# What axe finds on the studio
+
+Written by `python -m scripts.docs --studio`, in Chromium, on the pages of the pictures: axe-core with all of its rules.
+
+| page | rules that hold | violations |
+| --- | --- | --- |
+"""
 # The deploy and each run may take as long as a busy computer takes.
 PATIENCE_MS = 180_000
 COLOURS = 256
@@ -33,19 +41,19 @@ def take_all() -> None:
     if chromium is None:
         raise RuntimeError("There is no chromium on this machine, which takes the pictures of the studio.")
     PICTURES.mkdir(exist_ok=True)
-    with LocalCloud() as cloud, sync_playwright() as playwright:
-        cloud.bootstrap()
-        with _studio(cloud) as link:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
-            _play(browser, link)
-            browser.close()
+    with _studio() as link, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        rows: list[str] = []
+        _play(browser, link, lambda page, name, what: rows.append(_take(page, name, what)))
+        browser.close()
+    REPORT.write_text(REPORT_HEAD + "\n".join(rows) + "\n", "utf-8")
 
 
 @contextlib.contextmanager
-def _studio(cloud: LocalCloud) -> Iterator[str]:
-    """`sd studio --local` as it runs inside its local cloud; gives its link."""
-    command = [sys.executable, "-P", str(ROOT / "scripts/studio/__main__.py"), "--demo", "--no-open", "--port=0"]
-    studio = subprocess.Popen(command, env=cloud.environment, stdout=subprocess.PIPE, text=True)
+def _studio() -> Iterator[str]:
+    """`sd studio --local`; gives its link."""
+    command = [sys.executable, "-P", str(ROOT / "scripts/studio/__main__.py"), "--local", "--no-open", "--port=0"]
+    studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert studio.stdout
     try:
         said = next((line for line in studio.stdout if "token=" in line), "")
@@ -55,27 +63,35 @@ def _studio(cloud: LocalCloud) -> Iterator[str]:
         studio.wait()
 
 
-def _play(browser: Browser, link: str) -> None:
+def _play(browser: Browser, link: str, take: Callable[[Page, str, str], None]) -> None:
     """What a newcomer does, with a picture of each step."""
     context = browser.new_context(viewport=DESK, reduced_motion="reduce")  # type: ignore[arg-type]
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(link)
-    page.locator(".picture").nth(5).wait_for()  # the images of the deploy
     page.locator("#prompt").fill("A red horse by a lake")
-    page.locator("#price p").first.wait_for()
-    _take(page, "1-price")
-
     page.locator("#draw").click()
-    first = page.locator("article.run", has_text="A red horse by a lake")
-    first.locator(".picture").nth(1).wait_for()
-    page.locator("#prompt").fill("A lemon next to a mushroom")
-    _take(page, "2-arriving")
+    page.locator(".kept").wait_for()
+    page.locator("#machine progress[value='2'], #machine progress[value='3']").wait_for()
+    take(page, "1-early", "A press before the local cloud is there")
 
+    first = page.locator("article.run", has_text="A red horse by a lake")
     first.locator(".picture").nth(3).wait_for()
+    page.locator("#prompt").fill("A lemon next to a mushroom")
+    page.get_by_text("4 images on g6.xlarge").wait_for()
+    take(page, "2-price", "The form, and images")
+
+    page.get_by_text("All options").click()
+    page.get_by_label("Iterations").fill("3")
+    page.get_by_text("All options").click()
+    page.locator("#draw").click()
+    page.locator("article.run", has_text="A lemon").locator(".picture").nth(3).wait_for()
+    page.locator("#prompt").fill("A boat at night")
+    take(page, "3-arriving", "Images that arrive")
+
     first.locator(".picture button").first.click()
     page.locator("#details .actions").wait_for()
-    _take(page, "3-details")
+    take(page, "4-details", "The details of an image")
 
     page.get_by_role("button", name="Redraw a part…").click()
     box = page.locator("#mask-canvas").bounding_box()
@@ -85,7 +101,7 @@ def _play(browser: Browser, link: str) -> None:
     for across, down in ((0.4, 0.5), (0.5, 0.6), (0.6, 0.55)):
         page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down, steps=5)
     page.mouse.up()
-    _take(page, "4-mask")
+    take(page, "5-mask", "The mask")
     page.locator("#mask").get_by_role("button", name="Close").click()
 
     page.get_by_text("X/Y grid").click()
@@ -96,16 +112,23 @@ def _play(browser: Browser, link: str) -> None:
     page.get_by_role("button", name="Draw the grid").click()
     page.locator("td .picture").nth(5).wait_for()
     page.evaluate("scrollTo(0, 0)")
-    _take(page, "5-grid")
+    take(page, "6-grid", "A grid")
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.emulate_media(color_scheme="dark")
     page.reload()
     page.locator(".picture").first.wait_for()
-    _take(page, "6-phone")
+    take(page, "7-phone", "A phone's width, dark")
 
 
-def _take(page: Page, name: str) -> None:
+def _take(page: Page, name: str, what: str) -> str:
+    """Takes the picture; gives the row of the report that says what axe finds on the page as it stands."""
     page.wait_for_timeout(700)  # until the last picture is decoded
     whole = Image.open(io.BytesIO(page.screenshot()))
     whole.convert("RGB").quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)
+    page.evaluate(f"() => {{ {AXE.read_text('utf-8')} }}")  # not as a <script>, which the page's policy refuses
+    found = page.evaluate(
+        "async () => { const {passes, violations} = await axe.run(document); return {passes, violations}; }"
+    )
+    violations = ", ".join(f"{one['id']} ({one['impact']})" for one in found["violations"]) or "none"
+    return f"| [{what}]({name}.png) | {len(found['passes'])} | {violations} |"

@@ -20,6 +20,7 @@ from scripts.command_line.ending.hold import read_hold
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.session import credentials_of
+from scripts.studio.preparation import Preparation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -53,17 +54,26 @@ class SharedSession:
 
 
 class Account:
-    """The person's session and stack. `open_session` may be called again: after a log-in there are other keys."""
+    """The person's session and stack. `open_session` may be called again: after a log-in there are other keys.
 
-    def __init__(self, open_session: Callable[[], boto3.Session], stack: str) -> None:
+    `preparation` is that of the local cloud, and None for an account that is there.
+    """
+
+    def __init__(
+        self, open_session: Callable[[], boto3.Session], stack: str, preparation: Preparation | None = None
+    ) -> None:
         self._open = open_session
         self._session: boto3.Session | None = None
         self.stack = stack
+        self.preparation = preparation
+        self.began: dict[str, dict[str, str]] = {}  # by the bucket: when runs began that are done
 
     @property
     def session(self) -> boto3.Session:
-        """Raises `CommandError` without credentials."""
+        """Raises `CommandError` without credentials, and while the local cloud is being prepared."""
         if self._session is None:
+            if self.preparation:
+                self.preparation.refuse_what_is_not_there()
             opened = self._open()
             credentials_of(opened)
             self._session = cast(boto3.Session, SharedSession(opened))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.studio.account import Account
 
 SCHEMA = 1
 TEMPLATES = Environment(
@@ -20,7 +21,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-MISUSE, OUT_OF_REACH = 422, 502
+LATER, MISUSE, OUT_OF_REACH = 202, 422, 502
 
 
 def render(template: str, /, **values: Any) -> str:
@@ -45,6 +46,18 @@ def wants_json(request: Request) -> bool:
     """Whether a program asks: what a browser asks for includes HTML."""
     accepted = request.headers.get("accept", "")
     return "json" in accepted and "html" not in accepted
+
+
+def keep(request: Request, account: Account, prompt: str, send: Callable[[], str]) -> Response | None:
+    """Keeps a press while the local cloud is being prepared, and answers with its place. None where there is no need.
+
+    `send` sends it afterwards and gives what is to stand in its place.
+    """
+    kept = account.preparation.keep(prompt, send) if account.preparation else None
+    if kept is None:
+        return None
+    told = "Kept: it is sent as soon as the local cloud is there."
+    return answer(request, "kept.html", {"kept": kept}, {"state": "kept", "told": [told]}, status=LATER)
 
 
 def refuse(request: Request, error: CommandError) -> Response:

@@ -57,6 +57,7 @@ def make_app(account: Account, keys: Keys) -> Starlette:
             Route("/runs/{run_id}/start", drawing.start, methods=["POST"]),
             Route("/runs/{run_id}/images/{index:int}", looking.image),
             Route("/runs/{run_id}/images/{index:int}.png", looking.image_file),
+            Route("/runs/{run_id}/images/{index:int}/thumbnail", looking.thumbnail),
             Route("/awake", steering.awake, methods=["POST"]),
             Route("/stop", steering.ask_stop),
             Route("/stop", steering.stop, methods=["POST"]),

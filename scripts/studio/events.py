@@ -13,6 +13,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account, Machine, look
 from scripts.studio.answer import render
 from scripts.studio.pictures import RunSeen, see_run
+from scripts.studio.preparation import NotYetError
 from userdata.contract.status import Status
 
 EVERY_SECONDS = 1.0
@@ -36,7 +37,14 @@ class News:
 
     def come(self) -> list[str]:
         """The events since the last call. Nothing that AWS answers ends the stream: it goes on, and says so."""
-        return [*self._of_the_machine(), *self._of_the_runs()]
+        return [*self._of_the_kept(), *self._of_the_machine(), *self._of_the_runs()]
+
+    def _of_the_kept(self) -> Iterator[str]:
+        """What was pressed before the local cloud was there, once it is sent or refused."""
+        if self.account.preparation:
+            for one in [*self.account.preparation.kept]:
+                if one.sent or one.refused:
+                    yield from self._if_new(f"kept {one.number}", "kept", render("kept.html", kept=one))
 
     def _of_the_machine(self) -> Iterator[str]:
         if time.monotonic() - self.looked_at < MACHINE_SECONDS:
@@ -44,6 +52,8 @@ class News:
         self.looked_at = time.monotonic()
         try:
             self.machine, self.trouble = look(self.account), ""
+        except NotYetError as error:
+            self.trouble, self.looked_at = str(error), float("-inf")
         except CommandError as error:
             self.trouble = str(error)
         text = render("machine.html", machine=self.machine, trouble=self.trouble, account=self.account)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from scripts.command_line.account.objects import read, read_if_possible
-from scripts.command_line.account.runs import Run, list_runs, read_run
+from scripts.command_line.account.runs import Run, read_run, run_names
 from scripts.command_line.account.unfinished_runs import ENDED, with_interruptions
 from scripts.command_line.results.download import objects_below
 from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.parameter_options import as_option
 from scripts.studio.account import Account
 from userdata.contract.layout import RunKeys
 from userdata.job.initial_image import MOST_BYTES
 from userdata.job.job import Job
 from userdata.job.job_document import read_job
-from userdata.record.image_metadata import ImageRecord, record_in_png
 
 # As the worker names them; a run's name as RunId and the hash make it.
 RUN_NAME = re.compile(r"[A-Za-z0-9._-]{1,120}")
-IMAGE = re.compile(r"(?P<folder>txt2img|img2img)-samples/samples/(?P<index>\d{5})\.png")
+IMAGE = re.compile(r"(?P<index>\d{5})\.png")
 # More are not looked at on a page: `sd results` and the run's own page are for them.
 MOST_SHOWN = 60
-# What another image has of its own.
-OF_THE_RUN = ("RunId", "PromptFile")
 
 
 @dataclass(frozen=True)
@@ -94,30 +89,57 @@ def _seen(account: Account, bucket: str, run: Run) -> RunSeen:
         job = read_job(content) if content else None
     except ValueError:
         job = None
-    return RunSeen(run, job, pictures_of(account, bucket, run.run_id))
+    return RunSeen(run, job, pictures_of(account, bucket, run.run_id, job))
 
 
 def latest_runs(account: Account, bucket: str, *, deployed: str, skip: int, most: int) -> tuple[list[RunSeen], int]:
     """The runs from the latest on, and how many there are in all. Raises `CommandError`.
 
-    `deployed` is the run that the next boot goes on with.
+    `deployed` is the run that the next boot goes on with. When a run began stands in its status alone, which is read
+    once for a run that is done and for a batch, because there it stays so. Of the others, and of what is shown, nothing
+    is remembered. A bucket of N runs takes one request for a thousand names and one for each run at the first call,
+    and at a later one those for the names, the unfinished and three for each of the `most` that are shown.
     """
-    runs = [run for run in list_runs(account.s3, bucket)[::-1] if RUN_NAME.fullmatch(run.run_id)]
-    # One that waits has no time yet: it is the newest.
-    runs.sort(key=lambda run: not run.waits)
-    shown = with_interruptions(account.session, runs[skip : skip + most], deployed=deployed)
+    names = [name for name in run_names(account.s3, bucket) if RUN_NAME.fullmatch(name)]
+    began = account.began.setdefault(bucket, {})
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda run: _seen(account, bucket, run), shown)), len(runs)
+        unknown = [name for name in names if name not in began]
+        read_now = dict(zip(unknown, pool.map(lambda name: read_run(account.s3, bucket, name), unknown), strict=True))
+        began.update({name: run.started_at for name, run in read_now.items() if run.batch or run.state == "done"})
+
+        def age(name: str) -> tuple[bool, str, str]:
+            run = read_now.get(name)
+            # One that waits has no time yet: it is the newest.
+            return (run.waits, run.started_at, name) if run else (False, began[name], name)
+
+        page = sorted(names, key=age, reverse=True)[skip : skip + most]
+        runs = list(pool.map(lambda name: read_now.get(name) or read_run(account.s3, bucket, name), page))
+        shown = with_interruptions(account.session, runs, deployed=deployed)
+        return list(pool.map(lambda run: _seen(account, bucket, run), shown)), len(names)
 
 
-def pictures_of(account: Account, bucket: str, run_id: str) -> list[Picture]:
-    """The images of a run that are there, in their order. Raises `CommandError`."""
-    prefix = RunKeys(run_id).prefix
+def pictures_of(account: Account, bucket: str, run_id: str, job: Job | None) -> list[Picture]:
+    """The first images of a run, in their order: one request, two without its job. Raises `CommandError`."""
     found: list[Picture] = []
-    for entry in objects_below(account.s3, bucket, prefix):
-        if (match := IMAGE.fullmatch(entry["Key"].removeprefix(prefix))) and len(found) < MOST_SHOWN:
-            found.append(Picture(run_id, int(match["index"]), entry["Key"]))
+    for from_image in (False, True) if job is None else (job.from_image,):
+        prefix = RunKeys(run_id, from_image=from_image).samples_folder
+        for entry in objects_below(account.s3, bucket, f"{prefix}samples/"):
+            if match := IMAGE.fullmatch(entry["Key"].removeprefix(f"{prefix}samples/")):
+                found.append(Picture(run_id, int(match["index"]), entry["Key"]))
+            if len(found) >= MOST_SHOWN:
+                break
     return sorted(found, key=lambda one: one.index)
+
+
+def find_thumbnail(account: Account, bucket: str, run_id: str, index: int) -> tuple[bytes, str]:
+    """What a list shows of an image, with its type: the worker writes thumbnails a little after the images.
+
+    Raises `CommandError` where there is no such image.
+    """
+    key = RunKeys(run_id).thumbnail(index)
+    if RUN_NAME.fullmatch(run_id) and (content := read_if_possible(account.s3, bucket, key)):
+        return content, "image/webp"
+    return find_picture(account, bucket, run_id, index)[1], "image/png"
 
 
 def find_picture(account: Account, bucket: str, run_id: str, index: int) -> tuple[Picture, bytes]:
@@ -128,57 +150,3 @@ def find_picture(account: Account, bucket: str, run_id: str, index: int) -> tupl
             if content := read(account.s3, bucket, key, at_most=MOST_BYTES):
                 return Picture(run_id, index, key), content
     raise CommandError(f"The bucket has no image {index} of run {run_id}.", exit_status=2)
-
-
-def read_record(content: bytes) -> ImageRecord:
-    """The record inside an image. Raises `CommandError` for any other file."""
-    try:
-        return record_in_png(content)
-    except ValueError as error:
-        raise CommandError(
-            f"This file does not say what it was made from ({error}). Give an image as a run saved it.", exit_status=2
-        ) from error
-
-
-def values_of(record: ImageRecord) -> dict[str, str]:
-    """What to type for this one image again: what differs from what its model has by itself.
-
-    Raises `CommandError` for a record whose job breaks a rule, which is another version's, or made up.
-    """
-    try:
-        request, job = record.request, Job.model_validate(record.job)
-    except ValueError as error:
-        raise CommandError(
-            "The job in this image cannot be drawn by this version of the project.", exit_status=2
-        ) from error
-    drawn = {
-        **job.model_dump(by_alias=True),
-        "Prompt": request.prompt,
-        "NegativePrompt": request.negative_prompt,
-        "Height": request.H,
-        "Width": request.W,
-        "Steps": request.ddim_steps,
-        "GuidanceScale": request.scale,
-        "Sampler": request.sampler,
-        "Eta": request.ddim_eta,
-        "Strength": request.strength,
-        "Upscale": request.upscale,
-        "Seed": request.seed,
-        "Iterations": 1,
-        "Samples": 1,
-    }
-    own = Job(model=job.model).model_dump(by_alias=True)
-    always = ("Prompt", "Seed", "Iterations", "Samples", "Model")
-    return {
-        name: str(value)
-        for name, value in drawn.items()
-        if name not in OF_THE_RUN and (name in always or value != own[name])
-    }
-
-
-def command_for(values: Mapping[str, str]) -> str:
-    """The command that draws the same image in a terminal."""
-    import shlex
-
-    options = [as_option(name, value) for name, value in values.items() if name != "Prompt"]
-    return shlex.join(["sd", "generate", *options, "--", values["Prompt"]])

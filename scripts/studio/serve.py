@@ -13,8 +13,6 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
-from scripts.command_line.account.goes_on import is_emulated
-from scripts.command_line.deploying.deploy import deploy
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.common_options import STACK
 from scripts.command_line.terminal.plain_text import print_plain, say
@@ -23,6 +21,8 @@ from scripts.interruption.signals import Interrupted, end_at_once, raise_interru
 from scripts.studio.account import Account
 from scripts.studio.app import HTMX, make_app
 from scripts.studio.guard import Keys
+from scripts.studio.local_stack import local_stack
+from scripts.studio.preparation import Preparation
 
 # Kept from start to start, so that the browser finds what was typed again.
 USUAL_PORT = 8765
@@ -30,8 +30,9 @@ ENDED = (
     "The studio has ended. What was sent goes on without it: `sd status` looks, `sd stop` ends the instance, "
     "`sd results` fetches the images."
 )
-# Two minutes of idling would stop the machine while a newcomer still reads.
-DEMO = {"Model": "demo", "IdleMinutes": "30", "Prompt": "A horse standing under a tree"}
+IN_THE_BUCKET = "Ctrl-C ends it; nothing is lost, because everything is in the bucket."
+LOCAL = "Ctrl-C ends it, and the local cloud with all images in it: save those that you want to keep."
+LOCAL_ENDED = "The studio has ended, and with it the local cloud and everything in it."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,15 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_interrupted()
     try:
         with aws_errors_in_words("go on"):
-            choose_session(options.region, options.profile)  # refuses a profile that is none, before anything else
-            if options.demo:
-                deploy_demo(options.stack)
-            serve(options)
+            if options.local:
+                with local_stack(options.stack) as preparation:
+                    serve(options, preparation)
+            else:
+                choose_session(options.region, options.profile)  # refuses a profile that is none, before anything else
+                serve(options)
     except CommandError as error:
         print_plain(f"sd: {error}", Console(stderr=True), soft_wrap=True)
         return error.exit_status
     except Interrupted as interrupted:
-        print_plain(f"\nsd: {interrupted.told or ENDED}", Console(stderr=True), soft_wrap=True)
+        ended = LOCAL_ENDED if options.local else ENDED
+        print_plain(f"\nsd: {interrupted.told or ended}", Console(stderr=True), soft_wrap=True)
         return interrupted.exit_status
     finally:
         end_at_once()
@@ -59,28 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sd studio")
     parser.add_argument("--port", type=int, default=USUAL_PORT)
     parser.add_argument("--no-open", action="store_true")
-    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--local", action="store_true")
     parser.add_argument("--stack", default=STACK)
     parser.add_argument("--region")
     parser.add_argument("--profile")
     return parser
 
 
-def deploy_demo(stack: str) -> None:
-    """The model in the box, in the local cloud. Raises `CommandError` elsewhere, where it would cost money."""
-    if not is_emulated():
-        raise CommandError("--demo is for the local cloud alone: `sd studio --local`.", exit_status=2)
-    session = open_session(None, None)
-    deploy(session, stack=stack, given=DEMO, context=[], fetch_to=None, console=Console(stderr=True), yes=True)
-
-
-def serve(options: argparse.Namespace) -> None:
+def serve(options: argparse.Namespace, preparation: Preparation | None = None) -> None:
     """Listens, prints the link, opens the browser, and answers. Raises `Interrupted` after a signal."""
     if not (HTMX / "htmx.min.js").is_file():
         raise CommandError(f"htmx is not installed: there is no {HTMX}. Install it: {Path(__file__).parents[1]}/setup")
     with listening(options.port) as listener:
         keys = Keys(listener.getsockname()[1])
-        account = Account(lambda: open_session(options.region, options.profile), options.stack)
+        account = Account(lambda: open_session(options.region, options.profile), options.stack, preparation)
         # No access log, because the first link has the token. Streams are cut off at once: nothing is lost with them.
         config = uvicorn.Config(
             make_app(account, keys),
@@ -91,7 +87,7 @@ def serve(options: argparse.Namespace) -> None:
             timeout_graceful_shutdown=0,
         )
         say(f"The studio is at {keys.link}")
-        say("Ctrl-C ends it; nothing is lost, because everything is in the bucket.", err=True)
+        say(LOCAL if preparation else IN_THE_BUCKET, err=True)
         sys.stdout.flush()
         if not options.no_open and has_screen():
             webbrowser.open(keys.link_for_once())

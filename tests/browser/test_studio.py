@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
 from scripts.studio.answers import grids, looking
 from scripts.studio.app import make_app
 from scripts.studio.guard import Keys
+from scripts.studio.preparation import Preparation
 from scripts.studio.serve import listening
 from tests.browser.axe import axe
 from tests.unit.command_line.conftest import Account, account, refusal, session
@@ -38,7 +40,7 @@ def person(account: Account, monkeypatch: pytest.MonkeyPatch, page: Page) -> Ite
     person.deploy()
     with listening(0) as listener:
         keys = Keys(listener.getsockname()[1])
-        shown = Shown(person.open, "SdOnEc2")
+        shown = person.shown = Shown(person.open, "SdOnEc2")
         person.forget_session = shown.forget_session
         app = make_app(shown, keys)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0))
@@ -130,12 +132,13 @@ def drop(page: Page, content: bytes) -> None:
     page.dispatch_event("#runs", "drop", {"dataTransfer": carried})
 
 
-def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, page: Page) -> None:
+def test_a_mask_is_painted_with_the_mouse_a_finger_and_the_keyboard(person: Person, page: Page) -> None:
     run_id = person.draw(Job(model="demo", prompt="a horse", n_iter=1, n_samples=1))
     page.reload()
     page.locator(".picture button").click()
     page.get_by_role("button", name="Redraw a part…").click()
     canvas = page.locator("#mask-canvas")
+    expect(canvas).to_be_visible()
     box = canvas.bounding_box()
     assert box
     page.mouse.move(box["x"] + 40, box["y"] + 40)
@@ -146,6 +149,8 @@ def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, 
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Space"):
         page.keyboard.press(key)
     expect(page.locator("#mask-told")).to_contain_text("percent is painted")
+    page.set_viewport_size({"width": 700, "height": 320})  # a phone on its side: the image fills half of the width
+    Finger(page).moves(canvas, (0.35, 0.8), (0.55, 0.8))
     assert axe(page) == []
     page.get_by_role("button", name="Use this mask").click()
     expect(page.locator("#start-image")).to_contain_text("within the mask")
@@ -159,6 +164,33 @@ def test_a_mask_is_painted_with_the_mouse_and_with_the_keyboard(person: Person, 
     assert 128 < white < 128 * 128 / 2
     assert mask.getpixel((0, 127)) == 0
     assert mask.getpixel((40, 30)) == 255, "what the keyboard has painted, below the mouse's line"
+    painted = [mask.getpixel((x, 102)) for x in (30, 50, 70, 120)]
+    assert painted == [255, 255, 255, 0], "what the finger has painted"
+
+
+class Finger:
+    """A finger on the page, as the browser hears of one from a touch screen."""
+
+    def __init__(self, page: Page) -> None:
+        self._browser = page.context.new_cdp_session(page)
+        self._browser.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+
+    def moves(self, over: Locator, *places: tuple[float, float]) -> None:
+        """Touches the first place, moves to the others, and leaves; places are shares of the element's sides."""
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        assert box
+        points = [(box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in places]
+        steps = [points[0]]
+        for (x, y), (to_x, to_y) in itertools.pairwise(points):
+            steps += [(x + (to_x - x) * k / 5, y + (to_y - y) * k / 5) for k in range(1, 6)]
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * (len(steps) - 1)], steps, strict=True):
+            self._browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        self._browser.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def taps(self, element: Locator) -> None:
+        """Touches the middle of the element for a moment."""
+        self.moves(element, (0.5, 0.5))
 
 
 def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
@@ -213,6 +245,13 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
         person.draw(person.job(run_id))
     expect(page.locator("td .picture")).to_have_count(4)
     expect(page.locator("#runs > article")).to_have_count(1)
+    finger = Finger(page)
+    finger.taps(page.locator("td .picture button").first)
+    expect(page.locator("#details")).to_be_visible()
+    finger.taps(page.locator("#details").get_by_role("button", name="Close"))
+    expect(page.locator("#details")).to_be_hidden()
+    finger.moves(page.locator(".scrolls"), (0.9, 0.5), (0.1, 0.5))
+    page.wait_for_function("document.querySelector('.scrolls').scrollLeft > 0")
     address = page.get_by_role("link", name="This grid alone").get_attribute("href")
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
@@ -227,6 +266,36 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
     page.locator("td .picture button").last.click()
     page.get_by_role("button", name="Use all").click()
     expect(page.locator("#field-Steps")).to_have_value("3")
+
+
+def test_what_is_pressed_before_the_local_cloud_is_there_is_sent_when_it_is(person: Person, page: Page) -> None:
+    preparation = person.shown.preparation = Preparation("demo", done=2)
+    person.forget_session()
+    page.reload()
+    expect(page.locator("#machine")).to_contain_text("The local cloud is being prepared: the template is made")
+    expect(page.locator("#price")).to_contain_text("it is sent once the local cloud is there")
+    assert "25 steps at 128" in page.locator(".dial").inner_text()
+    for prompt in (HOSTILE, "a dog"):
+        page.get_by_label("Prompt", exact=True).fill(prompt)
+        page.get_by_role("button", name="Draw", exact=True).click()
+        expect(page.locator(".kept h2", has_text=prompt)).to_be_visible()
+    page.get_by_label("Prompt", exact=True).fill("a cat")
+    page.get_by_role("textbox", name="Images").fill("99")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_label("Prompt", exact=True).fill("what I type")
+    page.reload()
+    expect(page.locator(".kept")).to_have_count(3)
+    preparation.done = 3
+    expect(page.locator("#machine")).to_contain_text("the stack is created")
+    assert (axe(page), person.sent()) == ([], [])
+    preparation.end()
+    expect(page.locator("#machine")).to_contain_text("costs $0.8048 an hour")
+    expect(page.locator("#runs article", has_text="is drawn.")).to_have_count(2)
+    expect(page.locator("#machine")).to_contain_text("Held until")
+    assert sorted(page.locator("#runs h2").all_inner_texts()) == sorted([HOSTILE, "a dog", "a cat"])
+    expect(page.locator(".kept .refusal")).to_contain_text("Samples is '99', but must be")
+    assert sorted(person.job(one).prompt for one in person.sent()) == sorted([HOSTILE, "a dog"])
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("what I type")
 
 
 def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:

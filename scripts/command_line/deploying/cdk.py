@@ -51,13 +51,13 @@ def cdk_destroy(session: boto3.Session, stack: str) -> None:
         )
 
 
-def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> int:
+def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT, output: Path | None = None) -> int:
     """Runs the CLI in the session's region, with its keys; returns the exit code. Raises `CommandError` without either.
 
     The output goes to standard error, so that standard output stays for results. Each call synthesizes into a folder of
-    its own, so that two commands at once do not meet, and a checkout of another user is only read. Node.js lies beside
-    the Python that runs this command, whether or not that environment is activated. However this process ends, the CLI
-    and what it has started end with it; what AWS was told to do by then goes on.
+    its own, or into `output`, so that two commands at once do not meet, and a checkout of another user is only read.
+    Node.js lies beside the Python that runs this command, whether or not that environment is activated. However this
+    process ends, the CLI and what it has started end with it; what AWS was told to do by then goes on.
     """
     cli = root / "node_modules/.bin/cdk"
     if not cli.exists():
@@ -66,7 +66,7 @@ def cdk(session: boto3.Session, words: Sequence[str], *, root: Path = ROOT) -> i
     # An empty profile goes before those that CDK_PROFILE and ~/.cdk.json name, and is none.
     options = ["--profile=", *(["--region", session.region_name] if session.region_name else [])]
     with scratch_folder("sd-cdk-") as folder:
-        command = [str(cli), *words, *options, "--output", str(folder / "out")]
+        command = [str(cli), *words, *options, "--output", str(output or folder / "out")]
         # The CLI's own temporary files go there too.
         return run_bound(command, folder=root, environment={**environment, "TMPDIR": str(folder)}, output=2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -22,14 +23,18 @@ from scripts.command_line.generating.request import make_request, plan_request
 from scripts.command_line.generating.send import send
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.studio.account import HOLD, Account, Machine, look
-from scripts.studio.answer import answer, refuse
+from scripts.studio.answer import answer, keep, refuse, render
 from scripts.studio.answers.grids import plan_cells, together
 from scripts.studio.answers.grids import read as read_grid
 from scripts.studio.form import NAMES, beside, typed_in
-from scripts.studio.pictures import read_record, see_run, values_of
+from scripts.studio.pictures import RunSeen, see_run
+from scripts.studio.preparation import NotYetError
 from scripts.studio.quality import GOOD, with_dial
+from scripts.studio.records import read_record, values_of
 from userdata.bill.prices import read_prices
 from userdata.job.initial_image import read_image
+
+PRICE_COMES = "Press whenever you like: it is sent once the local cloud is there."
 
 
 def account_of(request: Request) -> Account:
@@ -46,18 +51,22 @@ def asked(form: FormData, deployed: str) -> dict[str, str]:
 def price(request: Request, form: FormData) -> Response:
     """What a press costs now, and the sentences of what cannot be drawn, beside their fields."""
     account = account_of(request)
+    pressed: Press | None = None
+    grid: Press | None = None
+    refusals: dict[str, str] = {}
+    told: tuple[str, ...] = ()
     try:
         machine = look(account)
         if machine is None:
             raise CommandError(f"There is no stack {account.stack}, so nothing can be drawn yet.")
         wanted = plan_request(account.session, machine.deployment, asked(form, machine.plan.job.model), files=False)
         rates = read_prices().rates_of(account.session.region_name)
-        pressed: Press | None = price_press(
-            wanted.plan, machine.stay.price, rates, is_up=machine.is_up, is_free=is_emulated()
-        )
-        refusals, told, grid = {}, wanted.told, price_grid(form, account, machine)
+        drawn = price_press(wanted.plan, machine.stay.price, rates, is_up=machine.is_up, is_free=is_emulated())
+        pressed, told, grid = drawn, wanted.told, price_grid(form, account, machine)
+    except NotYetError:
+        told = (PRICE_COMES,)
     except CommandError as error:
-        pressed, refusals, told, grid = None, beside(error), (), None
+        refusals = beside(error)
     values = {"pressed": pressed, "grid": grid, "refusals": refusals, "told": told, "names": list(NAMES)}
     data = {
         "images": pressed.images if pressed else None,
@@ -87,28 +96,44 @@ def price_grid(form: FormData, account: Account, machine: Machine) -> Press | No
 def generate(request: Request, form: FormData) -> Response:
     """Sends the run, as `sd generate` does, and answers with its place on the page. Nothing is sent after a refusal."""
     account = account_of(request)
+    prompt = str(form.get("Prompt", ""))
+    if kept := keep(request, account, prompt, lambda: render("run.html", needs_start=False, **_send(account, form))):
+        return kept
     try:
-        deployment, queue = account.need_queue()
-        if deployment.is_changing:
-            raise CommandError(str(deployment.trouble))
-        wanted = make_request(account.session, deployment, asked(form, deployment.parameters["Model"]), files=False)
-        before = read_status(account.s3, deployment.bucket, wanted.run_id)
-        told = [*wanted.told]
-        is_new = not (before and is_there(account.session, deployment, before))
-        if is_new:
-            refuse_gone(deployment, instance_state(account.session, deployment))
-            send(account.session, deployment.bucket, queue, wanted.plan.job)
-        else:
-            told.append(there_already(wanted.run_id))
-        seen = see_run(account, deployment.bucket, wanted.run_id)
+        shown = _send(account, form)
     except CommandError as error:
         refused = beside(error)
         values = {"pressed": None, "grid": None, "refusals": refused, "told": (), "names": list(NAMES)}
         response = answer(request, "price.html", values, {"refusals": refused}, status=422)
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#price", "innerHTML"
         return response
-    shown = {"seen": seen, "told": told, "is_new": is_new, "names": list(NAMES)}
-    return answer(request, "sent.html", shown, {**seen.as_data(), "told": told, "is_new": is_new})
+    data = {**shown["seen"].as_data(), "told": shown["told"], "is_new": shown["is_new"]}
+    return answer(request, "sent.html", {**shown, "names": list(NAMES)}, data)
+
+
+class Sent(TypedDict):
+    """A run that was sent, as the page shows it."""
+
+    seen: RunSeen
+    told: list[str]
+    is_new: bool
+
+
+def _send(account: Account, form: FormData) -> Sent:
+    """Raises `CommandError` for what cannot be drawn; nothing was sent then."""
+    deployment, queue = account.need_queue()
+    if deployment.is_changing:
+        raise CommandError(str(deployment.trouble))
+    wanted = make_request(account.session, deployment, asked(form, deployment.parameters["Model"]), files=False)
+    before = read_status(account.s3, deployment.bucket, wanted.run_id)
+    told = [*wanted.told]
+    is_new = not (before and is_there(account.session, deployment, before))
+    if is_new:
+        refuse_gone(deployment, instance_state(account.session, deployment))
+        send(account.session, deployment.bucket, queue, wanted.plan.job)
+    else:
+        told.append(there_already(wanted.run_id))
+    return Sent(seen=see_run(account, deployment.bucket, wanted.run_id), told=told, is_new=is_new)
 
 
 def start(request: Request) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypedDict
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -24,7 +25,7 @@ from scripts.command_line.generating.request import check_files, plan_request
 from scripts.command_line.generating.send import send
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account
-from scripts.studio.answer import answer, refuse
+from scripts.studio.answer import answer, keep, refuse, render
 from scripts.studio.form import typed_in
 from scripts.studio.pictures import RunSeen, see_run
 from scripts.studio.quality import GOOD, with_dial
@@ -113,7 +114,7 @@ def show(request: Request) -> Response:
         grid = read(request.query_params, deployment.parameters["Model"])
         if grid is None:
             raise CommandError("This address names no grid: it wants an option X and its values Xs.", exit_status=2)
-        return _table(request, account, grid, plan_cells(account, grid))
+        return _answer(request, _table(account, grid, plan_cells(account, grid)))
     except CommandError as error:
         return refuse(request, error)
 
@@ -121,48 +122,59 @@ def show(request: Request) -> Response:
 def send_grid(request: Request, form: FormData) -> Response:
     """Sends a run for each place, once all are checked, and answers with the table."""
     account: Account = request.app.state.account
+    prompt = str(form.get("Prompt", ""))
+    if kept := keep(request, account, prompt, lambda: render("grid.html", **_send(account, form))):
+        return kept
     try:
-        deployment, queue = account.need_queue()
-        if deployment.is_changing:
-            raise CommandError(str(deployment.trouble))
-        grid = read(form, deployment.parameters["Model"])
-        if grid is None or not grid.typed.get("Prompt"):
-            raise CommandError("A grid wants a prompt, and an option for X with a list of its values.", exit_status=2)
-        cells = plan_cells(account, grid)
-        for one in {(cell.plan.job.model, cell.plan.job.vae): cell for cell in cells.values()}.values():
-            check_files(account.session, one)
-        refuse_gone(deployment, instance_state(account.session, deployment))
-        with ThreadPoolExecutor(8) as pool:
-            before = pool.map(lambda cell: read_status(account.s3, deployment.bucket, cell.run_id), cells.values())
-            jobs = [
-                cell.plan.job
-                for cell, status in zip(cells.values(), before, strict=True)
-                if not (status and is_there(account.session, deployment, status))
-            ]
-            list(pool.map(lambda job: send(account.session, deployment.bucket, queue, job), jobs))
-        return _table(request, account, grid, cells, starts=jobs[0].name if jobs else "")
+        return _answer(request, _send(account, form))
     except CommandError as error:
         return refuse(request, error)
 
 
-def _table(
-    request: Request,
-    account: Account,
-    grid: Grid,
-    cells: Mapping[tuple[str, str], Wanted],
-    *,
-    starts: str = "",
-) -> Response:
-    """The table; it asks for the start of the instance for the run `starts`, if any was sent."""
+class Table(TypedDict):
+    """A grid as the page shows it; it asks for the start of the instance for the run `starts`, if any was sent."""
+
+    grid: Grid
+    cells: dict[tuple[str, str], RunSeen]
+    starts: str
+
+
+def _send(account: Account, form: FormData) -> Table:
+    """Raises `CommandError` for what cannot be drawn; nothing was sent then."""
+    deployment, queue = account.need_queue()
+    if deployment.is_changing:
+        raise CommandError(str(deployment.trouble))
+    grid = read(form, deployment.parameters["Model"])
+    if grid is None or not grid.typed.get("Prompt"):
+        raise CommandError("A grid wants a prompt, and an option for X with a list of its values.", exit_status=2)
+    cells = plan_cells(account, grid)
+    for one in {(cell.plan.job.model, cell.plan.job.vae): cell for cell in cells.values()}.values():
+        check_files(account.session, one)
+    refuse_gone(deployment, instance_state(account.session, deployment))
+    with ThreadPoolExecutor(8) as pool:
+        before = pool.map(lambda cell: read_status(account.s3, deployment.bucket, cell.run_id), cells.values())
+        jobs = [
+            cell.plan.job
+            for cell, status in zip(cells.values(), before, strict=True)
+            if not (status and is_there(account.session, deployment, status))
+        ]
+        list(pool.map(lambda job: send(account.session, deployment.bucket, queue, job), jobs))
+    return _table(account, grid, cells, starts=jobs[0].name if jobs else "")
+
+
+def _table(account: Account, grid: Grid, cells: Mapping[tuple[str, str], Wanted], *, starts: str = "") -> Table:
     bucket = account.need_queue()[0].bucket
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(lambda cell: see_run(account, bucket, cell.run_id), cells.values()))
-    seen: dict[tuple[str, str], RunSeen] = dict(zip(cells, runs, strict=True))
-    values = {"grid": grid, "cells": seen, "starts": starts}
+    return Table(grid=grid, cells=dict(zip(cells, runs, strict=True)), starts=starts)
+
+
+def _answer(request: Request, table: Table) -> Response:
+    grid, seen = table["grid"], table["cells"]
     data = {
         "address": grid.address,
         "x": {"option": grid.across, "values": grid.columns},
         "y": {"option": grid.down, "values": grid.rows},
         "cells": [{"x": column, "y": row, **one.as_data()} for (column, row), one in seen.items()],
     }
-    return answer(request, "grid.html", values, data)
+    return answer(request, "grid.html", table, data)

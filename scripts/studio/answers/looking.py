@@ -20,13 +20,13 @@ from scripts.studio.events import EVERY_SECONDS, MOST_RUNS, News, needs_start
 from scripts.studio.pictures import (
     RUN_NAME,
     Picture,
-    command_for,
     find_picture,
+    find_thumbnail,
     latest_runs,
-    read_record,
     see_run,
-    values_of,
 )
+from scripts.studio.preparation import NotYetError
+from scripts.studio.records import command_for, read_record, values_of
 from userdata.contract.catalogue import find_model
 from userdata.job.second_look_rules import ABLE
 
@@ -37,7 +37,8 @@ def home(request: Request) -> Response:
     """The page. It comes whatever AWS answers, because what is typed into it must not be lost."""
     account = account_of(request)
     machine, trouble = _seen(account)
-    model = machine.plan.job.model if machine else "stable-diffusion-v1-5"
+    expected = account.preparation.model if account.preparation else "stable-diffusion-v1-5"
+    model = machine.plan.job.model if machine else expected
     values = {
         "account": account,
         "machine": machine,
@@ -82,7 +83,7 @@ def status(request: Request) -> Response:
 
 
 def runs(request: Request) -> Response:
-    """The runs, the latest first, a few at a time."""
+    """The runs, the latest first, a few at a time; before them what waits for the local cloud."""
     account = account_of(request)
     skip = request.query_params.get("skip", "0")
     skipped = int(skip) if skip.isdecimal() and len(skip) < 7 else 0
@@ -92,11 +93,14 @@ def runs(request: Request) -> Response:
             raise CommandError(f"There is no stack {account.stack}, so there are no runs yet.")
         deployed = known_run_id(machine.deployment) or ""
         found, total = latest_runs(account, machine.deployment.bucket, deployed=deployed, skip=skipped, most=A_PAGE)
+    except NotYetError:
+        found, total, machine = [], 0, None
     except CommandError as error:
         return refuse(request, error)
     after = skipped + A_PAGE if total > skipped + A_PAGE else None
     waiting = {one.run.run_id for one in found if needs_start(one, machine)}
-    values = {"runs": found, "after": after, "total": total, "waiting": waiting}
+    kept = account.preparation.not_sent if account.preparation and not skipped else []
+    values = {"runs": found, "after": after, "total": total, "waiting": waiting, "all_kept": kept}
     return answer(request, "runs.html", values, {"total": total, "runs": [one.as_data() for one in found]})
 
 
@@ -142,6 +146,18 @@ def image_file(request: Request) -> Response:
     except CommandError as error:
         return refuse(request, error)
     return Response(content, media_type="image/png")
+
+
+def thumbnail(request: Request) -> Response:
+    """What a list shows of the image: its thumbnail, or the image where there is none yet."""
+    account = account_of(request)
+    try:
+        deployment, _ = account.need_queue()
+        run_id, index = request.path_params["run_id"], request.path_params["index"]
+        content, media_type = find_thumbnail(account, deployment.bucket, run_id, index)
+    except CommandError as error:
+        return refuse(request, error)
+    return Response(content, media_type=media_type)
 
 
 def _picture(request: Request) -> tuple[Picture, bytes]:

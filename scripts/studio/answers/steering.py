@@ -61,13 +61,16 @@ def teardown(request: Request) -> Response:
     and a page whose server ends meanwhile would leave a deletion that nobody watches.
     """
     account = account_of(request)
-    command = "sd teardown" + ("" if account.stack == "SdOnEc2" else f" --stack {account.stack}")
+    command: str | None = "sd teardown" + ("" if account.stack == "SdOnEc2" else f" --stack {account.stack}")
+    if account.preparation:
+        command = None  # in a terminal it would delete the person's own stack
     try:
         machine = look(account)
     except CommandError as error:
         return refuse(request, error)
     left = _left(account, machine) if machine else []
-    return answer(request, "teardown.html", {"command": command, "left": left}, {"command": command, "saves": left})
+    values = {"account": account, "machine": machine, "command": command, "left": left}
+    return answer(request, "teardown.html", values, {"command": command, "saves": left})
 
 
 def _need_machine(account: Account) -> Machine:

@@ -64,7 +64,11 @@
   }
   function place(event) {
     const box = canvas.getBoundingClientRect();
-    return { x: (event.clientX - box.left) * canvas.width / box.width, y: (event.clientY - box.top) * canvas.height / box.height };
+    const scale = Math.min(box.width / canvas.width, box.height / canvas.height); // the image is within the box, in its middle
+    return {
+      x: (event.clientX - box.left - box.width / 2) / scale + canvas.width / 2,
+      y: (event.clientY - box.top - box.height / 2) / scale + canvas.height / 2,
+    };
   }
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);

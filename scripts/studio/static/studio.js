@@ -122,14 +122,14 @@ document.addEventListener("htmx:afterSettle", () => {
 // A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
 function dropDoubles() {
   const seen = new Set([...document.querySelectorAll("td[data-run]")].map((cell) => `run-${cell.dataset.run}`));
-  for (const run of document.querySelectorAll("#runs > article[id]")) {
+  for (const run of document.querySelectorAll("#runs article[id], #runs .kept")) {
     if (seen.has(run.id)) {
       run.remove();
       followed = null; // the images that it had are told again
     }
     seen.add(run.id);
   }
-  if (seen.size && one("#runs > .nothing")) one("#runs > .nothing").remove();
+  if (one("#runs article")) one("#runs > .nothing")?.remove();
 }
 for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
 document.addEventListener("htmx:afterOnLoad", () => isAway(false));
@@ -151,12 +151,21 @@ function follow() {
   followed = new Set(runs);
   stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
   stream.addEventListener("machine", (event) => {
+    const prepared = one("#machine")?.dataset.prepares;
     swap("machine", event.data);
     document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
+    if (prepared !== undefined && one("#machine").dataset.prepares === undefined) {
+      htmx.ajax("GET", "/runs", { target: "#runs", swap: "beforeend" }); // what runs by then; the kept ones stay in place
+    }
   });
   stream.addEventListener("appeared", (event) => {
     followed?.add(event.data);
     appear(event.data);
+  });
+  stream.addEventListener("kept", (event) => { // what was pressed before the local cloud was there
+    swap(parsed(event.data).id, event.data);
+    dropDoubles();
+    follow();
   });
   stream.addEventListener("image", (event) => arrive(event.data));
   stream.addEventListener("run", (event) => goOn(event.data));

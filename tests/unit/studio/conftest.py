@@ -43,7 +43,8 @@ class Browser:
         self.opened = 0
         self.forget_session: Callable[[], None] = lambda: None
         self.keys = Keys(8765)
-        self.client = TestClient(make_app(Shown(self.open, "SdOnEc2"), self.keys), base_url="http://127.0.0.1:8765")
+        self.shown = Shown(self.open, "SdOnEc2")
+        self.client = TestClient(make_app(self.shown, self.keys), base_url="http://127.0.0.1:8765")
         self.client.get("/", params={"token": self.keys.token}, follow_redirects=False)
         self.client.headers["Origin"] = "http://127.0.0.1:8765"
 

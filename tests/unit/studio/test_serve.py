@@ -18,7 +18,7 @@ import pytest
 
 from scripts.command_line.main import main
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.studio.serve import deploy_demo, listening
+from scripts.studio.serve import listening
 
 ROOT = Path(__file__).parents[3]
 ENDS_WITHIN = 1.0
@@ -71,13 +71,7 @@ def test_a_port_that_is_taken_is_another_one_unless_it_was_named() -> None:
         listening(99999999)
 
 
-def test_the_demo_is_deployed_in_the_local_cloud_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with pytest.raises(CommandError, match="for the local cloud alone"):
-        deploy_demo("SdOnEc2")
-
-
-def test_the_command_becomes_the_page_or_the_local_cloud_with_the_page_in_it(
+def test_the_command_becomes_the_page(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     became: list[list[str]] = []
@@ -90,6 +84,4 @@ def test_the_command_becomes_the_page_or_the_local_cloud_with_the_page_in_it(
     page, local = became
     assert page[2].endswith("scripts/studio/__main__.py")
     assert page[3:] == ["--stack=Two", "--no-open"]
-    assert local[2].endswith("scripts/local/__main__.py")
-    assert local[3:5] == ["--bootstrap", "--"]
-    assert local[-2:] == ["--port=9000", "--demo"]
+    assert local[2:] == [page[2], "--port=9000", "--local"]
