@@ -43,7 +43,9 @@ class OnFailure(StrEnum):
 class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True, defer_build=True
+    )
 
     instance_type: str = parameter(
         "g6.xlarge",

@@ -46,7 +46,7 @@ class Facts(BaseModel):
     run's cost in US dollars, None where no price is known, and an upper bound with `at_most`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     schema_: Literal[1] = Field(1, alias="schema")
     run_id: Text
