@@ -140,3 +140,22 @@ def test_a_shared_page_needs_nothing_beside_it(page: Page, run: Path, tmp_path: 
     open_run(page, tmp_path / "page.html")
     expect(page.get_by_text("Until noon.")).to_be_visible()
     assert page.locator(".card").first.get_attribute("href") == "https://bucket/full?a=1&b"
+
+
+def test_of_many_images_those_are_made_that_one_scrolls_to_and_nothing_moves(page: Page, tmp_path: Path) -> None:
+    """To the last one by a key; in a narrower window, too, it keeps the focus, and all of them are printed."""
+    run = write_run(tmp_path, "many", images=250, pixels=False, prompt="a horse", n_iter=25, n_samples=10)
+    page.goto((run.folder / "index.html").as_uri())
+    expect(page.locator("#search")).to_be_visible()
+    assert 0 < page.locator(".card").count() < 200
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.locator(".card").first.press("End")
+    assert page.evaluate("document.activeElement.dataset.at") == "249"
+    assert page.locator(".card").count() < 250
+    assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, abs=2)
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.wait_for_function("document.documentElement.scrollHeight > 1.5 * " + str(height))
+    assert page.evaluate("document.activeElement.dataset.at") == "249"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator(".card")).to_have_count(250)
