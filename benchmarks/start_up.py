@@ -1,18 +1,23 @@
-"""How long each command of `sd` takes to answer: `--help`, and the question whether a profile is there.
+"""How long each command of `sd` takes to answer: to its `--help`, and to its first question to AWS.
 
-The first loads what a mistyped option or TAB loads, the second everything that asks AWS, up to the question. Seconds of
-the clock and, behind a slash, of the processor, which a busy machine changes less.
+The first loads what a mistyped option or TAB loads. AWS is a port of this machine that never answers; its address and
+invented keys are in the environment. Seconds of the clock and, behind a slash, of the processor, which a busy machine
+changes less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
+import select
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,11 +28,12 @@ from scripts.command_line.terminal.plain_text import say
 from scripts.interruption.signals import ends_in_a_sentence
 
 LIBRARIES = ("typer", "rich", "pydantic", "boto3")
-# What brings a command to the question for its profile; the others refuse before, or ask nobody.
+# What brings a command to its first question to AWS; the others ask nothing, or wait for a person first.
 WORDS: dict[str, list[str]] = {
-    "generate": ["a horse"], "deploy": ["a horse"], "status": [], "watch": [], "results": [], "logs": [], "connect": [],
-    "report": [], "pause": ["x"], "resume": ["x"], "cancel": ["x"], "retry": ["x"], "start": [], "stop": [], "hold": [],
-    "teardown": [], "doctor": [], "cost": [], "zones": [], "compare": ["x", "y"],
+    "generate": ["a horse"], "deploy": ["a horse"], "batch": ["FILE"], "status": [], "watch": [], "results": [],
+    "gallery": [], "logs": [], "connect": [], "report": [], "pause": ["x"], "resume": ["x"], "cancel": ["x"],
+    "retry": ["x"], "start": [], "stop": [], "hold": [], "teardown": [], "doctor": [], "cost": [],
+    "zones": ["g6.xlarge"], "compare": ["x", "y"], "quota": ["status"],
 }  # fmt: skip
 
 
@@ -38,25 +44,62 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     say(f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {_versions()}")
-    say(f"{'least, median, most':<10} {'--help':>34} {'to its profile':>34}")
+    say(f"{'least, median, most':<10} {'--help':>34} {'to the first question to AWS':>34}")
     figures = {}
-    for name in (place.partition(":")[2] for places in COMMANDS.values() for place in places):
-        helps = _times([name, "--help"], options.repeats)
-        asks = _times([name, *WORDS[name], "--profile", "nobody-has-this"], options.repeats) if name in WORDS else []
-        figures[name] = {"help": helps, "profile": asks}
-        say(f"{name:<19} {_spread(helps):>34} {_spread(asks):>34}")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file, socket.create_server(("127.0.0.1", 0)) as aws:
+        file.write("a horse\n")
+        file.flush()
+        for name in (place.partition(":")[2] for places in COMMANDS.values() for place in places):
+            helps = _times([name, "--help"], options.repeats)
+            words = [file.name if word == "FILE" else word for word in WORDS.get(name, [])]
+            asks = _times([name, *words], options.repeats, aws) if name in WORDS else []
+            figures[name] = {"help": helps, "aws": asks}
+            say(f"{name:<19} {_spread(helps):>34} {_spread(asks):>34}")
     if options.json:
         options.json.write_text(json.dumps({"versions": _versions(), "seconds": figures}, indent=2) + "\n")
 
 
-def _times(words: Sequence[str], repeats: int) -> list[tuple[float, float]]:
+def _times(words: Sequence[str], repeats: int, aws: socket.socket | None = None) -> list[tuple[float, float]]:
     """Clock and processor of each repeat, after one that is not counted because it writes byte code."""
     found = []
     for _ in range(repeats + 1):
         began, used = time.perf_counter(), _processor()
-        subprocess.run([sys.executable, "-m", "scripts.command_line", *words], capture_output=True, check=False)
-        found.append((time.perf_counter() - began, _processor() - used))
+        command = [sys.executable, "-m", "scripts.command_line", *words]
+        with subprocess.Popen(command, env=_account(aws), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            seconds = _until_asked(process, aws, began) if aws else None
+            process.communicate()
+        found.append((seconds or time.perf_counter() - began, _processor() - used))
     return found[1:]
+
+
+def _until_asked(process: subprocess.Popen[bytes], aws: socket.socket, began: float) -> float:
+    """Seconds from `began` until the first connection; ends the process. Raises `SystemExit` if none comes."""
+    came, _, _ = select.select([aws], [], [], 60)
+    seconds = time.perf_counter() - began
+    process.kill()
+    if not came:
+        raise SystemExit(f"{' '.join(map(str, process.args))} has asked nothing of AWS.")  # type: ignore[arg-type]
+    aws.setblocking(False)
+    try:
+        while True:
+            aws.accept()[0].close()
+    except BlockingIOError:
+        return seconds
+
+
+def _account(aws: socket.socket | None) -> dict[str, str]:
+    """The environment, with invented keys and the address of `aws`, and nothing of the person's own account."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    port = aws.getsockname()[1] if aws else 1
+    return {
+        **own,
+        "AWS_ACCESS_KEY_ID": "invented",
+        "AWS_SECRET_ACCESS_KEY": "invented",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 def _processor() -> float:

@@ -22,12 +22,15 @@ def status(
 ) -> None:
     """Show the instance, and how far the deployed job and the latest three batches are."""
     from scripts.command_line.account.deployment import find_deployment, need_deployment
-    from scripts.command_line.batches.left_behind import show_interrupted
-    from scripts.command_line.batches.whole_stack import look, show, status_document
     from scripts.command_line.terminal.session import open_session
 
     session = open_session(region, profile)
-    if find_deployment(session, stack) is None:
+    deployment = find_deployment(session, stack)
+    # Behind the first question to AWS, so that it is asked at once.
+    from scripts.command_line.batches.left_behind import show_interrupted
+    from scripts.command_line.batches.whole_stack import look, show, status_document
+
+    if deployment is None:
         show_interrupted(session, stack, Console())
     found = look(session, need_deployment(session, stack), with_boots=timeline)
     if as_json:

@@ -13,8 +13,8 @@ from scripts.command_line.results.download import objects_below
 from scripts.command_line.results.watch import DOING
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account
+from userdata.contract.image_size import MOST_FILE_BYTES
 from userdata.contract.layout import RunKeys
-from userdata.job.initial_image import MOST_BYTES
 from userdata.job.job import Job
 from userdata.job.job_document import read_job
 
@@ -147,6 +147,6 @@ def find_picture(account: Account, bucket: str, run_id: str, index: int) -> tupl
     if RUN_NAME.fullmatch(run_id):
         for from_image in (False, True):
             key = RunKeys(run_id, from_image=from_image).image(index)
-            if content := read(account.s3, bucket, key, at_most=MOST_BYTES):
+            if content := read(account.s3, bucket, key, at_most=MOST_FILE_BYTES):
                 return Picture(run_id, index, key), content
     raise CommandError(f"The bucket has no image {index} of run {run_id}.", exit_status=2)

@@ -43,7 +43,9 @@ class OnFailure(StrEnum):
 class MachineParameters(BaseModel):
     """What is deployed around a job. Raises `pydantic.ValidationError`, as `Job` does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True, defer_build=True
+    )
 
     _plain_numbers = field_validator("max_spend", "usd_per_hour", mode="before")(plain_number)
     _plain_fractions = field_validator("volume_size", "idle_minutes", "max_hours", mode="before")(plain_fraction)

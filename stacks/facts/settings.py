@@ -67,7 +67,7 @@ EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 class Settings(BaseModel):
     """What `-c NAME=VALUE` can say; `from_context` refuses anything else about these names."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     stack: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = USUAL_STACK
     keep_results: bool = True

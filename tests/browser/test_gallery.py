@@ -64,7 +64,7 @@ def test_of_two_runs_only_what_differs_is_shown(page: Page, gallery: Path) -> No
     boxes.nth(2).check()
     rows = page.locator("#compare tbody tr")
     expect(rows).to_have_text(["Negative promptblurry–", "Steps5025"])
-    expect(page.locator(".pairs li")).to_have_count(4)
+    expect(page.locator('.pairs [role="listitem"]')).to_have_count(4)
     assert axe(page) == []
     page.get_by_role("button", name="Close").last.click()
     expect(page.locator("#compare")).to_be_hidden()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from pathlib import Path
 
@@ -45,25 +46,12 @@ def test_five_thousand_images(page: Page, tmp_path: Path, capsys: pytest.Capture
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto((run.folder / "index.html").as_uri())
-    expect(page.locator("#images .card")).to_have_count(200)
+    expect(page.locator("#images .card").first).to_be_visible()
     page.wait_for_function("!document.getElementById('search').hidden")
     busy = busy_seconds(session)
-    scrolled = page.evaluate(
-        """async () => {
-          const ready = performance.now();
-          const frames = [];
-          let before = ready;
-          while (document.getElementById("images").children.length < 5000 && frames.length < 2000) {
-            scrollBy(0, 900);
-            await new Promise(requestAnimationFrame);
-            frames.push(performance.now() - before);
-            before = performance.now();
-          }
-          frames.sort((a, b) => a - b);
-          return { first, ready, middle: frames[frames.length >> 1], slow: frames[Math.floor(frames.length * 0.95)] };
-        }"""
-    )
-    scrolling = busy_seconds(session) - busy
+    ready = float(page.evaluate("performance.now()"))
+    scrolled = scroll_to_the_end(page)
+    assert page.locator("#images .card").count() == IMAGES
     heap = heap_of(session)
     before = busy_seconds(session)
     searched = page.evaluate(
@@ -71,20 +59,56 @@ def test_five_thousand_images(page: Page, tmp_path: Path, capsys: pytest.Capture
           const began = performance.now();
           document.getElementById("words").value = "4711";
           document.getElementById("search").requestSubmit();
-          while (document.getElementById("images").children.length > 200) await new Promise(requestAnimationFrame);
+          const list = document.getElementById("images");
+          while (list.querySelectorAll(".card").length > 100) await new Promise(requestAnimationFrame);
           return performance.now() - began;
         }"""
     )
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n5,000 images: the first stand there after {scrolled['first']:.0f} ms, and all is read after "
-            f"{scrolled['ready']:.0f} ms, {busy:.2f} s of a processor. Scrolling through all of them takes "
-            f"{scrolling:.1f} s of a processor; a frame {scrolled['middle']:.0f} ms, one in twenty over "
-            f"{scrolled['slow']:.0f} ms. With all of them on the page a search takes {searched:.0f} ms, "
-            f"{busy_seconds(session) - before:.2f} s of a processor, and JavaScript holds {heap:.1f} MiB."
+            f"\n5,000 images: the first stand there after {page.evaluate('first'):.0f} ms, and all is read after "
+            f"{ready:.0f} ms, {busy:.2f} s of a processor. Scrolling through {scrolled['height']:,} pixels takes "
+            f"{scrolled['frames']} frames, {scrolled['busy'] / scrolled['frames'] * 1000:.1f} ms of a processor for "
+            f"each, at most {scrolled['longest'] * 1000:.0f} ms in one piece; one frame in two came within "
+            f"{scrolled['middle']:.0f} ms, {scrolled['late']} later than 33 ms. With all of them on the page a search "
+            f"takes {searched:.0f} ms, {busy_seconds(session) - before:.2f} s of a processor, and JavaScript holds "
+            f"{heap:.1f} MiB."
         )
     assert heap < 100
-    assert scrolled["ready"] < 10_000
+    assert ready < 10_000
+    # Less than a frame at 60 Hz, and nothing that holds up more than three: of a processor, so that what else the
+    # computer does counts little.
+    assert scrolled["busy"] / scrolled["frames"] < 1 / 60
+    assert scrolled["longest"] < 3 / 60
+
+
+def scroll_to_the_end(page: Page) -> dict[str, float]:
+    """Scrolls 133 pixels a frame, 8,000 a second at 60 Hz, and tells what the page's thread had to do for it."""
+    browser = page.context.browser
+    assert browser
+    browser.start_tracing(page=page, categories=["toplevel"])
+    scrolled: dict[str, float] = page.evaluate(
+        """async () => {
+          const gaps = [];
+          const root = document.documentElement;
+          for (let last = performance.now(); scrollY + innerHeight < root.scrollHeight - 5; scrollBy(0, 133)) {
+            const now = await new Promise(requestAnimationFrame);
+            gaps.push(now - last);
+            last = now;
+          }
+          gaps.sort((a, b) => a - b);
+          return { frames: gaps.length, middle: gaps[gaps.length >> 1], late: gaps.filter((gap) => gap > 33).length,
+            height: root.scrollHeight };
+        }"""
+    )
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    renderer = {(one["pid"], one["tid"]) for one in events if one.get("args", {}).get("name") == "CrRendererMain"}
+    tasks = [
+        one["tdur"] / 1e6
+        for one in events
+        if one["name"] == "ThreadControllerImpl::RunTask" and "tdur" in one and (one["pid"], one["tid"]) in renderer
+    ]
+    return {**scrolled, "busy": sum(tasks), "longest": max(tasks)}
 
 
 def busy_seconds(session: CDPSession) -> float:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from scripts.command_line.gallery.local_run import write_page
 from tests.browser.axe import axe
 from tests.browser.written_runs import write_run
+from tests.unit.page.machine_shares import share
 from tests.unit.page.records import HOSTILE
 from userdata.page.html import shared_page
 from userdata.page.script import to_script
@@ -140,3 +142,33 @@ def test_a_shared_page_needs_nothing_beside_it(page: Page, run: Path, tmp_path: 
     open_run(page, tmp_path / "page.html")
     expect(page.get_by_text("Until noon.")).to_be_visible()
     assert page.locator(".card").first.get_attribute("href") == "https://bucket/full?a=1&b"
+
+
+def test_of_many_images_those_are_made_that_one_scrolls_to_and_nothing_moves(page: Page, tmp_path: Path) -> None:
+    """To the last one by a key; in a narrower window, too, it keeps the focus, and all of them are printed.
+
+    Above them stand the batch's times and cost.
+    """
+    run = write_run(tmp_path, "many", images=250, pixels=False, prompt="a horse", n_iter=25, n_samples=10)
+    (run.folder / "report.json").unlink()
+    (run.folder / "machines").mkdir()
+    (run.folder / "machines/i-1.json").write_bytes(share().to_json())
+    write_page(run.folder)
+    page.goto((run.folder / "index.html").as_uri())
+    page.locator("#how summary").click()
+    expect(page.locator("#panels")).to_contain_text("200 images an hourThe first machine began2026-11-29 10:00 UTC")
+    expect(page.locator("#panels")).to_contain_text(
+        "$0.50, $0.0020 an image1 x g6.xlarge, on-demand0.417 hours of work"
+    )
+    assert 0 < page.locator(".card").count() < 200
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.locator(".card").first.press("End")
+    assert page.evaluate("document.activeElement.dataset.at") == "249"
+    assert page.locator(".card").count() < 250
+    assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, abs=2)
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.wait_for_function("document.documentElement.scrollHeight > 1.5 * " + str(height))
+    assert page.evaluate("document.activeElement.dataset.at") == "249"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator(".card")).to_have_count(250)

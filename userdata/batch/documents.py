@@ -33,7 +33,7 @@ Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Document(BaseModel):
     """A document with a schema number. Times are UTC, ISO 8601."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def to_json(self) -> bytes:
         """The document."""
@@ -56,7 +56,7 @@ class Document(BaseModel):
 class Part(BaseModel):
     """One file of units: how many images and units it holds, and its length in bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     units: Annotated[int, Field(ge=1, le=MOST_IMAGES)]

@@ -39,7 +39,7 @@ class UnitImage(BaseModel):
     `name` is the file name, without its ending, that a person gave it, and `line` its line of the person's file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     index: Annotated[int, Field(ge=0, lt=MOST_IMAGES)]
     given: dict[str, str | int | float]
@@ -50,7 +50,7 @@ class UnitImage(BaseModel):
 class Unit(BaseModel):
     """Unit `unit` of its part, counted from 0. `job` holds what its images share, by the fields' names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     unit: Annotated[int, Field(ge=0)]
     job: dict[str, Any]

@@ -24,7 +24,7 @@ class HourlyPrice(BaseModel):
     where that is more than `usd`: a spot price that was seen can rise.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     usd: float
     source: str
@@ -44,7 +44,7 @@ class HourlyPrice(BaseModel):
 class Rates(BaseModel):
     """US dollars for what an instance needs besides itself, and where the figures are from."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     disk_gb_month: float
     address_hour: float

@@ -8,6 +8,8 @@ from userdata.contract.catalogue import find_model
 
 EDGES = ("Height", "Width")
 SHORTEST_EDGE, LONGEST_EDGE = 64, 2048
+# Of the file of an initial image or a mask.
+MOST_FILE_BYTES = 256 * 1024 * 1024
 # Of most models: the autoencoder makes one latent of 8 x 8 pixels.
 USUAL_MULTIPLE = 8
 # Python refuses to read thousands of them, in words that are not for the person who typed them.

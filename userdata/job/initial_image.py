@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageMath, ImageOps
 
-from userdata.contract.image_size import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, SHORTEST_EDGE
+from userdata.contract.image_size import INITIAL_IMAGE_MULTIPLE, LONGEST_EDGE, MOST_FILE_BYTES, SHORTEST_EDGE
 from userdata.job.orientation import turned_upright
 from userdata.job.picture_file import NoPictureError, opened_picture
 from userdata.job.run_error import RunError
@@ -26,7 +26,6 @@ SUFFIXES = {
 }
 FORMATS = tuple(name for name in SUFFIXES if name != "MPO")
 FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or AVIF"
-MOST_BYTES = 256 * 1024 * 1024
 
 # What the first bytes say. Pillow is not asked, because it would try every decoder that it has.
 _KINDS = {
@@ -64,8 +63,8 @@ class InitialImage:
 
 def read_image(content: bytes) -> InitialImage:
     """The image in a file. Raises `ValueError`, whose message goes on after "it", when it cannot be read."""
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"it has {len(content):,} bytes, but may have {MOST_BYTES:,}")
+    if len(content) > MOST_FILE_BYTES:
+        raise ValueError(f"it has {len(content):,} bytes, but may have {MOST_FILE_BYTES:,}")
     try:
         return _decoded(content)
     except NoPictureError as error:

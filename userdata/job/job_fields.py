@@ -41,7 +41,9 @@ MOST_UPSCALE = 2
 class JobFields(BaseModel):
     """The fields of a job, each by itself. Sizes are in pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_enum_values=True, defer_build=True
+    )
 
     prompt: str = parameter(
         "A horse standing under a tree",

@@ -44,9 +44,12 @@ class Facts(BaseModel):
 
     `gpu` holds points of time in seconds since the first one, busy time in percent, and memory in MiB. `usd` is the
     run's cost in US dollars, None where no price is known, and an upper bound with `at_most`.
+
+    A batch has no phases, but the time from its first machine's beginning to its last image (`began`, `ended`: UTC, ISO
+    8601), the seconds that its machines worked, all together, and the images an hour over that time.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     schema_: Literal[1] = Field(1, alias="schema")
     run_id: Text
@@ -62,6 +65,10 @@ class Facts(BaseModel):
     receipt: Annotated[list[ItemShown], Field(max_length=20)] = []
     gpu: Annotated[list[tuple[float, float | None, float | None]], Field(max_length=MOST_POINTS)] = []
     versions: dict[Text, Text] = {}
+    began: Text = ""
+    ended: Text = ""
+    work_seconds: float = 0
+    images_per_hour: float | None = None
 
     def to_script(self) -> bytes:
         """The file that a page loads."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PARTS = Path(__file__).parent / "browser"
 # In the order in which they stand in the page.
-SCRIPTS = ("data.js", "texts.js", "grid.js", "dialog.js", "facts.js", "compare.js", "start.js")
+SCRIPTS = ("data.js", "texts.js", "blocks.js", "grid.js", "dialog.js", "facts.js", "compare.js", "start.js")
 STYLES = ("page.css", "dialog.css")
 
 

@@ -33,7 +33,7 @@ class PageImage(BaseModel):
     `seconds` is its share of its batch's time, `created_at` UTC, ISO 8601, `device` what drew it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     index: Annotated[int, Field(ge=0, lt=MOST_IMAGES)]
     own: Options
@@ -46,7 +46,7 @@ class PageImage(BaseModel):
 class Shard(BaseModel):
     """Images of one folder of a run; `common` are the options that all of them have, by the parameters' names."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     schema_: Literal[1] = Field(1, alias="schema")
     folder: Literal["txt2img-samples", "img2img-samples"]

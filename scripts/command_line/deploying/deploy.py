@@ -26,20 +26,15 @@ from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.plan import Plan, make_plan, parse_context
 from scripts.command_line.account.runs import Run
 from scripts.command_line.account.zones import choose_zone, kept_in_words
-from scripts.command_line.before.doctor import refuse_what_blocks
 from scripts.command_line.deploying.capacity import explain_capacity
 from scripts.command_line.deploying.cdk import cdk_deploy
 from scripts.command_line.deploying.consent import ask_first, deployed_meanwhile, need_own_run, refuse_what_changed
 from scripts.command_line.deploying.inputs import EXAMPLES, check_inputs, inputs_of_deploy, upload_inputs
-from scripts.command_line.deploying.ladder import Climb
 from scripts.command_line.deploying.local_files import find_model_files
 from scripts.command_line.deploying.reservation import cancel_leftovers
-from scripts.command_line.deploying.rungs import find_rungs
 from scripts.command_line.deploying.way_out import Rollback, cdk_rollback, find_freed
 from scripts.command_line.deploying.wish import Wish
 from scripts.command_line.documents.machine import DeployDocument
-from scripts.command_line.results.fetch_results import Tell, fetch_runs, print_drawn
-from scripts.command_line.results.watch import watch_run
 from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
@@ -111,7 +106,9 @@ def deploy(
             exit_status=2,
         )
 
-    # Plan.
+    # Plan. The checks are imported here, behind the first questions to AWS, so that those are asked at once.
+    from scripts.command_line.before.doctor import refuse_what_blocks
+
     plan = dataclasses.replace(make_plan(deployment, given, settings), typed=typed, uploads=uploads)
     run_id = plan.run_id
     for sentence in [*told, *check_inputs(inputs, plan), *rounded_in_words(plan.parameters)]:
@@ -122,6 +119,10 @@ def deploy(
         plan = plan.replacing(gone)
     cancel_leftovers(session, stack, console)  # before the checks, because they count in the quota
     if wish:
+        # Here, and what follows a run below, because most deploys need neither and start sooner without.
+        from scripts.command_line.deploying.ladder import Climb
+        from scripts.command_line.deploying.rungs import find_rungs
+
         rungs = find_rungs(session, plan, wish, zone=settings.get("az"), console=console)
     else:
         refuse_what_blocks(session, plan)
@@ -147,7 +148,7 @@ def deploy(
         stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
         raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
     if fetch_to is not None:
-        _follow(session, standing, plan.job, run_id, fetch_to, console, print_drawn if as_json else None)
+        _follow(session, standing, plan.job, run_id, fetch_to, console, as_json=as_json)
         return
     say(repeat_typed(start.message, sys.argv[1:]))
     if as_json:
@@ -215,8 +216,12 @@ def _follow(
     run_id: str,
     fetch_to: Path,
     console: Console,
-    tell: Tell | None,
+    *,
+    as_json: bool,
 ) -> None:
+    from scripts.command_line.results.fetch_results import fetch_runs, print_drawn
+    from scripts.command_line.results.watch import watch_run
+
     s3 = session.client("s3", config=RETRIES)
     with when_interrupted(lambda: run_goes_on(session, deployment, run_id)):
         status = watch_run(
@@ -229,6 +234,6 @@ def _follow(
         )
     if find_model(job.model).is_noise:
         print_plain(f"Model {job.model} has random weights: these pictures are noise.", console)
-    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console, tell=tell)
+    fetch_runs(s3, deployment.bucket, [Run(run_id, status)], fetch_to, console, tell=print_drawn if as_json else None)
     if status.phase == "capped":
         raise CommandError(f"Run {run_id} is not complete. {status.note or ''}")

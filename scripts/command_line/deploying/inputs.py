@@ -16,11 +16,9 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.deploying.local_files import content_of, file_here, key_for
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import check_parameters
-from userdata.contract.image_size import takes_size_of_image
+from userdata.contract.image_size import MOST_FILE_BYTES, takes_size_of_image
 from userdata.contract.layout import INPUTS
-from userdata.job import initial_image, prompt_file
-from userdata.job.init_mask import told_of, with_mask
-from userdata.job.initial_image import FORMATS_IN_WORDS, InitialImage, read_image, size_from
+from userdata.job import prompt_file
 from userdata.job.job import Job
 from userdata.job.prompt_file import PromptFileError, PromptLine, read_prompt_file
 from userdata.job.prompt_notices import job_notices
@@ -29,12 +27,14 @@ from userdata.job.run_error import RunError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from userdata.job.initial_image import InitialImage
+
 # The parameters that name an input, each with an example of a key, how many bytes it may have, and how long the stem of
 # an upload's key may be: the key must fit into the parameter.
 EXAMPLES = {"InitImage": f"{INPUTS}horse.png", "InitMask": f"{INPUTS}mask.png", "PromptFile": f"{INPUTS}prompts.txt"}
 MOST_BYTES = {
-    "InitImage": initial_image.MOST_BYTES,
-    "InitMask": initial_image.MOST_BYTES,
+    "InitImage": MOST_FILE_BYTES,
+    "InitMask": MOST_FILE_BYTES,
     "PromptFile": prompt_file.MOST_BYTES,
 }
 LONGEST_STEM = {"InitImage": 80, "InitMask": 26, "PromptFile": 80}
@@ -96,6 +96,9 @@ def _object(session: boto3.Session, bucket: str | None, parameter: str, given: s
 
 
 def _read_image(parameter: str, given: str, content: bytes) -> InitialImage:
+    # Here and below, because Pillow takes a while to load, and most jobs start from no image.
+    from userdata.job.initial_image import FORMATS_IN_WORDS, read_image
+
     try:
         return read_image(content)
     except ValueError as error:
@@ -137,6 +140,8 @@ def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
     """What is to be told of the inputs. Raises `CommandError` for those that the worker would refuse for this plan."""
     job = plan.job
     told: list[str] = []
+    if any(one.image for one in inputs.values()):
+        from userdata.job.init_mask import told_of, with_mask
     if image := inputs.get("InitImage"):
         assert image.image
         told += told_of(image.image, "InitImage")
@@ -158,6 +163,8 @@ def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
 
 def _job_of_size(given: str, image: InitialImage, plan: Plan) -> Job:
     """The job, which has the size of its initial image: with another size, it may break a rule."""
+    from userdata.job.initial_image import size_from
+
     try:
         width, height = size_from(image.image, given)
     except RunError as error:

@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import psutil
 from botocore.config import Config
 from rich.console import Console
 
@@ -121,6 +120,8 @@ def _is_left(reservation: Any) -> bool:
     if reservation["EndDate"] <= datetime.now(UTC):
         return True
     tags = {tag["Key"]: tag["Value"] for tag in reservation["Tags"]}
+    import psutil  # here, because most deploys find no reservation
+
     computer, _, process = tags.get(HOLDER_TAG, "").partition(":")
     return computer == _computer() and process.isdecimal() and not psutil.pid_exists(int(process))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 DOCUMENTS = ("job.json", "status.json", "report.json", "gpu.csv", "batch.json")
 THUMBNAIL = re.compile(r"page/thumbnails/[0-9]{5}\.webp")
+MACHINE = re.compile(r"machines/[0-9A-Za-z-]{1,40}\.json")
 SHARD = re.compile(r"page/shards/[0-9]{1,6}(-[0-9]{6})?\.js")
 IMAGE = re.compile(r"(?:txt2img|img2img)-samples/samples/(?P<index>[0-9]{5})\.(?:png|json)")
 
@@ -49,7 +50,7 @@ def fetch_page(
             name = entry["Key"].removeprefix(keys.prefix)
             if SHARD.fullmatch(name):
                 shards.append(remote_file(entry, local_path(entry["Key"], root)))
-            elif name in DOCUMENTS or THUMBNAIL.fullmatch(name):
+            elif name in DOCUMENTS or THUMBNAIL.fullmatch(name) or MACHINE.fullmatch(name):
                 yield remote_file(entry, local_path(entry["Key"], root))
 
     download(s3, bucket, parts(), root, console, left_out)

@@ -16,9 +16,10 @@ from userdata.batch.documents import Batch
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.layout import MOST_IMAGES, RunKeys
 from userdata.contract.outside import read_json
+from userdata.page.batch_facts import read_shares, with_shares
 from userdata.page.facts import Facts, facts_of_run
 from userdata.page.html import run_page
-from userdata.page.script import to_script
+from userdata.page.script import from_script, to_script
 from userdata.page.shard import Shard, make_shards
 from userdata.record.image_metadata import ImageRecord
 
@@ -30,6 +31,8 @@ MOST_RECORD_BYTES = 4 * 1024 * 1024
 MADE_HERE = re.compile(r"[0-9]{6}\.js")
 SHARD_NAME = re.compile(r"[0-9]{1,6}(-[0-9]{6})?")
 NUMBER = re.compile(r"[0-9]{5}")
+# Of an image in `names.js`.
+KEY = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,19 @@ def shards_in(folder: Path) -> dict[str, Shard]:
 
 
 def _look(folder: Path, told: set[int]) -> tuple[dict[int, str], list[ImageRecord]]:
-    """The names of the images that have one of their own, and the records of those that no shard tells of."""
+    """The names of the images that have one of their own, and the records of those that no shard tells of.
+
+    An image's record never changes, so that one whose name and number the page knows already is not read again.
+    """
     names: dict[int, str] = {}
+    known = _names_known(folder)
     untold: dict[int, ImageRecord] = {}
     for file in sorted(file for below in SAMPLES for file in (folder / below).glob("*.json")):
         is_numbered = bool(NUMBER.fullmatch(file.stem))
-        if is_numbered and int(file.stem) in told:
+        number = int(file.stem) if is_numbered else known.get(file.stem)
+        if number in told:
+            if not is_numbered and number is not None:
+                names[number] = file.stem
             continue
         try:
             record = ImageRecord.from_json(read_file(file, most_bytes=MOST_RECORD_BYTES) or b"")
@@ -105,6 +115,16 @@ def _look(folder: Path, told: set[int]) -> tuple[dict[int, str], list[ImageRecor
         if record.index not in told:
             untold[record.index] = record
     return names, [untold[index] for index in sorted(untold)]
+
+
+def _names_known(folder: Path) -> dict[str, int]:
+    """The numbers of the images by the names that `write_page` has found last time; what is none is passed over."""
+    try:
+        found = from_script("names", read_file(folder / "page/names.js") or b"").get("images")
+    except ValueError:
+        return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {name: int(index) for index, name in pairs if isinstance(name, str) and KEY.fullmatch(index)}
 
 
 def read_file(file: Path, *, most_bytes: int = MOST_BYTES) -> bytes | None:
@@ -122,7 +142,7 @@ def _facts(folder: Path, shards: dict[str, Shard]) -> Facts:
     options = {**shard.common, **first.own}
     batch, job, status = _batch(folder), _document(folder / "job.json"), _document(folder / "status.json")
     of_job = str(job.get("from_file", "")).rpartition("/")[2] or str(job.get("prompt") or options.get("Prompt", ""))
-    return facts_of_run(
+    facts = facts_of_run(
         folder.name,
         title=batch.title if batch else of_job,
         model=str(options.get("Model", "")),
@@ -132,6 +152,7 @@ def _facts(folder: Path, shards: dict[str, Shard]) -> Facts:
         report=read_file(folder / "report.json"),
         gpu=read_file(folder / "gpu.csv"),
     )
+    return with_shares(facts, read_shares(read_file(file) or b"" for file in sorted(folder.glob("machines/*.json"))))
 
 
 def _document(file: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 from rich.console import Console
@@ -21,7 +22,6 @@ from scripts.command_line.account.runs import Run, read_status
 from scripts.command_line.account.unfinished_runs import WORKS
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
-from scripts.command_line.generating.request import Request, make_request
 from scripts.command_line.generating.send import send
 from scripts.command_line.results.download import LeftOut, files_of
 from scripts.command_line.results.fetch_results import Tell, fetch_runs
@@ -35,6 +35,9 @@ from scripts.interruption.signals import when_interrupted
 from userdata.contract.catalogue import find_model
 from userdata.contract.status import Status
 from userdata.job.seeds import next_seed
+
+if TYPE_CHECKING:
+    from scripts.command_line.generating.request import Request
 
 POLL_SECONDS = 0.5
 # An instance may be about to stop when a message is sent. One that stops again and again has another reason.
@@ -67,6 +70,9 @@ def generate(
     if deployment.is_changing:
         wait_for_others(session, stack, console)
         deployment, queue = need_queue(session, stack)
+    # Behind the first questions to AWS, so that those are asked at once.
+    from scripts.command_line.generating.request import make_request
+
     request = make_request(session, deployment, given)
     stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
     for sentence in request.told:

@@ -24,7 +24,6 @@ from userdata.contract.catalogue import S3
 from userdata.contract.companion_files import listed_embeddings
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
 from userdata.contract.lora_list import listed_loras
-from userdata.job.initial_image import size_from
 from userdata.job.job import Job
 from userdata.job.parameter import is_models_own
 from userdata.job.seeds import RANDOM, draw_seed
@@ -117,6 +116,8 @@ def _not_given(deployment: Deployment, given: Mapping[str, str]) -> dict[str, st
 def _of_its_image(plan: Plan, found: Input) -> Plan:
     """The same plan with the edges of its initial image, which a job in the bucket has to say."""
     assert found.image
+    from userdata.job.initial_image import size_from  # here, because it loads Pillow
+
     width, height = size_from(found.image.image, found.given)
     sized = {**plan.changes, "Height": str(height), "Width": str(width)}
     return dataclasses.replace(make_plan(plan.deployment, sized, {}), typed=plan.typed, uploads=plan.uploads)

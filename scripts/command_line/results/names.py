@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ from userdata.batch.unit import MOST_LINE_BYTES, Unit, UnitImage
 from userdata.contract.layout import RunKeys
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from mypy_boto3_s3 import S3Client
 
 # Where a batch's images are, without and with an initial image.
@@ -58,6 +59,8 @@ def read_names(s3: S3Client, bucket: str, run_id: str, batch: Batch) -> Iterator
 
     Raises `CommandError` when the bucket cannot be read.
     """
+    import sqlite3  # here, because most commands that import this module name no image
+
     # With an empty name SQLite keeps what does not fit into its memory in a file, and removes that by itself.
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         names = Names(database)

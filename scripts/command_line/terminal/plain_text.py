@@ -60,8 +60,8 @@ def cell(text: str, style: str = "") -> Text:
 
 
 def print_plain(text: str, console: Console, *, soft_wrap: bool = False) -> None:
-    """Prints `text`, without any effect as Rich's markup or as a command to the terminal.
+    """Prints `text`, without any effect as Rich's markup or its names of emoji, or as a command to the terminal.
 
     `soft_wrap` leaves long lines to the terminal, so that a command in them can be copied.
     """
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=soft_wrap)
+    console.print(printable(text), markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)

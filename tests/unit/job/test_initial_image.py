@@ -211,6 +211,6 @@ def test_the_largest_picture_is_no_bomb() -> None:
 
 
 def test_a_file_of_too_many_bytes_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("userdata.job.initial_image.MOST_BYTES", 10)
+    monkeypatch.setattr("userdata.job.initial_image.MOST_FILE_BYTES", 10)
     with pytest.raises(ValueError, match="^it has 11 bytes, but may have 10$"):
         read_image(b"\x89PNG" + b"\0" * 7)

@@ -28,19 +28,23 @@ async function compare(one, other) {
   });
   byId("compare").replaceChildren(
     element("div", { class: "line" }, element("h2", { text: rows.length ? "What differs" : "Nothing differs but the images" }), close),
-    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)),
-    pairs(one, other));
+    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+  pairs(one, other);
   byId("compare").scrollIntoView({ block: "nearest" });
 }
+// The images of the same numbers, beside each other.
 function pairs(one, other) {
   const theirs = new Map(other.images.map((image) => [image.index, image]));
-  const both = one.images.filter((image) => theirs.has(image.index)).slice(0, PAGE);
-  return element("ul", { class: "pairs", "aria-label": "The same images of both runs" }, ...both.map((image) => element("li", {},
-    ...[image, theirs.get(image.index)].map((each) => {
-      const link = element("a", { class: "card", href: fullOf(each) }, picture(each));
-      link.style.setProperty("--ratio", ratioOf(each));
-      return link;
-    }))));
+  const both = one.images.filter((image) => theirs.has(image.index)).map((image) => [image, theirs.get(image.index)]);
+  const list = element("div", { class: "blocks pairs", role: "list", "aria-label": "The same images of both runs" });
+  const pair = (images) => element("div", { role: "listitem" }, ...images.map((image) => {
+    const link = element("a", { class: "card", href: fullOf(image) }, picture(image, "eager"));
+    link.style.setProperty("--ratio", ratioOf(image));
+    return link;
+  }));
+  const height = (images, width) => width / 2 / Math.min(...images.map(ratioOf));
+  byId("compare").append(list);
+  inBlocks(list, pair, height).show(both);
 }
 function* differences(one, other) {
   const [ours, theirs] = [summary(one), summary(other)];

@@ -11,7 +11,7 @@ function showFacts(facts) {
   const chips = [plural(facts.images, "image"), facts.model, when(facts.started_at), facts.machine,
     total ? length(total) : "", facts.usd === null ? "" : `${facts.at_most ? "at most " : ""}${usd(facts.usd)}`];
   byId("chips").replaceChildren(...chips.filter(Boolean).map((text) => element("li", { text })));
-  const panels = [times(facts.phases, total), plot(facts.gpu), receipt(facts)].filter(Boolean);
+  const panels = [times(facts.phases, total), work(facts), plot(facts.gpu), receipt(facts)].filter(Boolean);
   byId("panels").replaceChildren(...panels);
   byId("how").hidden = !panels.length;
 }
@@ -33,6 +33,15 @@ function times(phases, total) {
     rows.append(element("tr", {}, element("th", { scope: "row" }, swatch, one.phase), element("td", { class: "number", text: length(one.seconds) })));
   }
   return panel(`${length(total)} in all`, bar, element("table", {}, rows));
+}
+// Of a batch: its machines' time.
+function work(facts) {
+  if (!facts.ended) return null;
+  const rows = { "The first machine began": when(facts.began), "The last image came": when(facts.ended),
+    "The machines worked, all together": length(facts.work_seconds), Machines: facts.machine };
+  const heading = facts.images_per_hour === null ? "Its machines" : `${Math.round(facts.images_per_hour).toLocaleString("en")} images an hour`;
+  return panel(heading, element("table", {}, element("tbody", {}, ...Object.entries(rows).map(([name, text]) =>
+    element("tr", {}, element("th", { scope: "row", text: name }), element("td", { class: "number", text }))))));
 }
 function receipt(facts) {
   if (facts.usd === null) return null;

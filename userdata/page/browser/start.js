@@ -82,6 +82,7 @@ let waiting = 0;
 byId("search").addEventListener("input", (event) => {
   if (event.target.id === "size") {
     byId("images").style.setProperty("--size", `${event.target.value}px`);
+    sheet.refit();
     return;
   }
   clearTimeout(waiting);

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from userdata.batch.documents import Batch
 from userdata.contract.layout import RunKeys
 from userdata.contract.status import utc_text
+from userdata.page.batch_facts import read_shares, with_shares
 from userdata.page.facts import Facts, facts_of_run
 from userdata.page.html import run_page
 from userdata.page.shard import make_shards
@@ -86,13 +87,16 @@ def publish_batch(bucket: Bucket, run_id: str, batch: Batch) -> None:
     _publish(
         bucket,
         keys,
-        lambda: facts_of_run(
-            run_id,
-            title=batch.title,
-            model=batch.model,
-            started_at=utc_text(batch.asked_at),
-            images=batch.images,
-            shards=list(_names(bucket.sorted_keys(keys.page_shards))),
+        lambda: with_shares(
+            facts_of_run(
+                run_id,
+                title=batch.title,
+                model=batch.model,
+                started_at=utc_text(batch.asked_at),
+                images=batch.images,
+                shards=list(_names(bucket.sorted_keys(keys.page_shards))),
+            ),
+            read_shares(bucket.get(key) or b"" for key in bucket.sorted_keys(keys.machines)),
         ),
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.command_line.conftest import Account
 from tests.unit.command_line.gallery.conftest import PutRun
+from tests.unit.page.machine_shares import share
 from tests.unit.page.records import HOSTILE, records
 from userdata.batch.documents import Batch, Part
 from userdata.batch.unit import Unit, UnitImage
@@ -77,7 +78,10 @@ def test_a_script_of_the_bucket_never_comes_here(account: Account, put_run: PutR
     assert not [file for file in below() if b"example.com" in (Path("results") / file).read_bytes()]
 
 
-def test_of_a_batch_that_goes_on_the_images_come_by_their_names(account: Account, put_run: PutRun, sd: Sd) -> None:
+def test_of_a_batch_that_goes_on_the_images_come_by_their_names(
+    account: Account, put_run: PutRun, sd: Sd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its machines tell what it took so far. A second call reads no record of an image again."""
     keys = put_run("cats-0123456789", page=False)
     account.s3.delete_object(Bucket=account.bucket, Key=keys.status)
     batch = Batch(
@@ -91,6 +95,8 @@ def test_of_a_batch_that_goes_on_the_images_come_by_their_names(account: Account
     account.put(keys.batch, batch.to_json())
     images = [UnitImage(index=0, given={}, name="red cat"), UnitImage(index=1, given={})]
     account.put(keys.units(0), Unit(unit=0, job={}, images=images).to_line())
+    account.put(keys.machine("i-1"), share().to_json())
+    account.put(keys.machine("i-2"), b"{}")
 
     assert sd("gallery")[:2] == (0, "1 run, 2 images -> results/index.html\n")
 
@@ -98,7 +104,21 @@ def test_of_a_batch_that_goes_on_the_images_come_by_their_names(account: Account
     assert {"red cat.png", "00001.png"} <= {file.name for file in folder.rglob("*.png")}
     assert from_script("names", (folder / "page/names.js").read_bytes()) == {"images": {"0": "red cat"}}
     facts = Facts.from_script((folder / "page/run.js").read_bytes())
-    assert (facts.title, facts.images) == ("cats.csv", 2)
+    assert (facts.title, facts.images, facts.usd, facts.images_per_hour) == ("cats.csv", 2, 0.5, 200)
+
+    before = below()
+    with monkeypatch.context() as watched:
+        watched.setattr("userdata.record.image_metadata.ImageRecord.from_json", no_record_is_read)
+        assert sd("gallery")[0] == 0
+    assert below() == before
+    assert from_script("names", (folder / "page/names.js").read_bytes()) == {"images": {"0": "red cat"}}
+    (folder / "page/names.js").write_bytes(b'names({"images":{"0":7,"x":"red cat"}});\n')
+    assert sd("gallery", "--folder", "results")[0] == 0
+    assert from_script("names", (folder / "page/names.js").read_bytes()) == {"images": {"0": "red cat"}}
+
+
+def no_record_is_read(_content: bytes) -> None:
+    raise AssertionError("A record was read again.")
 
 
 def test_without_aws_it_shows_what_is_here(sd: Sd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ def test_the_terminal_is_told_nothing_but_letters(text: str) -> None:
 
 def test_nothing_is_lost_and_nothing_is_markup() -> None:
     assert shown("[bold]a[/bold] \\[b] é🐎\n\tlast") == "[bold]a[/bold] \\[b] é🐎\n        last\n"
+    assert shown("a :horse: of 12:30") == "a :horse: of 12:30\n"
     assert shown("red \x1b[31m, title \x1b]0;x\x07") == "red \\x1b[31m, title \\x1b]0;x\\x07\n"
 
 

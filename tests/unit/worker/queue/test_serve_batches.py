@@ -58,12 +58,15 @@ def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> No
             assert (work.bucket.get(KEYS.thumbnail(image.index)) or b"")[8:12] == b"WEBP"
         shard = Shard.from_script(work.bucket.get(KEYS.page_shard(f"0-{unit.unit:06}")) or b"")
         assert [image.index for image in shard.images] == [image.index for image in unit.images]
-    assert Facts.from_script(work.bucket.get(KEYS.page_facts) or b"").shards == ["0-000000", "0-000001"]
+    facts = Facts.from_script(work.bucket.get(KEYS.page_facts) or b"")
+    assert facts.shards == ["0-000000", "0-000001"]
     assert KEYS.index in work.bucket.keys(KEYS.prefix)
     share = MachineShare.from_json(work.bucket.get(KEYS.machine(work.settings.instance_id)) or b"")
     assert (share.units, share.images) == (2, 4)
     assert share.usd_per_hour == pytest.approx(3.6, abs=0.1)
     assert share.usd
+    assert (facts.usd, facts.work_seconds) == (share.usd_at_most, share.seconds)
+    assert facts.images_per_hour
     assert 0 <= share.usd - share.seconds / 1000 < 0.0005, "the time, and some requests"
     ((run_id, ended),) = told
     assert (run_id, ended.units_done, ended.units_failed) == (RUN_ID, 2, 0)
