@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
 
+from scripts.local.aws.metadata_service import InstanceView
 from scripts.local.local_cloud import LocalCloud
+from scripts.local.machines import instance_view, machines
 from scripts.local.machines.machine import Machine
 from tests.synth.conftest import read_template, synthesize
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds, on a computer with much else to do
 
 EC2_MAY_ASSUME = {
     "Version": "2012-10-17",
@@ -28,7 +33,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     """Waits until the condition gives something true, and gives that."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
+        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s: {what}"
         time.sleep(0.05)
     return found
 
@@ -162,6 +167,17 @@ def left_of(stack: Stack) -> list[str]:
 
 
 HANGS = per_boot("sleep 100000 # ${Prompt}")
+
+
+@contextlib.contextmanager
+def machines_hang() -> Iterator[None]:
+    """Machines do nothing when they boot, whatever is deployed: a worker that nobody waits for takes ten seconds."""
+
+    def view_of(instance: Any) -> InstanceView:
+        return replace(instance_view.view_of(instance), user_data=HANGS.encode())
+
+    with patch.object(machines, "view_of", view_of):
+        yield
 
 
 def hanging(folder: Path, **context: str) -> dict[str, Any]:

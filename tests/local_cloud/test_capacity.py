@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, until
+from tests.local_cloud.conftest import Stack, machines_hang, until
 from tests.local_cloud.test_quotas_and_prices import ROOT, run_sd
 
 pytestmark = pytest.mark.local_cloud
@@ -27,7 +27,8 @@ TYPES = "--types=g6.xlarge,g5.xlarge,g4dn.xlarge"
 def deployed(cloud: LocalCloud) -> Iterator[LocalCloud]:
     cloud.bootstrap()
     cloud.capacity.reservations.clear()
-    yield cloud
+    with machines_hang():
+        yield cloud
     cloud.capacity.sold_out.clear()
     Stack(cloud, "SdOnEc2").delete()
 

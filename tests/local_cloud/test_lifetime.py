@@ -14,13 +14,14 @@ import pytest
 
 from scripts.local.local_cloud import LocalCloud
 from tests.local_cloud.conftest import Stack, hanging, left_of, until
+from tests.synth.conftest import AUDITED
 
 pytestmark = pytest.mark.local_cloud
 
 
 @pytest.fixture(scope="session")
 def spot_template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return hanging(tmp_path_factory.mktemp("assembly"), spot="true", max_price="0.45")
+    return hanging(tmp_path_factory.mktemp("assembly"), **AUDITED["spot"])
 
 
 @pytest.fixture

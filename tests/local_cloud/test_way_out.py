@@ -18,7 +18,7 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.local.cloudformation.convergence import Convergence
 from scripts.local.cloudformation.resources import watching
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack, hanging, until
+from tests.local_cloud.conftest import Stack, hanging, machines_hang, until
 from tests.local_cloud.test_capacity import SMALL
 from tests.local_cloud.test_quotas_and_prices import run_sd
 
@@ -49,7 +49,8 @@ class Deployed:
 @pytest.fixture
 def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
     cloud.bootstrap()
-    yield Deployed(cloud)
+    with machines_hang():
+        yield Deployed(cloud)
     cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
 
 

@@ -18,25 +18,13 @@ from scripts.local.cloudformation.resources.resource import Wanted
 from scripts.local.cloudformation.template import parse_template
 from scripts.local.command_environment import CHECKOUT
 from scripts.local.machines import init, service_manager, unit_file
-from tests.synth.conftest import FLEET, read_template, synthesize
+from tests.synth.conftest import AUDITED, read_template, synthesize
 
 pytestmark = pytest.mark.local_cloud
 
 USERDATA = CHECKOUT / "userdata"
-CONTEXTS: tuple[dict[str, str], ...] = (
-    {},
-    {"output_bucket": "my-pictures"},
-    # The CDK CLI asks for version reporting, which adds a resource of metadata with a condition.
-    {
-        "spot": "true",
-        "max_price": "0.45",
-        "keep_results": "false",
-        "budget": "10",
-        "budget_email": "me@example.com",
-        "aws:cdk:version-reporting": "true",
-    },
-    FLEET,
-)
+# The CDK CLI asks for version reporting, which adds a resource of metadata with a condition.
+CONTEXTS: tuple[dict[str, str], ...] = (*AUDITED.values(), {"aws:cdk:version-reporting": "true"})
 
 
 @pytest.fixture(scope="module")

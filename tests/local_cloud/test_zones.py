@@ -11,7 +11,7 @@ from moto.ec2.models import ec2_backends
 
 from scripts.command_line.deploying.capacity import OTHERWISE
 from scripts.local.local_cloud import LocalCloud
-from tests.local_cloud.conftest import Stack
+from tests.local_cloud.conftest import Stack, machines_hang
 from tests.local_cloud.test_capacity import SMALL, type_and_zone
 from tests.local_cloud.test_lifetime import Hung
 from tests.local_cloud.test_quotas_and_prices import run_sd
@@ -68,6 +68,7 @@ def test_more_zones_than_the_account_has_fail_in_words_that_sd_explains(
     assert any(pattern in reasons for pattern in OTHERWISE)
 
 
+@machines_hang()
 def test_sd_deploy_works_where_cloudformation_s_first_zone_lacks_the_type(
     cloud: LocalCloud, keep_default_subnets: KeepDefaultSubnets
 ) -> None:

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ APP = [sys.executable, str(ROOT / "tests/synthesized_once.py"), f"{shlex.quote(s
 AUDITED: dict[str, dict[str, str]] = json.loads((ROOT / "scripts/audited.json").read_text())
 FLEET = AUDITED["fleet"]  # all that adds to a fleet
 Template = dict[str, Any]
-Synthesize = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def synthesize(out: Path, **context: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.local_cloud.conftest import machines_hang
 from tests.whole_way.conftest import QUICK, Person, run_id_of
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
@@ -87,6 +88,7 @@ def test_one_prompt_after_another(person: Person, tmp_path: Path) -> None:
     assert len([line for line in found if " done " in line]) == 4
 
 
+@machines_hang()
 def test_two_stacks_stand_side_by_side(person: Person) -> None:
     quick = ("--model", "tiny", "--steps", "2", "--height", "64", "--width", "64", "--idle-minutes", "0")
     person.sd("deploy", *quick, "a horse")

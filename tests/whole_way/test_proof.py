@@ -16,6 +16,7 @@ from scripts.local.command_environment import CHECKOUT
 from scripts.local.local_cloud import LocalCloud
 from scripts.proof.place import STACK
 from scripts.proof.steps import STEPS
+from tests.local_cloud.conftest import machines_hang
 from tests.whole_way.conftest import wait_for
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(1200)]
@@ -114,6 +115,7 @@ def test_a_proof_that_was_killed_is_removed_by_the_next_one(cloud: LocalCloud, s
 
 
 @pytest.mark.usefixtures("stack_of_the_user")
+@machines_hang()
 def test_after_an_interrupt_nothing_is_left(cloud: LocalCloud, start: Start, tmp_path: Path) -> None:
     interrupted = start()
     until_it_boots(cloud)

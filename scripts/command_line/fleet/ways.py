@@ -92,11 +92,6 @@ def _too_dear(ways: Sequence[Way], max_usd: float | None) -> str:
     )
 
 
-def slowest_seconds(ways: Sequence[Way]) -> float | None:
-    """Seconds per image on the slowest card of the ways, by which units are sized; None where no figure is known."""
-    return _slowest([way.offer for way in ways])
-
-
 def _slowest(offers: Sequence[Offer]) -> float | None:
     return max((offer.image_seconds for offer in offers if offer.image_seconds is not None), default=None)
 

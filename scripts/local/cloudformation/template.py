@@ -10,8 +10,6 @@ from typing import Any
 
 from moto.cloudformation.models import Stack
 
-PSEUDO = "AWS::"
-
 # Bound now: the reader below takes the place of moto's.
 _moto_reader = Stack.parse_template
 

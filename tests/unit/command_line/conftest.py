@@ -13,10 +13,11 @@ import botocore.handlers
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.client import ClientCreator
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.loaders import JSONFileLoader, create_loader
-from botocore.model import OperationModel
+from botocore.model import OperationModel, ServiceModel
 from moto import mock_aws
 from moto.ec2.models import amis
 
@@ -49,6 +50,27 @@ amis.AmiBackend._load_amis = _load_one_image
 _load_json = JSONFileLoader._load_file  # type: ignore[attr-defined]
 _loaded = functools.cache(lambda path, opened: _load_json(None, path, opened))
 JSONFileLoader._load_file = lambda _, path, opened: _loaded(path, opened)  # type: ignore[attr-defined]
+
+# And it makes a function for each operation of a service anew, for each client: of EC2's there are 750.
+_make_model, _make_methods = ClientCreator._load_service_model, ClientCreator._create_methods  # type: ignore[attr-defined]
+_models: dict[tuple[str, str | None], ServiceModel] = {}
+_methods: dict[ServiceModel, dict[str, Any]] = {}
+
+
+def _model_once(creator: ClientCreator, name: str, api_version: str | None = None) -> ServiceModel:
+    if (name, api_version) not in _models:
+        _models[name, api_version] = _make_model(creator, name, api_version)
+    return _models[name, api_version]
+
+
+def _methods_once(creator: ClientCreator, model: ServiceModel) -> dict[str, Any]:
+    if model not in _methods:
+        _methods[model] = _make_methods(creator, model)
+    return dict(_methods[model])
+
+
+ClientCreator._load_service_model = _model_once  # type: ignore[attr-defined]
+ClientCreator._create_methods = _methods_once  # type: ignore[attr-defined]
 
 
 @pytest.fixture

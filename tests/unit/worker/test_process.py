@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 BUCKET = "results"
+PATIENCE = 180.0  # seconds, on a computer with much else to do
 Deploy = Callable[..., dict[str, str]]
 
 
@@ -132,7 +133,7 @@ def test_killed_run_has_every_image_exactly_once_after_the_next_start(machine: M
     before = machine.versions()
     assert keys.image(8) not in before, "killed too late to tell anything: give the run more work"
 
-    assert machine.start().wait(timeout=60) == 0, machine.log()
+    assert machine.start().wait(timeout=PATIENCE) == 0, machine.log()
 
     after = machine.versions()
     images = [keys.image(k) for k in range(9)]
@@ -177,7 +178,7 @@ def test_idle_time_ends_by_itself(machine: Machine, parameters: Deploy) -> None:
     keys = machine.deploy(parameters(Iterations="1", Samples="1", IdleMinutes="0.001"))
     machine.s3.put_object(Bucket=BUCKET, Key=keys.image(0), Body=b"a picture")
     machine.s3.put_object(Bucket=BUCKET, Key=keys.status, Body=b'{"phase": "done", "images_total": 1}')
-    assert machine.start().wait(timeout=30) == 0, machine.log()
+    assert machine.start().wait(timeout=PATIENCE) == 0, machine.log()
 
 
 def test_a_worker_that_is_started_ahead_waits_for_its_model_and_then_does_what_the_queues_hold(
@@ -193,7 +194,7 @@ def test_a_worker_that_is_started_ahead_waits_for_its_model_and_then_does_what_t
     compiled.mkdir()
     (compiled / "one.cubin").write_text("kernel")
     machine.tell_model(SD_MODEL_FOLDER=model, SD_COMPILED=str(compiled))
-    assert worker.wait(timeout=60) == 0, machine.log()
+    assert worker.wait(timeout=PATIENCE) == 0, machine.log()
     assert keys.image(0) in machine.objects()
     assert (machine.folder / "state/compiled/one.cubin").read_text() == "kernel"
     assert queued.image(0) in machine.objects()
@@ -214,14 +215,14 @@ def test_sigterm_ends_a_worker_that_waits(machine: Machine, parameters: Deploy) 
 
 def test_failure_is_an_exit_code(machine: Machine, parameters: Deploy) -> None:
     keys = machine.deploy(parameters(Sampler="magic"))
-    assert machine.start().wait(timeout=30) == 1
+    assert machine.start().wait(timeout=PATIENCE) == 1
     assert machine.json(keys.status)["error"]["message"].startswith("Sampler is 'magic', but must be one of ddim")
 
 
 def test_missing_environment_is_named(machine: Machine, parameters: Deploy) -> None:
     machine.deploy(parameters())
     del machine.environment["SD_BUCKET"]
-    assert machine.start().wait(timeout=30) == 1
+    assert machine.start().wait(timeout=PATIENCE) == 1
     assert "SD_BUCKET" in machine.log()
     assert "Traceback" not in machine.log()
 
@@ -231,8 +232,8 @@ def _phase(machine: Machine, keys: RunKeys) -> str:
 
 
 def _wait_until(condition: Callable[[], bool], worker: subprocess.Popen[bytes], machine: Machine) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert worker.poll() is None, f"the worker ended too early\n{machine.log()}"
-        assert time.monotonic() < deadline, f"waited for three minutes\n{machine.log()}"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"waited for {PATIENCE:.0f} s\n{machine.log()}"
+        time.sleep(0.05)  # each look costs the emulated bucket some of the processor that the worker needs

@@ -23,9 +23,11 @@ ARN = "arn:aws:iam::123456789012:user/ada"
 JOB = {name: value for name, value in Job(prompt="a cat").model_dump().items() if name not in ("n_iter", "n_samples")}
 
 
-def share(instance_id: str = "i-1", *, ago: timedelta = timedelta(0), **other: Any) -> MachineShare:
+def share(
+    instance_id: str = "i-1", *, ago: timedelta = timedelta(0), now: datetime | None = None, **other: Any
+) -> MachineShare:
     """What a machine told so long ago: two units of four images, for 25 cents."""
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     usual: dict[str, Any] = {"units": 2, "images": 4, "seconds": 60, "usd": 0.25, "usd_at_most": 0.25}
     usual |= {"usd_per_hour": 0.8, "life_cycle": "spot", "began": now - timedelta(minutes=10)}
     usual |= {"instance_type": "g6.xlarge", "updated_at": now - ago}

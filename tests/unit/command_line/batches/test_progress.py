@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from scripts.command_line.batches.next_commands import more_usd, next_commands
 from scripts.command_line.batches.progress import Counts, Machine, Progress
 from scripts.command_line.batches.show import why
 from scripts.command_line.batches.watch import pause_after
-from tests.unit.command_line.batches.conftest import ARN, RUN, share
+from tests.unit.command_line.batches import conftest
+from tests.unit.command_line.batches.conftest import ARN, RUN
 from userdata.batch.documents import Batch, Control, Part
 
-NOW = datetime.now(UTC)
+# Not to-day: tests may begin many minutes after they were imported.
+NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
+share = partial(conftest.share, now=NOW)
 HOUR = timedelta(hours=1)
 OLD = Batch(
     run_id=RUN, title="t", by=ARN, asked_at=NOW - HOUR, model="m", parts=[Part(images=100, units=10, bytes=1000)]

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from scripts.command_line.fleet.ways import find_ways, print_ways, slowest_seconds
+from scripts.command_line.fleet.ways import find_ways, print_ways
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.fleet.conftest import PREFIX, Fleet
 from userdata.fleet.decision import Way
@@ -29,7 +29,7 @@ def test_without_a_fleet_the_instance_is_the_one_way(fleet: Fleet) -> None:
     assert (way.offer.instance_type, way.offer.market, way.machines, way.chosen) == ("g6.xlarge", "on-demand", 1, True)
     assert way.hours == pytest.approx(1000 * 6.9 / 3600, rel=0.1)
     assert way.usd == pytest.approx(1000 * 6.9 / 3600 * 0.82, rel=0.2)
-    assert slowest_seconds([way]) == pytest.approx(6.9, rel=0.02)
+    assert way.offer.image_seconds == pytest.approx(6.9, rel=0.02)
     assert "* g6.xlarge on-demand" in shown([way]).replace("  ", " ")
 
 
@@ -98,7 +98,7 @@ def test_a_card_is_too_small_in_the_precision_that_is_asked_for(fleet: Fleet) ->
 def test_a_model_of_noise_has_one_machine_and_no_figures(fleet: Fleet) -> None:
     fleet.deploy(Model="tiny")
     [way] = ways(fleet)
-    assert (way.machines, way.hours, way.usd, slowest_seconds([way])) == (1, None, None, None)
+    assert (way.machines, way.hours, way.usd, way.offer.image_seconds) == (1, None, None, None)
     assert "No speed is known" in shown([way])
 
 

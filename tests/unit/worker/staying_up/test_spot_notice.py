@@ -9,18 +9,8 @@ from dataclasses import replace
 import pytest
 
 from scripts.local.aws.metadata_service import InstanceView, MetadataService
+from tests.unit.local.aws.test_metadata_service import VIEW
 from userdata.worker.staying_up.spot_notice import SpotNotice
-
-VIEW = InstanceView(
-    instance_id="i-0123456789abcdef0",
-    instance_type="g5.xlarge",
-    ami_id="ami-0123456789abcdef0",
-    region="us-east-1",
-    availability_zone="us-east-1a",
-    local_ipv4="10.0.0.4",
-    hostname="ip-10-0-0-4.ec2.internal",
-    mac="02:00:00:00:00:01",
-)
 
 
 class Told:
