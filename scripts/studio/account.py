@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+from botocore.config import Config
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment
 from scripts.command_line.account.goes_on import is_emulated
@@ -25,6 +26,8 @@ from scripts.studio.preparation import Preparation
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# A page must say within seconds that AWS does not answer; botocore would wait for a minute, five times.
+PATIENCE = Config(connect_timeout=4, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 # As long as `sd generate` holds the instance by default.
 HOLD = "10m"
 
@@ -46,6 +49,8 @@ class SharedSession:
 
     def client(self, service: str, **options: Any) -> Any:
         """The client that was made with the same options before, or a new one."""
+        if options.get("config") in (None, RETRIES):
+            options["config"] = PATIENCE
         key = repr((service, sorted((name, repr(value)) for name, value in options.items())))
         with self._one_at_a_time:
             if key not in self._kept:

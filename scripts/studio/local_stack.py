@@ -45,11 +45,12 @@ def local_stack(stack: str) -> Iterator[Preparation]:
         [sys.executable, "-P", str(CLOUD), "--bootstrap", "--", sys.executable, "-c", KEEPER],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    preparation = Preparation(DEMO["Model"])
-    threading.Thread(target=_prepare, args=(preparation, cloud, stack), daemon=True).start()
+    preparation, is_ending = Preparation(DEMO["Model"]), threading.Event()
+    threading.Thread(target=_prepare, args=(preparation, cloud, stack, is_ending), daemon=True).start()
     try:
         yield preparation
     finally:
+        is_ending.set()
         cloud.terminate()
         try:
             cloud.wait(ENDS_WITHIN)
@@ -57,7 +58,7 @@ def local_stack(stack: str) -> Iterator[Preparation]:
             cloud.kill()
 
 
-def _prepare(preparation: Preparation, cloud: subprocess.Popen[str], stack: str) -> None:
+def _prepare(preparation: Preparation, cloud: subprocess.Popen[str], stack: str, is_ending: threading.Event) -> None:
     trouble = ""
     try:
         with aws_errors_in_words("prepare the local cloud"):
@@ -66,7 +67,7 @@ def _prepare(preparation: Preparation, cloud: subprocess.Popen[str], stack: str)
         trouble = str(error)
     except Exception as error:  # noqa: BLE001  # a person must hear of it on the page, which would wait for ever
         trouble = f"The local cloud could not be prepared ({type(error).__name__}: {error})."
-    if trouble:
+    if trouble and not is_ending.is_set():
         say(f"sd: {trouble}", err=True)
     preparation.end(trouble)
 
