@@ -118,10 +118,11 @@ def _look(session: boto3.Session, stack: str) -> tuple[Deployment | None, bool]:
 def _plan(deployment: Deployment | None, parameters: dict[str, str], settings: dict[str, str]) -> Plan:
     """The plan, with the key of an example in place of an input, which may be a file that only a deploy uploads."""
     from scripts.command_line.account.plan import make_plan
-    from scripts.command_line.deploying.inputs import EXAMPLES
+    from scripts.command_line.deploying.inputs import EXAMPLES, left_out
     from scripts.command_line.deploying.local_files import find_model_files
 
     named, uploads = find_model_files(parameters)
     given = {name: EXAMPLES[name] if name in EXAMPLES and text else text for name, text in named.items()}
-    plan = make_plan(deployment, given, settings)
+    undone = left_out(deployment.parameters, given) if deployment else {}
+    plan = make_plan(deployment, {**undone, **given}, settings)
     return dataclasses.replace(plan, uploads=uploads)

@@ -139,8 +139,11 @@ class Group:
 
     def _told(self) -> Told:
         answer = self._aws("s3api", "list-objects-v2", "--bucket", self._bucket, "--prefix", FLEET)
-        found = read_json(answer or "{}").get("Contents", [])
-        return {one["Key"]: read_utc(one["LastModified"]) for one in found}
+        try:
+            found = read_json(answer or "{}").get("Contents") or []
+            return {one["Key"]: read_utc(one["LastModified"]) for one in found}
+        except (KeyError, TypeError, ValueError) as error:
+            raise GroupError(f"the list of {FLEET} cannot be read: {error!r}") from error
 
     def _id(self) -> str:
         if self._instance_id is None:

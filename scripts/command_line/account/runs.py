@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from scripts.command_line.account.objects import ThisObjectError, read_if_possible, read_version
+from scripts.command_line.account.objects import ThisObjectError, read, read_if_possible, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
@@ -27,7 +27,8 @@ class Run:
     """One run; `status` is None before the first status is written, and when it cannot be read.
 
     `is_interrupted` says that it is not done, and that no machine works on it; `waits` that its job is there, and that
-    no machine has begun it. A batch has no status, but the document `batch`.
+    no machine has begun it. A batch has no status, but the document `batch`. `unread` is a sentence on why neither can
+    be read, where they are there.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class Run:
     is_interrupted: bool = False
     waits: bool = False
     batch: Batch | None = None
+    unread: str = ""
 
     @property
     def state(self) -> str:
@@ -58,7 +60,7 @@ class Run:
         """What else a list says of it, in a sentence; empty for nothing."""
         if self.state != "unknown":
             return ""
-        return "what tells how far it is is not there, is broken, or may not be read by you (s3:GetObject)."
+        return self.unread or "what tells how far it is is not there."
 
     @property
     def started_at(self) -> str:
@@ -78,12 +80,23 @@ def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
 
 
 def read_run(s3: S3Client, bucket: str, run_id: str) -> Run:
-    """A run: one request, and up to two more for one without a status. Raises `CommandError` as `read_status` does."""
+    """A run: one request, and up to four more for one without a status. Raises `CommandError` as `read_status` does."""
     if status := read_status(s3, bucket, run_id):
         return Run(run_id, status)
     if batch := read_batch(s3, bucket, run_id):
         return Run(run_id, None, batch=batch[0])
-    return Run(run_id, None, waits=read_if_possible(s3, bucket, RunKeys(run_id).job) is not None)
+    keys = RunKeys(run_id)
+    unread = _why_unread(s3, bucket, keys.status) or _why_unread(s3, bucket, keys.batch)
+    waits = not unread and read_if_possible(s3, bucket, keys.job) is not None
+    return Run(run_id, None, waits=waits, unread=unread)
+
+
+def _why_unread(s3: S3Client, bucket: str, key: str) -> str:
+    """A sentence on an object that is there and cannot be read; empty for one that is not there."""
+    try:
+        return f"{key} is broken, or a later version has written it." if read(s3, bucket, key) else ""
+    except ThisObjectError as error:
+        return str(error)  # of a right that is missing it says which
 
 
 def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | None:

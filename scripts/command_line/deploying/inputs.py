@@ -108,17 +108,27 @@ def _read_image(parameter: str, given: str, content: bytes) -> InitialImage:
         ) from error
 
 
+def left_out(standing: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """What a deploy of `given` undoes of the parameters `standing`: a mask, a file of prompts.
+
+    A mask that stands was painted for the image that stands, so another image comes without it. A prompt that is typed
+    is to be drawn, so the file of prompts that stands does not take its place.
+    """
+    belongs = {"InitMask": "InitImage", "PromptFile": "Prompt"}
+    return {name: "" for name, other in belongs.items() if standing.get(name) and other in given and name not in given}
+
+
 def inputs_of_deploy(
     session: boto3.Session, bucket: str | None, standing: Mapping[str, str], given: Mapping[str, str]
 ) -> tuple[dict[str, Input], dict[str, str], list[str]]:
     """The inputs after a deploy of `given` over the parameters `standing`, `given` with their keys, and what to tell.
 
-    A mask that stands was painted for the image that stands, so another image comes without it. A prompt that is typed
-    is to be drawn, so the file of prompts that stands does not take its place. Raises what `find_inputs` raises.
+    The image that stands may be given again: its mask stays. Raises what `find_inputs` raises.
     """
+    undone = left_out(standing, given)
     given, told = dict(given), []
     old = {name: standing.get(name, "") for name in EXAMPLES}
-    if old["InitMask"] and "InitImage" in given and "InitMask" not in given:
+    if "InitMask" in undone:
         image = find_inputs(session, bucket, {"InitImage": given["InitImage"]}).get("InitImage")
         if image is None or image.key != old["InitImage"]:
             given["InitMask"] = ""
@@ -126,7 +136,7 @@ def inputs_of_deploy(
                 f"The mask {old['InitMask']} is left out, because it belongs to another InitImage. To use it: "
                 f"`--init-mask {old['InitMask']}`."
             )
-    if old["PromptFile"] and "Prompt" in given and "PromptFile" not in given:
+    if "PromptFile" in undone:
         given["PromptFile"] = ""
         told.append(
             f"The file of prompts {old['PromptFile']} is left out, because a prompt is given. To use it: "

@@ -186,3 +186,15 @@ def test_root_reads_what_other_machines_have_told_as_nobody() -> None:
     )
     nobody = (65534, 65534, 65534)
     assert done.stdout.strip() == f"{nobody} {nobody} []"
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "no JSON", '{"Contents": 7}', '{"Contents": [{"Key": "a", "LastModified": "no"}]}']
+)
+def test_a_list_of_the_bucket_that_is_none_ends_nothing(member: Machine, answer: str) -> None:
+    member.command("aws", f"cat >/dev/null; echo '{answer}'")
+    told = Group.of(member.parameters)
+    assert told
+    told.tell_failed("it broke")
+    told.tell_lost()
+    told.look_at_market()

@@ -13,7 +13,7 @@ from botocore.exceptions import NoCredentialsError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from scripts.command_line.account.deployment import need_deployment
+from scripts.command_line.account.deployment import find_standing, need_deployment
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.before.account_checks import (
     QUALIFIER,
@@ -26,6 +26,7 @@ from scripts.command_line.before.bucket_checks import check_bucket
 from scripts.command_line.before.check import Check
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
 from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
+from scripts.command_line.before_commands import _plan
 from scripts.command_line.cost.estimate import boot_usd
 from scripts.command_line.main import app
 from scripts.command_line.terminal.command_error import CommandError
@@ -52,7 +53,7 @@ def test_a_good_account_can_deploy(session: boto3.Session, monkeypatch: pytest.M
 def test_without_the_plugin_a_deploy_is_not_held_up(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     [check] = examine(session, make_plan(None, {}, {}), ["Session Manager plugin"])[1:]
-    assert state(check) == ("problem", False)
+    assert (state(check), check.mend[:10]) == (("ok", False), "install it")
     assert "session-manager-plugin" not in NEEDED
 
 
@@ -383,3 +384,13 @@ def test_two_instance_types_are_refused_instead_of_one_being_left_out(session: b
     assert isinstance(found.exception, CommandError)
     assert found.exception.exit_status == 2
     assert "g6e.xlarge and --instance-type g5.xlarge" in str(found.exception)
+
+
+def test_an_option_that_undoes_an_input_undoes_what_belongs_to_it(account: Account) -> None:
+    """As a deploy does: without its image a mask breaks a rule, and a prompt takes the place of a file of prompts."""
+    account.deploy(InitImage="inputs/a.png", InitMask="inputs/m.png", PromptFile="inputs/p.txt")
+    standing = find_standing(account.session, "SdOnEc2")
+    job = _plan(standing, {"InitImage": "", "Prompt": "a horse"}, {}).job
+    assert (job.init_img, job.init_mask, job.from_file) == ("", "", "")
+    kept = _plan(standing, {"Steps": "7"}, {}).job
+    assert (kept.init_mask, kept.from_file) == ("inputs/m.png", "inputs/p.txt")

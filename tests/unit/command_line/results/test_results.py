@@ -220,7 +220,27 @@ def test_a_status_that_cannot_be_read_hides_no_images_and_is_told(account: Accou
     account.put("runs/a-horse/status.json", b"{half")
     _, lines = results("--to", str(tmp_path))
     assert lines[-1].startswith("2 images -> ")
-    assert [line for line in lines if line.startswith("a-horse: what tells how far it is")]
+    assert [line for line in lines if line.startswith("a-horse: runs/a-horse/status.json is broken, or")]
+
+
+def test_what_may_not_be_read_is_told_with_the_right_that_is_missing(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run that has begun does not seem to wait."""
+    account.deploy()
+    account.put_run("a-horse")
+    account.put("runs/a-horse/job.json", b"{}")
+    refused = refusal("AccessDenied", 403)
+
+    def refuse_status(params: dict[str, Any], model: Any, **_: Any) -> None:
+        if params["Key"].endswith("status.json"):
+            refused(model=model)
+
+    account.s3.meta.events.register("provide-client-params.s3.GetObject", refuse_status)
+    [run] = list_runs(account.s3, account.bucket)
+    assert run.state == "unknown"
+    assert "AWS says AccessDenied" in run.told
+    assert "You lack a right to call GetObject: docs/threat-model.md has policies" in run.told
 
 
 def test_the_bucket_of_a_destroyed_stack_is_found(account: Account) -> None:

@@ -69,13 +69,14 @@ def test_the_help_has_each_command_below_a_heading_with_its_whole_sentence() -> 
     ]
 
 
-def test_each_command_has_an_example_and_answers_to_every_spelling() -> None:
+@pytest.mark.parametrize("columns", [80, 60])
+def test_each_command_has_an_example_and_answers_to_every_spelling(columns: int) -> None:
     group = get_command(sd)
     assert isinstance(group, TyperGroup)
     for name, command in group.commands.items():
         assert (command.epilog or "").startswith(f"Example: `sd {name}"), name
-        printed = CliRunner().invoke(sd, [name, "--help"], env={"COLUMNS": "80"}).stdout
-        assert max(map(len, printed.splitlines())) <= 80, name
+        printed = CliRunner().invoke(sd, [name, "--help"], terminal_width=columns).stdout
+        assert max(map(len, printed.splitlines())) <= columns, name
         assert "..." not in re.sub(r"\S\]?\.\.\.", "", printed.partition("\n")[0]) + printed.partition("\n")[2], name
     spelled = {name for option in group.commands["deploy"].params for name in option.opts}
     assert {f"--{name}" for name in FIELDS if name != "prompt"} <= spelled
