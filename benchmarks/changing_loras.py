@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.card import describe
-from benchmarks.random_checkpoint import write_random_checkpoint
+from benchmarks.random_checkpoint import make_model
 from benchmarks.runs import load
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
@@ -29,7 +29,6 @@ from userdata.worker.between.task import DrawnImage
 from userdata.worker.drawing.drawing import Drawing
 from userdata.worker.drawing.drawing_hooks import DrawingHooks
 from userdata.worker.model.lora import Loras
-from userdata.worker.model.tiny_model import make_tiny_model
 
 WEIGHTS = (0.8, 0.0, -0.5, 0.8)
 RANK = 8
@@ -43,11 +42,7 @@ class Comparison:
         self._layout = "" if tiny else "stable-diffusion-v1"
         self._size = {"H": 64, "W": 64, "ddim_steps": 2} if tiny else {"H": 512, "W": 512, "ddim_steps": 75}
         self._model, self._lora = scratch / "model", scratch / "style.safetensors"
-        if tiny:
-            make_tiny_model(self._model)
-        else:
-            self._model.mkdir()
-            write_random_checkpoint(self._model / "random.safetensors", device=self.device)
+        make_model(self._model, tiny=tiny, device=self.device)
         self._write_lora()
 
     def differing(self, count: int) -> int:

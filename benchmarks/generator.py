@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.card import Utilisation, describe, matrix_rate
-from benchmarks.random_checkpoint import write_random_checkpoint
+from benchmarks.random_checkpoint import make_model
 from benchmarks.runs import Run, draw, load, spread_after_the_first
 from benchmarks.short_job import do_short_job
 from scripts.command_line.terminal.plain_text import say
@@ -28,7 +28,6 @@ from scripts.interruption.scratch_folder import scratch_folder
 from scripts.interruption.signals import ends_in_a_sentence
 from stacks.facts.card_speeds import DECODE_TFLOP, STEP_TFLOP
 from userdata.job.job import Job
-from userdata.worker.model.tiny_model import make_tiny_model
 
 LONG_RUN_IMAGES = 1600
 PARTS = ("load", "memory", "ddim", "dpm-solver", "short")
@@ -77,11 +76,7 @@ class Benchmark:
         self._rate = matrix_rate(self.device)
         self._tell("matrix product", {"tera_operations_per_s": self._rate / 1e12})
         began = time.monotonic()
-        if self._layout:
-            self._model.mkdir()
-            write_random_checkpoint(self._model / "random.safetensors", device=self.device)
-        else:
-            make_tiny_model(self._model)
+        make_model(self._model, tiny=not self._layout, device=self.device)
         self._tell("model", {"made_in_s": time.monotonic() - began})
 
     def load(self) -> None:

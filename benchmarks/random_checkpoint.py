@@ -12,8 +12,18 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks.original_layout import original_layout
 from userdata.worker.model.pipeline import LAYOUTS
+from userdata.worker.model.tiny_model import make_tiny_model
 
 CONFIGURATION = LAYOUTS / "stable-diffusion-v1"
+
+
+def make_model(folder: Path, *, tiny: bool, device: torch.device) -> None:
+    """Makes `folder` with the model `tiny` or with a random checkpoint, whose numbers are drawn on `device`."""
+    if tiny:
+        make_tiny_model(folder)
+    else:
+        folder.mkdir()
+        write_random_checkpoint(folder / "random.safetensors", device=device)
 
 
 def write_random_checkpoint(file: Path, *, device: torch.device) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.card import describe
-from benchmarks.random_checkpoint import write_random_checkpoint
+from benchmarks.random_checkpoint import make_model
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
@@ -34,7 +34,6 @@ from userdata.contract.work import BATCH, Release, WholeRun
 from userdata.job.job import Job
 from userdata.job.job_document import write_job
 from userdata.record.image_metadata import ImageRecord
-from userdata.worker.model.tiny_model import make_tiny_model
 
 LONGEST_SECONDS = 500
 RUN_ID = "units-0123456789"
@@ -69,11 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     with scratch_folder("sd-benchmark-", options.scratch) as scratch:
         model = scratch / "model"
-        if tiny:
-            make_tiny_model(model)
-        else:
-            model.mkdir()
-            write_random_checkpoint(model / "random.safetensors", device=device)
+        make_model(model, tiny=tiny, device=device)
         figures = _time(scratch / "machine", model, job, (options.units, options.images), cpu=tiny)
     say(f"figures: {json.dumps(figures)}")
     return 0

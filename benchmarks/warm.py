@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.card import describe
-from benchmarks.random_checkpoint import write_random_checkpoint
+from benchmarks.random_checkpoint import make_model
 from benchmarks.s3_stand_in import Objects, s3_stand_in
 from benchmarks.short_job import REPOSITORY, worker_environment, write_parameters
 from benchmarks.sqs_stand_in import Queue, sqs_stand_in
@@ -32,7 +32,6 @@ from userdata.contract.layout import RunKeys
 from userdata.contract.work import INTERACTIVE, write_message
 from userdata.job.job import Job
 from userdata.job.job_document import write_job
-from userdata.worker.model.tiny_model import make_tiny_model
 
 LONGEST_SECONDS = 300
 
@@ -56,11 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {"machine": describe(device)}
     with scratch_folder("sd-benchmark-", options.scratch) as scratch:
         model = scratch / "model"
-        if tiny:
-            make_tiny_model(model)
-        else:
-            model.mkdir()
-            write_random_checkpoint(model / "random.safetensors", device=device)
+        make_model(model, tiny=tiny, device=device)
         edge = 64 if tiny else 512
         jobs = [
             Job(

@@ -121,23 +121,28 @@ class SdOnEc2Stack(Stack):
             group=queues.prefix if settings.fleet else None,
             most=settings.fleet,
         )
+        self._tell_what_stands(gpu.instance.ref, results=results, queues=queues, release=release, access=access)
+        self._tell(Settings=given_settings)
+
+    def _tell_what_stands(
+        self, instance_id: str, *, results: Results, queues: Queues, release: Release, access: Access
+    ) -> None:
+        key = access.key_pair.private_key.parameter_name
         self._tell(
             ResultsBucket=results.bucket.bucket_name,
             ReleaseRole=release.role.role_arn,
-            InstanceId=gpu.instance.ref,
+            InstanceId=instance_id,
             InteractiveQueue=queues.work[INTERACTIVE].queue_url,
             BatchQueue=queues.work[BATCH].queue_url,
             PrivateKey=(
-                f"aws ssm get-parameter --region {Aws.REGION} "
-                f"--name {access.key_pair.private_key.parameter_name} "
+                f"aws ssm get-parameter --region {Aws.REGION} --name {key} "
                 "--with-decryption --query Parameter.Value --output text | (umask 077; cat > sd-on-ec2.pem)"
             ),
-            Shell=f"aws ssm start-session --region {Aws.REGION} --target {gpu.instance.ref}",
+            Shell=f"aws ssm start-session --region {Aws.REGION} --target {instance_id}",
             Status="sd status",
             Images="sd results",
             Start="sd start",
             Destroy="cdk destroy",
-            Settings=given_settings,
         )
 
     @property

@@ -36,8 +36,9 @@ def triton() -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.txt"
         lock.write_text(locked[0])
-        # Alone: what it needs beside it is in this environment, and the lock names it by itself.
-        install = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-cache-dir")
+        # Alone: what it needs beside it is in this environment, and the lock names it by itself. Without bytecode: the
+        # imports compile what they need.
+        install = ("-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-cache-dir", "--no-compile")
         run(*install, "--target", f"{folder}/site", "--requirement", str(lock), path="")
         yield Path(folder) / "site"
 

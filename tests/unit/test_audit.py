@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,7 +23,8 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(SCRIPTS / "audit", tmp_path / "scripts/audit")
     (tmp_path / ".cache/audit/.whole").write_text("4294967295 0\n")  # of an empty file
     tool = tmp_path / ".cache/audit/bin/pip-audit"
-    tool.write_text(f'#!/bin/bash\nwhile [[ $1 != --output ]]; do shift; done\n. {tmp_path}/answer "$2"\n')
+    answer = shlex.quote(f"{tmp_path}/answer")
+    tool.write_text(f'#!/bin/bash\nwhile [[ $1 != --output ]]; do shift; done\n. {answer} "$2"\n')
     tool.chmod(0o755)
     return tmp_path
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -163,7 +164,7 @@ class Machine:
         commands = re.findall(r"(?m)^ExecStopPost=(-?)\+?(.*)$", unit)
         lines = [f"{command}{' || true' if may_fail else ''}\n" for may_fail, command in commands]
         script = self.folder / "stop-post.sh"
-        script.write_text(f"set -e\ncd {self.folders.bundle}\n{''.join(lines)}")
+        script.write_text(f"set -e\ncd {shlex.quote(str(self.folders.bundle))}\n{''.join(lines)}")
         done = self.bash(script, **variables)
         assert done.returncode == 0, done.stderr
 

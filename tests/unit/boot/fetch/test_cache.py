@@ -2,6 +2,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -268,7 +269,7 @@ def test_the_machine_ends_as_asked_once_the_cache_is_written(machine: Machine, a
     machine.parameters["AfterRun"] = after_run
     machine.write_parameters()
     script = machine.folder / "after"
-    script.write_text(f"cd {machine.folders.bundle} && exec python3 -m userdata.boot.after_cache")
+    script.write_text(f"cd {shlex.quote(str(machine.folders.bundle))} && exec python3 -m userdata.boot.after_cache")
     machine.bash(script)
     assert machine.calls == ([] if after_run == "keep" else ["shutdown -P now"])
 
