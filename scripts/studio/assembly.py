@@ -44,7 +44,11 @@ def kept_assembly(session: boto3.Session, stack: str, context: Mapping[str, str]
         for old in place.iterdir():
             if old != kept and not old.name.startswith("making-"):
                 shutil.rmtree(old, ignore_errors=True)
-        (folder / "assembly").rename(kept)
+        try:
+            (folder / "assembly").rename(kept)
+        except OSError:
+            if not kept.is_dir():  # another studio was quicker, with the same
+                raise
     return kept
 
 
