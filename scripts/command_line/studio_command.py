@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.common_options import STACK, Profile, Region, Stack
 
 
@@ -31,7 +32,12 @@ def studio(
     """
     given = {"--port": port, "--stack": stack, "--region": region, "--profile": profile}
     if local:
-        given = {"--port": port}  # the local cloud has one account and one region
+        if stack != STACK or region or profile:
+            raise CommandError(
+                "--local has an account, a region and a stack of its own: leave out --stack, --region and --profile.",
+                exit_status=2,
+            )
+        given = {"--port": port}
     words = [f"{name}={value}" for name, value in given.items() if value is not None]
     words += [*(["--no-open"] if no_open else []), *(["--local"] if local else [])]
     # Another program: no other command should start slower for the libraries of a server, and the command line does

@@ -29,7 +29,9 @@ def create_remembered(account: Account, place: Path) -> bool:
     cloudformation = account.client("cloudformation")
     with suppress(cloudformation.exceptions.AlreadyExistsException):  # `cdk bootstrap` may be run again, so this may
         cloudformation.create_stack(**json.loads(file.read_text("utf-8")))
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=NAME, WaiterConfig={"Delay": 1})
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=NAME, WaiterConfig={"Delay": 0.2, "MaxAttempts": 600}
+    )
     return True
 
 

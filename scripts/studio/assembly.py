@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -43,7 +44,11 @@ def kept_assembly(session: boto3.Session, stack: str, context: Mapping[str, str]
         for old in place.iterdir():
             if old != kept and not old.name.startswith("making-"):
                 shutil.rmtree(old, ignore_errors=True)
-        (folder / "assembly").rename(kept)
+        try:
+            (folder / "assembly").rename(kept)
+        except OSError:
+            if not kept.is_dir():  # another studio was quicker, with the same
+                raise
     return kept
 
 
@@ -67,7 +72,8 @@ def create(session: boto3.Session, stack: str, assembly: Path, parameters: Mappi
     Raises botocore's errors. For an account that is emulated: nothing takes the roles of the bootstrap stack.
     """
     account = session.client("sts").get_caller_identity()["Account"]
-    s3, cloudformation = session.client("s3"), session.client("cloudformation")
+    s3 = session.client("s3")
+    cloudformation: Any = session.client("cloudformation")  # its waiter takes parts of a second, too
     files = json.loads((assembly / f"{stack}.assets.json").read_text("utf-8"))["files"].values()
     for file in files:
         (place,) = file["destinations"].values()
@@ -83,7 +89,9 @@ def create(session: boto3.Session, stack: str, assembly: Path, parameters: Mappi
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=stack, WaiterConfig={"Delay": 0.2, "MaxAttempts": 600}
+    )
 
 
 def _zipped(folder: Path) -> bytes:

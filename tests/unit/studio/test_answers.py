@@ -286,10 +286,15 @@ def test_a_stop_says_what_it_cuts_off_and_what_it_saves_before_it_is_done(browse
     assert "$0.8048 an hour" in asked
     assert "the disk, 100 GB: $8.00 a month" in asked
     assert browser.account.state() == "running"
+    more = browser.client.get("/teardown", headers=FRAGMENT).text
+    assert "$0.8048 an hour" in more
+    assert "The deletion ends that, as a stop does." in more
+    assert "Beyond a stop it saves:</p><ul><li>the disk, 100 GB: $8.00 a month</li>" in more
     told = browser.post("/stop").json()["told"]
     assert browser.account.state() == "stopped"
     assert told[-1].startswith(f"Stopped {browser.account.instance_id}.")
     assert browser.get("/teardown").json()["command"] == "sd teardown"
+    assert "an hour" not in browser.client.get("/teardown", headers=FRAGMENT).text
 
 
 def test_an_instance_that_is_gone_is_sent_nothing(browser: Browser) -> None:

@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from tests.unit.studio.conftest import Browser
 from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
+from userdata.job.job_document import write_job
 
 JOB = Job(prompt="a horse", model="demo", n_iter=1, n_samples=1, seed=7)
 
@@ -35,9 +36,12 @@ def test_a_later_look_at_many_runs_reads_only_the_unfinished_and_what_is_shown(
     assert browser.get("/runs").json() == first
     hold = 1
     assert +asked == {"ListObjectsV2": 1 + 8, "GetObject": 2 * 8 + hold}
-    late = browser.draw(JOB.model_copy(update={"seed": 20}), upto=0)
+    job = JOB.model_copy(update={"seed": 20})
+    browser.account.put(RunKeys(job.name).job, write_job(job))
+    assert browser.get("/runs").json()["runs"][0]["state"] == "waits"
+    late = browser.draw(job, upto=0)
     assert browser.get("/runs").json()["runs"][0]["run_id"] == late
-    browser.draw(JOB.model_copy(update={"seed": 20}))
+    browser.draw(job)
     (now, *others) = browser.get("/runs").json()["runs"]
     assert (now["run_id"], now["state"]) == (late, "done"), "nothing that is shown is remembered"
     assert others == first["runs"][:7]

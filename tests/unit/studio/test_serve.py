@@ -81,6 +81,10 @@ def test_the_command_becomes_the_page(
         ended: Any = pytest.raises(SystemExit)
         with ended:
             main()
+    monkeypatch.setattr("sys.argv", ["sd", "studio", "--local", "--region", "eu-west-1"])
+    misused: Any = pytest.raises(SystemExit, match="2")
+    with misused:
+        main()
     page, local = became
     assert page[2].endswith("scripts/studio/__main__.py")
     assert page[3:] == ["--stack=Two", "--no-open"]
