@@ -7,7 +7,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from scripts.command_line.account.runs import STATUS
+from scripts.command_line.account.runs import status_adapter
 from scripts.command_line.results.boot_records import FAILURE
 from scripts.command_line.results.timeline import Timeline, _BootRecord, _phases, _Record, _record, show_timelines
 from tests.fuzz.target import Target
@@ -39,7 +39,7 @@ def status(content: bytes) -> object:
     _told(content)
     continued_status(content, run_id="r", instance_id="i", images_total=3).to_json()
     _continued(Status("r", "i"), content.decode("utf-8", "replace")).to_json()
-    return STATUS.validate_python(read_json(content))
+    return status_adapter().validate_python(read_json(content))
 
 
 def boot_record(content: bytes) -> object:

@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 SHORTEST_BILLED = 60.0
 
 
-class Requests(BaseModel):
+class Requests(BaseModel, defer_build=True):
     """Requests to S3, as it prices them: listing counts as putting."""
 
     put: int = 0
     get: int = 0
 
 
-class ReceiptLine(BaseModel):
+class ReceiptLine(BaseModel, defer_build=True):
     """One item: so much of it, in its unit, at so many US dollars for each."""
 
     item: Literal["instance", "disk", "address", "requests"]
@@ -37,7 +37,7 @@ class ReceiptLine(BaseModel):
     usd: float
 
 
-class Receipt(BaseModel):
+class Receipt(BaseModel, defer_build=True):
     """What one attempt cost, from the beginning of its boot to its end (UTC, ISO 8601).
 
     `at_most` is set where the instance's price is an upper bound. `usd_at_most` is what the attempt can have cost when
@@ -58,7 +58,7 @@ class Receipt(BaseModel):
     source: str
 
 
-class Cost(BaseModel):
+class Cost(BaseModel, defer_build=True):
     """What a run cost: all its attempts together, in US dollars, and for each image that is there.
 
     `usd_per_image` is None as long as there is no image. Not in it: the idle time after the last image, the disk while

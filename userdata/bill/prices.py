@@ -55,19 +55,19 @@ class Rates(BaseModel):
     source: str
 
 
-class _Hourly(BaseModel):
+class _Hourly(BaseModel, defer_build=True):
     captured: str
     source: str
     usd_per_hour: dict[str, dict[str, float]]
 
 
-class _Other(BaseModel):
+class _Other(BaseModel, defer_build=True):
     captured: str
     source: str
     usd: dict[str, dict[str, float]]
 
 
-class PriceTable(BaseModel):
+class PriceTable(BaseModel, defer_build=True):
     """The table: captures of prices, each with its date and its source; an earlier one goes before a later one."""
 
     on_demand: list[_Hourly]

@@ -41,7 +41,7 @@ def with_shares(facts: Facts, shares: Sequence[MachineShare]) -> Facts:
     usd, at_most = _sum(share.usd or 0 for share in shares), _sum(map(_at_most, shares))
     return facts.model_copy(
         update={
-            "machine": ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(MOST_ROWS))[:MOST_TEXT],
+            "machine": " + ".join(f"{count} x {kind}" for kind, count in kinds.most_common(MOST_ROWS))[:MOST_TEXT],
             "began": utc_text(began),
             "ended": utc_text(ended),
             "work_seconds": _sum(share.seconds for share in shares),

@@ -23,14 +23,14 @@ ShardName = Annotated[str, Field(pattern=r"^[0-9]{1,6}(-[0-9]{6})?$")]
 ENDED = ("done", "capped", "failed")
 
 
-class PhaseShown(BaseModel):
+class PhaseShown(BaseModel, defer_build=True):
     """A phase of the run and its length in seconds."""
 
     phase: Text
     seconds: float
 
 
-class ItemShown(BaseModel):
+class ItemShown(BaseModel, defer_build=True):
     """An item of the receipt, all attempts together, in US dollars."""
 
     item: Text

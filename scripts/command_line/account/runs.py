@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -19,7 +20,11 @@ from userdata.contract.status import Status, utc_text
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-STATUS = TypeAdapter(Status)
+
+@cache
+def status_adapter() -> TypeAdapter[Status]:
+    """Made when it is used, because that takes longer than to import this module."""
+    return TypeAdapter(Status)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
     body = read_if_possible(s3, bucket, RunKeys(run_id).status)
     try:
-        return STATUS.validate_python(read_json(body)) if body else None
+        return status_adapter().validate_python(read_json(body)) if body else None
     except ValueError:  # ValidationError is one
         return None
 

@@ -18,7 +18,7 @@ def test_the_machines_of_a_batch_are_added_up() -> None:
     spot = {"life_cycle": "spot", "usd": 0.2, "usd_at_most": 0.3, "began": BEGAN + timedelta(minutes=10)}
     late = BEGAN + timedelta(hours=2)
     facts = facts_with(share(), share(**spot, updated_at=late, images=200, seconds=3600), share(**spot, seconds=0))
-    assert facts.machine == "2 x g6.xlarge, spot, 1 x g6.xlarge, on-demand"
+    assert facts.machine == "2 x g6.xlarge, spot + 1 x g6.xlarge, on-demand"
     assert (facts.began, facts.ended) == ("2026-11-29T10:00:00.000Z", "2026-11-29T12:00:00.000Z")
     assert (facts.work_seconds, facts.images_per_hour) == (5100, 200)
     assert (facts.usd, facts.at_most) == (1.1, True)

@@ -31,8 +31,9 @@ function inBlocks(list, make, heightOf) {
   function grow(all) {
     items = all;
     const last = list.lastElementChild;
+    if (!last) fit();
     if (last?.childElementCount) fill(last);
-    else if (last) measure(last);
+    if (last) measure(last);
     for (let from = list.childElementCount * length(); from < items.length; from += length()) {
       const block = element("div", { class: "block", role: "presentation", "data-from": from });
       list.append(block);
@@ -44,14 +45,17 @@ function inBlocks(list, make, heightOf) {
   function show(all) {
     near.disconnect();
     list.replaceChildren();
+    grow(all);
+  }
+  function fit() {
     width = list.clientWidth;
     columns = columnsOf(list);
     list.style.setProperty("--columns", columns);
-    grow(all);
   }
   // After a change of the width, or of the size of the cards: the place that one sees stays, and what has the focus.
   function refit() {
-    if (!items.length || (list.clientWidth === width && columnsOf(list) === columns)) return;
+    if (!list.clientWidth || !items.length) return; // it is hidden, or gone
+    if (list.clientWidth === width && columnsOf(list) === columns) return;
     const top = list.getBoundingClientRect().top;
     const part = top < 0 ? -top / list.offsetHeight : 0;
     const at = list.contains(document.activeElement) ? document.activeElement.dataset.at : undefined;

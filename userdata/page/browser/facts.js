@@ -37,8 +37,7 @@ function times(phases, total) {
 // Of a batch: its machines' time.
 function work(facts) {
   if (!facts.ended) return null;
-  const rows = { "The first machine began": when(facts.began), "The last image came": when(facts.ended),
-    "The machines worked, all together": length(facts.work_seconds), Machines: facts.machine };
+  const rows = { Began: when(facts.began), "Last image": when(facts.ended), "Work, all machines": length(facts.work_seconds) };
   const heading = facts.images_per_hour === null ? "Its machines" : `${Math.round(facts.images_per_hour).toLocaleString("en")} images an hour`;
   return panel(heading, element("table", {}, element("tbody", {}, ...Object.entries(rows).map(([name, text]) =>
     element("tr", {}, element("th", { scope: "row", text: name }), element("td", { class: "number", text }))))));
