@@ -125,6 +125,8 @@ def _fault_in_words(error: Exception) -> str:
         f"{file.name}:{line}" for file, line in frames if "site-packages" not in file.parts and ROOT in file.parents
     ]
     said = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError):  # a full disk behind `>`, or a folder that somebody has removed
+        return f"This computer refuses: {said} ({ours[-1]}). What AWS has begun goes on: `sd status` looks."
     return (
         f"A fault of this program: {type(error).__name__}: {said} ({' < '.join(reversed(ours[-4:]))}). What AWS has "
         "begun goes on: `sd status` looks. Please open an issue, with the file that `sd report` writes."

@@ -15,8 +15,8 @@ def need_writable(folder: Path) -> None:
 
     For commands that have images drawn and download them then: before anything is paid for.
     """
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     try:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
         with tempfile.TemporaryFile(dir=there):  # a right to write says little: the disk may be full or read-only
             pass
     except OSError as error:

@@ -25,11 +25,18 @@ def test_what_a_terminal_has_no_character_for_is_spelled_out(
     assert printed.getvalue() == shown + b"\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (LookupError("a\nb\x1b[31m"), "sd: A fault of this program: LookupError: a b\\x1b[31m (test_main.py:"),
+        (OSError(28, "No space left"), "sd: This computer refuses: [Errno 28] No space left (test_main.py:"),
+    ],
+)
 def test_an_error_that_nobody_has_thought_of_is_a_sentence_with_its_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def app(**_: object) -> None:
-        raise LookupError("a\nb\x1b[31m")
+        raise error
 
     monkeypatch.setattr(main, "app", app)
     monkeypatch.setattr("sys.argv", ["sd", "status", "--stack", "Other"])
@@ -37,6 +44,5 @@ def test_an_error_that_nobody_has_thought_of_is_a_sentence_with_its_lines(
         main.main()
     assert exited.value.code == 1
     [told] = capsys.readouterr().err.splitlines()
-    assert told.startswith("sd: A fault of this program: LookupError: a b\\x1b[31m (test_main.py:")
-    assert "main.py" in told
-    assert "`sd report --stack Other`" in told
+    assert told.startswith(says)
+    assert "`sd status --stack Other`" in told

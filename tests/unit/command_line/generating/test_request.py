@@ -118,7 +118,9 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_written(person: Pers
         refused(person, why, **given)
 
 
-def test_a_folder_that_takes_no_images_is_refused_before_anything_is_sent(person: Person, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_images_is_refused_before_anything_is_sent(
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person.deploy()
     before = person.objects()
     (tmp_path / "file").write_text("in the way")
@@ -126,4 +128,11 @@ def test_a_folder_that_takes_no_images_is_refused_before_anything_is_sent(person
         person.folder = folder
         with pytest.raises(CommandError, match=rf"Could not write {folder}: {why}.*Name another folder: --to FOLDER"):
             person.generate(Prompt="a horse")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    person.folder = Path("results")
+    with pytest.raises(CommandError, match="Could not write results: No such file"):
+        person.generate(Prompt="a horse")
     assert (person.objects(), person.sent()) == (before, [])
