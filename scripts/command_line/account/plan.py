@@ -128,7 +128,9 @@ def parse_context(context: Sequence[str], stack: str) -> dict[str, str]:
     for setting in context:
         name, equals, _ = setting.partition("=")
         if not equals:
-            raise CommandError(f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.")
+            raise CommandError(
+                f"-c {setting}: a setting is NAME=VALUE, for example -c keep_results=false.", exit_status=2
+            )
         if name not in Settings.model_fields and not any(mark in name for mark in OF_THE_CDK):
             meant = nearest_setting(name)
             more = f"Did you mean {meant}?" if meant else f"The settings are {', '.join(Settings.model_fields)}."

@@ -74,7 +74,8 @@ def resume_batch(
             cancel_release(session, deployment, progress.run_id)  # it would start machines for what is drawn by then
             release(session, deployment, progress.run_id)
             left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
-            say(f"{progress.run_id} goes on with the {left:,} units that are missing.")
+            missing = "1 unit that is" if left == 1 else f"{left:,} units that are"
+            say(f"{progress.run_id} goes on with the {missing} missing.")
             start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 

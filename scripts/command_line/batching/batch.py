@@ -97,7 +97,7 @@ class _Command:
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
         if standing:
-            images = self._tell_standing(standing)
+            images = self._tell_standing(planned, standing)
             if not images:
                 return False
         refuse_stopped(planned, self.wish)
@@ -126,12 +126,16 @@ class _Command:
             self._release(planned.run_id, parts, way)
         return True
 
-    def _tell_standing(self, standing: Standing) -> int:
-        """Says that the batch is there already, and how many of its images are not drawn, which it returns."""
+    def _tell_standing(self, planned: Planned, standing: Standing) -> int:
+        """Says that the batch is there already, and how many of its images are not drawn, which it returns.
+
+        Raises `CommandError` where they are not to be drawn, before it says that they are.
+        """
         batch = standing.batch
         progress = Looker(self.bucket.s3, self.bucket.name, batch.run_id).look()
         images = batch.images - progress.images_done
         if images:
+            refuse_stopped(planned, self.wish)
             self.say(
                 f"Batch {batch.run_id} is there already, since {batch.asked_at:%Y-%m-%d %H:%M} UTC, by {batch.by}. "
                 f"About {images:,} of its {batch.images:,} images are missing, and are drawn now."

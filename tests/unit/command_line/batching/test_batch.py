@@ -175,6 +175,7 @@ def test_a_batch_that_was_stopped_is_not_released(person: Person) -> None:
         person.control(run_id, state)
         with pytest.raises(CommandError, match=says):
             person.batch("a.txt")
+        assert "are drawn now" not in person.said
     assert len(person.sent()) == 1
 
 
