@@ -170,7 +170,7 @@ def test_the_timer_s_process_finds_its_way_by_the_image_s_settings(member: Machi
     member.settings(AWS_EC2_METADATA_SERVICE_ENDPOINT=os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
     script = member.folder / "timer.sh"
     words = f"env -i PATH='{os.environ['PATH']}' SD_PREFIX='{member.folder}' {sys.executable} -m userdata.fleet.leave"
-    script.write_text(f"cd {member.folders.bundle} && {words}\n")
+    script.write_text(f"cd '{member.folders.bundle}' && {words}\n")
     done = member.bash(script)
     assert (done.returncode, member.calls) == (0, rungs()[:1]), done.stderr
 
