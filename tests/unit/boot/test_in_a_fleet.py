@@ -63,7 +63,7 @@ def test_a_clock_that_is_wrong_for_seconds_is_waited_out(member: Machine, monkey
     wrong = "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"
     member.command(
         "aws",
-        f"echo try >>{tried}; if (($(wc -l <{tried}) < 3)); then\n"
+        f'echo try >>"{tried}"; if (($(wc -l <"{tried}") < 3)); then\n'
         f"  echo 'An error occurred (SignatureDoesNotMatch): {wrong}' >&2; exit 254\nfi\n"
         f'while [[ $1 == -* ]]; do shift 2; done; echo "${{*:2}}" >>"{member.folder}/calls"',
     )

@@ -142,10 +142,10 @@ def test_a_worker_that_imports_torch_starts_once_cuda_is_ready(machine: Machine,
     """Importing asks CUDA, and an answer that is too early holds for the life of the process."""
     calls = machine.folder / "calls"
     ready = f'[[ -e "{machine.folder}/asked" ]] || {{ touch "{machine.folder}/asked"; [[ {late} == False ]]; }}'
-    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>{calls}; echo "GPU 0: A10G"')
-    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>{calls}')
+    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>"{calls}"; echo "GPU 0: A10G"')
+    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>"{calls}"')
     machine.command(
-        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>{calls}; echo 0; exit; }}; exec {sys.executable} "$@"'
+        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>"{calls}"; echo 0; exit; }}; exec {sys.executable} "$@"'
     )
     machine.settings(SD_PYTHON=sys.executable)
     done = machine.boot()
