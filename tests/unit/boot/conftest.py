@@ -67,6 +67,14 @@ METADATA = {
 }
 
 
+@pytest.fixture(autouse=True)
+def umask_of_an_instance() -> Iterator[None]:
+    """Whatever the person's is: folders are packed with their modes."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

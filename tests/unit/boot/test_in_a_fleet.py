@@ -63,7 +63,7 @@ def test_a_clock_that_is_wrong_for_seconds_is_waited_out(member: Machine, monkey
     wrong = "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"
     member.command(
         "aws",
-        f"echo try >>{tried}; if (($(wc -l <{tried}) < 3)); then\n"
+        f'echo try >>"{tried}"; if (($(wc -l <"{tried}") < 3)); then\n'
         f"  echo 'An error occurred (SignatureDoesNotMatch): {wrong}' >&2; exit 254\nfi\n"
         f'while [[ $1 == -* ]]; do shift 2; done; echo "${{*:2}}" >>"{member.folder}/calls"',
     )
@@ -170,7 +170,7 @@ def test_the_timer_s_process_finds_its_way_by_the_image_s_settings(member: Machi
     member.settings(AWS_EC2_METADATA_SERVICE_ENDPOINT=os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
     script = member.folder / "timer.sh"
     words = f"env -i PATH='{os.environ['PATH']}' SD_PREFIX='{member.folder}' {sys.executable} -m userdata.fleet.leave"
-    script.write_text(f"cd {member.folders.bundle} && {words}\n")
+    script.write_text(f"cd '{member.folders.bundle}' && {words}\n")
     done = member.bash(script)
     assert (done.returncode, member.calls) == (0, rungs()[:1]), done.stderr
 

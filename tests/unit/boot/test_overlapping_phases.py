@@ -43,7 +43,7 @@ def build_for_ever(machine: Machine) -> Path:
     """The environment's first command never ends; the file that comes to be holds its process id."""
     pid = machine.folder / "git.pid"
     machine.parameters |= {"Engine": "compvis", "Model": "stable-diffusion-v1-5"}
-    machine.command("git", f"echo $$ >{pid}.new; mv {pid}.new {pid}; sleep 600")
+    machine.command("git", f'echo $$ >"{pid}.new"; mv "{pid}.new" "{pid}"; sleep 600')
     return pid
 
 

@@ -127,8 +127,8 @@ def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(m
     told = machine.folders.model_environment
     told.parent.mkdir(parents=True)
     told.write_text("SD_MODEL_FOLDER=/of/an/earlier/boot\n")
-    seen = f"[[ -e {told} ]] && echo told || echo not told"
-    machine.command("systemctl", f'echo "$* $({seen}) $(ls {machine.folders.models})" >>"{machine.folder}/calls"')
+    seen = f'[[ -e "{told}" ]] && echo told || echo not told'
+    machine.command("systemctl", f'echo "$* $({seen}) $(ls "{machine.folders.models}")" >>"{machine.folder}/calls"')
     assert machine.boot().returncode == 0
     assert machine.calls == [
         "daemon-reload not told ",
@@ -141,11 +141,11 @@ def test_the_worker_starts_before_the_weights_and_is_told_its_model_after_them(m
 def test_a_worker_that_imports_torch_starts_once_cuda_is_ready(machine: Machine, late: bool) -> None:
     """Importing asks CUDA, and an answer that is too early holds for the life of the process."""
     calls = machine.folder / "calls"
-    ready = f"[[ -e {machine.folder}/asked ]] || {{ touch {machine.folder}/asked; [[ {late} == False ]]; }}"
-    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>{calls}; echo "GPU 0: A10G"')
-    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>{calls}')
+    ready = f'[[ -e "{machine.folder}/asked" ]] || {{ touch "{machine.folder}/asked"; [[ {late} == False ]]; }}'
+    machine.command("nvidia-smi", f'{ready} || exit 9; echo "nvidia-smi $1" >>"{calls}"; echo "GPU 0: A10G"')
+    machine.command("nvidia-modprobe", f'echo "nvidia-modprobe $*" >>"{calls}"')
     machine.command(
-        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>{calls}; echo 0; exit; }}; exec {sys.executable} "$@"'
+        "python3", f'[[ $1 != -c ]] || {{ echo "cuInit" >>"{calls}"; echo 0; exit; }}; exec {sys.executable} "$@"'
     )
     machine.settings(SD_PYTHON=sys.executable)
     done = machine.boot()
@@ -202,7 +202,7 @@ def test_the_first_boot_compiles_the_bundle_for_the_worker(machine: Machine) -> 
 
 
 def test_a_worker_that_could_not_be_started_ahead_is_started_with_its_model(machine: Machine) -> None:
-    once = f"[[ -e {machine.folder}/failed ]] || {{ touch {machine.folder}/failed; exit 1; }}"
+    once = f'[[ -e "{machine.folder}/failed" ]] || {{ touch "{machine.folder}/failed"; exit 1; }}'
     machine.command("systemctl", f'echo "systemctl $*" >>"{machine.folder}/calls"\n{once}')
     done = machine.boot()
     assert done.returncode == 0, done.stdout

@@ -29,20 +29,20 @@ mkdir -p "$prefix/bin" && cp "{python}" "$prefix/bin/python"
 """
 PYTHON = """#!/bin/bash
 echo "python $1 ${{2%%[;. ]*}} $3" >>"{log}"
-[[ $2 == pip && $3 == config ]] && {{ cat {folder}/pip-config 2>/dev/null; exit 0; }}
+[[ $2 == pip && $3 == config ]] && {{ cat "{folder}/pip-config" 2>/dev/null; exit 0; }}
 if [[ $* == *--target* ]]; then
-  [[ ! -e {folder}/no-uv ]] || {{ echo "no wheel for this machine" >&2; exit 1; }}
+  [[ ! -e "{folder}/no-uv" ]] || {{ echo "no wheel for this machine" >&2; exit 1; }}
   while [[ $1 != --target ]]; do shift; done
-  mkdir -p "$2/bin" && cp {folder}/uv "$2/bin/uv"; exit 0
+  mkdir -p "$2/bin" && cp "{folder}/uv" "$2/bin/uv"; exit 0
 fi
-[[ $2 == pip && -e {folder}/break-pip ]] && {{ rm {folder}/break-pip; echo "connection broken" >&2; exit 1; }}
-[[ $2 == from* && -e {folder}/break-import ]] && {{ echo "ImportError: libcuda.so.1" >&2; exit 1; }}
+[[ $2 == pip && -e "{folder}/break-pip" ]] && {{ rm "{folder}/break-pip"; echo "connection broken" >&2; exit 1; }}
+[[ $2 == from* && -e "{folder}/break-import" ]] && {{ echo "ImportError: libcuda.so.1" >&2; exit 1; }}
 echo 2.13.0
 """
 UV = """#!/bin/bash
 echo "uv $*" >>"{log}"
-env | grep ^UV_ | sort >{folder}/uv-settings
-[[ ! -e {folder}/break-uv ]] || {{ echo "connection broken" >&2; exit 2; }}
+env | grep ^UV_ | sort >"{folder}/uv-settings"
+[[ ! -e "{folder}/break-uv" ]] || {{ echo "connection broken" >&2; exit 2; }}
 """
 TWICE = Patience(attempts=2, sleep=lambda seconds: None)
 
