@@ -33,7 +33,6 @@ def start(
     from scripts.command_line.account.deployment import need_deployment
     from scripts.command_line.account.identity import tell_identity
     from scripts.command_line.account.instance import NoCapacityError, deployed_run_id, start_for_job
-    from scripts.command_line.deploying.deploy import deploy as deploy_job
     from scripts.command_line.terminal.session import open_session
 
     wish = read_wish(types, every, at_most, given={})
@@ -52,6 +51,8 @@ def start(
     except NoCapacityError as refused:
         if wish is None:
             raise
+        from scripts.command_line.deploying.deploy import deploy as deploy_job
+
         console = Console(stderr=True)
         print_plain(f"{deployment.instance_id} cannot be started: {refused.why}.", console, soft_wrap=True)
         deploy_job(
