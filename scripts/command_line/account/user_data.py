@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ASSIGNMENTS = re.compile(r"^parameters='\n(.*?\n)'$", re.DOTALL | re.MULTILINE)
 # How many `?` CloudFormation answers for one character is not documented.
-HIDDEN = re.compile(r"(?:[^\x00-\x7f]|\?)+")
+HIDDEN = re.compile(r"(?:[^\t\n\r\x20-\x7e]|\?)+")
 # What EC2 answers about an instance that was terminated.
 FORGOTTEN = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
 LAUNCH_TEMPLATE = "AWS::EC2::LaunchTemplate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -48,6 +49,7 @@ from userdata.job.job import Job
 
 POLL_SECONDS = 1.0
 BEFORE = "Interrupted before the deploy: no instance was started or changed. What was uploaded stays in the bucket."
+NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 Cdk = Callable[[boto3.Session, Mapping[str, str], Mapping[str, str]], None]
 
 
@@ -79,6 +81,12 @@ def deploy(
     # Read what was typed.
     if fetch_to is not None:
         need_writable(fetch_to)
+    if broken := [name for name, value in given.items() if NO_XML.search(value)]:
+        raise CommandError(
+            f"{broken[0]} has control characters, such as an escape, which CloudFormation's answers cannot hold. Leave "
+            "them out.",
+            exit_status=2,
+        )
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
     typed, (given, uploads) = given, find_model_files(given)

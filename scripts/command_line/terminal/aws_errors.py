@@ -24,7 +24,7 @@ DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|OptInRequired|403"
 ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 # EC2's own account of a refusal, 400 letters and more, which takes another right to read.
 ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
-LOOK = "Look at the region's name, at this machine's network, and at HTTPS_PROXY"
+LOOK = "Look at the region's name, at this machine's network, and at HTTPS_PROXY and AWS_ENDPOINT_URL"
 POLICIES = "docs/threat-model.md"
 
 
@@ -42,7 +42,7 @@ def in_words(error: Exception) -> str | None:
     if isinstance(error, (aws.SSOError, aws.TokenRetrievalError)):
         return f"{said}. Log in again: `aws sso login`."
     if isinstance(error, ResponseParserError):
-        return f"something else than AWS has answered, as a network's login page does. {LOOK}, and at AWS_ENDPOINT_URL."
+        return f"something else than AWS has answered, as a network's login page does. {LOOK}."
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
         return f"{said}. {LOOK}."
     if isinstance(error, ValueError) and said.startswith("Invalid endpoint"):  # botocore's, by its words alone

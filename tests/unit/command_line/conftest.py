@@ -148,7 +148,7 @@ class Account:
         template = {
             "Parameters": {
                 # As CloudFormation answers them.
-                name: {"Type": "String", "Default": re.sub(r"[^\x00-\x7f]", "?", str(described[name]))}
+                name: {"Type": "String", "Default": re.sub(r"[^\t\n\r\x20-\x7e]", "?", str(described[name]))}
                 for name in defaults
             },
             "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -166,7 +166,7 @@ class Account:
         client = self.session.client("cloudformation")
         described = client.describe_stacks(StackName="SdOnEc2")["Stacks"][0].get("Parameters", [])
         stand = {one["ParameterKey"]: one["ParameterValue"] for one in described}
-        after = {name: re.sub(r"[^\x00-\x7f]", "?", parameters.get(name, value)) for name, value in stand.items()}
+        after = {name: re.sub(r"[^\t\n\r\x20-\x7e]", "?", parameters.get(name, value)) for name, value in stand.items()}
         if after != stand:
             listed: Any = [{"ParameterKey": name, "ParameterValue": value} for name, value in after.items()]
             client.update_stack(StackName="SdOnEc2", UsePreviousTemplate=True, Parameters=listed)

@@ -23,7 +23,7 @@ def deployed(account: Account, **parameters: str) -> Deployment:
     return need_deployment(account.session, "SdOnEc2")
 
 
-@pytest.mark.parametrize("parameters", [TOLD, {"Prompt": "is it a bear?"}, {"Prompt": "🐻?"}])
+@pytest.mark.parametrize("parameters", [TOLD, {"Prompt": "is it a bear?"}, {"Prompt": "🐻?"}, {"Prompt": "a \x1b[1m"}])
 def test_what_the_instance_was_given_names_the_run(account: Account, parameters: dict[str, str]) -> None:
     deployment = deployed(account, **parameters)
     assert deployment.parameters | parameters == deployment.parameters

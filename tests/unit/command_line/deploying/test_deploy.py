@@ -62,6 +62,15 @@ def run(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["Prompt", "NegativePrompt"])
+def test_a_control_character_is_refused_because_no_answer_about_the_stack_could_hold_it(
+    account: Account, deploys: Deploys, name: str
+) -> None:
+    with pytest.raises(CommandError, match=f"{name} has control characters.*Leave them out"):
+        run(account, deploys, {name: "a horse \x1b[31m"})
+    assert deploys.calls == []
+
+
 def test_a_folder_that_takes_no_images_is_refused_before_anything_is_made(
     account: Account, deploys: Deploys, tmp_path: Path
 ) -> None:
