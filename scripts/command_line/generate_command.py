@@ -39,7 +39,6 @@ def generate(
     engine, the safety checker and the watermark are those of the deployment.
     """
     from scripts.command_line.generating.generate import generate as generate_images
-    from scripts.command_line.results.fetch_results import print_drawn
     from scripts.command_line.terminal.session import open_session
 
     generate_images(
@@ -49,6 +48,6 @@ def generate(
         hold=hold,
         fetch_to=to,
         console=Console(stderr=True),
-        tell=print_drawn if as_json else None,
+        as_json=as_json,
         show=show,
     )

@@ -20,11 +20,9 @@ from scripts.command_line.account.instance import InstanceState, NoCapacityError
 from scripts.command_line.account.others import wait_for_others
 from scripts.command_line.account.runs import Run, read_status
 from scripts.command_line.account.unfinished_runs import WORKS
-from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.generating.machine import Stay, need_queue, plan_stay
 from scripts.command_line.generating.send import send
 from scripts.command_line.results.download import LeftOut, files_of
-from scripts.command_line.results.fetch_results import Tell, fetch_runs
 from scripts.command_line.results.watch import EndedEarlyError, refuse_deleted, watch_run
 from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
@@ -52,14 +50,14 @@ def generate(
     hold: str,
     fetch_to: Path,
     console: Console,
-    tell: Tell | None = None,
+    as_json: bool = False,
     show: bool = False,
 ) -> None:
     """Draws what `given` asks for on the instance of `stack`, and downloads the images below `fetch_to`.
 
-    `hold` is how long the instance stays up afterwards; `tell` hears what has come, and `show` shows it in the
-    terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has passed,
-    nothing has been uploaded, written or started.
+    `hold` is how long the instance stays up afterwards; `as_json` prints a document of what has come, and `show` shows
+    it in the terminal. A run that is there already is only downloaded. Raises `CommandError`; until the last check has
+    passed, nothing has been uploaded, written or started.
     """
     need_writable(fetch_to)
     # Each first question to a service of AWS takes some tenths of a second, which a person would wait for one by one.
@@ -71,7 +69,9 @@ def generate(
         wait_for_others(session, stack, console)
         deployment, queue = need_queue(session, stack)
     # Behind the first questions to AWS, so that those are asked at once.
+    from scripts.command_line.deploying.inputs import upload_inputs
     from scripts.command_line.generating.request import make_request
+    from scripts.command_line.results.fetch_results import fetch_runs, print_drawn
 
     request = make_request(session, deployment, given)
     stay = plan_stay(deployment, request.plan, hold, region=session.region_name)
@@ -96,6 +96,7 @@ def generate(
         last = "sd hold off" if stay.length else "sd stop --terminate" if request.plan.settings.spot else "sd stop"
     if find_model(request.plan.job.model).is_noise:
         _say(console, f"Model {request.plan.job.model} has random weights: these pictures are noise.")
+    tell = print_drawn if as_json else None
     fetch_runs(s3, deployment.bucket, [Run(request.run_id, status)], fetch_to, console, tell=tell, show=show)
     if status.phase == "capped":
         raise CommandError(f"Run {request.run_id} is not complete. {status.note or ''}")
