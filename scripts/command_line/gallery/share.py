@@ -50,7 +50,7 @@ def check_hours(session: boto3.Session, hours: float, *, now: datetime) -> bool:
     """
     if not 0 < hours <= MOST_HOURS:
         raise CommandError(
-            f"A signed link holds for {MOST_HOURS} hours (7 days) at most, and --share says {hours:g}. Give fewer.",
+            f"--share is {hours:g}, but must be hours above 0, {MOST_HOURS} (7 days) at most, for example 24.",
             exit_status=2,
         )
     credentials: Any = session.get_credentials()

@@ -40,9 +40,10 @@ def test_a_link_shows_the_run_for_so_long(account: Account, put_run: PutRun, sd:
 @pytest.mark.parametrize(
     ("hours", "says"),
     [
-        ("169", "holds for 168 hours (7 days) at most, and --share says 169"),
-        ("0", "--share says 0"),
-        ("nan", "--share says nan"),
+        ("169", "--share is 169, but must be hours above 0, 168 (7 days) at most"),
+        ("-1", "--share is -1, but must be hours above 0, 168 (7 days) at most"),
+        ("0", "--share is 0, but must be"),
+        ("nan", "--share is nan, but must be"),
     ],
 )
 def test_hours_that_no_link_holds_are_refused(put_run: PutRun, sd: Sd, hours: str, says: str) -> None:
