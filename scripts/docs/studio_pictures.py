@@ -6,33 +6,22 @@ The local cloud, the deploy, the worker and the page are the real ones; only the
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from scripts.docs.axe_report import take, write_report
 from scripts.docs.places import ROOT
 
 PICTURES = ROOT / "docs/studio"
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 DESK, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 780}
-AXE = ROOT / "node_modules/axe-core/axe.min.js"
-REPORT = PICTURES / "axe.md"
-REPORT_HEAD = """# What axe finds on the studio
-
-Written by `python -m scripts.docs --studio`, in Chromium, on the pages of the pictures: axe-core with all of its rules.
-
-| page | rules that hold | violations |
-| --- | --- | --- |
-"""
 # The deploy and each run may take as long as a busy computer takes.
 PATIENCE_MS = 180_000
-COLOURS = 256
 
 
 def take_all() -> None:
@@ -44,9 +33,9 @@ def take_all() -> None:
     with _studio() as link, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
         rows: list[str] = []
-        _play(browser, link, lambda page, name, what: rows.append(_take(page, name, what)))
+        _play(browser, link, lambda page, name, what: rows.append(take(page, PICTURES / f"{name}.png", what)))
         browser.close()
-    REPORT.write_text(REPORT_HEAD + "\n".join(rows) + "\n", "utf-8")
+    write_report(PICTURES, "the studio", "python -m scripts.docs --studio", rows)
 
 
 @contextlib.contextmanager
@@ -119,16 +108,3 @@ def _play(browser: Browser, link: str, take: Callable[[Page, str, str], None]) -
     page.reload()
     page.locator(".picture").first.wait_for()
     take(page, "7-phone", "A phone's width, dark")
-
-
-def _take(page: Page, name: str, what: str) -> str:
-    """Takes the picture; gives the row of the report that says what axe finds on the page as it stands."""
-    page.wait_for_timeout(700)  # until the last picture is decoded
-    whole = Image.open(io.BytesIO(page.screenshot()))
-    whole.convert("RGB").quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)
-    page.evaluate(f"() => {{ {AXE.read_text('utf-8')} }}")  # not as a <script>, which the page's policy refuses
-    found = page.evaluate(
-        "async () => { const {passes, violations} = await axe.run(document); return {passes, violations}; }"
-    )
-    violations = ", ".join(f"{one['id']} ({one['impact']})" for one in found["violations"]) or "none"
-    return f"| [{what}]({name}.png) | {len(found['passes'])} | {violations} |"
