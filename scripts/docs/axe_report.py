@@ -15,7 +15,8 @@ AXE = ROOT / "node_modules/axe-core/axe.min.js"
 COLOURS = 256
 HEAD = """# What axe finds on {of}
 
-Written by `{command}`, in Chromium, on the pages of the pictures: axe-core with all of its rules.
+Written by `{command}`, in Chromium, on the pages of the pictures: axe-core with all
+of its rules.
 
 | page | rules that hold | violations |
 | --- | --- | --- |
