@@ -47,6 +47,7 @@ from userdata.worker.kernels.fusible_blocks import (
     fits_up_block,
     fits_upsampling,
 )
+from userdata.worker.kernels.joined_products import JoinedProducts, can_be_joined
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import kernels
 from userdata.worker.kernels.z_image_blocks import fits_z_image, z_image_block
@@ -70,7 +71,7 @@ def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
         replaced += _fuse_transformer(transformer)
     else:
         of_pixels.append(pipeline.unet)
-        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet)]
+        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_join(pipeline.unet)]
     try:
         for network in of_pixels:
             network.to(memory_format=torch.channels_last)
@@ -115,6 +116,41 @@ def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
         if isinstance(block, Upsample2D) and fits_upsampling(block):
             block.forward = partial(_upsampling, block, parity_weights(block.conv.weight))
             yield block
+
+
+def _join(network: nn.Module) -> Iterator[nn.Module]:
+    """Computes products that have their input in common as one, in blocks that are fused."""
+    fused_ones = [module for module in network.modules() if "forward" in vars(module)]
+    residual = [block for block in fused_ones if isinstance(block, ResnetBlock2D) and block.time_emb_proj is not None]
+    transformers = [block for block in fused_ones if isinstance(block, BasicTransformerBlock)]
+    of_step = []
+    of_time = [block.time_emb_proj for block in residual]
+    if of_time and can_be_joined(of_time):
+        joined = JoinedProducts(of_time, biases=[block.conv1.bias for block in residual], before=F.silu)
+        of_step.append(joined)
+        for number, block in enumerate(residual):
+            block.forward = partial(_residual_block, block, of_time=partial(joined.part, number))
+    of_text = [layer for block in transformers for layer in (block.attn2.to_k, block.attn2.to_v)]
+    if of_text and can_be_joined(of_text):
+        joined = JoinedProducts(of_text)
+        of_step.append(joined)
+        for number, layer in enumerate(of_text):
+            layer.forward = partial(joined.part, number)
+            yield layer
+    for block in transformers:
+        of_tokens = [block.attn1.to_q, block.attn1.to_k, block.attn1.to_v]
+        if can_be_joined(of_tokens):
+            block.forward = partial(_transformer_block, block, of_tokens=JoinedProducts(of_tokens).of)
+    network.forward = partial(_step, network, of_step)
+    yield network
+
+
+def _step(network: nn.Module, joined: Sequence[JoinedProducts], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return type(network).forward(network, *args, **kwargs)
+    finally:
+        for products in joined:
+            products.forget()
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
@@ -173,7 +209,7 @@ def _up_block(
     x = hidden_states
     attentions = getattr(block, "attentions", [None] * len(block.resnets))
     for resnet, attention, joined in zip(block.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
-        x = _residual_block(resnet, x, temb, joined=joined)
+        x = resnet(x, temb, joined=joined)
         if attention is not None:
             (x,) = attention(x, encoder_hidden_states=encoder_hidden_states, return_dict=False)
     for upsampler in block.upsamplers or ():
@@ -182,13 +218,23 @@ def _up_block(
 
 
 def _residual_block(
-    block: Any, x: Tensor, temb: Tensor | None = None, *_args: Any, joined: Tensor | None = None, **_kwargs: Any
+    block: Any,
+    x: Tensor,
+    temb: Tensor | None = None,
+    *_args: Any,
+    joined: Tensor | None = None,
+    of_time: Callable[[Tensor], Tensor] | None = None,
+    **_kwargs: Any,
 ) -> Tensor:
+    """`of_time` makes of the time embedding what is added to all pixels after the first convolution, its bias too."""
     group_norm, sum_of = kernels().group_norm, kernels().sum_of
     inner = _without_bias(block.conv1, group_norm(x, block.norm1, silu=True, joined=joined))
-    added = block.conv1.bias.expand(len(x), -1)
-    if temb is not None and block.time_emb_proj is not None:
-        added = added + block.time_emb_proj(F.silu(temb))
+    if temb is not None and of_time is not None:
+        added = of_time(temb)
+    else:
+        added = block.conv1.bias.expand(len(x), -1)
+        if temb is not None and block.time_emb_proj is not None:
+            added = added + block.time_emb_proj(F.silu(temb))
     inner = _without_bias(block.conv2, group_norm(inner, block.norm2, silu=True, added=added))
     if block.conv_shortcut is None:
         return sum_of(inner, x.contiguous(memory_format=torch.channels_last), block.conv2.bias)
@@ -236,12 +282,18 @@ def _product(layer: nn.Conv2d | nn.Linear, tokens: Tensor) -> Tensor:
 
 
 def _transformer_block(
-    block: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None, **options: Any
+    block: Any,
+    hidden_states: Tensor,
+    attention_mask: Any = None,
+    encoder_hidden_states: Any = None,
+    of_tokens: Callable[[Tensor], Sequence[Tensor]] | None = None,
+    **options: Any,
 ) -> Tensor:
     """A transformer block whose products add to `hidden_states` in place, without their biases.
 
     That is safe because no other module reads these `hidden_states`. The normalisations add the biases that are missing
-    so far, and the last normalisation writes them all into `hidden_states`.
+    so far, and the last normalisation writes them all into `hidden_states`. `of_tokens` makes queries, keys and values
+    for the attention among the tokens.
     """
     if attention_mask is not None or any(option is not None for option in options.values()):
         own: Tensor = type(block).forward(block, hidden_states, attention_mask, encoder_hidden_states, **options)
@@ -249,9 +301,12 @@ def _transformer_block(
     layer_norm, x = kernels().layer_norm, hidden_states.contiguous()
     self_attention, cross_attention, products = block.attn1, block.attn2, block.ff.net
     bias = self_attention.to_out[0].bias
-    _add_product(x, _attended(self_attention, layer_norm(x, block.norm1), None), self_attention.to_out[0])
+    normed = layer_norm(x, block.norm1)
+    products_of_tokens = of_tokens(normed) if of_tokens else _products(self_attention, normed, normed)
+    _add_product(x, _attended(self_attention, products_of_tokens), self_attention.to_out[0])
     normed = layer_norm(x, block.norm2, added=bias)
-    _add_product(x, _attended(cross_attention, normed, encoder_hidden_states), cross_attention.to_out[0])
+    products_of_text = _products(cross_attention, normed, encoder_hidden_states)
+    _add_product(x, _attended(cross_attention, products_of_text), cross_attention.to_out[0])
     bias = bias + cross_attention.to_out[0].bias
     normed = layer_norm(x, block.norm3, added=bias, kept=bias + products[2].bias)
     return _add_product(x, products[0](normed), products[2])
@@ -263,12 +318,13 @@ def _add_product(x: Tensor, tokens: Tensor, layer: nn.Linear) -> Tensor:
     return x
 
 
-def _attended(attention: Attention, x: Tensor, context: Tensor | None) -> Tensor:
-    context = x if context is None else context
-    queries, keys, values = (
-        layer(source).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-        for layer, source in ((attention.to_q, x), (attention.to_k, context), (attention.to_v, context))
-    )
+def _products(attention: Attention, x: Tensor, context: Tensor) -> Sequence[Tensor]:
+    """Queries of `x`, keys and values of `context`."""
+    return attention.to_q(x), attention.to_k(context), attention.to_v(context)
+
+
+def _attended(attention: Attention, products: Sequence[Tensor]) -> Tensor:
+    queries, keys, values = (product.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for product in products)
     return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
 
 

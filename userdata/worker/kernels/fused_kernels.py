@@ -82,6 +82,7 @@ def _scale_and_shift(
     pixels,
     channels,
     pieces,
+    added_stride,
     eps,
     ADDED: tl.constexpr,  # noqa: N803
     OF_GROUP: tl.constexpr,  # noqa: N803
@@ -96,7 +97,7 @@ def _scale_and_shift(
     valid = within < OF_GROUP
     offset = tl.zeros((WIDTH,), tl.float32)
     if ADDED:
-        offset = tl.load(added + image * channels + channel, valid, other=0.0).to(tl.float32)
+        offset = tl.load(added + image * added_stride + channel, valid, other=0.0).to(tl.float32)
     sums = tl.zeros((PIECES, WIDTH), tl.float32)
     for first in range(0, pieces, PIECES):
         piece = first + tl.arange(0, PIECES)
@@ -231,7 +232,8 @@ def group_norm(
 ) -> Tensor:
     """`norm` of `x`, n × c × h × w, and SiLU of that if asked for; the result lies channels last.
 
-    `added`, n × c, is added to all pixels beforehand. The channels of `joined` follow on those of `x`.
+    `added`, n × c, whose rows may be parts of longer ones, is added to all pixels beforehand. The channels of `joined`
+    follow on those of `x`.
     """
     count, channels, height, width = x.shape
     parts = [(x.contiguous(memory_format=channels_last), 0)]
@@ -252,7 +254,7 @@ def group_norm(
     _scale_and_shift[(norm.num_groups, count)](
         means,
         squares,
-        means if added is None else added.contiguous(),
+        means if added is None else added,
         norm.weight,
         norm.bias,
         scale,
@@ -260,6 +262,7 @@ def group_norm(
         pixels,
         channels,
         pieces,
+        0 if added is None else added.stride(0),
         norm.eps,
         added is not None,
         of_group,

@@ -117,6 +117,26 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
 
 
 @torch.no_grad()
+def test_numbers_that_change_in_their_place_count_at_the_next_step(kernels_in_torch: dict[str, int]) -> None:
+    """A recording's text and weights stay where they are, whatever the next prompt and its LoRA make of them."""
+    pipeline = small_pipeline()
+    sample, text, other = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 16), torch.randn(2, 5, 16)
+
+    def computed(text: Tensor) -> Tensor:
+        step: Tensor = pipeline.unet(sample, torch.tensor(500), encoder_hidden_states=text, return_dict=False)[0]
+        return step
+
+    with fused(pipeline):
+        computed(text)
+        text.copy_(other)
+        for name, parameter in pipeline.unet.named_parameters():
+            if any(part in name for part in ("to_q", "to_k", "to_v", "time_emb_proj", "conv1.bias")):
+                parameter.mul_(1.5)
+        ours = computed(text)
+    torch.testing.assert_close(ours, computed(other), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
 def test_block_with_another_option_keeps_its_own_way(kernels_in_torch: dict[str, int]) -> None:
     pipeline = small_pipeline(only_cross_attention=True, resnet_time_scale_shift="scale_shift")
     sample, text = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 16)
