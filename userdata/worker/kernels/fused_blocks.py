@@ -324,7 +324,7 @@ def _products(attention: Attention, x: Tensor, context: Tensor) -> Sequence[Tens
 
 
 def _attended(attention: Attention, products: Sequence[Tensor]) -> Tensor:
-    queries, keys, values = (product.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for product in products)
+    queries, keys, values = (torch.unflatten(one, -1, (attention.heads, -1)).transpose(1, 2) for one in products)
     return F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
 
 

@@ -38,8 +38,10 @@ class JoinedProducts:
 
     def of(self, x: Tensor) -> Sequence[Tensor]:
         """A tensor for each layer; each row of it is a part of a longer one."""
-        bias = sum(self._biases) if self._biases else None
-        return F.linear(self._before(x), self._weight, bias).split(self._widths, dim=-1)
+        bias: Tensor | None = None
+        for one in self._biases:
+            bias = one if bias is None else bias + one
+        return torch.split(F.linear(self._before(x), self._weight, bias), self._widths, dim=-1)
 
     def part(self, number: int, x: Tensor) -> Tensor:
         """What the layer of that number makes of `x`. All are computed at the first call with a tensor.
@@ -74,6 +76,6 @@ def can_be_joined(layers: Sequence[nn.Module]) -> bool:
 
 def _in_one(parameters: Sequence[Tensor]) -> Tensor:
     joined = torch.cat([parameter.data for parameter in parameters])
-    for parameter, part in zip(parameters, joined.split([len(one) for one in parameters]), strict=True):
+    for parameter, part in zip(parameters, torch.split(joined, [len(one) for one in parameters]), strict=True):
         parameter.data = part
     return joined
