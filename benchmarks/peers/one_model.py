@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 
 from benchmarks.card import describe
+from benchmarks.peers.ways import Measurement
 from benchmarks.peers.works import NONE, WORKS
 from scripts.interruption.signals import ends_in_a_sentence
-from userdata.worker.process.unused_libraries import leave_out_torchao
 
 
 def main() -> int:
@@ -30,13 +32,6 @@ def main() -> int:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
-    leave_out_torchao()
-    # Imported here, because only now can the libraries be kept from importing torchao, as the worker keeps them.
-    import diffusers
-    import transformers
-
-    from benchmarks.peers.ways import Measurement
-
     diffusers.utils.logging.set_verbosity_error()
     transformers.utils.logging.set_verbosity_error()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

@@ -40,6 +40,9 @@ TYPES_OF_TRANSFORMERS = {
     **dict.fromkeys(("cosines", "sines"), SINGLE),
     **dict.fromkeys(("eps", "added_eps"), "fp32"),
 }
+TYPES_OF_FP8 = {**dict.fromkeys(("beside", "x", "gates"), BRAIN), "out": "*fp8e4nv", "scales": SINGLE}
+TYPES_OF_FP8 |= dict.fromkeys(("least", "largest"), "fp32")
+FIRST_WITH_FP8 = 89
 WHOLE_ROW = {"ADDED": True, "ADDED_NORM": True, "GATE": True, "WEIGHT": True, "SCALE": True, "SHIFT": True}
 CONSTANTS_OF_TRANSFORMERS: dict[str, dict[str, Any]] = {
     "_modulated": {**WHOLE_ROW, "NORM": transformer_kernels.ROOT, "WIDTH": 4096},
@@ -54,6 +57,10 @@ def main(architecture: int) -> None:
         _compile(getattr(fused_kernels, name), architecture, TYPES, constants)
     for name, constants in CONSTANTS_OF_TRANSFORMERS.items():
         _compile(getattr(transformer_kernels, name), architecture, TYPES_OF_TRANSFORMERS, constants)
+    if architecture >= FIRST_WITH_FP8:
+        for kind in (transformer_kernels.AS_THEY_ARE, transformer_kernels.GELU, transformer_kernels.GATED):
+            constants = {"BESIDE": True, "KIND": kind, "WIDTH": 16384}
+            _compile(transformer_kernels._in_fp8, architecture, TYPES_OF_FP8, constants)
     if architecture // 10 >= gated_product.HOPPER:
         rows, columns, depth = gated_product.ROWS, gated_product.COLUMNS, gated_product.DEPTH
         pieces = {

@@ -8,7 +8,7 @@ import threading
 
 from userdata.worker.process.garbage_collection import collector_at_rest
 from userdata.worker.process.transformers_index import remember_index
-from userdata.worker.process.unused_libraries import leave_out_compiler, leave_out_distributed, leave_out_torchao
+from userdata.worker.process.unused_libraries import leave_out_compiler, leave_out_distributed
 
 # Importing holds the interpreter for seconds. By default another thread waits up to 5 ms for its turn, each time that
 # the thread comes back from a file, from the network or from the GPU: some thousand times meanwhile.
@@ -29,7 +29,6 @@ def import_libraries() -> None:
     """Imports all that an attempt imports, and leaves out what no run uses. Raises `ImportError`."""
     leave_out_distributed()
     leave_out_compiler()
-    leave_out_torchao()
     with remember_index():
         import userdata.worker.loaded.make_drawing  # noqa: F401
 

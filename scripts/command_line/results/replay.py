@@ -24,7 +24,6 @@ from userdata.job.run_error import RunError
 from userdata.job.seeds import next_seed
 from userdata.record.image_metadata import ImageRecord, png_with_record, record_in_png
 from userdata.worker.by_hand.replay import check_record, check_replay, differences, replay
-from userdata.worker.process.unused_libraries import leave_out_torchao
 
 LARGEST_BATCH = 16
 
@@ -101,7 +100,6 @@ def replay_here(
 
     Raises `CommandError`.
     """
-    leave_out_torchao()
     from userdata.worker.by_hand.local_model import find_local_model
 
     try:

@@ -30,7 +30,6 @@ from userdata.worker.by_hand.output_folder import OutputFolder
 from userdata.worker.by_hand.script_options import Script, job_of, read_options
 from userdata.worker.drawing.grid import MOST_PIXELS, grid_layout, grid_size, write_grid
 from userdata.worker.process.library_environment import LIBRARY_ENVIRONMENT
-from userdata.worker.process.unused_libraries import leave_out_torchao
 
 if TYPE_CHECKING:
     from userdata.worker.between.task import DrawnImage
@@ -48,7 +47,6 @@ def main(script: Script, words: Sequence[str] | None = None) -> int:
     handler.setFormatter(log_format())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     os.environ.update(LIBRARY_ENVIRONMENT)
-    leave_out_torchao()
     try:
         _Call(script, options).do()
     except RunError as error:

@@ -22,9 +22,9 @@ from userdata.worker.kernels.flux_parts import (
     double_block,
     heads,
     in_one,
-    product_of_two,
     single_block,
 )
+from userdata.worker.kernels.products import product, product_of_gated
 from userdata.worker.kernels.triton_kernels import transformer_kernels
 
 
@@ -136,18 +136,16 @@ def flux2_single_block(block: Any, hidden_states: Tensor, temb_mod: Tensor, imag
     """A `Flux2SingleTransformerBlock`: one product makes queries, keys, values, gates and what is gated."""
     kernels, attention, x = transformer_kernels(), block.attn, hidden_states
     shift, scale, gate = temb_mod.flatten(1).chunk(3, dim=1)
-    product = attention.to_qkv_mlp_proj(kernels.normed(x, block.norm, scale, shift))
+    made = product(attention.to_qkv_mlp_proj, kernels.normed(x, block.norm, scale, shift))
     inner, hidden = attention.inner_dim, attention.mlp_hidden_dim
-    queries, keys, values, gates, widened = product.split([inner, inner, inner, hidden, hidden], dim=-1)
+    queries, keys, values, gates, widened = torch.split(made, [inner, inner, inner, hidden, hidden], dim=-1)
     attended_to = attended(
         [(heads(queries, attention), attention.norm_q)],
         [(heads(keys, attention), attention.norm_k)],
         heads(values, attention),
         image_rotary_emb,
     )
-    product = product_of_two(attention.to_out, attended_to, kernels.gated(gates, widened))
-    summed: Tensor = kernels.summed(x, product, gate)
-    return summed
+    return kernels.summed(x, product_of_gated(attention.to_out, gates, widened, beside=attended_to), gate)
 
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
+from userdata.worker.kernels.products import product, product_of_gated, product_of_gelu, read_by
 from userdata.worker.kernels.triton_kernels import transformer_kernels
 
 Rotary = tuple[Tensor, Tensor]
@@ -28,11 +29,12 @@ def double_block(
     `of_image` and `of_text` are shift, scale and gate of the attention, and those of the feed-forward.
     """
     kernels, attention = transformer_kernels(), block.attn
-    normed = kernels.normed(image, norms[0], of_image[1], of_image[0])
-    normed_text = kernels.normed(text, norms[1], of_text[1], of_text[0])
-    of_images = [heads(layer(normed), attention) for layer in _image_products(attention)]
-    text_products = attention.add_q_proj, attention.add_k_proj, attention.add_v_proj
-    of_texts = [heads(layer(normed_text), attention) for layer in text_products]
+    layers = attention.to_q, attention.to_k, attention.to_v
+    normed = read_by(layers, kernels.normed(image, norms[0], of_image[1], of_image[0]))
+    of_images = [heads(layer(normed), attention) for layer in layers]
+    layers = attention.add_q_proj, attention.add_k_proj, attention.add_v_proj
+    normed = read_by(layers, kernels.normed(text, norms[1], of_text[1], of_text[0]))
+    of_texts = [heads(layer(normed), attention) for layer in layers]
     attended_to = attended(
         [(of_texts[0], attention.norm_added_q), (of_images[0], attention.norm_q)],
         [(of_texts[1], attention.norm_added_k), (of_images[1], attention.norm_k)],
@@ -43,9 +45,9 @@ def double_block(
     tokens = text.shape[1]
     return (
         _fed_forward(
-            text, attention.to_add_out(attended_to[:, :tokens]), block.norm2_context, block.ff_context, of_text
+            text, product(attention.to_add_out, attended_to[:, :tokens]), block.norm2_context, block.ff_context, of_text
         ),
-        _fed_forward(image, attention.to_out[0](attended_to[:, tokens:]), block.norm2, block.ff, of_image),
+        _fed_forward(image, product(attention.to_out[0], attended_to[:, tokens:]), block.norm2, block.ff, of_image),
     )
 
 
@@ -56,12 +58,12 @@ def single_block(block: Any, x: Tensor, modulation: list[Tensor], rotary: Rotary
     """
     kernels, attention = transformer_kernels(), block.attn
     shift, scale, gate = modulation
-    normed = kernels.normed(x, block.norm.norm, scale, shift)
-    queries, keys, values = (heads(layer(normed), attention) for layer in _image_products(attention))
+    layers = attention.to_q, attention.to_k, attention.to_v
+    normed = read_by([*layers, block.proj_mlp], kernels.normed(x, block.norm.norm, scale, shift))
+    queries, keys, values = (heads(layer(normed), attention) for layer in layers)
     attended_to = attended([(queries, attention.norm_q)], [(keys, attention.norm_k)], values, rotary, mask)
-    widened = _gelu_product(block.proj_mlp, normed)
-    summed: Tensor = kernels.summed(x, product_of_two(block.proj_out, attended_to, widened), gate)
-    return summed
+    made = product_of_gelu(block.proj_mlp, block.proj_out, normed, beside=attended_to)
+    return kernels.summed(x, made, gate)
 
 
 def _fed_forward(
@@ -71,11 +73,12 @@ def _fed_forward(
     _, _, gate, shift, scale, last_gate = modulation
     x, normed = kernels.summed_and_normed(x, attended, gate, norm, scale, shift)
     if hasattr(feed_forward, "linear_in"):  # FLUX.2
-        gates, widened = feed_forward.linear_in(normed).chunk(2, dim=-1)
-        product = feed_forward.linear_out(kernels.gated(gates, widened))
+        gates, widened = product(feed_forward.linear_in, normed).chunk(2, dim=-1)
+        made = product_of_gated(feed_forward.linear_out, gates, widened)
     else:
-        product = feed_forward.net[2](_gelu_product(feed_forward.net[0].proj, normed))
-    return kernels.summed(x, product, last_gate)
+        widening, narrowing = feed_forward.net[0].proj, feed_forward.net[2]
+        made = product_of_gelu(widening, narrowing, read_by([widening], normed))
+    return kernels.summed(x, made, last_gate)
 
 
 def attended(
@@ -91,10 +94,6 @@ def attended(
     return F.scaled_dot_product_attention(q, k, values.transpose(1, 2), attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-def _image_products(attention: Any) -> tuple[nn.Module, nn.Module, nn.Module]:
-    return attention.to_q, attention.to_k, attention.to_v
-
-
 def heads(x: Tensor, attention: Any) -> Tensor:
     """The numbers of each token by heads: n × tokens × heads × width."""
     return x.view(*x.shape[:2], -1, attention.head_dim)
@@ -108,27 +107,3 @@ def in_one(text: Tensor, image: Tensor) -> Tensor:
     if whole is not None and beside and whole.shape == (len(image), tokens, image.shape[2]):
         return whole
     return torch.cat([text, image], dim=1)
-
-
-def _gelu_product(layer: nn.Linear, x: Tensor) -> Tensor:
-    """GELU, by its approximation with tanh, of what `layer` makes of `x`: cuBLAS computes it before it writes."""
-    if x.is_cuda and _is_plain(layer) and layer.bias is not None:
-        rows = torch._addmm_activation(layer.bias, x.flatten(0, 1), layer.weight.t(), use_gelu=True)
-        return rows.view(*x.shape[:2], -1)
-    return F.gelu(layer(x), approximate="tanh")
-
-
-def product_of_two(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
-    """What `layer` makes of the columns of `first` and then of `second`, which are not copied beside each other."""
-    if not _is_plain(layer):
-        joined: Tensor = layer(torch.cat([first, second], dim=-1))
-        return joined
-    own = first.shape[-1]
-    product = F.linear(first, layer.weight[:, :own], layer.bias)
-    product.flatten(0, 1).addmm_(second.flatten(0, 1), layer.weight[:, own:].t())
-    return product
-
-
-def _is_plain(layer: nn.Linear) -> bool:
-    """Whether the weights are numbers, and not, for instance, quantized."""
-    return type(layer) is nn.Linear and type(layer.weight) is nn.Parameter

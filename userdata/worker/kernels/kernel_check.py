@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
+from userdata.job.quantization import WITH_FP8
 from userdata.worker.kernels.compiled_here import compiled_here
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import (
@@ -18,12 +19,15 @@ from userdata.worker.kernels.triton_kernels import (
     kernels,
     transformer_kernels,
 )
+from userdata.worker.model.kept_linear import in_fp8
 
 logger = logging.getLogger(__name__)
 
 # For numbers around 1 in half precision, which has a relative step of 0.001, and in bfloat16, which has one of 0.008.
 TOLERANCE = 0.01
 TOLERANCE_OF_TRANSFORMERS = 0.03
+# fp8 (e4m3) has a relative step of 0.125, so that rounding is off by half of it.
+TOLERANCE_OF_FP8 = 0.07
 # Seconds to load kernels that are compiled, and to compile them (docs/performance.md).
 LOADING = 1.3
 COMPILING = 12.0
@@ -78,7 +82,12 @@ def _try_kernels(kernels: Kernels, device: torch.device) -> None:
         return torch.randn(shape, generator=generator, device=device).half()
 
     # What is added lies in longer rows, as it does behind joined products.
-    x, added, rows, layer = drawn(2, 96, 9, 10), drawn(2, 192)[:, 96:], drawn(5, 48), nn.Linear(48, 96).to(device).half()
+    x, added, rows, layer = (
+        drawn(2, 96, 9, 10),
+        drawn(2, 192)[:, 96:],
+        drawn(5, 48),
+        nn.Linear(48, 96).to(device).half(),
+    )
     norm, row_norm = nn.GroupNorm(32, 96).to(device).half(), nn.LayerNorm(48).to(device).half()
     # Filled here, because transformers keeps PyTorch from filling them, in all threads, while a thread loads a model.
     for module in (layer, norm, row_norm):
@@ -141,6 +150,21 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
     for computed, expected in pairs:
         tolerance = TOLERANCE_OF_TRANSFORMERS
         torch.testing.assert_close(computed.float(), expected.float(), rtol=tolerance, atol=tolerance)
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) in WITH_FP8:
+        _try_fp8(kernels, x, added)
+
+
+def _try_fp8(kernels: TransformerKernels, x: Tensor, added: Tensor) -> None:
+    half, other = x[..., :48], x[..., 48:]
+    for made, expected in (
+        (kernels.in_fp8(other), other),
+        (kernels.in_fp8(other, gelu=True), F.gelu(other.float(), approximate="tanh")),
+        (kernels.in_fp8(half, gates=other), F.silu(other.float()) * half.float()),
+        (kernels.in_fp8(half, gelu=True, beside=added), torch.cat([added, F.gelu(half, approximate="tanh")], dim=-1)),
+    ):
+        rounded, scales = made
+        torch.testing.assert_close(scales, in_fp8(expected).scales, rtol=TOLERANCE, atol=0)
+        torch.testing.assert_close(rounded.float() * scales, expected.float(), rtol=TOLERANCE_OF_FP8, atol=TOLERANCE)
 
 
 def _turned(x: Tensor, weight: Tensor, angles: Tensor) -> Tensor:

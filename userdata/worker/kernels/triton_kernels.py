@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from userdata.worker.model.kept_linear import InFp8
+
 
 class Kernels(Protocol):
     """The functions of the module `fused_kernels`."""
@@ -73,6 +75,12 @@ class TransformerKernels(Protocol):
 
     def gated(self, gates: Tensor, values: Tensor) -> Tensor:
         """The product of `values` and SiLU of `gates`."""
+        ...
+
+    def in_fp8(
+        self, x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, beside: Tensor | None = None
+    ) -> InFp8:
+        """Rows in fp8, of what is made of `x`."""
         ...
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  # its usual name
 from diffusers.models.transformers.transformer_z_image import ZSingleStreamAttnProcessor
 from torch import Tensor
 
+from userdata.worker.kernels.products import product, product_of_gated, read_by
 from userdata.worker.kernels.triton_kernels import transformer_kernels
 
 
@@ -50,16 +51,17 @@ def z_image_block(
     x, normed = kernels.summed_and_normed(
         x, attended, gate, block.ffn_norm1, last_scale, added_norm=block.attention_norm2
     )
-    product = feed_forward.w2(kernels.gated(feed_forward.w1(normed), feed_forward.w3(normed)))
-    return kernels.summed(x, product, last_gate, added_norm=block.ffn_norm2)
+    read = read_by([feed_forward.w1, feed_forward.w3], normed)
+    made = product_of_gated(feed_forward.w2, feed_forward.w1(read), feed_forward.w3(read))
+    return kernels.summed(x, made, last_gate, added_norm=block.ffn_norm2)
 
 
 def _attended(attention: Any, x: Tensor, mask: Tensor | None, freqs_cis: Tensor) -> Tensor:
     # A cosine and a sine for each pair of numbers, beside each other.
     angles = torch.view_as_real(freqs_cis.contiguous()).flatten(2)
-    queries, keys, values = (
-        layer(x).unflatten(-1, (attention.heads, -1)) for layer in (attention.to_q, attention.to_k, attention.to_v)
-    )
+    layers = attention.to_q, attention.to_k, attention.to_v
+    read = read_by(layers, x)
+    queries, keys, values = (layer(read).unflatten(-1, (attention.heads, -1)) for layer in layers)
     kernels = transformer_kernels()
     q, k = (
         kernels.turned([(part, norm)], angles, angles[..., 1:]).transpose(1, 2)
@@ -67,5 +69,4 @@ def _attended(attention: Any, x: Tensor, mask: Tensor | None, freqs_cis: Tensor)
     )
     mask = mask[:, None, None, :] if mask is not None and mask.ndim == 2 else mask
     attended = F.scaled_dot_product_attention(q, k, values.transpose(1, 2), attn_mask=mask)
-    product: Tensor = attention.to_out[0](attended.transpose(1, 2).flatten(2))
-    return product
+    return product(attention.to_out[0], attended.transpose(1, 2).flatten(2))

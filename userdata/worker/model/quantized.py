@@ -2,7 +2,7 @@
 
 Each weight is read to the card, quantized there, and forgotten, one after the other, so that neither the card nor the
 machine ever holds the network in its own type: 24 GB of FLUX.1, where a g6.xlarge has 22 on the card and 16 beside it.
-Rejected: diffusers' TorchAoConfig, whose import makes every run import torchao, which takes seconds.
+Rejected: diffusers' TorchAoConfig, which holds the network in its own type first.
 
 Embeddings, norms, the modulation (adaLN) and the last projection keep their own type. They are few, and an error in
 them is one in everything behind. The modulation of FLUX.1 alone is a quarter of its weights, and without it FLUX.1
@@ -11,11 +11,8 @@ would not fit 24 GB beside its text encoder: it is kept in int8, whose error is 
 
 from __future__ import annotations
 
-import logging
 import re
-import sys
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
@@ -31,14 +28,13 @@ from userdata.job.choices import Quantize
 from userdata.job.quantization import why_not_card
 from userdata.job.run_error import RunError
 from userdata.worker.model.device import device_name
-from userdata.worker.model.kept_linear import Int8Linear, Nf4Linear
+from userdata.worker.model.kept_linear import Fp8Linear, Int8Linear, Nf4Linear
 
 IN_BLOCKS = re.compile(
     r"(?:(?:single_)?transformer_blocks|layers|noise_refiner|context_refiner)\.\d+\."
     r"(?:attn|attention|ff|ff_context|feed_forward|proj_mlp|proj_out)\b.*"
 )
-# What counts as the largest number of a row whose numbers are all smaller.
-LEAST = 1e-12
+KINDS = {Quantize.int8: Int8Linear, Quantize.nf4: Nf4Linear, Quantize.fp8: Fp8Linear}
 MODULATION = re.compile(r"(?:single_)?transformer_blocks\.\d+\.norm\w*\.linear")
 
 
@@ -104,37 +100,4 @@ def quantize_layer(network: nn.Module, name: str, kept: str) -> None:
     """Keeps the weight of the linear layer `name` of `network` in `kept` from now on."""
     layer = network.get_submodule(name)
     assert isinstance(layer, nn.Linear)
-    if kept == Quantize.fp8:
-        layer.weight = nn.Parameter(_fp8(layer.weight.detach()), requires_grad=False)
-    else:
-        network.set_submodule(name, Int8Linear(layer) if kept == Quantize.int8 else Nf4Linear(layer))
-
-
-def _fp8(weight: Tensor) -> Tensor:
-    """A tensor of torchao, with which `torch.nn.Linear` multiplies in fp8. Each row has a scale of its own."""
-    torchao = _torchao()
-    from torchao.quantization.quantize_.common import KernelPreference
-    from torchao.quantization.quantize_.workflows.float8.float8_tensor import QuantizeTensorToFloat8Kwargs
-
-    # By PyTorch's own kernels, because the others that torchao would take are in none of our packages. And with scales
-    # above zero, because a text that is filled up has rows of zeros, which would become no numbers.
-    rows, by_torch = torchao.PerRow(), {"kernel_preference": KernelPreference.TORCH, "hp_value_lb": LEAST}
-    of_states = QuantizeTensorToFloat8Kwargs(granularity=rows, **by_torch)
-    fast = torchao.Float8MMConfig(use_fast_accum=True)
-    return torchao.Float8Tensor.from_hp(  # type: ignore[no-any-return]
-        weight, granularity=rows, mm_config=fast, act_quant_kwargs=of_states, **by_torch
-    )
-
-
-def _torchao() -> Any:
-    """`torchao.quantization`, which `leave_out_torchao` keeps from the libraries that would import it with any model.
-
-    Imported here, because it takes seconds. It logs that its own kernels do not load, of which none is used.
-    """
-    if sys.modules.get("torchao", torch) is None:
-        del sys.modules["torchao"]
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    import torchao.quantization
-
-    return torchao.quantization
+    network.set_submodule(name, KINDS[Quantize(kept)](layer))

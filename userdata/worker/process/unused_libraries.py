@@ -51,15 +51,6 @@ def leave_out_compiler() -> None:
         sys.meta_path.insert(0, _CompilersParts())
 
 
-def leave_out_torchao() -> None:
-    """Makes the libraries that are imported from now on take torchao for missing.
-
-    diffusers and transformers would import it with any model, for seconds. `userdata.worker.model.quantized`, the only
-    one that uses it, takes it in again.
-    """
-    sys.modules.setdefault("torchao", None)  # type: ignore[arg-type]  # Python's own way to say that there is none
-
-
 class _NoCompiler(ModuleType):
     """A stand-in that leaves the functions that it marks as they are, and gives way to the compiler where needed."""
 

@@ -12,9 +12,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tests.small_networks import small_pipeline, small_transformer, transformer_input
-from userdata.worker.kernels import flux_blocks, flux_parts, fused_blocks, kernel_check, z_image_blocks
+from userdata.worker.kernels import flux_blocks, flux_parts, fused_blocks, kernel_check, products, z_image_blocks
 from userdata.worker.kernels.fused_blocks import fused
 from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
+from userdata.worker.model.kept_linear import Fp8Linear, InFp8, in_fp8
+from userdata.worker.model.quantized import kept_as, quantize_layer
 
 
 def _normed(x: Tensor, norm: Any, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
@@ -48,6 +50,11 @@ def _gated(gates: Tensor, values: Tensor) -> Tensor:
     return F.silu(gates) * values
 
 
+def _in_fp8(x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, beside: Tensor | None = None) -> InFp8:
+    x = F.gelu(x, approximate="tanh") if gelu else x if gates is None else _gated(gates, x)
+    return in_fp8(x if beside is None else torch.cat([beside, x], dim=-1))
+
+
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often each kernel is called, in whose place stands its definition in PyTorch."""
@@ -66,9 +73,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         "summed": _summed,
         "summed_and_normed": _summed_and_normed,
     }
-    names |= {"turned": _turned, "gated": _gated}
+    names |= {"turned": _turned, "gated": _gated, "in_fp8": _in_fp8}
     stand_ins = SimpleNamespace(**{name: counted(function) for name, function in names.items()})
-    for user in (flux_blocks, flux_parts, z_image_blocks, kernel_check):
+    for user in (flux_blocks, flux_parts, products, z_image_blocks, kernel_check):
         monkeypatch.setattr(user, "transformer_kernels", lambda: stand_ins)
     monkeypatch.setattr(fused_blocks, "_fuse", lambda _decoder: ())
     return counts
@@ -137,6 +144,25 @@ def test_quantized_weights_are_used_as_they_are(calls: dict[str, int]) -> None:
     with fused(SimpleNamespace(transformer=transformer, vae=SimpleNamespace(decoder=nn.Identity()))):
         ours = transformer(**transformer_input("flux"), return_dict=False)[0]
     assert (ours - plain).norm() / plain.norm() < 1e-6
+
+
+def test_weights_in_fp8_are_multiplied_with_states_that_one_pass_puts_into_fp8(
+    network: tuple[Callable[..., Tensor], Any], calls: dict[str, int]
+) -> None:
+    """Products of the same states share what is made of them."""
+    compute, pipeline = network
+    exact = compute()
+    for name, module in list(pipeline.transformer.named_modules()):
+        if isinstance(module, nn.Linear) and kept_as(name, "fp8") == "fp8":
+            quantize_layer(pipeline.transformer, name, "fp8")
+    plain = compute()
+    with fused(pipeline):
+        ours = compute()
+    layers = [module for module in pipeline.transformer.modules() if isinstance(module, Fp8Linear)]
+    assert 0 < calls["in_fp8"] < len(layers)
+    assert "gated" not in calls, "what is gated goes straight into fp8"
+    assert (ours - plain).norm() / plain.norm() < 1e-5
+    assert 1e-4 < (ours - exact).norm() / exact.norm() < 0.2
 
 
 def test_wrong_kernel_of_a_transformer_is_not_used(

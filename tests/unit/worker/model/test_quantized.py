@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -14,9 +15,9 @@ from torch import nn
 
 from tests.unit.worker.model.test_other_layouts import CPU, component
 from userdata.job.run_error import RunError
-from userdata.worker.model.kept_linear import VALUES, Int8Linear, Nf4Linear
+from userdata.worker.model.kept_linear import VALUES, Int8Linear, Nf4Linear, in_fp8
 from userdata.worker.model.pipeline import LAYOUTS
-from userdata.worker.model.quantized import _torchao, kept_as, load_quantized, quantize_layer
+from userdata.worker.model.quantized import kept_as, load_quantized, quantize_layer
 
 # Of a product with random weights and states; docs/models.md says what of whole steps.
 ERRORS = {"int8": 0.01, "fp8": 0.04, "nf4": 0.11}
@@ -45,30 +46,41 @@ def test_a_product_is_off_by_no_more_than_its_type_explains_and_zeros_stay_zeros
     assert layer(states)[1, 3].abs().max() == 0
 
 
-def test_int8_is_as_near_as_torchaos() -> None:
-    torchao = _torchao()
+def test_int8_is_the_nearest_of_255_steps_of_its_row() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(256, 192, dtype=torch.bfloat16)
-    weight = layer.weight.detach()
-    ours, theirs = (
-        Int8Linear(layer).unpacked(),
-        torchao.Int8Tensor.from_hp(weight, torchao.PerRow()).dequantize(torch.float32),
-    )
-    off = [float((one.float() - weight.float()).norm()) for one in (ours, theirs)]
-    assert off[0] < 1.1 * off[1], "what the scales lose by their own type is little"
+    weight = layer.weight.detach().float()
+    off = (Int8Linear(layer).unpacked().float() - weight).abs()
+    # Half a step, and what the step and the product lose in bfloat16.
+    allowed = weight.abs().amax(1, keepdim=True) / 127 * 0.51 + weight.abs() * 2**-7
+    assert (off <= allowed).all()
+
+
+def test_fp8_is_the_nearest_number_of_its_kind_with_the_rows_largest_as_its_own_largest() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(5, 96) * torch.tensor([1e-3, 1.0, 50.0, 0.0, 3e4])[:, None]
+    rounded, scales = in_fp8(rows)
+    every = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).float()
+    every = every[every.isfinite()]
+    nearest = (rows[..., None] / scales[..., None] - every).abs().amin(-1)
+    assert torch.equal((rows / scales - rounded.float()).abs(), nearest)
+    assert torch.equal(rounded.float().abs().amax(1), torch.tensor([448.0, 448.0, 448.0, 0.0, 448.0]))
 
 
 def test_nf4_is_the_nf4_of_the_paper() -> None:
+    """Its appendix E: quantiles of the normal distribution, 8 above zero and 7 below, the outermost one as 1."""
+    normal, outermost = NormalDist(), 0.9677083
+    above = [normal.inv_cdf(outermost + (0.5 - outermost) * step / 8) for step in range(8)]
+    below = [-normal.inv_cdf(outermost + (0.5 - outermost) * step / 7) for step in range(7)]
+    expected = torch.tensor(sorted([*below, 0.0, *above])) / above[0]
+    torch.testing.assert_close(torch.tensor(VALUES), expected, rtol=0, atol=1e-4)
     torch.manual_seed(0)
-    layer = nn.Linear(256, 256)
+    layer = nn.Linear(256, 64)
     nn.init.normal_(layer.weight)
-    ours, theirs = Nf4Linear(layer), _torchao().to_nf4(layer.weight.detach())
-    torch.testing.assert_close(torch.tensor(VALUES), theirs.nf4, rtol=0, atol=1e-4)
-    assert (ours.packed == theirs.quantized_data.flatten()).float().mean() > 0.999, (
-        "but for ties and the last digits of its values"
-    )
-    off = (ours.unpacked() - layer.weight).norm() / layer.weight.norm()
-    assert off < 0.1, "the error of NF4 on normal weights is 0.09"
+    blocks = layer.weight.detach().view(-1, 64)
+    nearest = (blocks / blocks.abs().amax(1, keepdim=True))[..., None].sub(torch.tensor(VALUES)).abs().argmin(-1)
+    codes = Nf4Linear(layer).packed
+    assert torch.equal(torch.stack([codes >> 4, codes & 15], -1).flatten(), nearest.flatten().to(torch.uint8))
 
 
 @pytest.mark.parametrize(

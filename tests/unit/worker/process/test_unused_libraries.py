@@ -40,15 +40,6 @@ before = weight_of(pipeline, layer).clone()
 Loras(pipeline, {"style": file}, restorable=False).apply({"style": 1.0})
 assert torch.allclose(weight_of(pipeline, layer), before + change, atol=1e-6)
 """
-QUANTIZE = """
-assert sys.modules["torchao"] is None, "nobody imports it but who quantizes"
-from userdata.worker.model.quantized import quantize_layer
-
-for kept in ("int8", "fp8", "nf4"):
-    layer = torch.nn.Sequential(torch.nn.Linear(64, 64))
-    quantize_layer(layer, "0", kept)
-    assert layer(torch.ones(1, 64)).isfinite().all()
-"""
 COMPILE = """
 assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
 """
@@ -70,8 +61,8 @@ def test_a_lora_is_merged_and_an_image_drawn_without_the_compiler_and_who_needs_
     tiny_model: Path, tmp_path: Path
 ) -> None:
     """In one process that draws, because the imports before it take seconds."""
-    steps = (LORA, COMPILE, ASK_THE_COMPILER, QUANTIZE)
-    neither, compiled, asked, _ = large_parts_imported(tiny_model, tmp_path, *steps)
+    steps = (LORA, COMPILE, ASK_THE_COMPILER)
+    neither, compiled, asked = large_parts_imported(tiny_model, tmp_path, *steps)
     assert neither == "[]", "nor distributed tensors"
     assert "torch._dynamo.utils" in compiled
     assert "torch._dynamo.utils" in asked
