@@ -301,12 +301,13 @@ def _transformer_block(
     layer_norm, x = kernels().layer_norm, hidden_states.contiguous()
     self_attention, cross_attention, products = block.attn1, block.attn2, block.ff.net
     bias = self_attention.to_out[0].bias
-    normed = layer_norm(x, block.norm1)
-    products_of_tokens = of_tokens(normed) if of_tokens else _products(self_attention, normed, normed)
-    _add_product(x, _attended(self_attention, products_of_tokens), self_attention.to_out[0])
+    of_tokens = of_tokens or (lambda normed: _products(self_attention, normed, normed))
+    # Without names for the queries, keys and values, which would keep their memory until the block's end.
+    attended = _attended(self_attention, of_tokens(layer_norm(x, block.norm1)))
+    _add_product(x, attended, self_attention.to_out[0])
     normed = layer_norm(x, block.norm2, added=bias)
-    products_of_text = _products(cross_attention, normed, encoder_hidden_states)
-    _add_product(x, _attended(cross_attention, products_of_text), cross_attention.to_out[0])
+    attended = _attended(cross_attention, _products(cross_attention, normed, encoder_hidden_states))
+    _add_product(x, attended, cross_attention.to_out[0])
     bias = bias + cross_attention.to_out[0].bias
     normed = layer_norm(x, block.norm3, added=bias, kept=bias + products[2].bias)
     return _add_product(x, products[0](normed), products[2])
