@@ -22,7 +22,7 @@ KINDS = {
     "attention": r"fmha|flash|sdpa|attention|mha",
     "convolution": r"conv|fprop|winograd|xmma_fprop|implicit",
     "products": r"gemm|nvjet|cutlass|cublas|gated_product|_mm_|matmul|splitK|scaled",
-    "norms, sums, gates": r"norm|welford|_modulated|_turned|^_gated|_column_stat|_scale|^_sum|_geglu|silu|gelu|^_in_fp8",
+    "norms, sums, gates": r"norm|welford|_modulated|_turned|^_gated|_column_stat|_scale|^_sum|glu|silu|gelu|_in_fp8",
     "copies": r"copy|Memcpy|Memset|cat|transpose|nchwToNhwc|nhwcToNchw",
 }
 COUNTED = 2

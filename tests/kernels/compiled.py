@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from userdata.worker.kernels import fused_kernels, gated_product, transformer_kernels
+from userdata.worker.kernels import fp8_kernel, fused_kernels, gated_product, transformer_kernels
 
 HALF, SINGLE, WHOLE = "*fp16", "*fp32", "i32"
 # By the names of their arguments; what is not among them is a whole number.
@@ -58,9 +58,9 @@ def main(architecture: int) -> None:
     for name, constants in CONSTANTS_OF_TRANSFORMERS.items():
         _compile(getattr(transformer_kernels, name), architecture, TYPES_OF_TRANSFORMERS, constants)
     if architecture >= FIRST_WITH_FP8:
-        for kind in (transformer_kernels.AS_THEY_ARE, transformer_kernels.GELU, transformer_kernels.GATED):
+        for kind in (fp8_kernel.AS_THEY_ARE, fp8_kernel.GELU, fp8_kernel.GATED):
             constants = {"BESIDE": True, "KIND": kind, "WIDTH": 16384}
-            _compile(transformer_kernels._in_fp8, architecture, TYPES_OF_FP8, constants)
+            _compile(fp8_kernel._in_fp8, architecture, TYPES_OF_FP8, constants)
     if architecture // 10 >= gated_product.HOPPER:
         rows, columns, depth = gated_product.ROWS, gated_product.COLUMNS, gated_product.DEPTH
         pieces = {

@@ -47,7 +47,7 @@ from userdata.worker.kernels.fusible_blocks import (
     fits_up_block,
     fits_upsampling,
 )
-from userdata.worker.kernels.joined_products import JoinedProducts, can_be_joined
+from userdata.worker.kernels.joined_products import join
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import kernels
 from userdata.worker.kernels.z_image_blocks import fits_z_image, z_image_block
@@ -71,7 +71,7 @@ def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
         replaced += _fuse_transformer(transformer)
     else:
         of_pixels.append(pipeline.unet)
-        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *_join(pipeline.unet)]
+        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *join(pipeline.unet)]
     try:
         for network in of_pixels:
             network.to(memory_format=torch.channels_last)
@@ -116,41 +116,6 @@ def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
         if isinstance(block, Upsample2D) and fits_upsampling(block):
             block.forward = partial(_upsampling, block, parity_weights(block.conv.weight))
             yield block
-
-
-def _join(network: nn.Module) -> Iterator[nn.Module]:
-    """Computes products that have their input in common as one, in blocks that are fused."""
-    fused_ones = [module for module in network.modules() if "forward" in vars(module)]
-    residual = [block for block in fused_ones if isinstance(block, ResnetBlock2D) and block.time_emb_proj is not None]
-    transformers = [block for block in fused_ones if isinstance(block, BasicTransformerBlock)]
-    of_step = []
-    of_time = [block.time_emb_proj for block in residual]
-    if of_time and can_be_joined(of_time):
-        joined = JoinedProducts(of_time, biases=[block.conv1.bias for block in residual], before=F.silu)
-        of_step.append(joined)
-        for number, block in enumerate(residual):
-            block.forward = partial(_residual_block, block, of_time=partial(joined.part, number))
-    of_text = [layer for block in transformers for layer in (block.attn2.to_k, block.attn2.to_v)]
-    if of_text and can_be_joined(of_text):
-        joined = JoinedProducts(of_text)
-        of_step.append(joined)
-        for number, layer in enumerate(of_text):
-            layer.forward = partial(joined.part, number)
-            yield layer
-    for block in transformers:
-        of_tokens = [block.attn1.to_q, block.attn1.to_k, block.attn1.to_v]
-        if can_be_joined(of_tokens):
-            block.forward = partial(_transformer_block, block, of_tokens=JoinedProducts(of_tokens).of)
-    network.forward = partial(_step, network, of_step)
-    yield network
-
-
-def _step(network: nn.Module, joined: Sequence[JoinedProducts], *args: Any, **kwargs: Any) -> Any:
-    try:
-        return type(network).forward(network, *args, **kwargs)
-    finally:
-        for products in joined:
-            products.forget()
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:

@@ -6,10 +6,14 @@ of which wait for their start (docs/performance.md). One product for all texts' 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 
@@ -79,3 +83,39 @@ def _in_one(parameters: Sequence[Tensor]) -> Tensor:
     for parameter, part in zip(parameters, torch.split(joined, [len(one) for one in parameters]), strict=True):
         parameter.data = part
     return joined
+
+
+def join(network: nn.Module) -> Iterator[nn.Module]:
+    """Computes products that have their input in common as one, in blocks of a U-Net whose `forward` is a fused one.
+
+    Yields the other modules with a new `forward`.
+    """
+    fused_ones = [module for module in network.modules() if "forward" in vars(module)]
+    transformers = [block for block in fused_ones if isinstance(block, BasicTransformerBlock)]
+    of_step = []
+    residual = [block for block in fused_ones if isinstance(block, ResnetBlock2D) and block.time_emb_proj is not None]
+    of_time = [block.time_emb_proj for block in residual]
+    if of_time and can_be_joined(of_time):
+        of_step.append(JoinedProducts(of_time, biases=[block.conv1.bias for block in residual], before=F.silu))
+        for number, block in enumerate(residual):
+            block.forward = partial(block.forward, of_time=partial(of_step[-1].part, number))
+    of_text = [layer for block in transformers for layer in (block.attn2.to_k, block.attn2.to_v)]
+    if of_text and can_be_joined(of_text):
+        of_step.append(JoinedProducts(of_text))
+        for number, layer in enumerate(of_text):
+            layer.forward = partial(of_step[-1].part, number)
+            yield layer
+    for block in transformers:
+        of_tokens = [block.attn1.to_q, block.attn1.to_k, block.attn1.to_v]
+        if can_be_joined(of_tokens):
+            block.forward = partial(block.forward, of_tokens=JoinedProducts(of_tokens).of)
+    network.forward = partial(_step, network, of_step)
+    yield network
+
+
+def _step(network: nn.Module, joined: Sequence[JoinedProducts], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return type(network).forward(network, *args, **kwargs)
+    finally:
+        for products in joined:
+            products.forget()

@@ -14,8 +14,10 @@ from userdata.job.quantization import WITH_FP8
 from userdata.worker.kernels.compiled_here import compiled_here
 from userdata.worker.kernels.parity_weights import parity_weights
 from userdata.worker.kernels.triton_kernels import (
+    Fp8Kernel,
     Kernels,
     TransformerKernels,
+    fp8_kernel,
     kernels,
     transformer_kernels,
 )
@@ -151,16 +153,16 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
         tolerance = TOLERANCE_OF_TRANSFORMERS
         torch.testing.assert_close(computed.float(), expected.float(), rtol=tolerance, atol=tolerance)
     if device.type != "cuda" or torch.cuda.get_device_capability(device) in WITH_FP8:
-        _try_fp8(kernels, x, added)
+        _try_fp8(fp8_kernel(), x, added)
 
 
-def _try_fp8(kernels: TransformerKernels, x: Tensor, added: Tensor) -> None:
+def _try_fp8(kernel: Fp8Kernel, x: Tensor, added: Tensor) -> None:
     half, other = x[..., :48], x[..., 48:]
     for made, expected in (
-        (kernels.in_fp8(other), other),
-        (kernels.in_fp8(other, gelu=True), F.gelu(other.float(), approximate="tanh")),
-        (kernels.in_fp8(half, gates=other), F.silu(other.float()) * half.float()),
-        (kernels.in_fp8(half, gelu=True, beside=added), torch.cat([added, F.gelu(half, approximate="tanh")], dim=-1)),
+        (kernel.in_fp8(other), other),
+        (kernel.in_fp8(other, gelu=True), F.gelu(other.float(), approximate="tanh")),
+        (kernel.in_fp8(half, gates=other), F.silu(other.float()) * half.float()),
+        (kernel.in_fp8(half, gelu=True, beside=added), torch.cat([added, F.gelu(half, approximate="tanh")], dim=-1)),
     ):
         rounded, scales = made
         torch.testing.assert_close(scales, in_fp8(expected).scales, rtol=TOLERANCE, atol=0)

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
-from userdata.worker.kernels.triton_kernels import transformer_kernels
+from userdata.worker.kernels.triton_kernels import fp8_kernel, transformer_kernels
 from userdata.worker.model.kept_linear import Fp8Linear, InFp8
 
 
 def read_by(layers: Sequence[Any], x: Tensor) -> Tensor | InFp8:
     """`x`, n × tokens × width, as all of `layers` take it: in fp8 where they multiply such numbers."""
     if all(isinstance(layer, Fp8Linear) for layer in layers):
-        return transformer_kernels().in_fp8(x)
+        return fp8_kernel().in_fp8(x)
     return x
 
 
@@ -29,16 +29,15 @@ def product(layer: Any, x: Tensor) -> Tensor:
 def product_of_gelu(widening: Any, narrowing: Any, x: Tensor | InFp8, *, beside: Tensor | None = None) -> Tensor:
     """What `narrowing` makes of `beside` and, in the columns after it, GELU of what `widening` makes of `x`."""
     if isinstance(narrowing, Fp8Linear):
-        return narrowing.forward(transformer_kernels().in_fp8(widening(x), gelu=True, beside=beside))
+        return narrowing.forward(fp8_kernel().in_fp8(widening(x), gelu=True, beside=beside))
     return _product_of_columns(narrowing, beside, _gelu_product(widening, x))
 
 
 def product_of_gated(layer: Any, gates: Tensor, values: Tensor, *, beside: Tensor | None = None) -> Tensor:
     """What `layer` makes of `beside` and, in the columns after it, `values` times SiLU of `gates`."""
-    kernels = transformer_kernels()
     if isinstance(layer, Fp8Linear):
-        return layer.forward(kernels.in_fp8(values, gates=gates, beside=beside))
-    return _product_of_columns(layer, beside, kernels.gated(gates, values))
+        return layer.forward(fp8_kernel().in_fp8(values, gates=gates, beside=beside))
+    return _product_of_columns(layer, beside, transformer_kernels().gated(gates, values))
 
 
 def _gelu_product(layer: Any, x: Tensor | InFp8) -> Tensor:

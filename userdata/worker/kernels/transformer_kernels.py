@@ -14,10 +14,8 @@ from typing import Any
 
 import triton
 import triton.language as tl
-from torch import Tensor, empty, empty_like, float8_e4m3fn, float32
+from torch import Tensor, empty, empty_like
 from torch.nn import LayerNorm
-
-from userdata.worker.model.kept_linear import LARGEST_IN_FP8, LEAST, InFp8
 
 # Numbers of a row that a program gates at once.
 PIECE = 1024
@@ -25,9 +23,6 @@ WARPS = 8
 # What is done to a row: nothing, a layer normalisation (arXiv:1607.06450), or one by the root of the mean square
 # (arXiv:1910.07467).
 NONE, LAYER, ROOT = 0, 1, 2
-# What is done to numbers before they are put into fp8: nothing, GELU by its approximation with tanh (arXiv:1606.08415),
-# or gates by SiLU (arXiv:2002.05202).
-AS_THEY_ARE, GELU, GATED = 0, 1, 2
 
 
 @triton.jit
@@ -139,43 +134,6 @@ def _gated(gates, values, out, width, gates_stride, values_stride, PIECE: tl.con
     value = tl.load(values + row * values_stride + column, valid, other=0.0).to(tl.float32)
     value = value * gate / (1.0 + tl.exp(-gate))
     tl.store(out + row * width + column, value.to(out.dtype.element_ty), valid)
-
-
-@triton.jit
-def _in_fp8(
-    beside,
-    x,
-    gates,
-    out,
-    scales,
-    first,
-    width,
-    beside_stride,
-    stride,
-    gates_stride,
-    least,
-    largest,
-    BESIDE: tl.constexpr,  # noqa: N803
-    KIND: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-):
-    """The first numbers of a row are those of `beside`, and the others come from `x`."""
-    row = tl.program_id(0).to(tl.int64)
-    column = tl.arange(0, WIDTH)
-    valid = (column >= first) & (column < width)
-    values = tl.load(x + row * stride + column - first, valid, other=0.0).to(tl.float32)
-    if KIND == 1:
-        # GELU is x times the logistic function of twice the argument of its tanh.
-        values = values / (1.0 + tl.exp(-1.5957691216057308 * (values + 0.044715 * values * values * values)))
-    if KIND == 2:
-        gate = tl.load(gates + row * gates_stride + column - first, valid, other=0.0).to(tl.float32)
-        values = values * gate / (1.0 + tl.exp(-gate))
-    if BESIDE:
-        values += tl.load(beside + row * beside_stride + column, column < first, other=0.0).to(tl.float32)
-    scale = tl.maximum(tl.max(tl.abs(values), 0), least) / largest
-    tl.store(scales + row, scale)
-    values = tl.minimum(tl.maximum(values / scale, -largest), largest)
-    tl.store(out + row * width + column, values.to(out.dtype.element_ty), column < width)
 
 
 def normed(x: Tensor, norm: Any, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
@@ -314,35 +272,3 @@ def gated(gates: Tensor, values: Tensor) -> Tensor:
         gates, values, out, width, gates.stride(1), values.stride(1), PIECE
     )
     return out
-
-
-def in_fp8(x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, beside: Tensor | None = None) -> InFp8:
-    """Rows in fp8, as `userdata.worker.model.kept_linear.in_fp8` makes them, in one pass.
-
-    They hold `beside`, and then `x`, or GELU of `x`, or `x` times SiLU of `gates`: n × tokens × width each, rows of
-    which may be parts of longer ones.
-    """
-    count, tokens, width = x.shape
-    first = 0 if beside is None else beside.shape[-1]
-    out = empty((count, tokens, first + width), device=x.device, dtype=float8_e4m3fn)
-    scales = empty((count, tokens, 1), device=x.device, dtype=float32)
-    rows, other_rows, gate_rows = (x if one is None else one.flatten(0, 1) for one in (x, beside, gates))
-    _in_fp8[(count * tokens,)](
-        other_rows,
-        rows,
-        gate_rows,
-        out,
-        scales,
-        first,
-        first + width,
-        other_rows.stride(0),
-        rows.stride(0),
-        gate_rows.stride(0),
-        LEAST,
-        LARGEST_IN_FP8,
-        beside is not None,
-        GELU if gelu else AS_THEY_ARE if gates is None else GATED,
-        triton.next_power_of_2(first + width),
-        num_warps=WARPS,
-    )
-    return InFp8(out, scales)

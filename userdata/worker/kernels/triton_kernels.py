@@ -77,6 +77,17 @@ class TransformerKernels(Protocol):
         """The product of `values` and SiLU of `gates`."""
         ...
 
+
+def transformer_kernels() -> TransformerKernels:
+    """The module `transformer_kernels`, whose import needs Triton."""
+    from userdata.worker.kernels import transformer_kernels as module
+
+    return module
+
+
+class Fp8Kernel(Protocol):
+    """The function of the module `fp8_kernel`, which says what it computes."""
+
     def in_fp8(
         self, x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, beside: Tensor | None = None
     ) -> InFp8:
@@ -84,8 +95,8 @@ class TransformerKernels(Protocol):
         ...
 
 
-def transformer_kernels() -> TransformerKernels:
-    """The module `transformer_kernels`, whose import needs Triton."""
-    from userdata.worker.kernels import transformer_kernels as module
+def fp8_kernel() -> Fp8Kernel:
+    """The module `fp8_kernel`, whose import needs Triton."""
+    from userdata.worker.kernels import fp8_kernel as module
 
     return module

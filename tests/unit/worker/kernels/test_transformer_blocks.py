@@ -73,10 +73,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         "summed": _summed,
         "summed_and_normed": _summed_and_normed,
     }
-    names |= {"turned": _turned, "gated": _gated, "in_fp8": _in_fp8}
+    names |= {"turned": _turned, "gated": _gated}
     stand_ins = SimpleNamespace(**{name: counted(function) for name, function in names.items()})
     for user in (flux_blocks, flux_parts, products, z_image_blocks, kernel_check):
         monkeypatch.setattr(user, "transformer_kernels", lambda: stand_ins)
+    for user in (products, kernel_check):
+        monkeypatch.setattr(user, "fp8_kernel", lambda: SimpleNamespace(in_fp8=counted(_in_fp8)))
     monkeypatch.setattr(fused_blocks, "_fuse", lambda _decoder: ())
     return counts
 
