@@ -153,17 +153,8 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
     batch = record.batch if alike else [request]
     values = {
         **job.model_dump(by_alias=True),
-        "Prompt": request.prompt,
+        **request.parameters,
         "Lora": loras_with(job.lora, request.loras),
-        "NegativePrompt": request.negative_prompt,
-        "Height": request.H,
-        "Width": request.W,
-        "Steps": request.ddim_steps,
-        "GuidanceScale": request.scale,
-        "Sampler": request.sampler,
-        "Eta": request.ddim_eta,
-        "Strength": request.strength,
-        "Upscale": request.upscale,
         "Seed": batch[0].seed,
         "Iterations": 1,
         "Samples": len(batch),
