@@ -30,14 +30,14 @@ def values_of(record: ImageRecord) -> dict[str, str]:
     Raises `CommandError` for a record whose job breaks a rule, which is another version's, or made up.
     """
     try:
-        job = Job.model_validate(record.job)
+        request, job = record.request, Job.model_validate(record.job)
     except ValueError as error:
         raise CommandError(
             "The job in this image cannot be drawn by this version of the project.", exit_status=2
         ) from error
     drawn = {
         **job.model_dump(by_alias=True),
-        **record.request.parameters,
+        **request.parameters,
         "Iterations": 1,
         "Samples": 1,
     }
