@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from scripts.command_line.account.results_bucket import find_bucket
-from scripts.command_line.account.runs import choose_runs, list_runs
+from scripts.command_line.account.runs import choose_runs, list_runs, read_run
 from scripts.command_line.main import app
 from scripts.command_line.results.download import LeftOut, download, files_of
 from scripts.command_line.terminal.command_error import CommandError
@@ -221,6 +221,18 @@ def test_a_status_that_cannot_be_read_hides_no_images_and_is_told(account: Accou
     _, lines = results("--to", str(tmp_path))
     assert lines[-1].startswith("2 images -> ")
     assert [line for line in lines if line.startswith("a-horse: runs/a-horse/status.json is broken, or")]
+
+
+def test_a_run_that_waits_is_read_by_a_request_for_each_of_its_documents(account: Account) -> None:
+    account.deploy()
+    keys = RunKeys("a-0123456789")
+    account.put(keys.job, b"{}")
+    asked: list[str] = []
+    account.s3.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params["Key"])
+    )
+    assert read_run(account.s3, account.bucket, keys.run_id).state == "waits"
+    assert asked == [keys.status, keys.batch, keys.job]
 
 
 def test_what_may_not_be_read_is_told_with_the_right_that_is_missing(
