@@ -49,41 +49,20 @@ def small_transformer(kind: str) -> Any:
     """
     torch.manual_seed(0)
     transformer: Any
+    alike: dict[str, Any] = {"in_channels": 8, "num_layers": 2, "num_single_layers": 3, "attention_head_dim": 16}
+    alike |= {"num_attention_heads": 3, "joint_attention_dim": 12}
     if kind == "flux":
-        transformer = FluxTransformer2DModel(
-            in_channels=8,
-            num_layers=2,
-            num_single_layers=3,
-            attention_head_dim=16,
-            num_attention_heads=3,
-            joint_attention_dim=12,
-            pooled_projection_dim=10,
-            axes_dims_rope=(4, 6, 6),
-        )
+        transformer = FluxTransformer2DModel(**alike, pooled_projection_dim=10, axes_dims_rope=(4, 6, 6))
     elif kind == "chroma":
         transformer = ChromaTransformer2DModel(
-            in_channels=8,
-            num_layers=2,
-            num_single_layers=3,
-            attention_head_dim=16,
-            num_attention_heads=3,
-            joint_attention_dim=12,
+            **alike,
             axes_dims_rope=(4, 6, 6),
             approximator_num_channels=8,
             approximator_hidden_dim=20,
             approximator_layers=2,
         )
     elif kind == "flux2":
-        transformer = Flux2Transformer2DModel(
-            in_channels=8,
-            num_layers=2,
-            num_single_layers=3,
-            attention_head_dim=16,
-            num_attention_heads=3,
-            joint_attention_dim=12,
-            axes_dims_rope=(4, 4, 4, 4),
-            guidance_embeds=False,
-        )
+        transformer = Flux2Transformer2DModel(**alike, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False)
     else:
         transformer = ZImageTransformer2DModel(
             in_channels=4,

@@ -33,7 +33,7 @@ def doctor(
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Check what a deploy needs, before it costs anything. The exit status is 1 if something is wrong."""
+    """Check what a deploy needs, before it costs anything. The exit status is 1 if there is a problem."""
     from scripts.command_line.account.plan import parse_context
     from scripts.command_line.before.doctor import doctor_document, examine, show_checks
     from scripts.command_line.terminal.session import choose_session
@@ -47,7 +47,7 @@ def doctor(
         print_document(doctor_document(checks))
     else:
         show_checks(checks, Console())
-    if any(check.state != "ok" for check in checks):
+    if any(check.state == "problem" for check in checks):
         sys.exit(1)
 
 

@@ -117,7 +117,12 @@ def _climbed(cloud: LocalCloud, folder: Path) -> str:
     cloud.capacity.sell_out("g6.xlarge")
     printed = _run(cloud, folder, LADDER)
     cloud.capacity.sold_out.clear()
-    cloud.client("cloudformation").delete_stack(StackName="Ladder")
+    # The call only begins the deletion, and the teardown that follows would name the stack.
+    stacks = cloud.client("cloudformation")
+    stacks.delete_stack(StackName="Ladder")
+    stacks.get_waiter("stack_delete_complete").wait(
+        StackName="Ladder", WaiterConfig={"Delay": 1, "MaxAttempts": COMMAND_SECONDS}
+    )
     return printed
 
 

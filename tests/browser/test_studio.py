@@ -312,6 +312,16 @@ def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
     person.draw(Job(model="demo", prompt="from elsewhere"))
     expect(page.locator(".picture")).to_have_count(6)
     expect(page.locator("#runs")).not_to_contain_text("No images yet")
+    # A studio that was started again knows this tab's cookie no more, until somebody opens its link.
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator("#away")).to_contain_text("was started again")
+    expect(page.locator("#away")).to_be_visible()
+    expect(page.locator("#runs")).not_to_contain_text("This page belongs")
+    page.context.add_cookies(cookies)  # type: ignore[arg-type]  # Playwright reads other cookies than it takes
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator("#away")).to_be_hidden()
 
 
 def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_open(person: Person, page: Page) -> None:

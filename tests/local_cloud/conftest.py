@@ -78,11 +78,16 @@ class Stack:
         )
         self.expect("UPDATE_COMPLETE")
 
-    def delete(self) -> None:
+    def delete(self, *retained: str) -> None:
+        """Deletes the stack but for what is `retained`, and waits for the end, which a request does for a while."""
         stack_id = self.describe()["StackId"]
-        self.client.delete_stack(StackName=self.name)
-        status = self.client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
-        assert status == "DELETE_COMPLETE", self.reasons()
+        self.client.delete_stack(StackName=self.name, RetainResources=list(retained))
+
+        def status() -> str:
+            return str(self.client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"])
+
+        until(lambda: status() != "DELETE_IN_PROGRESS", "the deletion ends")
+        assert status() == "DELETE_COMPLETE", self.reasons()
 
     def expect(self, status: str) -> None:
         until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), "the operation ends")

@@ -51,7 +51,7 @@ def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
     cloud.bootstrap()
     with machines_hang():
         yield Deployed(cloud)
-    cloud.client("cloudformation").delete_stack(StackName="SdOnEc2")
+    Stack(cloud, "SdOnEc2").delete()
 
 
 def test_after_a_termination_by_hand(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_settings_of_pip_and_python_for_something_else_are_passed_over_and_a_mov
     checkout: Checkout, tmp_path: Path
 ) -> None:
     """In one test, because each set-up takes seconds: pip starts five times."""
-    for word, status in (("--help", 0), ("demo", 2)):  # neither is taken for a wish to install
+    for word, status in (("--help", 0), ("-h", 0), ("demo", 2)):  # none is taken for a wish to install
         told = subprocess.run([checkout.root / "scripts/setup", word], capture_output=True, text=True, check=False)
         assert (told.returncode, told.stdout.splitlines()[0]) == (status, "usage: ./scripts/setup")
         assert not (checkout.root / ".venv").exists()

@@ -44,6 +44,12 @@ class ImageRequest:
         return self.W * self.upscale, self.H * self.upscale
 
     @property
+    def parameters(self) -> dict[str, object]:
+        """The values of the job's parameters, by their names, that each image has of its own."""
+        fields = Job.model_fields.items()
+        return {str(field.alias): getattr(self, name) for name, field in fields if hasattr(self, name)}
+
+    @property
     def guided(self) -> bool:
         """Whether each step computes the image without its prompt, too; 0 and 1 switch that off."""
         return self.scale not in (0, 1)

@@ -11,10 +11,10 @@ from botocore.config import Config
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings
 from scripts.command_line.account.plan import Plan
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.bill.prices import read_prices
 from userdata.bill.units import HOURS_PER_MONTH
 from userdata.contract.worker_environment import LifeCycle
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 # Somebody waits for the command to end.
 HASTY = Config(retries={"total_max_attempts": 2, "mode": "standard"}, connect_timeout=3, read_timeout=5)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.command_line.account.deployment import Deployment, deployed_settings
 from scripts.command_line.terminal.command_error import CommandError
-from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.command_line.terminal.parameter_options import FIELDS, check_parameters
 from scripts.command_line.terminal.written_context import written_context
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.settings import OF_THE_CDK, Settings, nearest_setting, settings_from_context
@@ -24,6 +25,8 @@ REPLACING_PARAMETERS = ("VolumeSize", "Replaces")
 # What neither the launch template nor the user data has.
 OF_NO_LAUNCH = ("SshCidr", "AcceptLicence")
 REPLACING_SETTINGS = ("spot", "max_price", "ami", "root_device", "az")
+NUMBERS = frozenset(str(field.alias) for field in FIELDS.values() if field.annotation in (int, float))
+LEADING_ZEROS = re.compile(r"^0+(?=[0-9])")
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,10 @@ def make_plan(deployment: Deployment | None, given: Mapping[str, str], context: 
     except SystemExit as refusal:
         raise CommandError(str(refusal.code).removeprefix("sd-on-ec2: "), exit_status=2) from refusal
     job, machine = check_parameters({**(deployment.parameters if deployment else {}), **given})
+    # What CloudFormation knows: our name of the sampler alone, and numbers without leading zeros.
+    given = {name: LEADING_ZEROS.sub("", text) if name in NUMBERS else text for name, text in given.items()}
     if given.get("Sampler"):
-        given = {**given, "Sampler": str(job.sampler)}  # CloudFormation knows our name of it alone
+        given = {**given, "Sampler": str(job.sampler)}
     return Plan(
         job=job, machine=machine, settings=settings, deployment=deployment, changes=dict(given), context=context
     )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.bill.prices import HourlyPrice, read_prices
 from userdata.contract.worker_environment import LifeCycle
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter
 
-from scripts.command_line.account.objects import ThisObjectError, read, read_if_possible, read_version
+from scripts.command_line.account.objects import ThisObjectError, read_if_possible, read_version
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
+from userdata.contract import outside
 from userdata.contract.layout import RUNS, RunKeys
-from userdata.contract.outside import read_json
 from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+Found = TypeVar("Found")
 
 
 @cache
@@ -77,40 +80,55 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    body = read_if_possible(s3, bucket, RunKeys(run_id).status)
-    try:
-        return status_adapter().validate_python(read_json(body)) if body else None
-    except ValueError:  # ValidationError is one
-        return None
+    return _read_document(s3, bucket, RunKeys(run_id).status, _status_of)[0]
 
 
 def read_run(s3: S3Client, bucket: str, run_id: str) -> Run:
-    """A run: one request, and up to four more for one without a status. Raises `CommandError` as `read_status` does."""
-    if status := read_status(s3, bucket, run_id):
-        return Run(run_id, status)
-    if batch := read_batch(s3, bucket, run_id):
-        return Run(run_id, None, batch=batch[0])
+    """A run: one request, and up to two more for one without a status. Raises `CommandError` as `read_status` does."""
     keys = RunKeys(run_id)
-    unread = _why_unread(s3, bucket, keys.status) or _why_unread(s3, bucket, keys.batch)
+    status, status_unread = _read_document(s3, bucket, keys.status, _status_of)
+    if status:
+        return Run(run_id, status)
+    batch, batch_unread = _read_document(s3, bucket, keys.batch, _batch_of, at_most=MOST_BYTES)
+    if batch:
+        return Run(run_id, None, batch=batch[0])
+    unread = status_unread or batch_unread
     waits = not unread and read_if_possible(s3, bucket, keys.job) is not None
     return Run(run_id, None, waits=waits, unread=unread)
 
 
-def _why_unread(s3: S3Client, bucket: str, key: str) -> str:
-    """A sentence on an object that is there and cannot be read; empty for one that is not there."""
-    try:
-        return f"{key} is broken, or a later version has written it." if read(s3, bucket, key) else ""
-    except ThisObjectError as error:
-        return str(error)  # of a right that is missing it says which
-
-
 def read_batch(s3: S3Client, bucket: str, run_id: str) -> tuple[Batch, str] | None:
     """What a batch is made of, with the document's ETag; None for no batch, and for a document that cannot be read."""
+    return _read_document(s3, bucket, RunKeys(run_id).batch, _batch_of, at_most=MOST_BYTES)[0]
+
+
+def _read_document(
+    s3: S3Client,
+    bucket: str,
+    key: str,
+    parse: Callable[[bytes, str], Found],
+    *,
+    at_most: int = outside.MOST_BYTES,
+) -> tuple[Found | None, str]:
+    """What `parse` makes of an object and its ETag, or None and a sentence on why an object that is there is not read.
+
+    Neither for an object that is not there. Raises `CommandError` when the bucket cannot be read.
+    """
     try:
-        found = read_version(s3, bucket, RunKeys(run_id).batch, at_most=MOST_BYTES)
-        return (Batch.from_json(found[0]), found[1]) if found else None
-    except (ThisObjectError, ValueError):
-        return None
+        found = read_version(s3, bucket, key, at_most=at_most)
+        return (parse(*found) if found else None), ""
+    except ThisObjectError as error:
+        return None, str(error)  # of a right that is missing it says which
+    except ValueError:  # ValidationError is one
+        return None, f"{key} is broken, or a later version has written it."
+
+
+def _status_of(body: bytes, _: str) -> Status:
+    return status_adapter().validate_python(outside.read_json(body))
+
+
+def _batch_of(body: bytes, etag: str) -> tuple[Batch, str]:
+    return Batch.from_json(body), etag
 
 
 def list_runs(s3: S3Client, bucket: str) -> list[Run]:

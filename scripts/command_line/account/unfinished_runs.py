@@ -12,9 +12,9 @@ import boto3
 from scripts.command_line.account.deployment import RETRIES, Deployment
 from scripts.command_line.account.instance import InstanceState, instance_state, known_run_id
 from scripts.command_line.account.runs import Run, list_runs, read_status
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from userdata.contract.outside import read_utc
 from userdata.contract.status import ENDED_EARLY, Status
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -17,9 +17,8 @@ from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.fleet.closed import closed_because
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError
-from userdata.worker.bucket.passing_errors import is_transient
+from userdata.worker.bucket.passing_errors import AWS_ERRORS, is_transient
 
 Answer = TypeVar("Answer")
 QUEUE = "BatchQueue"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
@@ -38,7 +37,7 @@ from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.written import need_writable
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
-from scripts.command_line.terminal.plain_text import print_plain
+from scripts.command_line.terminal.plain_text import in_shell, print_plain
 from scripts.command_line.terminal.question import ask
 from scripts.command_line.terminal.typed_options import repeat_typed, with_typed
 from scripts.interruption.signals import when_interrupted
@@ -90,7 +89,7 @@ class _Command:
     def tell_next(self, run_id: str) -> None:
         self.say("What next:")
         for words in (["watch", run_id], ["pause", run_id], ["results", run_id, "--zip"]):
-            self.say(f"  {with_typed(shlex.join(['sd', *words]), sys.argv[1:])}")
+            self.say(f"  {with_typed(in_shell(['sd', *words]), sys.argv[1:])}")
 
     def draw(self, planned: Planned) -> bool:
         """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""

@@ -22,6 +22,8 @@ from userdata.job.prompt_file import OPTIONS, PromptFileError, parse_line
 MOST_LINE = 256 * 1024
 MOST_CHARACTERS = 1024**3
 DELIMITERS = ",;\t"
+# Excel's own first line, which says what stands between the cells; Excel shows it to nobody.
+SEPARATOR = re.compile(r'sep=(?P<delimiter>[^"\s]|\t)\s*', re.IGNORECASE)
 # What a byte that is no UTF-8 is decoded to.
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 # JSON can escape what is in no file.
@@ -109,13 +111,15 @@ def _read_text(lines: Iterator[str], refusals: Refusals) -> Iterator[Row]:
 
 
 def _read_csv(lines: Iterator[str], refusals: Refusals) -> Iterator[Row]:
-    before, header = 0, ""
+    before, header, delimiters = 0, "", DELIMITERS
     while not header.strip():
         header = next(lines, "")
         if not header:
             return
         before += 1
-    columns, fields, delimiter = _read_header(header, before)
+        if before == 1 and (named := SEPARATOR.fullmatch(header)):
+            header, delimiters = "", named["delimiter"]
+    columns, fields, delimiter = _read_header(header, before, delimiters)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         number = before + reader.line_num + 1
@@ -142,8 +146,8 @@ def _read_csv(lines: Iterator[str], refusals: Refusals) -> Iterator[Row]:
             refusals.add(number, error)
 
 
-def _read_header(header: str, number: int) -> tuple[list[str], dict[str, str], str]:
-    """The columns, the columns by fields, and the delimiter, which is the one that makes the most columns.
+def _read_header(header: str, number: int, delimiters: str) -> tuple[list[str], dict[str, str], str]:
+    """The columns, the columns by fields, and the delimiter, the one of `delimiters` that makes the most columns.
 
     Rejected: csv.Sniffer, which guesses from the prompts.
     """
@@ -154,7 +158,7 @@ def _read_header(header: str, number: int) -> tuple[list[str], dict[str, str], s
         except csv.Error:
             return []
 
-    delimiter = max(DELIMITERS, key=lambda one: len(split(one)))
+    delimiter = max(delimiters, key=lambda one: len(split(one)))
     columns = split(delimiter)
     try:
         return columns, fields_of([column for column in columns if column]), delimiter

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.boot.fetch.hub import read_beginning
 from userdata.boot.fetch.passing_error import PassingError
@@ -22,6 +21,7 @@ from userdata.contract.safetensors_header import header_in
 from userdata.job.job import Job
 from userdata.job.job_fields import MODEL_NAMES
 from userdata.job.run_error import RunError
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.zones import types_to_try
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 from scripts.command_line.terminal.parameter_options import as_option
+from scripts.command_line.terminal.plain_text import in_shell
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -160,4 +160,4 @@ def _deploy_command(given: Mapping[str, str], context: Mapping[str, str], types:
     prompt = given.get("Prompt", "")
     # After "--" because else a prompt that begins with a dash would be taken for an option.
     words = [*options, "--", prompt] if prompt.startswith("-") else [prompt, *options] if prompt else options
-    return shlex.join(["sd", "deploy", *words])
+    return in_shell(["sd", "deploy", *words])

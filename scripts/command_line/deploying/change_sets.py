@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,12 +82,7 @@ def deploy(
     # Read what was typed.
     if fetch_to is not None:
         need_writable(fetch_to)
-    if broken := [name for name, value in given.items() if NO_XML.search(value)]:
-        raise CommandError(
-            f"{broken[0]} has control characters, such as an escape, which CloudFormation's answers cannot hold. Leave "
-            "them out.",
-            exit_status=2,
-        )
+    _refuse_control_characters(given)
     settings = parse_context(context, stack)
     stack = settings.get("stack") or stack
     typed, (given, uploads) = given, find_model_files(given)
@@ -145,16 +141,11 @@ def deploy(
             bucket = need_deployment(session, stack).bucket
         upload_inputs(session, bucket, inputs, uploads)
     act = functools.partial(_deploy_and_start, session, stack, cdk, rollback, console, run_id)
-    try:
+    with _uploads_stay(bucket) if has_files and not deployment else nullcontext():
         if wish:
             standing, start = Climb(session, stack, console, yes=yes).until_one_stands(rungs, act)
         else:
             standing, start = act(plan)
-    except CommandError as error:
-        if not has_files or deployment:
-            raise
-        stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
-        raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
     if fetch_to is not None:
         _follow(session, standing, plan.job, run_id, fetch_to, console, as_json=as_json)
         return
@@ -162,6 +153,26 @@ def deploy(
     if as_json:
         message, instance = start.message, standing.instance_id
         print_document(DeployDocument(stack=stack, run_id=run_id, instance_id=instance, message=message))
+
+
+def _refuse_control_characters(given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        if NO_XML.search(value):
+            raise CommandError(
+                f"{name} has control characters, such as an escape, which CloudFormation's answers cannot hold. Leave "
+                "them out.",
+                exit_status=2,
+            )
+
+
+@contextmanager
+def _uploads_stay(bucket: str | None) -> Iterator[None]:
+    """Adds to a failure of a first deploy where the files are that it has uploaded."""
+    try:
+        yield
+    except CommandError as error:
+        stays = f"The uploaded files stay in the bucket {bucket}: the same command goes on from there."
+        raise CommandError(f"{error}\n{stays}", exit_status=error.exit_status) from error
 
 
 def _in_a_zone(session: boto3.Session, plan: Plan) -> Plan:

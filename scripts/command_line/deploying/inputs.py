@@ -84,13 +84,15 @@ def _object(session: boto3.Session, bucket: str | None, parameter: str, given: s
     if bucket is None:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a file here, because there is no results bucket yet: there is no "
-            "such file here."
+            "such file here.",
+            exit_status=2,
         )
     found = read(session.client("s3", config=RETRIES), bucket, given, at_most=MOST_BYTES[parameter])
     if found is None:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a file here or the key of an object in {bucket}, for example "
-            f"{EXAMPLES[parameter]}."
+            f"{EXAMPLES[parameter]}.",
+            exit_status=2,
         )
     return found
 
@@ -104,7 +106,8 @@ def _read_image(parameter: str, given: str, content: bytes) -> InitialImage:
     except ValueError as error:
         raise CommandError(
             f"{parameter} is {given!r}, but must be a {FORMATS_IN_WORDS} image; this file cannot be read as one "
-            f"({error}). Convert it, for example to horse.png."
+            f"({error}). Convert it, for example to horse.png.",
+            exit_status=2,
         ) from error
 
 
@@ -167,7 +170,7 @@ def check_inputs(inputs: Mapping[str, Input], plan: Plan) -> list[str]:
         try:
             with_mask(image.image, mask.image, jobs)
         except ValueError as error:
-            raise CommandError(f"InitMask is {mask.given!r}, but {error}.") from error
+            raise CommandError(f"InitMask is {mask.given!r}, but {error}.", exit_status=2) from error
     return told + job_notices(jobs)
 
 
@@ -178,7 +181,7 @@ def _job_of_size(given: str, image: InitialImage, plan: Plan) -> Job:
     try:
         width, height = size_from(image.image, given)
     except RunError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), exit_status=2) from error
     return check_parameters({**plan.parameters, "Height": str(height), "Width": str(width)})[0]
 
 

@@ -31,7 +31,7 @@ def content_of(file: Path, most: int) -> bytes:
     with _file_errors_in_words(file), file.open("rb") as opened:
         content = opened.read(most + 1)
     if len(content) > most:
-        raise CommandError(f"{file} has {file.stat().st_size:,} bytes, but may have {most:,}.")
+        raise CommandError(f"{file} has {file.stat().st_size:,} bytes, but may have {most:,}.", exit_status=2)
     return content
 
 
@@ -46,7 +46,9 @@ def _file_errors_in_words(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}. Name another file, or mend that one.") from error
+        raise CommandError(
+            f"{file} cannot be read: {error.strerror}. Name another file, or mend that one.", exit_status=2
+        ) from error
 
 
 def key_for(file: Path, sha256: str, longest_stem: int, suffix: str) -> str:
@@ -84,12 +86,14 @@ def _files_in(parameter: str, text: str) -> tuple[str, dict[str, Path]]:
             weighted = ", with its weight behind a colon" if parameter == "Lora" else ""
             raise CommandError(
                 f"{parameter} is {one!r}, but there is no such file here. A file elsewhere is hf:owner/name/file, "
-                f"s3://bucket/key or inputs/key{weighted}."
+                f"s3://bucket/key or inputs/key{weighted}.",
+                exit_status=2,
             )
         elif strange := re.search(r"[^A-Za-z0-9_./+=@:-]", one):
             raise CommandError(
                 f"{parameter} is {one!r}, but the name of a file elsewhere cannot have {strange[0]!r}. Rename the file "
-                "there, or give a file of this machine, whose name may have any characters."
+                "there, or give a file of this machine, whose name may have any characters.",
+                exit_status=2,
             )
         listed.append(one)
     return ",".join(listed) if files else text, files

@@ -25,10 +25,10 @@ from botocore.config import Config
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES
-from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.tag_names import HOLDER_TAG, PROJECT, PROJECT_TAG, STACK_TAG
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

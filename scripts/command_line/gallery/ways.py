@@ -112,5 +112,7 @@ def _write(folder: Path) -> LocalRun | None:
 
 def _need_folder(folder: Path) -> Path:
     if not folder.is_dir():
-        raise CommandError(f"There is no folder {folder}. `sd results --to {folder}` downloads runs into one.")
+        raise CommandError(
+            f"There is no folder {folder}. `sd results --to {folder}` downloads runs into one.", exit_status=2
+        )
     return folder

@@ -155,7 +155,8 @@ def download(
         ThreadPoolExecutor(AT_ONCE) as pool,
         ExitStack() as shown,
     ):
-        progress = Progress(*columns, console=console, transient=True)
+        # Without a terminal Rich would end the bar that nobody sees with an empty line.
+        progress = Progress(*columns, console=console, transient=True, disable=not console.is_interactive)
         task = progress.add_task("Downloading", total=0)
         total = 0
         every = iter(files)

@@ -36,7 +36,9 @@ def read_record(file: Path) -> ImageRecord:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}. Give a PNG that a run has made.") from error
+        raise CommandError(
+            f"{file} cannot be read: {error.strerror}. Give a PNG that a run has made.", exit_status=2
+        ) from error
     beside = file.with_suffix(".json")
     try:
         return record_in_png(content)
@@ -44,12 +46,15 @@ def read_record(file: Path) -> ImageRecord:
         if not beside.is_file():
             raise CommandError(
                 f"{file} does not say what it was made from ({error}), and there is no {beside.name} beside it. Give "
-                "an image as the run saved it."
+                "an image as the run saved it.",
+                exit_status=2,
             ) from error
     try:
         return ImageRecord.from_json(beside.read_bytes())
     except ValueError as error:
-        raise CommandError(f"{beside} is no record of an image. Download it again: `sd results`.") from error
+        raise CommandError(
+            f"{beside} is no record of an image. Download it again: `sd results`.", exit_status=2
+        ) from error
 
 
 def find_initial_image(
@@ -75,13 +80,17 @@ def find_initial_image(
             return read_image(content)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
-            raise CommandError(f"The file {file or key} cannot be read: {why}.") from error
+            raise CommandError(
+                f"The file {file or key} cannot be read: {why}.", exit_status=2 if file else 1
+            ) from error
 
     image, mask = find("init_img", "--init-img", given), find("init_mask", "--init-mask", given_mask)
     try:
         return with_mask(image, mask, record.batch) if image and mask else image
     except ValueError as error:
-        raise CommandError(f"The mask {given_mask or record.job['init_mask']} is not the image's: {error}.") from error
+        raise CommandError(
+            f"The mask {given_mask or record.job['init_mask']} is not the image's: {error}.", exit_status=2
+        ) from error
 
 
 def replay_here(
@@ -151,17 +160,8 @@ def parameters_for(record: ImageRecord) -> tuple[dict[str, str], int]:
     batch = record.batch if alike else [request]
     values = {
         **job.model_dump(by_alias=True),
-        "Prompt": request.prompt,
+        **request.parameters,
         "Lora": loras_with(job.lora, request.loras),
-        "NegativePrompt": request.negative_prompt,
-        "Height": request.H,
-        "Width": request.W,
-        "Steps": request.ddim_steps,
-        "GuidanceScale": request.scale,
-        "Sampler": request.sampler,
-        "Eta": request.ddim_eta,
-        "Strength": request.strength,
-        "Upscale": request.upscale,
         "Seed": batch[0].seed,
         "Iterations": 1,
         "Samples": len(batch),

@@ -59,7 +59,9 @@ def find_subject(name: str, place: Callable[[], tuple[S3Client, str]]) -> Subjec
     if name.lower().endswith(".png") and Path(name).is_file():
         return _file(Path(name))
     if name.lower().endswith(".png") and name.strip("/").count("/") != 1:
-        raise CommandError(f"There is no file {name}. Give a PNG on this disk, a run, or an image of one: RUN/00003.")
+        raise CommandError(
+            f"There is no file {name}. Give a PNG on this disk, a run, or an image of one: RUN/00003.", exit_status=2
+        )
     run, _, image = name.partition("/")
     s3, bucket = place()
     run_id = choose_run(s3, bucket, run).run_id

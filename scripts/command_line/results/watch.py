@@ -78,7 +78,8 @@ def watch_run(
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Without a terminal Rich would end the bar that nobody sees with an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task(DOING["boot"], total=None)
         reached_at, launched_at = time.monotonic(), None
         while time.monotonic() < deadline:

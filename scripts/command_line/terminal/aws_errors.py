@@ -8,9 +8,6 @@ import boto3.exceptions
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
-# What a call of AWS raises where it is refused, gets no answer, or gets one that is not AWS's.
-AWS_ERRORS = (aws.ClientError, aws.BotoCoreError, ResponseParserError)
-
 # What to do about AWS's refusals, by their codes: each service has its own.
 NEXT = {
     r"Expired|TokenRefreshRequired": "Log in again: `aws sso login`, or `aws configure` with new keys.",

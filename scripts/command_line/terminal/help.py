@@ -12,7 +12,15 @@ from typer.core import TyperCommand, TyperGroup
 OPTIONS = "Options"
 
 
-class GroupedCommand(TyperCommand):
+class _Helped:
+    """A command with `-h`, too. Click's setting of these names gives them in another order each time."""
+
+    def get_help_option_names(self, ctx: Any) -> list[str]:
+        """The names of the option."""
+        return ["--help", "-h"]
+
+
+class GroupedCommand(_Helped, TyperCommand):
     """A command whose options stand below the headings of their `rich_help_panel`.
 
     An empty value is refused before the command begins, because it comes from an unset variable of the shell: with
@@ -37,7 +45,7 @@ class GroupedCommand(TyperCommand):
         _write_sections(formatter, rows)
 
 
-class GroupedCommands(TyperGroup):
+class GroupedCommands(_Helped, TyperGroup):
     """Commands below the headings of their `rich_help_panel`, each with its first sentence, which is never cut off."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -132,7 +132,10 @@ function dropDoubles() {
   if (one("#runs article")) one("#runs > .nothing")?.remove();
 }
 for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
-document.addEventListener("htmx:afterOnLoad", () => isAway(false));
+// A studio that was started again does not know this page's cookie: that is told where its end is told.
+const isRefused = (event) => event.detail.xhr.status === 403 && Boolean(one("#away"));
+document.addEventListener("htmx:beforeSwap", (event) => { if (isRefused(event)) event.detail.shouldSwap = false; });
+document.addEventListener("htmx:afterOnLoad", (event) => isAway(isRefused(event)));
 function isAway(away) { if (one("#away")) one("#away").hidden = !away; }
 
 // Images as they arrive, for the runs that are not over.

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from scripts.command_line import main
 
@@ -46,3 +47,10 @@ def test_an_error_that_nobody_has_thought_of_is_a_sentence_with_its_lines(
     [told] = capsys.readouterr().err.splitlines()
     assert told.startswith(says)
     assert "`sd status --stack Other`" in told
+
+
+@pytest.mark.parametrize("words", [[], ["deploy"], ["quota"], ["quota", "request"]])
+def test_a_short_question_for_help_is_one(words: list[str]) -> None:
+    short, long = (CliRunner().invoke(main.app, [*words, option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+    assert "  -h, --help  " in short.stdout

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from scripts.command_line.account.plan import make_plan
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.parameters import parameters_of
 from userdata.contract.image_size import rounded_in_words
@@ -168,6 +169,21 @@ def test_the_defaults_are_the_articles_run() -> None:
 def test_a_place_is_accepted_by_both(name: str, text: str) -> None:
     Job.model_validate({name: text})
     assert accepted_by_cloudformation(properties_of(Job, name), text)
+
+
+@pytest.mark.parametrize("model", [Job, MachineParameters])
+def test_a_number_with_leading_zeros_is_sent_as_cloudformation_takes_it(model: type[BaseModel]) -> None:
+    numbers = {
+        str(field.alias): str(field.default)
+        for field in model.model_fields.values()
+        if field.annotation in (int, float)
+    }
+    given = {name: text if text.startswith("-") else f"00{text}" for name, text in numbers.items()}
+    changes = make_plan(None, given, {}).changes
+    assert changes == numbers
+    assert [
+        name for name, text in changes.items() if not accepted_by_cloudformation(properties_of(model, name), text)
+    ] == []
 
 
 @pytest.mark.parametrize("model", [Job, MachineParameters])

@@ -11,9 +11,11 @@ from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
 from scripts.studio import events
 from scripts.studio.events import News
+from scripts.studio.records import command_for, values_of
 from tests.unit.command_line.conftest import refusal
 from tests.unit.studio.conftest import FRAGMENT, Browser, plain_png, png_of
 from userdata.job.job import Job
+from userdata.record.image_metadata import record_in_png
 
 PROMPT = "<script>alert(1)</script> & a 'horse'"
 JOB = Job(prompt=PROMPT, model="demo", n_iter=1, n_samples=2, seed=7)
@@ -34,6 +36,10 @@ def test_each_address_answers_in_three_forms(browser: Browser) -> None:
         assert data.json()["schema"] == 1
         assert {one.headers["vary"] for one in (page, fragment, data)} == {"Accept, HX-Request"}
         assert "<script>alert" not in page.text + fragment.text
+
+
+def test_the_command_of_an_image_is_about_the_same_prompt_when_it_is_copied() -> None:
+    assert command_for({"Prompt": "a\u200db", "Seed": "7"}) == r"sd generate --seed=7 -- $'a\U0000200db'"
 
 
 def test_a_press_sends_what_sd_generate_sends_and_starts_the_instance(browser: Browser) -> None:
@@ -194,6 +200,8 @@ def test_a_record_fills_the_form_and_a_hostile_file_gets_a_sentence(browser: Bro
         refused = browser.drop("/restore", content)
         assert refused.status_code == 422
         assert refused.json()["error"].endswith(".")
+    with pytest.raises(CommandError, match="cannot be drawn by this version"):
+        values_of(record_in_png(png_of(JOB)).model_copy(update={"index": 9}))  # of an earlier version
 
 
 def test_an_image_shows_its_record_and_the_command_that_makes_it_again(browser: Browser) -> None:

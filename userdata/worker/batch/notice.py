@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from userdata.batch.documents import Batch, BatchEnded, MachineShare
 from userdata.contract.layout import RunKeys
 from userdata.contract.notice import TOPIC
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def mail_about(run_id: str, text: str, parameters: Mapping[str, str]) -> None:
         return
     try:
         boto3.client("sns").publish(TopicArn=topic, Subject=f"sd-on-ec2: {run_id}", Message=text)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         logger.warning("Nobody was mailed about %s: %s", run_id, error)
 
 

@@ -7,12 +7,11 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.batch.documents import MachineShare
 from userdata.bill.cost import Receipt
 from userdata.contract.layout import RunKeys
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 from userdata.worker.bucket.publisher import Publisher
 from userdata.worker.process.settings import Settings
 from userdata.worker.run.ledger import Ledger
@@ -76,7 +75,7 @@ class Share:
         """Sees to it that the last state is in the bucket. A failure is a warning: every unit tells of itself."""
         try:
             self._publisher.close()
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             logger.warning("What this machine has done of a batch was not uploaded: %s", error)
 
     def _render(self) -> bytes:

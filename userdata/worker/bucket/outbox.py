@@ -7,10 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.job.run_error import PassingRunError
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Outbox:
                     self._bucket.put_once(*files[0])
                 else:
                     self._bucket.put(*files[0])
-            except (BotoCoreError, ClientError, OSError) as error:
+            except (*AWS_ERRORS, OSError) as error:
                 logger.error("%s could not be uploaded: %s", together[-1], error)
                 self._failure = (together[-1], error)
                 return

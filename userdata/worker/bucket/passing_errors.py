@@ -1,16 +1,21 @@
-"""Tells transient AWS errors from permanent ones."""
+"""The errors of AWS, and which of them pass by themselves."""
 
 from __future__ import annotations
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectionError,  # not Python's own
     CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
 )
+from botocore.parsers import ResponseParserError
 
 from userdata.contract.wrong_clock import tells_of_a_wrong_clock
+
+# What a call of AWS raises where it is refused, gets no answer, or gets one that is not AWS's.
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 
 def passes(error: BaseException | None) -> bool:

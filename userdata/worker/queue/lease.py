@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.contract.work import EXTEND_EVERY_SECONDS, VISIBILITY_SECONDS
-from userdata.worker.bucket.passing_errors import passes
+from userdata.worker.bucket.passing_errors import AWS_ERRORS, passes
 from userdata.worker.queue.queues import Message, Queues
 
 logger = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ class Lease:
         self.end()
         try:
             self._queues.hide(self.message, seconds=after_seconds)
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             logger.warning("The message comes again in up to %d s: %s", VISIBILITY_SECONDS, error)
 
     def _extend(self) -> None:
@@ -51,7 +49,7 @@ class Lease:
             try:
                 self._queues.hide(self.message, seconds=VISIBILITY_SECONDS)
                 pause = self._every_seconds
-            except (BotoCoreError, ClientError) as error:
+            except AWS_ERRORS as error:
                 logger.warning("The lease on the message could not be extended: %s", error)
                 if not passes(error):
                     return  # somebody else has received the message by now

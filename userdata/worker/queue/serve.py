@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.contract.tries import MOST_FAILURES, Tries
 from userdata.contract.work import BATCH, Release, UnitOfBatch, WholeRun, read_work
 from userdata.worker.batch.batches import Batches, TellEnded
 from userdata.worker.batch.ended import Ended
 from userdata.worker.between.task import Draws
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 from userdata.worker.process.settings import Settings
 from userdata.worker.queue.inbox import Inbox
 from userdata.worker.queue.lease import Lease
@@ -118,7 +117,7 @@ class Serving:
         except ValueError as error:
             self._end(lease, tries, Ended(Outcome.FAILED, str(error), sets_aside=True))
             return
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             logger.error("The bucket cannot be read: %s", error)
             self._rest(lease)
             return

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.contract.log_lines import log_format
 from userdata.contract.status import log_tail
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 from userdata.worker.bucket.publisher import Publisher
 
 UPLOAD_SECONDS = 15.0
@@ -54,5 +53,5 @@ class RunLog(logging.FileHandler):
         self.close()
         try:
             self._publisher.close()
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             logger.warning("The log was not uploaded: %s", error)

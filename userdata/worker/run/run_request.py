@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from userdata.contract.image_size import rounded_in_words, takes_size_of_image
@@ -21,6 +20,7 @@ from userdata.job.refusal import explain
 from userdata.job.run_error import RunError
 from userdata.job.seeds import draw_seed, drawn_seed_in
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def fetch_initial_image(bucket: Bucket, key: str, parameter: str = "InitImage") 
     """
     try:
         content = bucket.get(key)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         raise RunError(
             f"{parameter} is {key!r}, but must be {IMAGE_RULE}; the bucket {bucket.name} answers: {error}."
         ) from error
@@ -127,7 +127,7 @@ def fetch_initial_image(bucket: Bucket, key: str, parameter: str = "InitImage") 
 def _fetch_prompt_file(bucket: Bucket, job: Job) -> list[PromptLine]:
     try:
         content = bucket.get(job.from_file)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         raise RunError(
             f"PromptFile is {job.from_file!r}, but the bucket {bucket.name} answers: {error}. Upload it there."
         ) from error

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from userdata.contract.hold import Hold
 from userdata.contract.layout import Folders, hold_key
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.bucket.passing_errors import AWS_ERRORS
 from userdata.worker.staying_up.gpu_use import BUSY_PERCENT, busiest_gpu
 from userdata.worker.staying_up.sessions import open_sessions
 
@@ -83,7 +82,7 @@ class Holding:
         try:
             content = self._bucket.get(self._key)
             return Hold.from_json(content) if content else None
-        except (BotoCoreError, ClientError, ValueError) as error:
+        except (*AWS_ERRORS, ValueError) as error:
             logger.warning("%s cannot be read: %s", self._key, error)
             return None
 

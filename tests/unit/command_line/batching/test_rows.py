@@ -65,6 +65,14 @@ def test_every_spelling_is_known() -> None:
     assert found[0].spelled["scale"] == "GuidanceScale"
 
 
+@pytest.mark.parametrize(
+    ("named", "content"), [("sep=;", "steps;prompt\r\n7;a, b"), ("SEP=|\r", "steps|prompt\n7|a, b")]
+)
+def test_excel_s_own_first_line_says_what_is_between_the_cells(named: str, content: str) -> None:
+    found, told = read(f"\ufeff{named}\n{content}\n")
+    assert (told, [(row.line, row.given) for row in found]) == ([], [(3, {"ddim_steps": "7", "prompt": "a, b"})])
+
+
 def test_a_line_of_prompts_has_options_as_in_a_prompt_file() -> None:
     found, told = read('# horses\n\na horse --cfg_scale 5 --sampler_name "Euler a"\r\n', Format.text)
     assert (told, found[0].line) == ([], 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from scripts.command_line.account.deployment import find_standing, need_deployment
 from scripts.command_line.account.plan import make_plan
+from scripts.command_line.before import doctor
 from scripts.command_line.before.account_checks import (
     QUALIFIER,
     bootstrap_parameter,
@@ -23,7 +25,7 @@ from scripts.command_line.before.account_checks import (
     check_zones,
 )
 from scripts.command_line.before.bucket_checks import check_bucket
-from scripts.command_line.before.check import Check
+from scripts.command_line.before.check import Check, State
 from scripts.command_line.before.doctor import CHECKS, NEEDED, examine, refuse_what_blocks, show_checks
 from scripts.command_line.before.price_checks import check_max_price, check_price, check_spend
 from scripts.command_line.before_commands import _plan
@@ -353,11 +355,19 @@ def test_the_exit_status_and_json_are_for_tools(account: Account, monkeypatch: p
     document = json.loads(printed)
     names = {check["name"]: check["state"] for check in document["checks"]}
     assert (document["schema"], list(names)) == (1, list(CHECKS))
-    assert status == (0 if set(names.values()) == {"ok"} else 1)
+    assert status == ("problem" in names.values())
     status, printed = run("doctor", "--json", "--instance-type", "p5.4xlarge")
     assert status == 1
     [quota] = [check for check in json.loads(printed)["checks"] if check["name"] == "quota"]
     assert (quota["state"], quota["blocks"]) == ("problem", True)
+
+
+@pytest.mark.parametrize(("states", "status"), [(("ok", "unknown"), 0), (("ok", "unknown", "problem"), 1)])
+def test_what_is_unknown_is_no_problem(
+    session: boto3.Session, states: Sequence[State], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda *_: [Check("any", state, "found") for state in states])
+    assert run("doctor")[0] == status
 
 
 def test_the_way_to_mend_stands_below_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,14 @@ def test_the_command_that_looks_elsewhere_is_named(account: Account) -> None:
     ]
 
 
+def test_the_command_is_about_the_same_prompt_when_it_is_copied(account: Account) -> None:
+    tell(account.session, event(1, "CREATE_FAILED", NO_CAPACITY), BEGUN)
+    plan = make_plan(None, {"Prompt": "a\u200db"}, {})
+    said = explain_capacity(account.session, plan, stack="SdOnEc2", since=NOON)
+    assert said is not None
+    assert r"sd deploy $'a\U0000200db' " in said.text
+
+
 def test_a_zone_that_was_named_is_not_named_again(account: Account) -> None:
     said = explain(account, "InsufficientInstanceCapacity", zone="us-east-1a")
     assert said is not None

@@ -291,8 +291,9 @@ def test_a_lora_in_a_bucket_is_looked_into(account: Account, tmp_path: Path, wid
 
 def test_a_key_on_a_first_deploy_is_refused(account: Account) -> None:
     for name, key in (("Lora", "inputs/style.safetensors"), ("InitImage", "inputs/horse.png")):
-        with pytest.raises(CommandError, match="there is no results bucket yet"):
+        with pytest.raises(CommandError, match="there is no results bucket yet") as refusal:
             run(account, Deploys(account), {name: key})
+    assert refusal.value.exit_status == 2
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,10 @@ def test_an_input_that_the_worker_would_refuse_is_refused_before_any_change(
     calls = calls_of(account)
     with spot_prices_of_the_table():
         for given, context, why in cases:
-            with pytest.raises(CommandError, match=why):
+            with pytest.raises(CommandError, match=why) as refusal:
                 test_deploy.run(account, deploys, given, context=context)
+            by_a_check = str(refusal.value).startswith("Nothing was deployed.")
+            assert refusal.value.exit_status == (1 if by_a_check else 2), given
     monkeypatch.setattr("scripts.command_line.deploying.inputs.MOST_BYTES", {"PromptFile": 10})
     with pytest.raises(CommandError, match="has 40 bytes, but may have 10"):
         test_deploy.run(account, deploys, {"PromptFile": "large.txt"})

@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from scripts.command_line.account.results_bucket import find_bucket
-from scripts.command_line.account.runs import choose_runs, list_runs
+from scripts.command_line.account.runs import choose_runs, list_runs, read_run
 from scripts.command_line.main import app
 from scripts.command_line.results.download import LeftOut, download, files_of
 from scripts.command_line.terminal.command_error import CommandError
@@ -43,8 +43,9 @@ def results(*arguments: str) -> tuple[int, list[str]]:
 def test_one_run_ends_with_the_folder_that_holds_just_its_images(account: Account, tmp_path: Path) -> None:
     account.deploy()
     account.put_run("a-horse-0123456789", images=3)
-    status, lines = results("--to", str(tmp_path))
-    assert status == 0
+    outcome = CliRunner().invoke(app, ["results", "--region", "us-east-1", "--to", str(tmp_path)])
+    assert (outcome.exit_code, outcome.stderr) == (0, ""), "nobody sees a progress bar, nor what Rich puts below it"
+    lines = outcome.stdout.splitlines()
     folder = tmp_path / "a-horse-0123456789/txt2img-samples/samples"
     assert lines[-1] == f"3 images -> {folder}"
     assert len(list(folder.glob("*.png"))) == 3
@@ -221,6 +222,18 @@ def test_a_status_that_cannot_be_read_hides_no_images_and_is_told(account: Accou
     _, lines = results("--to", str(tmp_path))
     assert lines[-1].startswith("2 images -> ")
     assert [line for line in lines if line.startswith("a-horse: runs/a-horse/status.json is broken, or")]
+
+
+def test_a_run_that_waits_is_read_by_a_request_for_each_of_its_documents(account: Account) -> None:
+    account.deploy()
+    keys = RunKeys("a-0123456789")
+    account.put(keys.job, b"{}")
+    asked: list[str] = []
+    account.s3.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params["Key"])
+    )
+    assert read_run(account.s3, account.bucket, keys.run_id).state == "waits"
+    assert asked == [keys.status, keys.batch, keys.job]
 
 
 def test_what_may_not_be_read_is_told_with_the_right_that_is_missing(
