@@ -120,10 +120,10 @@ def run_logged(
     folder: Optional[Path] = None,
     environment: Optional[Mapping[str, str]] = None,
     user: Optional[User] = None,
-) -> None:
+) -> str:
     """Runs `command` in `folder` as `user`, with `environment` beside this process's own, and logs each line at once.
 
-    Raises `CommandError` as `answer_of` does.
+    Returns the last of them, a few. Raises `CommandError` as `answer_of` does.
     """
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
@@ -135,6 +135,7 @@ def run_logged(
     _check_time(out_of_time, command, seconds, "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
+    return "\n".join(last)
 
 
 @contextlib.contextmanager
