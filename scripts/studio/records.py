@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import as_option
+from scripts.command_line.terminal.plain_text import in_shell
 from userdata.job.job import Job
 from userdata.record.image_metadata import ImageRecord, record_in_png
 
@@ -61,6 +61,6 @@ def values_of(record: ImageRecord) -> dict[str, str]:
 
 
 def command_for(values: Mapping[str, str]) -> str:
-    """The command that draws the same image in a terminal."""
+    """The command that draws the same image. Whoever pastes it types it: a record may hold what ends a line there."""
     options = [as_option(name, value) for name, value in values.items() if name != "Prompt"]
-    return shlex.join(["sd", "generate", *options, "--", values["Prompt"]])
+    return in_shell(["sd", "generate", *options, "--", values["Prompt"]])

@@ -19,18 +19,23 @@ MOST_BYTES = 64 * 1024 * 1024
 MOST = 2**53
 # Of a whole number. Of one with 309 no float can be made, which ends whoever divides by it.
 MOST_DIGITS = 300
+# Of a character outside the 16 bits of JSON's escapes. No file and no page takes a half alone.
+_HALVES = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def read_json(content: Union[bytes, str], *, most_bytes: int = MOST_BYTES) -> Dict[str, Any]:
-    """The JSON object in `content`. Refuses other values, numbers that no float is near, and deep nests."""
+    """The JSON object in `content`. Refuses other values, huge numbers, deep nests and half characters."""
     if len(content) > most_bytes:
         raise ValueError(f"it has {len(content):,} bytes, more than {most_bytes:,}")
+    text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
     try:
-        found = json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_short)
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_short)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
+    if _HALVES.search(text):
+        json.dumps(found, ensure_ascii=False).encode()  # raises a ValueError, unless the halves belong together
     return found
 
 

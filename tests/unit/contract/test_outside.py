@@ -9,6 +9,7 @@ from userdata.contract.outside import read_json, read_utc, read_whole
 
 def test_an_object_is_read() -> None:
     assert read_json(b'{"a": [1, 2.5, null, true, "\xc3\xa4"]}') == {"a": [1, 2.5, None, True, "ä"]}
+    assert read_json('{"a": "\\ud83d\\ude00 🐎"}') == {"a": "😀 🐎"}
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ def test_an_object_is_read() -> None:
         *(b"", b"null", b"[]", b'"text"', b"1", b"\xff\xfe{}", b"\x80", b"{", b'{"a": 1} {}'),
         *(b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e400}', b'{"a": ' + b"9" * 5000 + b"}"),
         *(b'{"a": [1' + b"0" * 300 + b"]}", b'{"a": -1' + b"0" * 400 + b"}"),
+        *(b'{"a": ["\\ud83d"]}', b'{"\\uDE00\\uD83D": 1}', b'{"a": "\xed\xa0\xbd"}'),
         *(b"[" * 100_000, b'{"a": ' * 100_000, b" " * 101 + b"{}"),
     ],
 )

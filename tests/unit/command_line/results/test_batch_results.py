@@ -87,8 +87,8 @@ def record(index: int, **job: Any) -> bytes:
 def test_a_run_becomes_one_zip_and_one_csv(somebody: Somebody, tmp_path: Path) -> None:
     somebody.ask("one 1+1", "two")
     somebody.draw(0)
-    somebody.put(somebody.keys.image_metadata(0), record(0, negative_prompt='=HYPERLINK("http://x")'))
-    somebody.put(somebody.keys.image_metadata(1), b"[" * 5000)
+    somebody.put(somebody.keys.image_metadata(0), record(0, negative_prompt='=HYPERLINK("http://x");+1;a'))
+    somebody.put(somebody.keys.image_metadata(1), record(1).replace(b"a cat", rb"\ud83d"))
     said = " ".join(somebody.sd("results", RUN, "--zip", "--csv", "--to", str(tmp_path)).split())
     assert "2 rows. Of 1 the JSON cannot be read" in said
     with zipfile.ZipFile(tmp_path / f"{RUN}.zip") as archive:
@@ -99,7 +99,7 @@ def test_a_run_becomes_one_zip_and_one_csv(somebody: Somebody, tmp_path: Path) -
     with (tmp_path / f"{RUN}.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["name"], first["file"], first["prompt"], first["seed"]) == ("one 1+1", "one 1+1.png", "a cat", "42")
-    assert first["negative_prompt"] == """'=HYPERLINK("http://x")"""
+    assert first["negative_prompt"] == """'=HYPERLINK("http://x");'+1;a"""
     assert (first["scale"], first["device"], first["flagged"]) == ("-1.5", "NVIDIA L4", "False")
     assert set(Job.model_fields) <= set(first)
     assert (second["name"], second["prompt"]) == ("two", "")
