@@ -40,7 +40,8 @@ from userdata.fleet.breakers import CLOSED
 from userdata.job.image_request import image_requests
 from userdata.job.job import Job
 from userdata.job.job_document import write_job
-from userdata.record.image_metadata import DrawnWith, describe_image, png_with_record
+from userdata.record.drawn_with import DrawnWith
+from userdata.record.image_metadata import describe_image, png_with_record
 
 pytestmark = pytest.mark.local_cloud
 

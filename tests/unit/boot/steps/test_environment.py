@@ -186,7 +186,12 @@ class Takes(Cache):
 
 @pytest.mark.parametrize(
     ("missing", "state", "built"),
-    [("", State.KEPT, False), ("torch", State.BROKEN, True), ("; exit 1", State.BROKEN, True)],
+    [
+        ("", State.KEPT, False),
+        ("torch", State.BROKEN, True),
+        ("; exit 1", State.BROKEN, True),
+        ("boo; boo", State.BROKEN, True),
+    ],
 )
 def test_an_environment_from_the_cache_has_to_serve(
     conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
