@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import Callable, Optional, Tuple
 
-from userdata.boot.machine.commands import CommandError, User, answer_of, end_commands, run_logged
+from userdata.boot.machine.commands import CommandError, User, answer_of, end_commands, quoted, run_logged
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.layout import Folders
 
@@ -89,7 +89,7 @@ def said_apart(module: str, *arguments: str, seconds: float, user: Optional[User
         said = run_logged([sys.executable, "-m", module, *arguments], seconds=seconds, folder=CODE, user=user)
     except CommandError as error:
         if error.code == FAILED_AND_REPORTED and error.output:
-            raise StepError(error.output.splitlines()[-1]) from error
+            raise StepError(quoted(error.output.splitlines()[-1])) from error
         if error.code is None or error.code < 0:
             raise
         return error.code, ""
