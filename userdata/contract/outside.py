@@ -15,6 +15,8 @@ from typing import Any, Dict, Union
 
 # The largest document of ours by far is the report of a run with 100,000 images.
 MOST_BYTES = 64 * 1024 * 1024
+# Values in one document, by the marks that part them. Each takes up to 200 bytes of memory, and two of the text.
+MOST_VALUES = 4_000_000
 # Of a size in bytes, or of anything else that is counted here.
 MOST = 2**53
 # Of a whole number. Of one with 309 no float can be made, which ends whoever divides by it.
@@ -28,6 +30,8 @@ def read_json(content: Union[bytes, str], *, most_bytes: int = MOST_BYTES) -> Di
     if len(content) > most_bytes:
         raise ValueError(f"it has {len(content):,} bytes, more than {most_bytes:,}")
     text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise ValueError(f"it has more than {MOST_VALUES:,} values")
     try:
         found = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_short)
     except RecursionError:

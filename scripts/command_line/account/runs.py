@@ -15,6 +15,7 @@ from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
 from userdata.contract.layout import RUNS, RunKeys
 from userdata.contract.outside import read_json
+from userdata.contract.status import MOST_BYTES as STATUS_BYTES
 from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    body = read_if_possible(s3, bucket, RunKeys(run_id).status)
+    body = read_if_possible(s3, bucket, RunKeys(run_id).status, at_most=STATUS_BYTES)
     try:
         return status_adapter().validate_python(read_json(body)) if body else None
     except ValueError:  # ValidationError is one

@@ -15,11 +15,9 @@ from userdata.boot.machine.commands import User
 from userdata.boot.machine.fetcher import main_apart, said_apart
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.outside import read_json, read_utc, read_whole
-from userdata.contract.status import PHASES, utc_text
+from userdata.contract.status import MOST_BYTES, PHASES, utc_text
 
 logger = logging.getLogger(__name__)
-# The longest part of a status is the end of a log, of 40 lines.
-MOST_BYTES = 4 << 20
 READ_SECONDS = 600  # the bucket's own patience ends before
 NOTHING_THERE = 3
 
