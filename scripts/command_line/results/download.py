@@ -18,6 +18,7 @@ import botocore.exceptions
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from scripts.command_line.results.written import UNFINISHED
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import on_one_line
 from scripts.interruption.scratch_folder import scratch_folder
@@ -225,7 +226,7 @@ def _unfinished(root: Path) -> Iterator[Path]:
     """Where the files come to before they are whole: on the same disk, so that a rename puts them in place."""
     with ExitStack() as until_then:
         try:
-            folder = until_then.enter_context(scratch_folder(".sd-unfinished-", root))
+            folder = until_then.enter_context(scratch_folder(UNFINISHED, root))
         except OSError as error:
             raise _not_written(root, error) from error
         yield folder

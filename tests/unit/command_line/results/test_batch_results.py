@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,21 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(
         part.write_text("half")
         raise KeyboardInterrupt
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+def test_what_a_killed_call_left_of_a_file_goes_with_the_next_one(tmp_path: Path) -> None:
+    killed = f"""
+import os, pathlib
+from scripts.command_line.results.written import written_whole
+with written_whole(pathlib.Path({str(tmp_path)!r}, "a.zip")) as part:
+    part.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
+    assert len([*tmp_path.rglob("a.zip*")]) == 1
+    with written_whole(tmp_path / "b.csv") as part:
+        part.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
 
 
 def test_what_the_json_says_is_neither_believed_nor_unbounded(tmp_path: Path) -> None:
