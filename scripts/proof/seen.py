@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from scripts.proof.account import Account, Look
 from scripts.proof.place import Place
 from scripts.proof.terminal import Finished
 from userdata.contract.layout import RunKeys
+from userdata.contract.outside import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -58,7 +58,6 @@ class Seen:
     def document(self, key: str) -> dict[str, Any]:
         """A JSON document of the bucket; empty where there is none. Raises `CommandError`."""
         try:
-            found = json.loads(read(self.s3, self.bucket, key) or b"{}")
+            return read_json(read(self.s3, self.bucket, key) or b"{}")
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}

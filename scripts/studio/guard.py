@@ -17,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from userdata.contract.outside import read_whole
+
 # A PNG of 2048 x 2048 pixels takes 12 MB where it packs worst.
 MOST_BYTES = 64 * 1024 * 1024
 READS = ("GET", "HEAD")
@@ -103,7 +105,9 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
         if headers.get("host", "") not in self.keys.hosts:
             return PlainTextResponse(f"The studio answers at http://{self.keys.hosts[0]} only.\n", 421)
-        if not headers.get("content-length", "0").isdigit() or int(headers.get("content-length", "0")) > MOST_BYTES:
+        try:
+            read_whole(headers.get("content-length", "0"), most=MOST_BYTES)
+        except ValueError:
             return PlainTextResponse(f"A file may have {MOST_BYTES:,} bytes.\n", 413)
         if scope["method"] in READS:
             return None

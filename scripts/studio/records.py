@@ -51,6 +51,6 @@ def values_of(record: ImageRecord) -> dict[str, str]:
 
 
 def command_for(values: Mapping[str, str]) -> str:
-    """The command that draws the same image in a terminal."""
+    """The command that draws the same image. Whoever pastes it types it: a record may hold what ends a line there."""
     options = [as_option(name, value) for name, value in values.items() if name != "Prompt"]
     return in_shell(["sd", "generate", *options, "--", values["Prompt"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from io import StringIO
 
@@ -15,10 +16,9 @@ from userdata.batch.documents import Batch, BatchEnded, Control, MachineShare, U
 from userdata.batch.unit import Unit
 from userdata.bill.cost import earlier_receipts
 from userdata.boot.fetch.packed_folder import read_manifest
-from userdata.boot.telling.run_status import _continued
+from userdata.boot.telling.earlier import Earlier
 from userdata.contract.hold import Hold
 from userdata.contract.outside import read_json
-from userdata.contract.status import Status
 from userdata.contract.tries import read_tries
 from userdata.contract.work import read_work
 from userdata.job.job_document import read_job
@@ -38,7 +38,9 @@ def status(content: bytes) -> object:
     """What the worker, the boot and the commands make of a status.json."""
     _told(content)
     continued_status(content, run_id="r", instance_id="i", images_total=3).to_json()
-    _continued(Status("r", "i"), content.decode("utf-8", "replace")).to_json()
+    with contextlib.suppress(ValueError):
+        earlier = Earlier.from_status(content.decode("utf-8", "replace"))
+        assert Earlier.from_line(earlier.to_line()) == earlier
     return status_adapter().validate_python(read_json(content))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-LOCKS = ("requirements.txt", "userdata/requirements.txt", "userdata/compvis/requirements.txt")
+LOCKS = ("requirements.txt", "requirements-torch.txt", "userdata/requirements.txt", "userdata/compvis/requirements.txt")
 FOUND = '{"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "GHSA-1", "fix_versions": []}]}]}'
 
 
@@ -45,3 +46,20 @@ def test_a_scan_tells_what_it_found_or_that_it_could_not_look(
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr
     assert bool(said) or done.stdout + done.stderr == ""
+
+
+def test_the_licences_are_one_line_each_and_what_is_not_here_is_named(checkout: Path) -> None:
+    stated = [{"Name": "A.b", "Version": "1", "License": "Copyright\n\nPermission is granted"}]
+    tool = checkout / ".cache/audit/bin/pip-licenses"
+    tool.write_text(f'#!/bin/bash\necho {shlex.quote(json.dumps(stated))} >"${{@: -1}}"\n')
+    tool.chmod(0o755)
+    (checkout / "userdata/requirements.txt").write_text("a-b==1 \\\n  --hash=x\nnvidia-c[x]==2\n")
+    npm = {"": {}, "node_modules/htmx.org": {"version": "2", "license": "0BSD"}}
+    (checkout / "package-lock.json").write_text(json.dumps({"packages": npm}))
+    done = subprocess.run([checkout / "scripts/audit", "licences"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[2:] == [
+        "| 0BSD | npm:htmx.org | 2 |",
+        "| Copyright | a-b | 1 |",
+        "",
+        "Of userdata/requirements.txt these are not installed here, so their licences are not in the list: nvidia-c",
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Rooms that meet what others have written: objects of the bucket, servers, files of people.
-ROOMS = ("userdata", "scripts/command_line")
+ROOMS = ("userdata", "scripts/command_line", "scripts/studio", "scripts/proof")
 # Call, and where it may stand, because there nobody but this project or this machine's root has written what is read.
 HOMES = {
     "json.loads": {
@@ -30,6 +30,8 @@ HOMES = {
         "userdata/boot/fetch/cache.py",  # the boot's own notes
         "scripts/command_line/batching/rows.py",  # the reader of people's rows, which looks at pairs
         "scripts/command_line/batching/spool.py",  # what the same command has just written
+        "scripts/studio/assembly.py",  # the CDK's
+        "scripts/studio/local_stack.py",  # what the local cloud, its child, says
     },
     "json.load": {"userdata/boot/provide.py"},  # the worker's, by a pipe
     "datetime.fromisoformat": {

@@ -13,6 +13,7 @@ from typing import Optional
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.cache import OFF, Cache
 from userdata.boot.machine.deployed import KEEP, deployed_parameters
+from userdata.boot.machine.fetcher import fetcher
 from userdata.boot.machine.instance_metadata import read_instance
 from userdata.boot.machine.machine_settings import read_machine_settings
 from userdata.boot.machine.power_off import power_off
@@ -29,6 +30,7 @@ from userdata.boot.steps.room import check_room
 from userdata.boot.steps.weights import are_made_here
 from userdata.boot.steps.worker_unit import WorkerUnit
 from userdata.boot.telling.boot_log import start_log
+from userdata.boot.telling.earlier import read_earlier_apart
 from userdata.boot.telling.facts import Facts
 from userdata.boot.telling.phases import Phases
 from userdata.boot.telling.run_status import RunStatus
@@ -111,8 +113,9 @@ def _find_out(folders: Folders, phases: Phases) -> Machine:
 def _find_run(phases: Phases, machine: Machine) -> None:
     assert phases.bucket
     try:
-        found = phases.bucket.get(RunStatus.key(machine.parameters))
-        phases.run = RunStatus.of(machine.parameters, instance_id=phases.instance_id, found=found)
+        key = RunStatus.key(machine.parameters)
+        earlier = read_earlier_apart(phases.bucket, key, fetcher(machine.folders))
+        phases.run = RunStatus.of(machine.parameters, instance_id=phases.instance_id, earlier=earlier)
     except (KeyError, ValueError) as error:
         raise StepError(f"The deployed parameters describe no run ({error!r}). Deploy the stack again.") from error
     logger.info("the run is %s%s", phases.run.status.run_id, ", which is done" if phases.run.done else "")

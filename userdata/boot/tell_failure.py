@@ -16,6 +16,7 @@ from userdata.boot.fetch.bucket import PLAIN, Bucket
 from userdata.boot.machine.commands import end_commands
 from userdata.boot.machine.deployed import deployed_parameters
 from userdata.boot.telling.boot_log import start_log
+from userdata.boot.telling.earlier import earlier_in
 from userdata.boot.telling.ending import Ending, ending_of, explain, is_going_down
 from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.layout import Folders, RunKeys
@@ -49,11 +50,11 @@ def tell_failure(folders: Folders, variables: Mapping[str, str]) -> None:
     queued = tries.work.run_id if tries else None
     if queued is None and Market.read(parameters) is not None:
         return  # a machine of a fleet does not do the deployed run
-    found = bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters))
+    earlier = earlier_in(bucket.get(RunKeys(queued).status if queued else RunStatus.key(parameters)))
     if queued:
-        run = RunStatus.of_queued(queued, instance_id=environment.instance_id, found=found)
+        run = RunStatus.of_queued(queued, instance_id=environment.instance_id, earlier=earlier)
     else:
-        run = RunStatus.of(parameters, instance_id=environment.instance_id, found=found)
+        run = RunStatus.of(parameters, instance_id=environment.instance_id, earlier=earlier)
     status = run.status
     # By what this boot has started, and not by an earlier attempt at the same run.
     ended_now = status.phase in ENDED_EARLY and read_utc(status.updated_at) >= environment.boot_started_at

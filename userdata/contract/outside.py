@@ -15,22 +15,31 @@ from typing import Any, Dict, Union
 
 # The largest document of ours by far is the report of a run with 100,000 images.
 MOST_BYTES = 64 * 1024 * 1024
+# Values in one document, by the marks that part them. Each takes up to 200 bytes of memory, and two of the text.
+MOST_VALUES = 4_000_000
 # Of a size in bytes, or of anything else that is counted here.
 MOST = 2**53
 # Of a whole number. Of one with 309 no float can be made, which ends whoever divides by it.
 MOST_DIGITS = 300
+# Of a character outside the 16 bits of JSON's escapes. No file and no page takes a half alone.
+_HALVES = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def read_json(content: Union[bytes, str], *, most_bytes: int = MOST_BYTES) -> Dict[str, Any]:
-    """The JSON object in `content`. Refuses other values, numbers that no float is near, and deep nests."""
+    """The JSON object in `content`. Refuses other values, huge numbers, deep nests and half characters."""
     if len(content) > most_bytes:
         raise ValueError(f"it has {len(content):,} bytes, more than {most_bytes:,}")
+    text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise ValueError(f"it has more than {MOST_VALUES:,} values")
     try:
-        found = json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_short)
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_short)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
+    if _HALVES.search(text):
+        json.dumps(found, ensure_ascii=False).encode()  # raises a ValueError, unless the halves belong together
     return found
 
 

@@ -17,6 +17,8 @@ PHASES = (
 # A run in one of them has ended without being done, until it is started again.
 ENDED_EARLY = ("capped", "failed")
 LOG_TAIL_LINES = 40
+# The longest part of it is the end of a log.
+MOST_BYTES = 4 << 20
 
 
 def utc_now() -> str:

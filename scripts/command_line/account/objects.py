@@ -39,10 +39,10 @@ def read(s3: S3Client, bucket: str, key: str, *, at_most: int = MOST_BYTES) -> b
     return found[0] if found else None
 
 
-def read_if_possible(s3: S3Client, bucket: str, key: str) -> bytes | None:
+def read_if_possible(s3: S3Client, bucket: str, key: str, *, at_most: int = MOST_BYTES) -> bytes | None:
     """The same of one of many objects: None also for one that cannot be had. Raises `CommandError` for other errors."""
     try:
-        return read(s3, bucket, key)
+        return read(s3, bucket, key, at_most=at_most)
     except ThisObjectError:
         return None
 

@@ -16,6 +16,7 @@ from userdata.batch.documents import MOST_BYTES, Batch
 from userdata.bill.cost import Cost
 from userdata.contract import outside
 from userdata.contract.layout import RUNS, RunKeys
+from userdata.contract.status import MOST_BYTES as STATUS_BYTES
 from userdata.contract.status import Status, utc_text
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ class Run:
 
 def read_status(s3: S3Client, bucket: str, run_id: str) -> Status | None:
     """The status of a run, or None while there is none. Raises `CommandError` when the bucket cannot be read."""
-    return _read_document(s3, bucket, RunKeys(run_id).status, _status_of)[0]
+    return _read_document(s3, bucket, RunKeys(run_id).status, _status_of, at_most=STATUS_BYTES)[0]
 
 
 def read_run(s3: S3Client, bucket: str, run_id: str) -> Run:
     """A run: one request, and up to two more for one without a status. Raises `CommandError` as `read_status` does."""
     keys = RunKeys(run_id)
-    status, status_unread = _read_document(s3, bucket, keys.status, _status_of)
+    status, status_unread = _read_document(s3, bucket, keys.status, _status_of, at_most=STATUS_BYTES)
     if status:
         return Run(run_id, status)
     batch, batch_unread = _read_document(s3, bucket, keys.batch, _batch_of, at_most=MOST_BYTES)

@@ -28,6 +28,7 @@ from scripts.command_line.account.deployment import RETRIES
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import print_plain
 from stacks.facts.tag_names import HOLDER_TAG, PROJECT, PROJECT_TAG, STACK_TAG
+from userdata.contract.outside import read_whole
 from userdata.worker.bucket.passing_errors import AWS_ERRORS
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # Longer than a first deploy takes until the instance is launched: synthesis, uploads, and roles that take minutes. AWS
 # documents no shortest time; a shorter one would save little of the hour below, and a slow deploy would lose its place.
 HELD = timedelta(minutes=10)
+MOST_PROCESSES = 2**31 - 1  # that a computer counts
 # "The Capacity Reservation is cancelled within an hour from the specified time."
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateCapacityReservation.html, EndDate
 ENDS_WITHIN = timedelta(hours=1)
@@ -123,7 +125,10 @@ def _is_left(reservation: Any) -> bool:
     import psutil  # here, because most deploys find no reservation
 
     computer, _, process = tags.get(HOLDER_TAG, "").partition(":")
-    return computer == _computer() and process.isdecimal() and not psutil.pid_exists(int(process))
+    try:
+        return computer == _computer() and not psutil.pid_exists(read_whole(process, most=MOST_PROCESSES))
+    except ValueError:
+        return False  # a tag that somebody else has written
 
 
 def _computer() -> str:

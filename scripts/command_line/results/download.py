@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -17,6 +18,7 @@ import botocore.exceptions
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from scripts.command_line.results.written import UNFINISHED
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from scripts.command_line.terminal.plain_text import on_one_line
 from scripts.interruption.scratch_folder import scratch_folder
@@ -32,6 +34,9 @@ TOGETHER = 1000
 # Of a file's name, on every usual file system, less an ending.
 MOST_NAME_BYTES = 240
 MOST_NAMED = 20
+# Beside the folders of runs lie their ZIPs and CSVs and the gallery's page, which need their names, and some file
+# systems take small and capital letters for one.
+RUN_NAME = re.compile(r"[a-z0-9-]+")
 RUN_FOLDERS = tuple(
     [folder, *below]
     for folder in ("txt2img-samples", "img2img-samples", "units", "failed", "machines", "tries", "page", "shared")
@@ -134,6 +139,8 @@ def local_path(key: str, folder: Path) -> Path:
         raise ValueError("its name has characters that a terminal obeys or hides")
     if max(len(part.encode()) for part in parts) > MOST_NAME_BYTES:
         raise ValueError("its name is too long")
+    if not RUN_NAME.fullmatch(parts[0]):
+        raise ValueError("no run has such a name")
     if parts[1:] in RUN_FOLDERS and not key.endswith("/"):
         raise ValueError("a folder of the run has its name")
     return folder.joinpath(*parts)
@@ -220,7 +227,7 @@ def _unfinished(root: Path) -> Iterator[Path]:
     """Where the files come to before they are whole: on the same disk, so that a rename puts them in place."""
     with ExitStack() as until_then:
         try:
-            folder = until_then.enter_context(scratch_folder(".sd-unfinished-", root))
+            folder = until_then.enter_context(scratch_folder(UNFINISHED, root))
         except OSError as error:
             raise _not_written(root, error) from error
         yield folder

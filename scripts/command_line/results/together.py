@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,8 @@ OF_THE_REQUEST = (
 )  # fmt: skip
 # A spreadsheet takes a text that begins so for a formula, and may do what it says.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a semicolon or a tab stands between the columns, as in many countries, a text of one cell becomes many.
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@＝＋－＠\t\r])")
 MOST_RECORD_BYTES = 4 * 1024 * 1024
 
 
@@ -42,7 +44,7 @@ def write_zip(path: Path, run_id: str, images: Iterable[Path]) -> int:
 def write_csv(path: Path, images: Iterable[Path]) -> tuple[int, int]:
     """Writes a row for each image from the JSON beside it; returns how many, and how many JSONs cannot be read.
 
-    A text that a spreadsheet would take for a formula has an apostrophe in front. Raises `CommandError`.
+    What a spreadsheet would take for a formula in a text has an apostrophe in front. Raises `CommandError`.
     """
     rows = unreadable = 0
     with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
@@ -96,5 +98,4 @@ def _guarded(value: Any) -> Any:
     """Numbers stay numbers, although a negative one begins with a dash."""
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return FORMULA.sub(r"\1'", str(value))

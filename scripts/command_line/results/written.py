@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.command_line.terminal.command_error import CommandError
+from scripts.interruption.scratch_folder import scratch_folder
+
+# Folders in which files lie until they are whole.
+UNFINISHED = ".sd-unfinished-"
 
 
 def need_writable(folder: Path) -> None:
@@ -27,18 +31,16 @@ def need_writable(folder: Path) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to, `path` with the ending `.part`, which takes its place at the end.
+    """A path to write to, in a folder for a while on the same disk, which takes the place of `path` at the end.
 
-    Whatever breaks off, `path` is as it was, and nothing of the part is left. Raises `CommandError` where the disk
-    takes nothing.
+    Whatever breaks off, `path` is as it was, and what a killed process left of the part goes with the next download.
+    Raises `CommandError` where the disk takes nothing.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
+        with scratch_folder(UNFINISHED, path.parent) as folder:
+            part = folder / path.name
+            yield part
+            part.replace(path)
     except OSError as error:
         why = error.strerror or str(error)
         raise CommandError(f"Could not write {path}: {why}. Name another folder: --to FOLDER") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -34,16 +34,16 @@ def on_one_line(text: str) -> str:
 
 
 def in_shell(words: Iterable[str]) -> str:
-    """`words` as a command that a person can copy, like `shlex.join`.
+    """`words` as a command of one line that a person can copy, like `shlex.join`.
 
     A word with characters that are spelled out on a terminal, such as those that join emoji, is written as bash and
-    zsh read it, in `$'...'`; else the copied command would be about another text.
+    zsh read it, in `$'...'`; else the copied command would be about another text, and what it holds would be typed.
     """
-    return " ".join(shlex.quote(word) if printable(word) == word else f"$'{_escaped(word)}'" for word in words)
+    return " ".join(shlex.quote(word) if on_one_line(word) == word else f"$'{_escaped(word)}'" for word in words)
 
 
 def _escaped(word: str) -> str:
-    return "".join(one if printable(one) == one and one not in "\\'" else f"\\U{ord(one):08x}" for one in word)
+    return "".join(one if on_one_line(one) == one and one not in "\\'" else f"\\U{ord(one):08x}" for one in word)
 
 
 def say(text: str, *, err: bool = False) -> None:

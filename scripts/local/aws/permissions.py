@@ -51,14 +51,17 @@ _moto_checks = IAMRequestBase.check_action_permitted
 def _check_action_permitted(request: Any, resource: str) -> None:
     """Asks for the action by IAM's name.
 
-    Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name. Whoever
-    makes a schedule hands a role over. Sources:
+    Who may send a message to a queue may send several at once, and so on: IAM knows no right of that name, and none for
+    a look at a bucket. Whoever makes a schedule hands a role over. Sources:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html,
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html and
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html
     """
     service, _, name = request._action.partition(":")
     if service == "sqs":
         name = name.removesuffix("Batch")
+    if name == "HeadBucket":
+        name = "ListBucket"
     request._action = f"{IN_POLICIES.get(service, service)}:{name}"
     try:
         _moto_checks(request, resource)

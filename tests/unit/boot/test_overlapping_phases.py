@@ -105,7 +105,7 @@ class Overlap:
 
     def __init__(self, folder: Path, log: BootLog) -> None:
         self.phases = Phases(Folders(str(folder)), log, Facts(folder / "machine.env", first=(), later=()))
-        self.phases.run = self.run = RunStatus.of(PARAMETERS, instance_id="i-1", found=None)
+        self.phases.run = self.run = RunStatus.of(PARAMETERS, instance_id="i-1", earlier=None)
         self.timeline = Folders(str(folder)).boot_timeline
         self.timeline.parent.mkdir(parents=True)
         self.ends: dict[str, Future[None]] = {"environment": Future(), "weights": Future()}
@@ -161,7 +161,6 @@ def test_the_phase_that_failed_first_is_told_and_nothing_is_written_over_it(tmp_
 
 def test_what_a_thread_took_from_the_cache_is_no_other_phases(tmp_path: Path) -> None:
     cache = Cache(Bucket("results"), tmp_path / "notes")
-    cache._listed = {"cache/key": ""}
-    cache._take("cache/key", tmp_path, lambda _: True)
+    cache._take("cache/key", tmp_path, lambda: True)
     assert not begin(cache.has_served).result()
     assert cache.has_served()

@@ -28,6 +28,12 @@ def earlier_status(machine: Machine, phase: str) -> dict[str, object]:
     }
 
 
+def asked_by_root_and_apart(lines: list[str]) -> tuple[list[str], list[str]]:
+    """What the boot's own process has asked `aws` for, and what those that it runs as another user have."""
+    by_root = [line for line in lines if "-m userdata.boot -- " in line]
+    return by_root, [line for line in lines if line not in by_root]
+
+
 def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> None:
     machine.make_weights_take_until_told()
     done = machine.boot()
@@ -67,7 +73,14 @@ def test_a_boot_prepares_the_machine_and_starts_the_worker(machine: Machine) -> 
 def test_an_interrupted_run_keeps_its_beginning_and_its_images(machine: Machine, phase: str) -> None:
     machine.put(status_key(machine), earlier_status(machine, phase))
     machine.make_weights_take_until_told()
+    note = machine.folder / "asked"
+    said_by = 'echo "$(tr "\\0" " " </proc/$PPID/cmdline)-- $*"'
+    machine.command("aws", f'{said_by} >>"{note}"; PATH=${{PATH#*:}}; exec aws "$@"')
     assert machine.boot().returncode == 0
+    by_root, apart = asked_by_root_and_apart(note.read_text().splitlines())
+    assert any(" - s3://" in words for words in by_root)
+    assert [words for words in by_root if " - s3://" not in words] == []
+    assert any("/status.json -" in words for words in apart)
     status = machine.document("/status.json")
     assert (status["started_at"], status["images_done"]) == ("2026-01-01T00:00:00.000Z", 4)
     assert status["phase"] == "weights"

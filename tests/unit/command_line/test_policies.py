@@ -19,6 +19,7 @@ from userdata.fleet.breakers import CLOSED
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/threat-model.md"
+STUDIO = ROOT / "scripts/studio"
 FILES = sorted((ROOT / "docs/policies").glob("*.json"))
 MANAGED_POLICY = 6144  # the most characters of one, without white space
 # The services that commands ask, as boto3 calls them, and what IAM calls some of them.
@@ -35,7 +36,7 @@ RIGHTS = {
     "instance_stopped": "ec2:DescribeInstances", "instance_terminated": "ec2:DescribeInstances",
     "stack_delete_complete": "cloudformation:DescribeStacks",
     "delete_message_batch": "sqs:DeleteMessage", "send_message_batch": "sqs:SendMessage",
-    "list_commands": "",  # typer's
+    "list_commands": "", "get_template": "",  # typer's, and Jinja's
 }  # fmt: skip
 # Needed without a call of that name: for a schedule's role; by the CDK CLI, and for a reservation's tags.
 OF_A_SCHEDULE = {"iam:PassRole"}
@@ -62,12 +63,12 @@ def rights_by_call() -> dict[str, str]:
 
 
 def called(*, but_in: tuple[str, ...] = ()) -> set[str]:
-    """The rights of all calls in the command line: a method's name, or the name of a paginator or waiter."""
+    """The rights of all calls in the commands and the studio: a method's name, or that of a paginator or waiter."""
     rights, sources = rights_by_call(), ROOT / "scripts/command_line"
-    left_out = [sources / room for room in but_in]
+    left_out = [*(sources / room for room in but_in), STUDIO / "assembly.py"]  # which deploys, to the local cloud
     return {
         rights[name]
-        for file in sources.rglob("*.py")
+        for file in (*sources.rglob("*.py"), *STUDIO.rglob("*.py"))
         if not any(room in (file, *file.parents) for room in left_out)
         for name in _names(ast.parse(file.read_text("utf-8")))
         if rights.get(name)

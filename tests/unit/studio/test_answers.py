@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.parameter_options import check_parameters
+from scripts.command_line.terminal.plain_text import printable
 from scripts.studio import events
 from scripts.studio.events import News
 from scripts.studio.records import command_for, values_of
 from tests.unit.command_line.conftest import refusal
 from tests.unit.studio.conftest import FRAGMENT, Browser, plain_png, png_of
+from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
-from userdata.record.image_metadata import record_in_png
+from userdata.record.image_metadata import png_with_record, record_in_png
 
 PROMPT = "<script>alert(1)</script> & a 'horse'"
 JOB = Job(prompt=PROMPT, model="demo", n_iter=1, n_samples=2, seed=7)
@@ -214,6 +218,18 @@ def test_an_image_shows_its_record_and_the_command_that_makes_it_again(browser: 
     assert (file.content, file.headers["content-type"]) == (browser.read(seen["key"]), "image/png")
     assert browser.get(f"/runs/{run_id}/images/9").status_code == 422
     assert browser.get("/runs/..%2Finputs/images/0.png").status_code in (404, 422)
+
+
+def test_a_command_that_is_pasted_is_one_line_that_types_nothing_else(browser: Browser) -> None:
+    browser.deploy()
+    record = record_in_png(png_of(JOB))
+    typed = "a\x1b[201~\nrm -rf ~ \x15\u202e"
+    hostile = record.model_copy(update={"batch": [dataclasses.replace(record.batch[0], prompt=typed)]})
+    browser.account.put(RunKeys("a-run").image(0), png_with_record(Image.new("RGB", (64, 64)), hostile))
+    command = browser.get("/runs/a-run/images/0").json()["command"]
+    assert printable(command) == command
+    assert "\n" not in command
+    assert typed in browser.get("/runs/a-run/images/0").json()["values"].values()
 
 
 def test_inpainting_takes_a_mask_from_the_page(browser: Browser) -> None:

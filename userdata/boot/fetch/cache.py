@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
 import threading
 import time
@@ -28,11 +27,11 @@ from typing import Callable, Dict, List, Mapping, Optional
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.packed_folder import MANIFEST, emptied, pack_folder
 from userdata.boot.fetch.unpacking import QUICK, unpack_apart
+from userdata.boot.fetch.versions import Versions
 from userdata.boot.machine.commands import User
 from userdata.boot.machine.file_hash import sha256_of
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.atomic_file import put_in_place, write_atomically
-from userdata.contract.layout import CACHE
 
 logger = logging.getLogger(__name__)
 OFF = "off"
@@ -76,18 +75,16 @@ class Cache:
         self._before = {entry.key: entry for entry in read_notes(notes)}
         self._now: Dict[str, Entry] = {}
         self._lock = threading.Lock()
-        self._listed: Optional[Dict[str, str]] = None
+        self._versions = Versions(self._bucket)
         self._thread = threading.local()  # its `served` belongs to the step on that thread
 
     def take_folder(self, key: str, folder: Path, user: Optional[User]) -> bool:
         """Makes `folder` from the entry `key`, as `user`; False when the source has to be asked instead."""
-        return self._take(
-            key, folder, lambda manifest: unpack_apart(self._bucket, manifest[: -len(MANIFEST)], folder, user)
-        )
+        return self._take(key, folder, lambda: unpack_apart(self._bucket, key, folder, user))
 
     def take_file(self, key: str, file: Path, *, sha256: str) -> bool:
         """Makes `file` from the object `key`, which must have this hash; False as `take_folder` does."""
-        return self._take(key, file, lambda version: self._fetch(version, file, sha256))
+        return self._take(key, file, lambda: self._fetch(key, file, sha256))
 
     def reject(self, key: str, why: str) -> None:
         """Notes that the entry `key` came from the cache and is of no use, so that it gets another version."""
@@ -119,11 +116,10 @@ class Cache:
         served, self._thread.served = getattr(self._thread, "served", False), False
         return bool(served)
 
-    def _take(self, key: str, path: Path, action: Callable[[str], bool]) -> bool:
+    def _take(self, key: str, path: Path, action: Callable[[], bool]) -> bool:
         began = time.monotonic()
-        newest = self._newest(key)
         try:
-            taken = newest is not None and action(newest)
+            taken = action()
         except (StepError, OSError, ValueError) as error:
             logger.warning("the cache's %s is of no use: %s", key, error)
             self._note(Entry(key, str(path), State.BROKEN))
@@ -134,30 +130,14 @@ class Cache:
             logger.info("%s came from the cache in %.1f s", path, time.monotonic() - began)
         return taken
 
-    def _list(self) -> Dict[str, str]:
-        try:
-            return self._bucket.listed(CACHE)
-        except (StepError, ValueError) as error:
-            logger.warning("nothing is taken from the cache: %s", error)
-            return {}
-
-    def _newest(self, key: str) -> Optional[str]:
-        """The key of the entry's newest version, a folder's being its manifest's; None when there is none."""
-        with self._lock:
-            if self._listed is None:
-                self._listed = self._list()
-            listed = self._listed
-        folder, _, name = key.rpartition("/")
-        version = re.compile(f"{re.escape(folder)}/([0-9A-Za-z-]+/)?{re.escape(name or MANIFEST)}")
-        found = [key for key in listed if version.fullmatch(key)]
-        # S3's clock has whole seconds. The first version has the shortest key.
-        return max(found, key=lambda key: (listed[key], len(key), key), default=None)
-
     def _fetch(self, key: str, file: Path, sha256: str) -> bool:
+        newest = self._versions.newest(key)
+        if newest is None:
+            return False
         part = file.with_name(f".{file.name}.cached")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if not self._bucket.get_file(key, part):
+            if not self._bucket.get_file(newest, part):
                 return False
             found = sha256_of(part)
             if found != sha256:

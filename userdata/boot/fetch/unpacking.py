@@ -15,6 +15,7 @@ from typing import Optional
 from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.fetch.packed_folder import MANIFEST, TAR_SECONDS, Part, emptied, read_manifest
 from userdata.boot.fetch.tree import check_tree, merge_tree
+from userdata.boot.fetch.versions import Versions
 from userdata.boot.machine.commands import User, answer_of
 from userdata.boot.machine.disk_space import check_space
 from userdata.boot.machine.fetcher import main_apart, run_apart
@@ -38,12 +39,12 @@ UNPACK = (
 )
 
 
-def unpack_apart(bucket: Bucket, prefix: str, folder: Path, user: Optional[User]) -> bool:
-    """`unpack_folder` in a process of its own, as `user`. Raises `StepError`."""
+def unpack_apart(bucket: Bucket, key: str, folder: Path, user: Optional[User]) -> bool:
+    """`unpack_folder` of the entry's newest version, in a process of its own, as `user`. Raises `StepError`."""
     module = "userdata.boot.fetch.unpacking"
-    code = run_apart(module, bucket.name, prefix, str(folder), seconds=UNPACK_SECONDS, user=user)
+    code = run_apart(module, bucket.name, key, str(folder), seconds=UNPACK_SECONDS, user=user)
     if code not in (0, NOTHING_THERE):
-        raise StepError(f"unpacking {prefix} ended with {code}")
+        raise StepError(f"unpacking {key} ended with {code}")
     return code == 0
 
 
@@ -106,8 +107,11 @@ def _unpack(bucket: Bucket, prefix: str, part: Part, staging: Path, most: int) -
 def main() -> int:
     """The exit status."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    name, prefix, folder = sys.argv[1:]
-    return 0 if unpack_folder(Bucket(name, patience=QUICK), prefix, Path(folder)) else NOTHING_THERE
+    name, key, folder = sys.argv[1:]
+    bucket = Bucket(name, patience=QUICK)
+    manifest = Versions(bucket).newest(key)
+    unpacked = manifest and unpack_folder(bucket, manifest[: -len(MANIFEST)], Path(folder))
+    return 0 if unpacked else NOTHING_THERE
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ GRACE_SECONDS = 2
 # Of one stream of a program. The longest answer is S3's list of all that the cache has, with some 2 MB.
 MOST_SAID = 16 << 20
 LONGEST_LINE = 64 << 10
+MOST_QUOTED = 1000
 _running: Set[subprocess.Popen[Any]] = set()
 _users: Set["User"] = set()
 
@@ -120,10 +121,10 @@ def run_logged(
     folder: Optional[Path] = None,
     environment: Optional[Mapping[str, str]] = None,
     user: Optional[User] = None,
-) -> None:
+) -> str:
     """Runs `command` in `folder` as `user`, with `environment` beside this process's own, and logs each line at once.
 
-    Raises `CommandError` as `answer_of` does.
+    Returns the last of them, a few. Raises `CommandError` as `answer_of` does.
     """
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     last: Deque[str] = collections.deque(maxlen=LAST_LINES)
@@ -135,6 +136,7 @@ def run_logged(
     _check_time(out_of_time, command, seconds, "\n".join(last))
     if process.returncode:
         raise _failure(command, process.returncode, "\n".join(last))
+    return "\n".join(last)
 
 
 @contextlib.contextmanager
@@ -219,4 +221,9 @@ def _failure(command: Sequence[str], code: int, output: str) -> CommandError:
     lines = output.splitlines() or ["it said nothing"]
     # Newer `aws` commands print details of an error below it; other programs end with the reason.
     errors = [line for line in lines if "error" in line.lower()] if name == "aws" else []
-    return CommandError(f"{name} {how}: {(errors or lines[-1:])[0].strip()}", output, code)
+    return CommandError(f"{name} {how}: {quoted((errors or lines[-1:])[0])}", output, code)
+
+
+def quoted(line: str) -> str:
+    """A line of another program as an error quotes it, which may become a word of a command: short, and no NUL."""
+    return "".join(one if one.isprintable() else "?" for one in line.strip()[:MOST_QUOTED])

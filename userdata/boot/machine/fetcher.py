@@ -17,9 +17,9 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
-from userdata.boot.machine.commands import CommandError, User, answer_of, end_commands, run_logged
+from userdata.boot.machine.commands import CommandError, User, answer_of, end_commands, quoted, run_logged
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.layout import Folders
 
@@ -80,15 +80,20 @@ def run_apart(module: str, *arguments: str, seconds: float, user: Optional[User]
 
     Raises `StepError` with the module's own words when `main_apart` has reported a failure.
     """
+    return said_apart(module, *arguments, seconds=seconds, user=user)[0]
+
+
+def said_apart(module: str, *arguments: str, seconds: float, user: Optional[User]) -> Tuple[int, str]:
+    """As `run_apart`, and the last line beside it, which is to be checked: it is anybody's."""
     try:
-        run_logged([sys.executable, "-m", module, *arguments], seconds=seconds, folder=CODE, user=user)
+        said = run_logged([sys.executable, "-m", module, *arguments], seconds=seconds, folder=CODE, user=user)
     except CommandError as error:
         if error.code == FAILED_AND_REPORTED and error.output:
-            raise StepError(error.output.splitlines()[-1]) from error
+            raise StepError(quoted(error.output.splitlines()[-1])) from error
         if error.code is None or error.code < 0:
             raise
-        return error.code
-    return 0
+        return error.code, ""
+    return 0, said.rpartition("\n")[2]
 
 
 def main_apart(action: Callable[[], int]) -> int:

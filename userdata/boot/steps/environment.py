@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from userdata.boot.machine.commands import CommandError, User, answer_of
 from userdata.boot.machine.fetcher import fetcher, give, run_apart
@@ -63,7 +63,7 @@ def provide_interpreter(machine: Machine, *, found: Optional[Path]) -> Path:
 def use_interpreter(python: str, user: Optional[User]) -> Path:
     """The interpreter that the image names as `SD_PYTHON`. Raises `StepError`, naming what it lacks."""
     try:
-        missing = answer_of([python, "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS, user=user).split()
+        missing = _missing_in(python, user)
     except CommandError as error:
         raise StepError(f"SD_PYTHON={python} does not run: {error}. Correct machine.env in the image.") from error
     if missing:
@@ -73,6 +73,13 @@ def use_interpreter(python: str, user: Optional[User]) -> Path:
         )
     logger.info("using the image's interpreter %s", python)
     return Path(python)
+
+
+def _missing_in(python: str, user: Optional[User]) -> List[str]:
+    """Those of `PACKAGES` that it has not. Raises `CommandError`. An environment of the cache may say anything."""
+    said = answer_of([python, "-c", _MISSING, *PACKAGES], seconds=CHECK_SECONDS, user=user).split()
+    missing = [name for name in PACKAGES if name in said]
+    return missing if missing or not said else ["a Python that answers what it was asked"]
 
 
 def provide_environment(machine: Machine) -> Path:
@@ -90,8 +97,7 @@ def provide_environment(machine: Machine) -> Path:
             python = find_environment(folders)
             if python is None:
                 raise StepError("it is not finished")
-            words = [str(python), "-c", _MISSING, *PACKAGES]
-            missing = answer_of(words, seconds=CHECK_SECONDS, user=user).split()
+            missing = _missing_in(str(python), user)
             if missing:
                 raise StepError(f"it lacks {', '.join(missing)}")
         except StepError as error:
@@ -146,4 +152,4 @@ def check_gpu(python: Path, user: Optional[User]) -> None:
             "torch finds no usable GPU, though the driver lists one: the driver is older than torch's CUDA, or the GPU "
             "older than its kernels. Use a current Deep Learning AMI and an InstanceType such as g5.xlarge."
         )
-    logger.info("torch uses %s", gpu)
+    logger.info("torch uses %s", gpu[:100])

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from typing import Any, Mapping, Optional
+from typing import Mapping, Optional
 
+from userdata.boot.telling.earlier import Earlier
 from userdata.contract.layout import RunKeys
-from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
 from userdata.contract.status import Failure, Status
-
-logger = logging.getLogger(__name__)
-# The longest part of it is the end of a log, of 40 lines.
-MOST_BYTES = 4 << 20
 
 
 class RunStatus:
@@ -28,8 +23,8 @@ class RunStatus:
         self.keys = keys
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str], *, instance_id: str, found: Optional[str]) -> RunStatus:
-        """The state of the run that `parameters` ask for; `found` is its status.json, None when there is none.
+    def of(cls, parameters: Mapping[str, str], *, instance_id: str, earlier: Optional[Earlier]) -> RunStatus:
+        """The state of the run that `parameters` ask for, and of which `earlier` was told.
 
         Raises `KeyError` or `ValueError` when the parameters do not describe a run.
         """
@@ -37,12 +32,12 @@ class RunStatus:
         total = int(parameters["Iterations"]) * int(parameters["Samples"])
         fresh = Status(run_id=run_id, instance_id=instance_id, images_total=total)
         keys = RunKeys(run_id, from_image=bool(parameters["InitImage"]))
-        return cls(_continued(fresh, found), keys)
+        return cls(_continued(fresh, earlier), keys)
 
     @classmethod
-    def of_queued(cls, run_id: str, *, instance_id: str, found: Optional[str]) -> RunStatus:
-        """The state of the run that a message asks for; `found` as for `of`."""
-        return cls(_continued(Status(run_id=run_id, instance_id=instance_id), found), RunKeys(run_id))
+    def of_queued(cls, run_id: str, *, instance_id: str, earlier: Optional[Earlier]) -> RunStatus:
+        """The state of the run that a message asks for; `earlier` as for `of`."""
+        return cls(_continued(Status(run_id=run_id, instance_id=instance_id), earlier), RunKeys(run_id))
 
     @staticmethod
     def key(parameters: Mapping[str, str]) -> str:
@@ -69,21 +64,7 @@ class RunStatus:
         return self.status.to_json()
 
 
-def _continued(fresh: Status, found: Optional[str]) -> Status:
-    if found is None:
+def _continued(fresh: Status, earlier: Optional[Earlier]) -> Status:
+    if earlier is None:
         return fresh
-    try:
-        document: dict[str, Any] = read_json(found, most_bytes=MOST_BYTES)
-        return dataclasses.replace(
-            fresh,
-            phase=document["phase"],
-            images_done=int(document["images_done"]),
-            images_total=fresh.images_total or int(document.get("images_total", 0)),
-            images_flagged=int(document.get("images_flagged", 0)),
-            started_at=str(document["started_at"]),
-            updated_at=str(document["updated_at"]),
-            error=Failure(**document["error"]) if document["error"] else None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        logger.warning("the run's status.json is not readable (%s): it is begun again", error)
-        return fresh
+    return dataclasses.replace(fresh, **{**vars(earlier), "images_total": fresh.images_total or earlier.images_total})

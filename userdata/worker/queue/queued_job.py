@@ -8,6 +8,7 @@ from userdata.contract.image_size import EDGES
 from userdata.contract.layout import RunKeys
 from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
+from userdata.contract.status import MOST_BYTES
 from userdata.job.job import Job
 from userdata.job.job_document import read_job
 from userdata.job.run_error import RunError
@@ -39,7 +40,8 @@ def parameters_of(bucket: Bucket, run_id: str, deployed: Mapping[str, str]) -> d
 def failure_of(bucket: Bucket, run_id: str) -> str:
     """Why the run has failed, as its status tells. Raises botocore's errors."""
     try:
-        return str(read_json(bucket.get(RunKeys(run_id).status) or b"")["error"]["message"])
+        status = bucket.get(RunKeys(run_id).status) or b""
+        return str(read_json(status, most_bytes=MOST_BYTES)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return "The run failed twice; its log.txt may say why."
 

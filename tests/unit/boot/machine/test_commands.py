@@ -69,6 +69,12 @@ def test_a_program_that_says_too_much_is_ended(stream: int, monkeypatch: pytest.
     assert len(answer_of(["head", "-c", str(1 << 20), "/dev/zero"], seconds=10)) == 1 << 20
 
 
+def test_an_error_quotes_what_may_be_a_word_of_a_command() -> None:
+    with pytest.raises(CommandError, match="^bash ended with 3: why") as told:
+        answer_of(["bash", "-c", "printf why >&2; head -c 200000 /dev/zero >&2; exit 3"], seconds=10)
+    answer_of(["echo", str(told.value)], seconds=10)
+
+
 def test_a_line_without_an_end_is_logged_in_parts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     run_logged(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' x"], seconds=10)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from userdata.boot.machine import fetcher as module
-from userdata.boot.machine.commands import User
+from userdata.boot.machine.commands import MOST_QUOTED, User
 from userdata.boot.machine.fetcher import fetcher, run_apart
 from userdata.boot.machine.step_error import StepError
 from userdata.contract.layout import Folders
@@ -16,6 +16,8 @@ from userdata.boot.machine.fetcher import main_apart
 from userdata.boot.machine.step_error import StepError
 
 def action():
+    if sys.argv[1] == "shouts":
+        raise StepError("the disk is full" + "\\0" * 50_000)
     if sys.argv[1] == "fails":
         raise StepError("the disk is full. Deploy again.")
     return int(sys.argv[1])
@@ -36,6 +38,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_step_that_is_run_apart_fails_with_its_own_words(program: str) -> None:
     with pytest.raises(StepError, match=r"^the disk is full\. Deploy again\.$"):
         run_apart(program, "fails", seconds=60, user=None)
+    with pytest.raises(StepError, match="^the disk is full") as told:
+        run_apart(program, "shouts", seconds=60, user=None)
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) <= MOST_QUOTED
     assert [run_apart(program, code, seconds=60, user=None) for code in ("0", "3")] == [0, 3]
 
 

@@ -186,10 +186,20 @@ class Takes(Cache):
 
 @pytest.mark.parametrize(
     ("missing", "state", "built"),
-    [("", State.KEPT, False), ("torch", State.BROKEN, True), ("; exit 1", State.BROKEN, True)],
+    [
+        ("", State.KEPT, False),
+        ("torch", State.BROKEN, True),
+        ("; exit 1", State.BROKEN, True),
+        ("$(seq 100000)", State.BROKEN, True),
+    ],
 )
 def test_an_environment_from_the_cache_has_to_serve(
-    conda: Conda, monkeypatch: pytest.MonkeyPatch, missing: str, state: State, built: bool
+    conda: Conda,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    missing: str,
+    state: State,
+    built: bool,
 ) -> None:
     def build(*module: str, **options: object) -> int:
         build_environment(conda.folders, conda.command)
@@ -199,6 +209,7 @@ def test_an_environment_from_the_cache_has_to_serve(
     provide_environment(given_machine(conda.folder, cache=Takes(conda, "results", missing)))
     assert bool(conda.calls()) is built
     assert [entry.state for entry in read_notes(conda.folders.cache_notes)] == [state]
+    assert "99999" not in caplog.text
 
 
 def test_an_interpreter_of_the_image_with_everything_is_used() -> None:

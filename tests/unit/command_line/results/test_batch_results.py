@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -87,8 +89,8 @@ def record(index: int, **job: Any) -> bytes:
 def test_a_run_becomes_one_zip_and_one_csv(somebody: Somebody, tmp_path: Path) -> None:
     somebody.ask("one 1+1", "two")
     somebody.draw(0)
-    somebody.put(somebody.keys.image_metadata(0), record(0, negative_prompt='=HYPERLINK("http://x")'))
-    somebody.put(somebody.keys.image_metadata(1), b"[" * 5000)
+    somebody.put(somebody.keys.image_metadata(0), record(0, negative_prompt='=HYPERLINK("http://x");+1;a'))
+    somebody.put(somebody.keys.image_metadata(1), record(1).replace(b"a cat", rb"\ud83d"))
     said = " ".join(somebody.sd("results", RUN, "--zip", "--csv", "--to", str(tmp_path)).split())
     assert "2 rows. Of 1 the JSON cannot be read" in said
     with zipfile.ZipFile(tmp_path / f"{RUN}.zip") as archive:
@@ -99,7 +101,7 @@ def test_a_run_becomes_one_zip_and_one_csv(somebody: Somebody, tmp_path: Path) -
     with (tmp_path / f"{RUN}.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["name"], first["file"], first["prompt"], first["seed"]) == ("one 1+1", "one 1+1.png", "a cat", "42")
-    assert first["negative_prompt"] == """'=HYPERLINK("http://x")"""
+    assert first["negative_prompt"] == """'=HYPERLINK("http://x");'+1;a"""
     assert (first["scale"], first["device"], first["flagged"]) == ("-1.5", "NVIDIA L4", "False")
     assert set(Job.model_fields) <= set(first)
     assert (second["name"], second["prompt"]) == ("two", "")
@@ -130,6 +132,21 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(
         part.write_text("half")
         raise KeyboardInterrupt
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+def test_what_a_killed_call_left_of_a_file_goes_with_the_next_one(tmp_path: Path) -> None:
+    killed = f"""
+import os, pathlib
+from scripts.command_line.results.written import written_whole
+with written_whole(pathlib.Path({str(tmp_path)!r}, "a.zip")) as part:
+    part.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
+    assert len([*tmp_path.rglob("a.zip*")]) == 1
+    with written_whole(tmp_path / "b.csv") as part:
+        part.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
 
 
 def test_what_the_json_says_is_neither_believed_nor_unbounded(tmp_path: Path) -> None:

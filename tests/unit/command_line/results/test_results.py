@@ -139,6 +139,10 @@ HOSTILE = {
     "runs//etc/passwd": "leads elsewhere",
     "runs/\x1b[2J/x": "a terminal obeys or hides",
     f"runs/{'long' * 100}/x": "too long",
+    f"runs/{RUN}.zip/x": "no run has such a name",
+    f"runs/{RUN}.csv.part/x": "no run has such a name",
+    f"runs/{RUN.upper()}/x": "no run has such a name",
+    "runs/index.html/x": "no run has such a name",
 }
 
 
