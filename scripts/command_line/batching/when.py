@@ -19,17 +19,19 @@ def read_time(text: str, now: datetime) -> datetime:
     """
     if clock := _CLOCK.fullmatch(text):
         wall = now.replace(tzinfo=None, hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        found = _here(wall, now)
-        return found if found > now else _here(wall + timedelta(days=1), now)
+        # Where summer time ends, one hour comes twice in a night.
+        walls = wall.replace(fold=0), wall.replace(fold=1), wall + timedelta(days=1)
+        return next(found for found in (_here(one, now) for one in walls) if found > now)
     try:
         if ":" not in text:  # a date alone would be read as its midnight
             raise ValueError
         found = datetime.fromisoformat(text)
-    except ValueError:
+        found = found if found.tzinfo else _here(found, now)
+        time_in_words(found)
+    except (ValueError, OverflowError):  # also a year that begins or ends in another zone
         raise CommandError(
             f"--at is {text[:40]!r}, but must be a time, for example 02:00 or 2026-12-01T02:00+01:00.", exit_status=2
         ) from None
-    found = found if found.tzinfo else _here(found, now)
     if not now < found <= now + MOST_AHEAD:
         why = "past" if found <= now else f"more than {MOST_AHEAD.days} days ahead"
         raise CommandError(

@@ -351,6 +351,7 @@ ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
     ({"prompt": None}, "it has no prompt"),
     ({"prompt": True}, "prompt is True, but must be a text"),
+    ({"steps": True}, "steps is True, but must be a whole number"),
     ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
     ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
     ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),
@@ -367,7 +368,7 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(person: Person) 
             person.batch("a.txt", content, **options)
     for row, says in ROWS_REFUSED:
         with pytest.raises(CommandError, match=f"Line 2: {says}"):
-            person.batch("a.jsonl", as_jsonl([{"prompt": "a", "name": "first"}, {"prompt": "a", **row}]))
+            person.batch("a.jsonl", as_jsonl([{"prompt": "a", "name": "first", "steps": 1}, {"prompt": "a", **row}]))
     with pytest.raises(CommandError, match=r"b\.txt cannot be read: No such file"):
         person.batch("b.txt")
     assert (person.sent(), person.objects()) == ([], set())

@@ -54,6 +54,7 @@ def test_any_other_grid_is_refused(options: list[str], says: str) -> None:
         ("2026-03-29T09:00", "2026-03-29T07:00"),
         ("2026-03-29 09:00+00:00", "2026-03-29T09:00"),
         ("2026-03-29T09:00Z", "2026-03-29T09:00"),
+        ("2:30", "2026-03-29T01:30"),  # no clock shows it: an hour later
     ],
 )
 def test_a_time_is_the_next_one_here(text: str, utc: str) -> None:
@@ -66,9 +67,17 @@ def test_a_time_of_this_computer_s_own_zone_is_the_next_one() -> None:
     assert abs(read_time(f"{wanted:%H:%M}", now) - wanted) < timedelta(hours=1, minutes=1)  # summer time may begin
 
 
+def test_an_hour_that_comes_twice_in_a_night_is_the_next_one() -> None:
+    first, second = (datetime(2026, 10, 25, 2, 40, tzinfo=BERLIN, fold=fold) for fold in (0, 1))  # type: ignore[arg-type]
+    found = [read_time(text, now).astimezone(UTC) for now in (first, second) for text in ("2:50", "2:30")]
+    assert [f"{one:%d %H:%M}" for one in found] == ["25 00:50", "25 01:30", "25 01:50", "26 01:30"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("0001-01-01T00:00+12:00", "must be a time"),
+        ("9999-12-31T23:59-12:00", "must be a time"),
         ("25:00", "must be a time"),
         ("soon", "must be a time"),
         ("2026-03-30", "must be a time"),
