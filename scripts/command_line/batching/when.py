@@ -21,7 +21,7 @@ def read_time(text: str, now: datetime) -> datetime:
         wall = now.replace(tzinfo=None, hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
         # Where summer time ends, one hour comes twice in a night.
         walls = wall.replace(fold=0), wall.replace(fold=1), wall + timedelta(days=1)
-        return next(found for found in (_here(one, now) for one in walls) if found > now)
+        return next(found for found in (_here(one, now) for one in walls) if _ahead(found, now) > timedelta())
     try:
         if ":" not in text:  # a date alone would be read as its midnight
             raise ValueError
@@ -32,12 +32,18 @@ def read_time(text: str, now: datetime) -> datetime:
         raise CommandError(
             f"--at is {text[:40]!r}, but must be a time, for example 02:00 or 2026-12-01T02:00+01:00.", exit_status=2
         ) from None
-    if not now < found <= now + MOST_AHEAD:
-        why = "past" if found <= now else f"more than {MOST_AHEAD.days} days ahead"
+    ahead = _ahead(found, now)
+    if not timedelta() < ahead <= MOST_AHEAD:
+        why = "past" if ahead <= timedelta() else f"more than {MOST_AHEAD.days} days ahead"
         raise CommandError(
             f"--at is {time_in_words(found)}, which is {why}. Give one within {MOST_AHEAD.days} days.", exit_status=2
         )
     return found
+
+
+def _ahead(found: datetime, now: datetime) -> timedelta:
+    """How long it is until then. Two times of one zone would be compared by the clock on the wall."""
+    return found.astimezone(UTC) - now.astimezone(UTC)
 
 
 def _here(wall: datetime, now: datetime) -> datetime:
