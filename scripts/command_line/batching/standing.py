@@ -1,0 +1,67 @@
+"""What a batch that stands already lets a command do with it. Nothing is written here."""
+
+from __future__ import annotations
+
+import boto3
+
+from scripts.command_line.account.deployment import Deployment
+from scripts.command_line.batches.progress import Progress
+from scripts.command_line.batching.plan import Planned
+from scripts.command_line.batching.wish import Wish
+from scripts.command_line.fleet.at import planned_for
+from scripts.command_line.terminal.command_error import CommandError
+from userdata.batch.documents import Batch
+
+
+def refuse_stopped(planned: Planned, wish: Wish) -> None:
+    """Raises `CommandError` for a batch whose units machines would pass over, or that no schedule can release."""
+    parts = len(planned.standing.batch.parts) if planned.standing else 1
+    if planned.standing and not wish.add and wish.sample is not None:
+        _refuse_other_sample(planned.standing.batch, wish.sample)
+    if wish.at and parts > 1 and not wish.add:
+        raise CommandError(f"Batch {planned.run_id} has {parts} parts, but --at releases one. Leave --at out.")
+    control = planned.standing.control if planned.standing else None
+    if control and control.state == "cancelled":
+        raise CommandError(
+            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
+        )
+    if control and control.state != "go":
+        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
+
+
+def _refuse_other_sample(batch: Batch, sample: int) -> None:
+    """Raises `CommandError` where the parts of a batch that stands are not those of the sample."""
+    first = batch.parts[0].images
+    if sample < batch.images if len(batch.parts) == 1 else sample != first:
+        was = f"with --sample {first}" if len(batch.parts) > 1 else "without a sample"
+        raise CommandError(
+            f"Batch {batch.run_id} is there already, {was}, so that --sample {sample} cannot be drawn of it. Nothing "
+            "was queued. Leave --sample out, or give --run-id NAME for another batch.",
+            exit_status=2,
+        )
+
+
+def refuse_second_plan(session: boto3.Session, deployment: Deployment, run_id: str) -> None:
+    """Raises `CommandError` for a batch that is planned already, because one schedule releases one part."""
+    if due := planned_for(session, deployment, run_id):
+        raise CommandError(
+            f"Batch {run_id} is planned for {due:%Y-%m-%d %H:%M} UTC, and another --at would take the place of that. "
+            f"Nothing was queued. Leave --at out, or let it begin: `sd resume {run_id}`."
+        )
+
+
+def dollars_left(progress: Progress | None, max_usd: float | None) -> float | None:
+    """What the machines may cost from now on, None without a limit: a batch that stands has cost something.
+
+    `max_usd` is the limit that a person gives, in US dollars. Raises `CommandError` where nothing is left.
+    """
+    if progress is None:
+        return max_usd
+    limit = progress.batch.max_usd if max_usd is None else max_usd
+    if limit is not None and limit <= progress.usd_at_most:
+        raise CommandError(
+            f"Batch {progress.run_id} has cost {progress.usd_in_words} already, and may cost ${limit:.2f}. Nothing was "
+            "queued. Give --max-usd above that.",
+            exit_status=2,
+        )
+    return None if limit is None else limit - progress.usd_at_most
