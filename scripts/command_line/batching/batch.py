@@ -23,18 +23,19 @@ from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.next_commands import print_next
 from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batches.show import batch_document
+from scripts.command_line.batches.start import dollars_left
 from scripts.command_line.batching.cut import cut_into_parts
 from scripts.command_line.batching.hand_in import Bucket, Standing, release
 from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed
 from scripts.command_line.batching.sample import follow_sample
 from scripts.command_line.batching.spool import Spool
-from scripts.command_line.batching.standing import dollars_left, refuse_second_plan, refuse_stopped
+from scripts.command_line.batching.standing import refuse_second_plan, refuse_stopped
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.fleet.at import cancel_release, release_at
 from scripts.command_line.fleet.start import start_machines
-from scripts.command_line.fleet.ways import find_ways, print_ways
+from scripts.command_line.fleet.ways import chosen_of, find_ways, print_ways
 from scripts.command_line.generating.machine import need_queue
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.written import need_writable
@@ -117,7 +118,7 @@ class _Command:
         )
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
-        way = next(way for way in ways if way.chosen)
+        way = chosen_of(ways)
         with when_interrupted(lambda: _not_released(planned.run_id)):
             refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)

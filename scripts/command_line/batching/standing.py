@@ -5,7 +5,6 @@ from __future__ import annotations
 import boto3
 
 from scripts.command_line.account.deployment import Deployment
-from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batching.plan import Planned
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.fleet.at import planned_for
@@ -48,20 +47,3 @@ def refuse_second_plan(session: boto3.Session, deployment: Deployment, run_id: s
             f"Batch {run_id} is planned for {due:%Y-%m-%d %H:%M} UTC, and another --at would take the place of that. "
             f"Nothing was queued. Leave --at out, or let it begin: `sd resume {run_id}`."
         )
-
-
-def dollars_left(progress: Progress | None, max_usd: float | None) -> float | None:
-    """What the machines may cost from now on, None without a limit: a batch that stands has cost something.
-
-    `max_usd` is the limit that a person gives, in US dollars. Raises `CommandError` where nothing is left.
-    """
-    if progress is None:
-        return max_usd
-    limit = progress.batch.max_usd if max_usd is None else max_usd
-    if limit is not None and limit <= progress.usd_at_most:
-        raise CommandError(
-            f"Batch {progress.run_id} has cost {progress.usd_in_words} already, and may cost ${limit:.2f}. Nothing was "
-            "queued. Give --max-usd above that.",
-            exit_status=2,
-        )
-    return None if limit is None else limit - progress.usd_at_most

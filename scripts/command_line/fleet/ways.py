@@ -103,6 +103,11 @@ def _too_dear(ways: Sequence[Way], max_usd: float | None) -> str:
     )
 
 
+def chosen_of(ways: Sequence[Way]) -> Way:
+    """The way that is taken."""
+    return next(way for way in ways if way.chosen)
+
+
 def _slowest(offers: Sequence[Offer]) -> float | None:
     return max((offer.image_seconds for offer in offers if offer.image_seconds is not None), default=None)
 

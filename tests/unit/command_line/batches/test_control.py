@@ -86,6 +86,10 @@ def test_a_capped_batch_goes_on_with_a_higher_limit_alone(somebody: Somebody) ->
     for limit in ("0.25", "inf"):
         refused(somebody, r"has cost \$0.20, at most \$0.25 already", "resume", RUN, "--max-usd", limit)
     assert (somebody.state(), somebody.waits()) == ("capped", [])
+    somebody.control("paused")
+    refused(somebody, r"cost \$0.20.* already, and may cost \$0.25. .* above that, for example 1.25", "resume", RUN)
+    refused(somebody, r"has \$0.01 left .* boots alone of 1 g6.xlarge cost \$0.\d+", "resume", RUN, "--max-usd", "0.26")
+    assert (somebody.state(), somebody.waits()) == ("paused", []), "no machine would draw for that"
     somebody.sd("resume", RUN, "--max-usd", "3")
     assert Batch.from_json(somebody.read(somebody.keys.batch)).max_usd == 3
     assert (somebody.state(), somebody.waits()) == ("go", [Release(RUN, 0)])

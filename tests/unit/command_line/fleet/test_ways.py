@@ -111,9 +111,7 @@ def test_without_a_price_no_limit_of_dollars_can_hold(fleet: Fleet, monkeypatch:
     fleet.deploy()
     monkeypatch.setattr(offers, "find_prices", lambda *_, **__: {})
     assert ways(fleet)
-    with pytest.raises(
-        CommandError, match=r"What g\S+ costs an hour is not known here, .*--usd-per-hour 1.006"
-    ):
+    with pytest.raises(CommandError, match=r"What g\S+ costs an hour is not known here, .*--usd-per-hour 1.006"):
         ways(fleet, max_usd=50)
 
 
