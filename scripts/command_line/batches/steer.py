@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import boto3
 from rich.console import Console
@@ -27,6 +27,8 @@ from scripts.command_line.batches.retry import Retried, retry_units, retry_whole
 from scripts.command_line.batches.show import batch_document, document_of
 from scripts.command_line.batches.start import start_for, ways_for
 from scripts.command_line.fleet.at import cancel_release
+from scripts.command_line.fleet.group import read_group
+from scripts.command_line.fleet.stop import machines_in_words
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import say
@@ -50,6 +52,7 @@ def pause_batch(session: boto3.Session, stack: str, run: str, *, as_json: bool) 
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
         f"{what_it_saves(progress, deployment)}"
     )
+    _tell_of_missing(session, deployment)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
@@ -98,6 +101,7 @@ def cancel_batch(session: boto3.Session, stack: str, run: str, *, yes: bool, as_
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
         f"{what_it_saves(progress, deployment)}"
     )
+    _tell_of_missing(session, deployment)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
@@ -154,6 +158,17 @@ def _tell(progress: Progress, *, as_json: bool) -> None:
     print_next(progress, Console())
     if as_json:
         print_document(batch_document(progress))
+
+
+def _tell_of_missing(session: boto3.Session, deployment: Deployment) -> None:
+    """Says that machines may come yet. Rejected: to want fewer here, because another batch may have asked for them."""
+    with suppress(CommandError):  # who may not ask the group has changed the batch all the same
+        group = read_group(session, deployment)
+        if group and group.missing:
+            say(
+                f"The fleet still waits for {machines_in_words(group.missing)}, which would boot for nothing where no "
+                "other batch needs them: `sd stop` lets none start."
+            )
 
 
 @contextmanager
