@@ -9,8 +9,9 @@ from typing import TypeVar
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
+from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.runs import Run
-from scripts.command_line.account.unfinished_runs import states_of
+from scripts.command_line.account.unfinished_runs import WORKS, states_of
 from scripts.command_line.account.waiting import messages_in
 from scripts.command_line.batches.look import Looker, States
 from scripts.command_line.batches.progress import BatchRun, Progress
@@ -53,13 +54,14 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
         progress,
         queued=_asked(lambda: messages_in(session, queue)) if queue else None,
         trouble=closed or _asked(lambda: trouble(session, deployment)),
-        is_closed=closed is not None,
+        is_closed=closed is not None and not _asked(lambda: instance_state(session, deployment).name in WORKS),
     )
     if found.state != "works" and _asked(lambda: is_deleted(find_deployment(session, deployment.stack))):
         return dataclasses.replace(found, is_left=True)
     if queue and (found.state == "stuck" or not found.machines):
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
-        return dataclasses.replace(found, begins_at=begins_at)
+        if begins_at:  # the schedule opens a fleet that has closed itself
+            return dataclasses.replace(found, begins_at=begins_at, trouble=None, is_closed=False)
     return found
 
 

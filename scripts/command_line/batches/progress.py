@@ -53,7 +53,7 @@ class Progress:
 
     `machines` are sorted, the latest news first; `unreadable` are documents that nobody can read. `queued` are the
     messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
-    fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
+    fleet has no machine, and `is_closed` says that it has closed itself and the instance does not run. `begins_at` is
     when a schedule sends the batch's message. `is_left` says that the stack is gone, with its queues and machines.
     `failure` is why the first of the units that were set aside failed, empty where that cannot be read.
     """
