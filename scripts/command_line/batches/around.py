@@ -18,6 +18,7 @@ from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.fleet.closed import closed_because
+from scripts.command_line.fleet.group import read_group
 from scripts.command_line.terminal.aws_errors import AWS_ERRORS
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.worker.bucket.passing_errors import is_transient
@@ -62,7 +63,17 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
         if begins_at:  # the schedule opens a fleet that has closed itself
             return dataclasses.replace(found, begins_at=begins_at, trouble=None, is_closed=False)
+    if found.state == "waits":
+        return dataclasses.replace(found, nobody_comes=bool(_asked(lambda: _nobody_comes(session, deployment))))
     return found
+
+
+def _nobody_comes(session: boto3.Session, deployment: Deployment) -> bool:
+    """Whether no machine runs or is wanted, and no alarm can want one: a message alone starts no instance."""
+    if instance_state(session, deployment).name in WORKS:
+        return False
+    group = read_group(session, deployment)
+    return group is None or not (group.desired or group.most)
 
 
 def _asked(ask: Callable[[], Answer | None]) -> Answer | None:

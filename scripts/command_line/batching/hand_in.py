@@ -85,8 +85,8 @@ class Bucket:
             return
         if datetime.now(UTC) - there["LastModified"] < LEFT_BEHIND:
             raise CommandError(
-                f"Another command is just adding to {run_id}. Nothing was queued. Give the same command again in "
-                f"{LEFT_BEHIND.seconds // 60} minutes."
+                f"Another command is just adding to {run_id}. Nothing was queued. Give the same command again: in a "
+                f"moment, or, where that one was interrupted, in {LEFT_BEHIND.seconds // 60} minutes."
             )
         written.file.seek(0)
         if not self._put(key, written.file, sha256=written.sha256, IfMatch=there["ETag"]):

@@ -171,8 +171,10 @@ def test_a_batch_whose_message_waits_is_not_stuck(somebody: Somebody) -> None:
     assert somebody.watched()["state"] == "waits"
     somebody.account.put("fleet/closed.json", b'{"schema": 1, "reason": "Three boots failed: no disk."}')
     assert somebody.watched()["state"] == "waits", "the instance runs, and draws it"
+    somebody.account.s3.delete_object(Bucket=somebody.account.bucket, Key="fleet/closed.json")
     somebody.account.ec2.stop_instances(InstanceIds=[somebody.account.instance_id])
-    assert somebody.watched()["state"] == "stuck"
+    found = somebody.watched()
+    assert (found["state"], found["why"][:18]) == ("stuck", "Its messages wait,"), "a message starts no instance"
 
 
 @pytest.mark.parametrize("command", ["cancel --yes", "pause", "resume --yes"])
