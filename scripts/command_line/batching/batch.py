@@ -107,13 +107,14 @@ class _Command:
         refuse_stopped(planned, self.wish)
         if self.wish.at and self.wish.add:
             refuse_second_plan(self.session, self.deployment, planned.run_id)
+        limit = self._limit(planned)
         weight = max(1, planned.weight * images // planned.spool.images)
         ways = find_ways(
             self.session,
             self.deployment,
             planned.plan,
             weight,
-            max_usd=dollars_left(progress, self.wish.max_usd),
+            max_usd=dollars_left(progress, limit),
             machines=self.wish.machines,
         )
         print_ways(ways, self.console)
@@ -122,7 +123,7 @@ class _Command:
         with when_interrupted(lambda: _not_released(planned.run_id)):
             refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
-            parts = self._hand_in(planned, standing, ways)
+            parts = self._hand_in(planned, standing, ways, limit)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
             if standing and not self.wish.at:
                 # What was planned would start machines for a batch that is drawn by then.
@@ -165,15 +166,25 @@ class _Command:
                 f"It is past {time_in_words(self.wish.at)} by now. Nothing was queued. Give a later --at."
             )
 
-    def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
+    def _limit(self, planned: Planned) -> float | None:
+        """The new limit of dollars, None for none: of a new batch it is the deployed one unless another is given."""
+        deployed = planned.plan.machine.max_spend
+        if self.wish.max_usd is not None or planned.standing or not deployed:
+            return self.wish.max_usd
+        self.say(f"All machines together may cost ${deployed:g}, as deployed (MaxSpend); --max-usd says otherwise.")
+        return deployed
+
+    def _hand_in(
+        self, planned: Planned, standing: Standing | None, ways: list[Way], max_usd: float | None
+    ) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
         if standing:
-            if self.wish.max_usd is not None:
-                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
+            if max_usd is not None:
+                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, max_usd)
             return list(range(len(standing.batch.parts)))
         parts = cut_into_parts(planned.spool, ways, self.wish.sample)
         if planned.standing:
-            return [len(self.bucket.add_part(planned.standing, parts[0], self.wish.max_usd).parts) - 1]
+            return [len(self.bucket.add_part(planned.standing, parts[0], max_usd).parts) - 1]
         for number, written in enumerate(parts):
             self.bucket.put_units(planned.run_id, number, written)
         document = Batch(
@@ -183,7 +194,7 @@ class _Command:
             asked_at=datetime.now(UTC),
             model=", ".join(planned.spool.models())[:2000],
             parts=[written.part for written in parts],
-            max_usd=self.wish.max_usd,
+            max_usd=max_usd,
         )
         self.bucket.put_batch(document, None)
         return list(range(len(parts)))

@@ -155,6 +155,15 @@ def test_a_raised_limit_of_dollars_is_written(person: Person) -> None:
     assert (person.document(run_id).images, person.document(run_id).max_usd) == (2, 9.0)
 
 
+def test_the_deployed_limit_of_a_run_is_that_of_a_batch(person: Person) -> None:
+    person.account.deploy(MaxSpend="2")
+    assert person.document(person.batch("a.txt", "a\n")).max_usd == 2.0
+    assert "may cost $2, as deployed (MaxSpend)" in person.said
+    assert person.document(person.batch("b.txt", "b\n", max_usd=3.0)).max_usd == 3.0
+    with pytest.raises(CommandError, match="2 dollars pay for no way"):
+        person.batch("c.txt", "c --n_iter 1000\n" * 2)
+
+
 def test_an_interrupted_command_is_made_whole_by_the_same_command(person: Person) -> None:
     person.account.deploy()
     person.account.session.events.register("before-call.sqs.SendMessage", refused := refusal("AccessDenied"))
