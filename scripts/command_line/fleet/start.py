@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import boto3
@@ -66,12 +67,13 @@ def _leaves(session: boto3.Session, deployment: Deployment) -> bool:
     Whoever takes a message stays.
     """
     deadline = time.monotonic() + LEAVES_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        time.sleep(LEAVES_POLL_SECONDS)
-        if instance_state(session, deployment).name not in WORKS:
-            return True
-        if is_taken(session, deployment.outputs["BatchQueue"]):
-            return False
+    with suppress(CommandError):  # who may send to the queue may perhaps not look into it
+        while time.monotonic() < deadline:
+            time.sleep(LEAVES_POLL_SECONDS)
+            if instance_state(session, deployment).name not in WORKS:
+                return True
+            if is_taken(session, deployment.outputs["BatchQueue"]):
+                return False
     return False
 
 
