@@ -163,10 +163,16 @@ OF_THE_RUN_ALONE = ("Prompt", "NegativePrompt")
 def in_a_fleet(settings: Settings) -> dict[str, str]:
     """What the user data of a fleet's machine says otherwise than the instance's, by the parameters' names.
 
-    No machine stays for a look: it would cost money until MaxHours, times the machines whose boots fail alike.
+    No machine stays for a look: it would cost money until MaxHours, times the machines whose boots fail alike. The
+    price is that of the instance, and a fleet has other types in other markets: its machines look into the table.
     """
     market = Market(on_demand_percent=settings.fleet_on_demand, fallback=settings.fleet_fallback)
-    return {PARAMETER: market.to_text(), "AfterRun": AfterRun.terminate.value, "OnFailure": OnFailure.stop.value}
+    return {
+        PARAMETER: market.to_text(),
+        "AfterRun": AfterRun.terminate.value,
+        "OnFailure": OnFailure.stop.value,
+        "UsdPerHour": "0",
+    }
 
 
 def _policy(

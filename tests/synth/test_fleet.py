@@ -104,6 +104,8 @@ def test_a_machine_of_the_fleet_is_as_safe_as_the_instance_and_goes_when_it_powe
     # `keep` would keep every machine whose boot fails.
     assert r"\nAfterRun:terminate\n" in user_data
     assert r"\nOnFailure:stop\n" in user_data
+    # The instance's own price would let the limit of dollars pass for a dearer type.
+    assert r"\nUsdPerHour:0\n" in user_data
     assert r"\nFleet:" not in json.dumps(only(fleet, "AWS::EC2::Instance"))
 
 

@@ -109,10 +109,13 @@ def machines_that_pay(offer: Offer, work: Work) -> int:
     """How many machines of the offer are worth their boots, 0 where there can be none.
 
     Never more than units, than the offer has, or than `max_usd` pays for. Where these do not end in time, as many as do
-    are taken, as far as there are any. Without a figure for the card it is one: nothing says how many would pay. A
-    number that a person wants is taken, or none.
+    are taken, as far as there are any. Without a figure for the card it is one, if `max_usd` pays for its boot: nothing
+    says how many would pay. A number that a person wants is taken, or none.
     """
     most = min(offer.most, work.units)
+    beside = max(1.0, offer.boot_seconds + work.idle_seconds)
+    if work.max_usd is not None and (offer.usd_per_hour is None or offer.usd_per_hour * beside / 3600 > work.max_usd):
+        return 0
     if work.machines is not None:
         wanted = min(work.machines, work.units)
         usd = way_of(offer, work, wanted).usd
@@ -120,7 +123,6 @@ def machines_that_pay(offer: Offer, work: Work) -> int:
         return 0 if wanted > offer.most or too_dear else wanted
     if most < 1 or offer.image_seconds is None:
         return max(0, min(most, 1))
-    beside = max(1.0, offer.boot_seconds + work.idle_seconds)
     drawing = work.images * offer.image_seconds
     paying = 1 + math.floor(DEARER_BY * (beside + drawing) / beside)
     units_in_time = (work.end_within - offer.boot_seconds) // (work.unit_images * offer.image_seconds)

@@ -130,8 +130,9 @@ def read_prompt_file(content: bytes, job: Job) -> list[PromptLine]:
         except PromptFileError as error:
             refusals.append(f"Line {number}: {error}")
     if refusals:
-        more = f" There are {len(refusals) - MOST_TOLD} more such lines." if len(refusals) > MOST_TOLD else ""
-        raise PromptFileError(" ".join(refusals[:MOST_TOLD]) + more)
+        more = len(refusals) - MOST_TOLD
+        told = [f"There {'is' if more == 1 else 'are'} {more} more such line{'s' * (more > 1)}."] * (more > 0)
+        raise PromptFileError(" ".join([*refusals[:MOST_TOLD], *told]))
     if not lines:
         raise PromptFileError("There is no prompt in it. Write one on each line.")
     images = sum(line.job.images_total for line in lines)

@@ -39,6 +39,16 @@ def messages_in(session: boto3.Session, *urls: str) -> int:
     return total
 
 
+def is_taken(session: boto3.Session, url: str) -> bool:
+    """Whether a machine has a message of the queue, or none is left, as SQS counts. Raises `CommandError`."""
+    sqs: SQSClient = session.client("sqs", config=RETRIES)
+    with aws_errors_in_words(f"look into the queue {url.rpartition('/')[2]}"):
+        told = sqs.get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        )["Attributes"]
+    return told["ApproximateNumberOfMessagesNotVisible"] != "0" or told["ApproximateNumberOfMessages"] == "0"
+
+
 def waiting_in_words(count: int) -> str:
     """`1 run or unit in the queue`, `2 runs or units in the queue`: each unit of a batch has a message."""
     return f"{count} {'run or unit' if count == 1 else 'runs or units'} in the queue"

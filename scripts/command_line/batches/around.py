@@ -9,14 +9,16 @@ from typing import TypeVar
 import boto3
 
 from scripts.command_line.account.deployment import RETRIES, Deployment, find_deployment, is_deleted
+from scripts.command_line.account.instance import instance_state
 from scripts.command_line.account.runs import Run
-from scripts.command_line.account.unfinished_runs import states_of
+from scripts.command_line.account.unfinished_runs import WORKS, states_of
 from scripts.command_line.account.waiting import messages_in
 from scripts.command_line.batches.look import Looker, States
 from scripts.command_line.batches.progress import BatchRun, Progress
 from scripts.command_line.fleet.activities import trouble
 from scripts.command_line.fleet.at import planned_for
 from scripts.command_line.fleet.closed import closed_because
+from scripts.command_line.fleet.group import read_group
 from scripts.command_line.terminal.command_error import CommandError
 from userdata.worker.bucket.passing_errors import AWS_ERRORS, is_transient
 
@@ -52,14 +54,25 @@ def look_around(session: boto3.Session, deployment: Deployment, progress: Progre
         progress,
         queued=_asked(lambda: messages_in(session, queue)) if queue else None,
         trouble=closed or _asked(lambda: trouble(session, deployment)),
-        is_closed=closed is not None,
+        is_closed=closed is not None and not _asked(lambda: instance_state(session, deployment).name in WORKS),
     )
     if found.state != "works" and _asked(lambda: is_deleted(find_deployment(session, deployment.stack))):
         return dataclasses.replace(found, is_left=True)
     if queue and (found.state == "stuck" or not found.machines):
         begins_at = _asked(lambda: planned_for(session, deployment, progress.run_id))
-        return dataclasses.replace(found, begins_at=begins_at)
+        if begins_at:  # the schedule opens a fleet that has closed itself
+            return dataclasses.replace(found, begins_at=begins_at, trouble=None, is_closed=False)
+    if found.state == "waits":
+        return dataclasses.replace(found, nobody_comes=bool(_asked(lambda: _nobody_comes(session, deployment))))
     return found
+
+
+def _nobody_comes(session: boto3.Session, deployment: Deployment) -> bool:
+    """Whether no machine runs or is wanted, and no alarm can want one: a message alone starts no instance."""
+    if instance_state(session, deployment).name in WORKS:
+        return False
+    group = read_group(session, deployment)
+    return group is None or not (group.desired or group.most)
 
 
 def _asked(ask: Callable[[], Answer | None]) -> Answer | None:

@@ -52,10 +52,11 @@ class Progress:
     """A batch at one moment, `now` by the bucket's clock.
 
     `machines` are sorted, the latest news first; `unreadable` are documents that nobody can read. `queued` are the
-    messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the
-    fleet has no machine, and `is_closed` says that it has closed itself. `begins_at` is
-    when a schedule sends the batch's message. `is_left` says that the stack is gone, with its queues and machines.
-    `failure` is why the first of the units that were set aside failed, empty where that cannot be read.
+    messages of the batch queue, of all batches, None where it cannot be asked. `trouble` is a sentence on why the fleet
+    has no machine, and `is_closed` says that it has closed itself and the instance does not run. `begins_at` is when a
+    schedule sends the batch's message. `is_left` says that the stack is gone, with its queues and machines.
+    `nobody_comes` says that nothing starts a machine for the messages. `failure` is why the first of the units that
+    were set aside failed, empty where that cannot be read.
     """
 
     run_id: str
@@ -71,6 +72,7 @@ class Progress:
     begins_at: datetime | None = None
     is_left: bool = False
     failure: str = ""
+    nobody_comes: bool = False
 
     @property
     def state(self) -> str:
@@ -84,7 +86,8 @@ class Progress:
         if self.live:
             return "works"
         since = max(self.batch.asked_at, self.control.at) if self.control else self.batch.asked_at
-        nothing_comes = self.queued == 0 and self.begins_at is None and self.now - since > MESSAGES_LATE
+        nothing_comes = (self.queued == 0 or self.nobody_comes) and self.begins_at is None
+        nothing_comes = nothing_comes and self.now - since > MESSAGES_LATE
         return "stuck" if self.is_closed or nothing_comes else "waits"
 
     @property

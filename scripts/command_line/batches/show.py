@@ -77,6 +77,8 @@ def why(progress: Progress) -> str:
         said = "Its stack was deleted, and its queue with it. What is drawn stays in the bucket."
     elif progress.state == "stuck" and not progress.is_closed:
         said = "No message in the queue asks for it, and no machine works on it."
+        if progress.nobody_comes:
+            said = "Its messages wait, but the instance does not run, and nothing starts a machine for them."
     elif progress.state == "waits":
         said = f"It begins at {_hour(progress.begins_at)} UTC." if progress.begins_at else "It waits for a machine."
     if progress.failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import boto3
 from rich.console import Console
@@ -25,8 +25,10 @@ from scripts.command_line.batches.next_commands import how_to_raise, print_next,
 from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batches.retry import Retried, retry_units, retry_whole
 from scripts.command_line.batches.show import batch_document, document_of
-from scripts.command_line.batches.start import start_for
+from scripts.command_line.batches.start import start_for, ways_for
 from scripts.command_line.fleet.at import cancel_release
+from scripts.command_line.fleet.group import read_group
+from scripts.command_line.fleet.stop import machines_in_words
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.command_line.terminal.json_option import print_document
 from scripts.command_line.terminal.plain_text import say
@@ -50,6 +52,7 @@ def pause_batch(session: boto3.Session, stack: str, run: str, *, as_json: bool) 
         f"Paused {progress.run_id}: machines end the unit that they draw, about a minute's work, and begin no more. "
         f"{what_it_saves(progress, deployment)}"
     )
+    _tell_of_missing(session, deployment)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
@@ -64,19 +67,22 @@ def resume_batch(
         )
     if max_usd is None and progress.state == "capped":
         raise CommandError(how_to_raise(progress))
+    left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
+    # What cannot be drawn on any machine is refused before anything is changed.
+    works = progress.state == "works"
+    ways = [] if works else ways_for(session, deployment, progress, left, max_usd=max_usd)
     with _changing(progress.run_id):
         if max_usd is not None:
             raise_limit(session.client("s3", config=RETRIES), deployment.bucket, progress.run_id, max_usd)
         _set(session, deployment, progress, "go", over=("go", "paused", "capped"))
-        if progress.state == "works":
+        if works:
             say(f"{progress.run_id} is at work already, so no message was sent and no machine started.")
         else:
             cancel_release(session, deployment, progress.run_id)  # it would start machines for what is drawn by then
             release(session, deployment, progress.run_id)
-            left = max(0, progress.batch.units - progress.counts.done - progress.counts.failed)
             missing = "1 unit that is" if left == 1 else f"{left:,} units that are"
             say(f"{progress.run_id} goes on with the {missing} missing.")
-            start_for(session, deployment, progress.run_id, _images_of(progress, left), Console(), yes=yes)
+            start_for(session, deployment, ways, Console(), yes=yes)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
@@ -95,6 +101,7 @@ def cancel_batch(session: boto3.Session, stack: str, run: str, *, yes: bool, as_
         f"Cancelled {progress.run_id}: {progress.images_done:,} images are drawn and stay. "
         f"{what_it_saves(progress, deployment)}"
     )
+    _tell_of_missing(session, deployment)
     _tell(look_at(session, deployment, progress), as_json=as_json)
 
 
@@ -126,7 +133,9 @@ def retry_run(session: boto3.Session, stack: str, run: str, *, yes: bool, as_jso
         retried = retry_units(session, deployment, found.run_id, found.batch)
         _tell_retried(found.run_id, retried, "unit")
         if retried.sent:
-            start_for(session, deployment, found.run_id, _images_of(progress, retried.sent), Console(), yes=yes)
+            # At its limit it is capped again, which leads to `sd resume`: that raises no limit of a batch that is done.
+            ways = ways_for(session, deployment, progress, retried.sent, max_usd=math.inf)
+            start_for(session, deployment, ways, Console(), yes=yes)
     _tell(look_at(session, deployment, found), as_json=as_json)
 
 
@@ -151,6 +160,17 @@ def _tell(progress: Progress, *, as_json: bool) -> None:
         print_document(batch_document(progress))
 
 
+def _tell_of_missing(session: boto3.Session, deployment: Deployment) -> None:
+    """Says that machines may come yet. Rejected: to want fewer here, because another batch may have asked for them."""
+    with suppress(CommandError):  # who may not ask the group has changed the batch all the same
+        group = read_group(session, deployment)
+        if group and group.missing:
+            say(
+                f"The fleet still waits for {machines_in_words(group.missing)}, which would boot for nothing where no "
+                "other batch needs them: `sd stop` lets none start."
+            )
+
+
 @contextmanager
 def _changing(run_id: str) -> Iterator[None]:
     told = f"Interrupted half-way: `sd watch {run_id}` shows what was done, and the same command does the rest."
@@ -168,11 +188,6 @@ def _set(
         raise CommandError(
             f"{progress.run_id} is {now} meanwhile, so it stays so. `sd watch {progress.run_id}` shows it."
         )
-
-
-def _images_of(progress: Progress, units: int) -> int:
-    """About how many images so many units have."""
-    return max(1, round(progress.batch.images * units / progress.batch.units))
 
 
 def _tell_retried(run_id: str, retried: Retried, what: str) -> None:

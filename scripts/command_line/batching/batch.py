@@ -20,18 +20,21 @@ from scripts.command_line.batches.control import raise_limit
 from scripts.command_line.batches.find import look_at
 from scripts.command_line.batches.look import Looker
 from scripts.command_line.batches.next_commands import print_next
+from scripts.command_line.batches.progress import Progress
 from scripts.command_line.batches.show import batch_document
+from scripts.command_line.batches.start import dollars_left
 from scripts.command_line.batching.cut import cut_into_parts
 from scripts.command_line.batching.hand_in import Bucket, Standing, release
-from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed, refuse_stopped
+from scripts.command_line.batching.plan import Planned, disk_errors_in_words, plan_batch, refuse_changed
 from scripts.command_line.batching.sample import follow_sample
 from scripts.command_line.batching.spool import Spool
+from scripts.command_line.batching.standing import refuse_second_plan, refuse_stopped
 from scripts.command_line.batching.when import time_in_words
 from scripts.command_line.batching.wish import Wish
 from scripts.command_line.deploying.inputs import upload_inputs
 from scripts.command_line.fleet.at import cancel_release, release_at
 from scripts.command_line.fleet.start import start_machines
-from scripts.command_line.fleet.ways import find_ways, print_ways
+from scripts.command_line.fleet.ways import chosen_of, find_ways, print_ways
 from scripts.command_line.generating.machine import need_queue
 from scripts.command_line.results.fetch_results import fetch_runs
 from scripts.command_line.results.written import need_writable
@@ -95,49 +98,53 @@ class _Command:
         """Shows what it costs, asks, hands the batch in, and lets machines draw it. False where all is drawn."""
         standing = None if self.wish.add else planned.standing
         images = planned.spool.images
-        if standing:
-            images = self._tell_standing(planned, standing)
+        progress = Looker(self.bucket.s3, self.bucket.name, planned.run_id).look() if planned.standing else None
+        if standing and progress:
+            images = self._tell_standing(planned, standing, progress)
             if not images:
                 return False
         refuse_stopped(planned, self.wish)
+        if self.wish.at and self.wish.add:
+            refuse_second_plan(self.session, self.deployment, planned.run_id)
+        limit = self._limit(planned)
         weight = max(1, planned.weight * images // planned.spool.images)
         ways = find_ways(
             self.session,
             self.deployment,
             planned.plan,
             weight,
-            max_usd=self.wish.max_usd,
+            max_usd=dollars_left(progress, limit),
             machines=self.wish.machines,
         )
         print_ways(ways, self.console)
         self._ask(planned.run_id, images)
-        way = next(way for way in ways if way.chosen)
-        with when_interrupted(lambda: f"Interrupted before batch {planned.run_id} was released: nothing draws it."):
+        way = chosen_of(ways)
+        with when_interrupted(lambda: _not_released(planned.run_id)):
             refuse_changed(planned.jobs.files)
             upload_inputs(self.session, self.deployment.bucket, {}, planned.jobs.files)
-            parts = self._hand_in(planned, standing, ways)
+            parts = self._hand_in(planned, standing, ways, limit)
         with when_interrupted(lambda: _goes_on(planned.run_id)):
             if standing and not self.wish.at:
                 # What was planned would start machines for a batch that is drawn by then.
                 cancel_release(self.session, self.deployment, planned.run_id)
-            if self.wish.sample is not None and parts == [0, 1]:
+            if self.wish.sample is not None and len(parts) > 1:
                 parts = self._draw_sample(planned.run_id, way)
             self._release(planned.run_id, parts, way)
         return True
 
-    def _tell_standing(self, planned: Planned, standing: Standing) -> int:
+    def _tell_standing(self, planned: Planned, standing: Standing, progress: Progress) -> int:
         """Says that the batch is there already, and how many of its images are not drawn, which it returns.
 
         Raises `CommandError` where they are not to be drawn, before it says that they are.
         """
         batch = standing.batch
-        progress = Looker(self.bucket.s3, self.bucket.name, batch.run_id).look()
         images = batch.images - progress.images_done
         if images:
             refuse_stopped(planned, self.wish)
+            when = "then" if self.wish.at else "now"
             self.say(
                 f"Batch {batch.run_id} is there already, since {batch.asked_at:%Y-%m-%d %H:%M} UTC, by {batch.by}. "
-                f"About {images:,} of its {batch.images:,} images are missing, and are drawn now."
+                f"About {images:,} of its {batch.images:,} images are missing, and are drawn {when}."
             )
         else:
             self.say(f"Batch {batch.run_id} is drawn already, all {batch.images:,} images. For others: --run-id NAME.")
@@ -158,15 +165,25 @@ class _Command:
                 f"It is past {time_in_words(self.wish.at)} by now. Nothing was queued. Give a later --at."
             )
 
-    def _hand_in(self, planned: Planned, standing: Standing | None, ways: list[Way]) -> list[int]:
+    def _limit(self, planned: Planned) -> float | None:
+        """The new limit of dollars, None for none: of a new batch it is the deployed one unless another is given."""
+        deployed = planned.plan.machine.max_spend
+        if self.wish.max_usd is not None or planned.standing or not deployed:
+            return self.wish.max_usd
+        self.say(f"All machines together may cost ${deployed:g}, as deployed (MaxSpend); --max-usd says otherwise.")
+        return deployed
+
+    def _hand_in(
+        self, planned: Planned, standing: Standing | None, ways: list[Way], max_usd: float | None
+    ) -> list[int]:
         """Writes what is not there yet. Returns the numbers of the parts to release."""
         if standing:
-            if self.wish.max_usd is not None:
-                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, self.wish.max_usd)
+            if max_usd is not None:
+                raise_limit(self.bucket.s3, self.bucket.name, planned.run_id, max_usd)
             return list(range(len(standing.batch.parts)))
         parts = cut_into_parts(planned.spool, ways, self.wish.sample)
         if planned.standing:
-            return [len(self.bucket.add_part(planned.standing, parts[0]).parts) - 1]
+            return [len(self.bucket.add_part(planned.standing, parts[0], max_usd).parts) - 1]
         for number, written in enumerate(parts):
             self.bucket.put_units(planned.run_id, number, written)
         document = Batch(
@@ -176,7 +193,7 @@ class _Command:
             asked_at=datetime.now(UTC),
             model=", ".join(planned.spool.models())[:2000],
             parts=[written.part for written in parts],
-            max_usd=self.wish.max_usd,
+            max_usd=max_usd,
         )
         self.bucket.put_batch(document, None)
         return list(range(len(parts)))
@@ -200,7 +217,7 @@ class _Command:
         later = f"The rest of {run_id} was not released"
         if not self.wish.yes and not ask(f"Go on with the other {others:,} images?", otherwise=later):
             raise CommandError(f"{later}. The same command without --sample releases it.")
-        return [1]
+        return [*range(1, len(standing.batch.parts))]
 
     def _release(self, run_id: str, parts: list[int], way: Way) -> None:
         if self.wish.at:
@@ -208,12 +225,21 @@ class _Command:
             release_at(self.session, self.deployment, body, way, self.wish.at, yes=self.wish.yes)
             self.say(f"Batch {run_id} begins at {time_in_words(self.wish.at)}; no computer of yours must be on then.")
             return
-        for part in parts:
-            release(self.session.client("sqs", config=RETRIES), self.deployment.outputs[QUEUE], run_id, part)
         try:
+            for part in parts:
+                release(self.session.client("sqs", config=RETRIES), self.deployment.outputs[QUEUE], run_id, part)
             start_machines(self.session, self.deployment, way, self.console, yes=self.wish.yes)
         except NoCapacityError as refused:
             raise CommandError(f"{refused} Batch {run_id} waits in the queue until then.") from refused
+        except CommandError as refused:
+            raise CommandError(f"{refused} Batch {run_id} is handed in: `sd resume {run_id}` draws it.") from refused
+
+
+def _not_released(run_id: str) -> str:
+    return (
+        f"Interrupted before batch {run_id} was released: nothing draws it. If `sd watch {run_id}` shows the images, "
+        f"`sd resume {run_id}` draws them; else give the same command again."
+    )
 
 
 def _goes_on(run_id: str) -> str:

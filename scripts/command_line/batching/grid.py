@@ -63,9 +63,17 @@ def _values(option: str, listed: str) -> list[str]:
     found = [value.strip() for value in listed.split(",")]
     if "" in found:
         raise _refusal(option, f"has an empty value, {EXAMPLE}")
-    if len(set(found)) < len(found):
+    if len(set(map(_as_number, found))) < len(found):
         raise _refusal(option, "has a value twice")
     return found
+
+
+def _as_number(value: str) -> str | float:
+    """7.5 and 7.50 are one value; what is no number is told with its line."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _refusal(option: str, why: str) -> CommandError:

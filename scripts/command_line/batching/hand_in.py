@@ -85,8 +85,8 @@ class Bucket:
             return
         if datetime.now(UTC) - there["LastModified"] < LEFT_BEHIND:
             raise CommandError(
-                f"Another command is just adding to {run_id}. Nothing was queued. Give the same command again in "
-                f"{LEFT_BEHIND.seconds // 60} minutes."
+                f"Another command is just adding to {run_id}. Nothing was queued. Give the same command again: in a "
+                f"moment, or, where that one was interrupted, in {LEFT_BEHIND.seconds // 60} minutes."
             )
         written.file.seek(0)
         if not self._put(key, written.file, sha256=written.sha256, IfMatch=there["ETag"]):
@@ -111,8 +111,11 @@ class Bucket:
                 return False
         return True
 
-    def add_part(self, standing: Standing, written: Written) -> Batch:
-        """The batch with one more part, written. Raises `CommandError` when it has as many as there may be."""
+    def add_part(self, standing: Standing, written: Written, max_usd: float | None) -> Batch:
+        """The batch with one more part, and with a new limit of dollars if there is one, written.
+
+        Raises `CommandError` when it has as many parts as there may be.
+        """
         batch = standing.batch
         if len(batch.parts) >= MOST_PARTS:
             raise CommandError(
@@ -120,7 +123,8 @@ class Bucket:
                 "batch of its own of the file: leave --add out."
             )
         self.put_units(batch.run_id, len(batch.parts), written)
-        added = batch.model_copy(update={"parts": [*batch.parts, written.part]})
+        limit = batch.max_usd if max_usd is None else max_usd
+        added = batch.model_copy(update={"parts": [*batch.parts, written.part], "max_usd": limit})
         self.put_batch(added, standing.etag)
         key = RunKeys(batch.run_id).batch_ended
         with aws_errors_in_words(f"delete {key} in {self.name}"):  # so that the new end is told

@@ -87,7 +87,8 @@ class Jobs:
         if isinstance(seed_given, str) and is_whole(seed_given):
             seed_given = int(seed_given)
         try:
-            shared = self._without_texts(tuple(sorted(values.items())))
+            # By the types, too: JSON's true equals 1, but is no number of steps.
+            shared = self._without_texts(tuple((name, value, type(value)) for name, value in sorted(values.items())))
             if _needs_no_check(prompt, seed_given):
                 return shared.model_copy(update={"prompt": prompt, "seed": seed_given})
             job = LineJob.model_validate({**shared.model_dump(), "prompt": prompt, "seed": seed_given})
@@ -98,9 +99,9 @@ class Jobs:
         self._tell(job_notices([job]))
         return job
 
-    def _make_without_texts(self, given: tuple[tuple[str, Value], ...]) -> Job:
+    def _make_without_texts(self, given: tuple[tuple[str, Value, type], ...]) -> Job:
         """The job of the values, with any prompt and any seed."""
-        values = dict(given)
+        values = {name: value for name, value, _type in given}
         of_files = tuple((name, str(values.pop(name))) for name in OF_FILES if name in values)
         of_the_size = tuple((name, str(values[name])) for name in OF_THE_SIZE if name in values)
         from_image = self._typed.get("InitImage") or values.get("init_img") or dict(of_files).get("init_img")

@@ -132,20 +132,6 @@ def refuse_changed(files: Mapping[str, Path]) -> None:
             )
 
 
-def refuse_stopped(planned: Planned, wish: Wish) -> None:
-    """Raises `CommandError` for a batch whose units machines would pass over, or that no schedule can release."""
-    parts = len(planned.standing.batch.parts) if planned.standing else 1
-    if wish.at and parts > 1 and not wish.add:
-        raise CommandError(f"Batch {planned.run_id} has {parts} parts, but --at releases one. Leave --at out.")
-    control = planned.standing.control if planned.standing else None
-    if control and control.state == "cancelled":
-        raise CommandError(
-            f"Batch {planned.run_id} was cancelled, so that nothing of it is drawn. For another one: --run-id NAME."
-        )
-    if control and control.state != "go":
-        raise CommandError(f"Batch {planned.run_id} is {control.state}. Let it go on: `sd resume {planned.run_id}`.")
-
-
 @contextmanager
 def disk_errors_in_words() -> Iterator[None]:
     """Turns an error of this computer's disk into a sentence. Raises `CommandError`."""

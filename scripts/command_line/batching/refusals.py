@@ -36,7 +36,8 @@ class Refusals:
         """Raises `CommandError`, for misuse, when a row was refused, or reading ended with the sentence `last`."""
         sentences = [*self.told]
         if self.count > len(self.told):
-            sentences.append(f"There are {self.count - len(self.told):,} more such lines.")
+            more = self.count - len(self.told)
+            sentences.append("There is 1 more such line." if more == 1 else f"There are {more:,} more such lines.")
         if last:
             sentences.append(str(last))
         if sentences:

@@ -138,7 +138,7 @@ def _read_csv(lines: Iterator[str], refusals: Refusals) -> Iterator[Row]:
             continue
         by_column = dict(zip(columns, cells, strict=True))
         try:
-            if by_column.get(""):
+            if any(cell for column, cell in zip(columns, cells, strict=True) if not column):
                 raise RowError("a cell stands in a column without a name.")
             values = {name: by_column[column] for name, column in fields.items() if by_column[column]}
             yield _row(number, values, fields)
@@ -160,6 +160,8 @@ def _read_header(header: str, number: int, delimiters: str) -> tuple[list[str], 
 
     delimiter = max(delimiters, key=lambda one: len(split(one)))
     columns = split(delimiter)
+    if not columns:
+        raise FileError(f"Line {number}: it is no header of CSV, which stands on one line. Look at its quotes.")
     try:
         return columns, fields_of([column for column in columns if column]), delimiter
     except RowError as error:

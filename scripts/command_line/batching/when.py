@@ -19,30 +19,42 @@ def read_time(text: str, now: datetime) -> datetime:
     """
     if clock := _CLOCK.fullmatch(text):
         wall = now.replace(tzinfo=None, hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        found = _here(wall, now)
-        return found if found > now else _here(wall + timedelta(days=1), now)
+        times = [*_here(wall, now), *_here(wall + timedelta(days=1), now)]
+        return next(one for one in times if _ahead(one, now) > timedelta())
     try:
         if ":" not in text:  # a date alone would be read as its midnight
             raise ValueError
         found = datetime.fromisoformat(text)
-    except ValueError:
+        found = found if found.tzinfo else _here(found, now)[0]
+        time_in_words(found)
+    except (ValueError, OverflowError):  # also a year that begins or ends in another zone
         raise CommandError(
             f"--at is {text[:40]!r}, but must be a time, for example 02:00 or 2026-12-01T02:00+01:00.", exit_status=2
         ) from None
-    found = found if found.tzinfo else _here(found, now)
-    if not now < found <= now + MOST_AHEAD:
-        why = "past" if found <= now else f"more than {MOST_AHEAD.days} days ahead"
+    ahead = _ahead(found, now)
+    if not timedelta() < ahead <= MOST_AHEAD:
+        why = "past" if ahead <= timedelta() else f"more than {MOST_AHEAD.days} days ahead"
         raise CommandError(
             f"--at is {time_in_words(found)}, which is {why}. Give one within {MOST_AHEAD.days} days.", exit_status=2
         )
     return found
 
 
-def _here(wall: datetime, now: datetime) -> datetime:
-    """The time of the clock on the wall here, whose offset may differ from that of now: summer time."""
-    zone = now.tzinfo
-    # A time zone of its own name knows its summer time; an offset alone is only that of now.
-    return wall.replace(tzinfo=zone) if hasattr(zone, "key") else wall.astimezone()
+def _ahead(found: datetime, now: datetime) -> timedelta:
+    """How long it is until then. Two times of one zone would be compared by the clock on the wall."""
+    return found.astimezone(UTC) - now.astimezone(UTC)
+
+
+def _here(wall: datetime, now: datetime) -> list[datetime]:
+    """When a clock on the wall here shows that: twice in the night that summer time ends.
+
+    Where summer time begins, no clock shows an hour of it: then it is an hour later.
+    """
+    # A time zone with a name knows its summer time; an offset alone is only that of now.
+    zone = now.tzinfo if hasattr(now.tzinfo, "key") else None
+    times = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    here = [time.astimezone(zone) for time in sorted(times)]
+    return [one for one in here if (one.hour, one.minute) == (wall.hour, wall.minute)] or here[-1:]
 
 
 def time_in_words(when: datetime) -> str:

@@ -84,8 +84,6 @@ def read_wish(
         refusal = (
             f"--machines is {machines}, but must be a number of machines from 1 to {MOST_MACHINES}, for example 4."
         )
-    elif add and max_usd is not None:
-        refusal = "--add and --max-usd: leave one out, because the batch has its limit already."
     elif file == STANDARD_INPUT and not yes:
         refusal = "The rows come from standard input, so nobody can answer a question there: add --yes."
     if refusal:

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 from scripts.command_line.account.deployment import Deployment
-from scripts.command_line.fleet.group import OUTPUT, autoscaling, has_fleet
+from scripts.command_line.fleet.group import autoscaling, read_group
 from scripts.command_line.terminal.command_error import aws_errors_in_words
 
 MOST_ACTIVITIES = 50
@@ -49,15 +49,16 @@ REASONS = (
 def trouble(session: boto3.Session, deployment: Deployment) -> str | None:
     """Why the fleet's last launch failed, in one sentence with the way out; None where it did not, or has no fleet.
 
-    Raises `CommandError` when AWS cannot be asked.
+    A fleet that has all machines that it was told to have tries no more. Raises `CommandError` when AWS cannot be
+    asked.
     """
-    if not has_fleet(deployment):
+    group = read_group(session, deployment)
+    if group is None or not group.missing:
         return None
-    name = deployment.outputs[OUTPUT]
-    with aws_errors_in_words(f"read the activities of the fleet {name}"):
-        found = autoscaling(session).describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=MOST_ACTIVITIES)[
-            "Activities"
-        ]
+    with aws_errors_in_words(f"read the activities of the fleet {group.name}"):
+        found = autoscaling(session).describe_scaling_activities(
+            AutoScalingGroupName=group.name, MaxRecords=MOST_ACTIVITIES
+        )["Activities"]
     launches = [one for one in found if str(one.get("Description", "")).startswith("Launching")]
     ended = [one for one in launches if one["StatusCode"] in ("Successful", "Failed", "Cancelled")]
     latest = max(ended, key=lambda one: one["StartTime"], default=None)

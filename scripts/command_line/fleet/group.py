@@ -31,6 +31,11 @@ class Group:
     machines: dict[str, str]
     in_service: int
 
+    @property
+    def missing(self) -> int:
+        """How many machines EC2 has not given yet."""
+        return max(0, self.desired - len(self.machines))
+
 
 def has_fleet(deployment: Deployment) -> bool:
     """Whether the stack was deployed with a fleet."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import boto3
 from rich.console import Console
 
 from scripts.command_line.account.deployment import RETRIES, Deployment
-from scripts.command_line.account.instance import start_stopped
+from scripts.command_line.account.instance import instance_state, start_stopped
+from scripts.command_line.account.unfinished_runs import WORKS
+from scripts.command_line.account.waiting import is_taken
 from scripts.command_line.fleet.closed import closed_because
 from scripts.command_line.fleet.group import Group, autoscaling, read_group
 from scripts.command_line.fleet.guard import set_guard
@@ -18,6 +22,9 @@ from scripts.command_line.terminal.question import ask
 from scripts.interruption.signals import when_interrupted
 from userdata.fleet.breakers import CLOSED
 from userdata.fleet.decision import Way, wanted_now
+
+# A machine that leaves needs so long from its last look into the queue until EC2 says that it stops.
+LEAVES_WITHIN_SECONDS, LEAVES_POLL_SECONDS = 30.0, 2.0
 
 
 def start_machines(
@@ -30,7 +37,10 @@ def start_machines(
     """
     if not way.offer.of_fleet:
         close_idle_fleet(session, deployment)
-        print_plain(start_stopped(session, deployment, "the batch").message, console, soft_wrap=True)
+        start = start_stopped(session, deployment, "the batch")
+        print_plain(start.message, console, soft_wrap=True)
+        if not start.started and _leaves(session, deployment):
+            print_plain(start_stopped(session, deployment, "the batch").message, console, soft_wrap=True)
         return
     group = need_group(session, deployment)
     reopen(session, deployment, yes=yes)
@@ -49,6 +59,22 @@ def start_machines(
         console,
         soft_wrap=True,
     )
+
+
+def _leaves(session: boto3.Session, deployment: Deployment) -> bool:
+    """Whether the instance, which has run until now, was about to stop, having looked into the queue for the last time.
+
+    Whoever takes a message stays.
+    """
+    deadline = time.monotonic() + LEAVES_WITHIN_SECONDS
+    with suppress(CommandError):  # who may send to the queue may perhaps not look into it
+        while time.monotonic() < deadline:
+            time.sleep(LEAVES_POLL_SECONDS)
+            if instance_state(session, deployment).name not in WORKS:
+                return True
+            if is_taken(session, deployment.outputs["BatchQueue"]):
+                return False
+    return False
 
 
 def close_idle_fleet(session: boto3.Session, deployment: Deployment) -> None:

@@ -84,12 +84,28 @@ def _no_machine(deployment: Deployment, group: Group | None) -> str:
 
 
 def _too_dear(ways: Sequence[Way], max_usd: float | None) -> str:
-    cheapest = min(ways, key=lambda way: way.usd or 0)
+    priced = [way for way in ways if way.offer.usd_per_hour is not None]
+    if not priced:
+        return (
+            f"What {ways[0].offer.instance_type} costs an hour is not known here, so that nothing keeps it below "
+            "--max-usd. Leave that out, or deploy with the price: `sd deploy --usd-per-hour 1.006`."
+        )
+    cheapest = min(priced, key=lambda way: way.usd or 0)
+    if cheapest.usd is None:
+        return (
+            f"{max_usd:g} dollars do not pay for the boot of a machine and its idle minutes "
+            f"({cheapest.offer.instance_type}). Raise --max-usd."
+        )
     return (
         f"{max_usd:g} dollars pay for no way to draw these images: the cheapest, "
         f"{cheapest.machines} {cheapest.offer.instance_type}, costs about "
         f"${cheapest.usd or 0:.2f}. Raise --max-usd, or draw fewer images."
     )
+
+
+def chosen_of(ways: Sequence[Way]) -> Way:
+    """The way that is taken."""
+    return next(way for way in ways if way.chosen)
 
 
 def _slowest(offers: Sequence[Offer]) -> float | None:

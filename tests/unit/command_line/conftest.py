@@ -22,6 +22,7 @@ from moto import mock_aws
 from moto.ec2.models import amis
 
 from scripts.command_line.before.account_checks import bootstrap_parameter
+from scripts.command_line.fleet import start
 from scripts.local.aws.capacity import Capacity
 from scripts.local.aws.service_quotas import ec2_quotas
 from stacks.facts.tag_names import PROJECT, PROJECT_TAG, STACK_TAG
@@ -81,6 +82,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/no-cache")
+    monkeypatch.setattr(start, "LEAVES_WITHIN_SECONDS", 0)  # nobody takes a message here
     # moto has neither API, and would let the questions through to the real ones.
     no_prices = ("before-call.pricing", refusal("AccessDeniedException"))
     paid = ("before-call.freetier", answer({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}))

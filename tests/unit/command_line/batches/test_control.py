@@ -14,7 +14,7 @@ from scripts.command_line import main
 from scripts.command_line.batches.retry import send_all
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.batches.conftest import RUN, Somebody, share
-from tests.unit.command_line.conftest import refusal
+from tests.unit.command_line.conftest import answer, refusal
 from tests.unit.command_line.fleet.conftest import Fleet
 from userdata.batch.documents import Batch, Control
 from userdata.contract.layout import RunKeys
@@ -67,6 +67,13 @@ def test_a_closed_fleet_is_opened_after_a_yes_and_gets_machines(somebody: Somebo
     assert "The fleet was told to have" in said
     assert fleet.group["DesiredCapacity"] > 0
     assert breakers.CLOSED not in somebody.objects()
+    wants = {**fleet.group, "DesiredCapacity": 3, "Instances": []}
+    event = "before-call.autoscaling.DescribeAutoScalingGroups"
+    somebody.account.session.events.register_first(event, answer({"AutoScalingGroups": [wants]}))
+    told = (
+        "The fleet still waits for 3 machines, which would boot for nothing where no other batch needs them: `sd stop`"
+    )
+    assert told in somebody.sd("pause", RUN)
 
 
 def test_a_batch_at_work_is_not_sent_again(somebody: Somebody) -> None:
@@ -86,6 +93,10 @@ def test_a_capped_batch_goes_on_with_a_higher_limit_alone(somebody: Somebody) ->
     for limit in ("0.25", "inf"):
         refused(somebody, r"has cost \$0.20, at most \$0.25 already", "resume", RUN, "--max-usd", limit)
     assert (somebody.state(), somebody.waits()) == ("capped", [])
+    somebody.control("paused")
+    refused(somebody, r"cost \$0.20.* already, and may cost \$0.25. .* above that, for example 1.25", "resume", RUN)
+    refused(somebody, r"has \$0.01 left .* boots alone of 1 g6.xlarge cost \$0.\d+", "resume", RUN, "--max-usd", "0.26")
+    assert (somebody.state(), somebody.waits()) == ("paused", []), "no machine would draw for that"
     somebody.sd("resume", RUN, "--max-usd", "3")
     assert Batch.from_json(somebody.read(somebody.keys.batch)).max_usd == 3
     assert (somebody.state(), somebody.waits()) == ("go", [Release(RUN, 0)])

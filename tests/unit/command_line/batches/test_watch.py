@@ -169,6 +169,12 @@ def test_a_batch_whose_message_waits_is_not_stuck(somebody: Somebody) -> None:
     somebody.ask(at=datetime.now(UTC) - timedelta(hours=1))
     somebody.sqs.send_message(QueueUrl=somebody.queues["sd-1-batch"], MessageBody=Release(RUN, 0).to_body())
     assert somebody.watched()["state"] == "waits"
+    somebody.account.put("fleet/closed.json", b'{"schema": 1, "reason": "Three boots failed: no disk."}')
+    assert somebody.watched()["state"] == "waits", "the instance runs, and draws it"
+    somebody.account.s3.delete_object(Bucket=somebody.account.bucket, Key="fleet/closed.json")
+    somebody.account.ec2.stop_instances(InstanceIds=[somebody.account.instance_id])
+    found = somebody.watched()
+    assert (found["state"], found["why"][:18]) == ("stuck", "Its messages wait,"), "a message starts no instance"
 
 
 @pytest.mark.parametrize("command", ["cancel --yes", "pause", "resume --yes"])
@@ -184,6 +190,9 @@ def test_a_batch_that_is_planned_for_later_says_when_until_another_command_decid
         FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": "arn:aws:sqs:us-east-1:123456789012:sd-1-batch", "RoleArn": "arn:aws:iam::123456789012:role/r"},
     )
+    if command == "resume --yes":
+        somebody.account.ec2.stop_instances(InstanceIds=[somebody.account.instance_id])
+        somebody.account.put("fleet/closed.json", b'{"schema": 1, "reason": "Three boots failed: no disk."}')
     found = somebody.watched()
     assert (found["state"], found["why"]) == ("waits", "It begins at 2030-01-01 02:00 UTC.")
     verb, *options = command.split()

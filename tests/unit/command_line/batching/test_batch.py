@@ -15,9 +15,9 @@ from scripts.command_line.batching import batch as batching
 from scripts.command_line.batching import hand_in, spool
 from scripts.command_line.fleet import ways
 from scripts.command_line.terminal.command_error import CommandError
-from tests.unit.command_line.batching.conftest import Person, as_jsonl
+from tests.unit.command_line.batching.conftest import NOW, Person, as_jsonl
 from tests.unit.command_line.conftest import refusal
-from userdata.batch.documents import UnitDone
+from userdata.batch.documents import MachineShare, UnitDone
 from userdata.contract.layout import RunKeys
 
 ROWS = 'prompt,seed,cfg_scale,name\na horse,7,5,first\n"a tree,\nand a lake",,,\n'
@@ -138,12 +138,36 @@ def test_a_raised_limit_of_dollars_is_written(person: Person) -> None:
     run_id = person.batch("a.txt", "a\n", max_usd=2.0)
     person.batch("a.txt", max_usd=3.0)
     assert person.document(run_id).max_usd == 3.0
+    share = MachineShare(
+        instance_id="i-1", instance_type="g6.xlarge", life_cycle="spot", began=NOW, updated_at=NOW, units=0, images=0,
+        seconds=9, usd=3.5, usd_at_most=3.5, usd_per_hour=1,
+    )  # fmt: skip
+    person.account.put(RunKeys(run_id).machine("i-1"), share.to_json())
+    sent = person.sent()
+    for limit, says in ((3.2, r"has cost \$3.50 already, and may cost \$3.20"), (3.51, "pay for no way")):
+        for how in ({"file": "a.txt"}, {"file": "b.txt", "content": "b\n", "add": run_id}):
+            with pytest.raises(CommandError, match=says):
+                person.batch(**how, max_usd=limit)
+    with pytest.raises(CommandError, match=r"and may cost \$3.00. Nothing was queued. Give --max-usd above that"):
+        person.batch("b.txt", add=run_id)
+    assert (person.sent(), person.document(run_id).images, person.document(run_id).max_usd) == (sent, 1, 3.0)
+    person.batch("b.txt", add=run_id, max_usd=9.0)
+    assert (person.document(run_id).images, person.document(run_id).max_usd) == (2, 9.0)
+
+
+def test_the_deployed_limit_of_a_run_is_that_of_a_batch(person: Person) -> None:
+    person.account.deploy(MaxSpend="2")
+    assert person.document(person.batch("a.txt", "a\n")).max_usd == 2.0
+    assert "may cost $2, as deployed (MaxSpend)" in person.said
+    assert person.document(person.batch("b.txt", "b\n", max_usd=3.0)).max_usd == 3.0
+    with pytest.raises(CommandError, match="2 dollars pay for no way"):
+        person.batch("c.txt", "c --n_iter 1000\n" * 2)
 
 
 def test_an_interrupted_command_is_made_whole_by_the_same_command(person: Person) -> None:
     person.account.deploy()
     person.account.session.events.register("before-call.sqs.SendMessage", refused := refusal("AccessDenied"))
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError, match=r"Batch a-\w+ is handed in: `sd resume a-\w+` draws it"):
         person.batch("a.txt", "a\n")
     person.account.session.events.unregister("before-call.sqs.SendMessage", refused)
     (key,) = [key for key in person.objects() if key.endswith("batch.json")]
@@ -226,9 +250,15 @@ def test_a_sample_is_drawn_first_and_the_rest_after_a_yes(person: Person, monkey
     assert len(list(person.folder.rglob("*.png"))) == 2
     run_id = next(iter(person.folder.iterdir())).name
     assert (list(person.images(run_id)), list(person.images(run_id, 1))) == ([0, 3], [1, 2, 4, 5])
+    with pytest.raises(CommandError, match="is there already, with --sample 2, so that --sample 3 cannot be drawn"):
+        person.batch("a.txt", sample=3)
     person.batch("a.txt", sample=2)
     assert released == [0, 0, 1]
     assert machines == [1, 1, 5], "no more machines than the sample has units"
+    person.account.session.events.unregister("after-call.sqs.SendMessage", draw)
+    person.batch("whole.txt", "a\nb\n")
+    with pytest.raises(CommandError, match="is there already, without a sample, so that --sample 1 cannot be drawn"):
+        person.batch("whole.txt", sample=1)
 
 
 def test_a_sample_that_cannot_be_drawn_ends_the_command(person: Person) -> None:
@@ -326,6 +356,9 @@ def test_a_time_makes_a_schedule_and_no_message(person: Person) -> None:
     scheduled = person.account.session.client("scheduler").list_schedules()["Schedules"]
     assert any(one["Name"].endswith("-release") for one in scheduled)
     assert person.sent() == []
+    with pytest.raises(CommandError, match="is planned for .* UTC, and another --at would take the place of that"):
+        person.batch("b.txt", "b\n", add=run_id, **later)
+    assert person.document(run_id).images == 1
     person.batch("b.txt", "b\n", add=run_id)
     assert scheduled == person.account.session.client("scheduler").list_schedules()["Schedules"]
     with pytest.raises(CommandError, match="has 2 parts, but --at releases one"):
@@ -351,6 +384,7 @@ ROWS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "fIRST.PNG"}, "name is 'fIRST', but line 1 has it"),
     ({"prompt": None}, "it has no prompt"),
     ({"prompt": True}, "prompt is True, but must be a text"),
+    ({"steps": True}, "steps is True, but must be a whole number"),
     ({"prompt": " "}, "prompt is ' ', but must be a text of 1 to 10000"),
     ({"steps": 20.5}, "steps is 20.5, but must be a whole number"),
     ({"init_img": "missing.png"}, "InitImage is 'missing.png', but must be a file here"),
@@ -367,7 +401,7 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(person: Person) 
             person.batch("a.txt", content, **options)
     for row, says in ROWS_REFUSED:
         with pytest.raises(CommandError, match=f"Line 2: {says}"):
-            person.batch("a.jsonl", as_jsonl([{"prompt": "a", "name": "first"}, {"prompt": "a", **row}]))
+            person.batch("a.jsonl", as_jsonl([{"prompt": "a", "name": "first", "steps": 1}, {"prompt": "a", **row}]))
     with pytest.raises(CommandError, match=r"b\.txt cannot be read: No such file"):
         person.batch("b.txt")
     assert (person.sent(), person.objects()) == ([], set())

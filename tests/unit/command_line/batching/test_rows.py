@@ -91,6 +91,7 @@ def test_an_empty_text_of_json_is_given_and_null_is_not() -> None:
         (Format.csv, "prompt,stepz\na,1\n", r"Line 1: 'stepz' is no option of an image; the nearest is steps\."),
         (Format.csv, "\nprompt,run_id\na,1\n", r"Line 2: 'run_id' is the name of the whole batch"),
         (Format.csv, "steps,Steps\n1,2\n", r"Line 1: 'steps' and 'Steps' give the same"),
+        (Format.csv, '"prompt","na\nme"\na,b\n', r"Line 1: it is no header of CSV, which stands on one line\."),
         (Format.csv, 'prompt\n"a\nb\n', r"Line 2: it is no CSV \(unexpected end of data\)"),
         (Format.csv, f'prompt\n"{"a" * 200_000}"\n', r"Line 2: it is no CSV \(field larger than field limit"),
         (Format.text, "a\nb\0\n", r"Line 2 has a NUL, as text in UTF-16 has"),
@@ -108,7 +109,7 @@ def test_a_file_that_cannot_be_read_on_says_where(form: Format, content: str | b
     ("form", "content", "says"),
     [
         (Format.csv, "prompt,seed\na,1,2\nb,3\nc\n", ["Line 2: it has 3 cells", "Line 4: it has 1 cell,"]),
-        (Format.csv, "prompt,\na,\nb,c\n", ["Line 3: a cell stands in a column without a name."]),
+        (Format.csv, "prompt,,\na,,\nb,c,\n", ["Line 3: a cell stands in a column without a name."]),
         (Format.csv, "prompt,plms\na,maybe\n", ["Line 2: plms is 'maybe', but must be true or false."]),
         (Format.csv, "prompt,plms,sampler\na,true,ddim\n", ["Line 2: plms gives a second sampler. Keep one."]),
         (Format.jsonl, '{"prompt": [1]}\n[1]\n{"a"\n', ["Line 1: prompt is neither", "Line 2: it is no JSON object"]),
@@ -132,7 +133,10 @@ def test_a_row_that_cannot_be_read_is_refused_by_its_line(form: Format, content:
 
 def test_five_refusals_are_told_and_the_others_counted() -> None:
     refusals = Refusals()
-    list(read_rows(io.BytesIO(b"--x\n" * 8), Format.text, refusals))
+    list(read_rows(io.BytesIO(b"--x\n" * 6), Format.text, refusals))
+    with pytest.raises(CommandError, match=r"Line 5: .* There is 1 more such line\. Nothing was queued\."):
+        refusals.raise_for("a.txt")
+    list(read_rows(io.BytesIO(b"--x\n" * 2), Format.text, refusals))
     with pytest.raises(CommandError, match=r"Line 5: .* There are 3 more such lines\. Nothing was queued\."):
         refusals.raise_for("a.txt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def test_a_grid_is_every_combination() -> None:
         (["seed=1..100", "steps=1..1000", "H=64,128"], "has 200,000 combinations"),
         (["scale=5,,6"], "has an empty value"),
         (["scale=5,5"], "has a value twice"),
+        (["scale=7.5,7.50"], "has a value twice"),
     ],
 )
 def test_any_other_grid_is_refused(options: list[str], says: str) -> None:
@@ -54,6 +56,8 @@ def test_any_other_grid_is_refused(options: list[str], says: str) -> None:
         ("2026-03-29T09:00", "2026-03-29T07:00"),
         ("2026-03-29 09:00+00:00", "2026-03-29T09:00"),
         ("2026-03-29T09:00Z", "2026-03-29T09:00"),
+        ("2:30", "2026-03-29T01:30"),  # no clock shows it: an hour later
+        ("2026-03-29T02:30", "2026-03-29T01:30"),
     ],
 )
 def test_a_time_is_the_next_one_here(text: str, utc: str) -> None:
@@ -66,9 +70,26 @@ def test_a_time_of_this_computer_s_own_zone_is_the_next_one() -> None:
     assert abs(read_time(f"{wanted:%H:%M}", now) - wanted) < timedelta(hours=1, minutes=1)  # summer time may begin
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_an_hour_that_comes_twice_in_a_night_is_the_next_one(named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the system's own zone has no name."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    first, second = (datetime(2026, 10, 25, 2, 40, tzinfo=BERLIN, fold=fold) for fold in (0, 1))
+    before = datetime(2026, 3, 29, 1, 40, tzinfo=BERLIN)
+    nows = [now if named else now.astimezone(UTC).astimezone() for now in (first, second, before)]
+    found = [read_time(text, now).astimezone(UTC) for now in nows for text in ("2:50", "2:30")]
+    monkeypatch.undo()
+    time.tzset()
+    times = ["25 00:50", "25 01:30", "25 01:50", "26 01:30", "29 01:50", "29 01:30"]
+    assert [f"{one:%d %H:%M}" for one in found] == times
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("0001-01-01T00:00+12:00", "must be a time"),
+        ("9999-12-31T23:59-12:00", "must be a time"),
         ("25:00", "must be a time"),
         ("soon", "must be a time"),
         ("2026-03-30", "must be a time"),
@@ -96,7 +117,6 @@ def test_the_time_zone_is_said() -> None:
         ({"max_usd": float("nan")}, "--max-usd is nan"),
         ({"max_usd": 0.0}, "--max-usd is 0"),
         ({"machines": 0}, "--machines is 0"),
-        ({"max_usd": 1.0, "add": "x"}, "--add and --max-usd"),
         ({"add": "x", "given": {"RunId": "y"}}, "--add and --run-id"),
         ({"file": "-", "yes": False}, "add --yes"),
     ],

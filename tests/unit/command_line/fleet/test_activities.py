@@ -35,6 +35,9 @@ class Group:
         self.activities: list[dict[str, Any]] = []
         event = "before-call.autoscaling.DescribeScalingActivities"
         fleet.account.session.events.register_first(event, answer({"Activities": self.activities}))
+        self.wants = {**fleet.group, "DesiredCapacity": 2}
+        event = "before-call.autoscaling.DescribeAutoScalingGroups"
+        fleet.account.session.events.register_first(event, answer({"AutoScalingGroups": [self.wants]}))
 
     def trouble_after(self, *activities: tuple[str, str]) -> str | None:
         self.activities[:] = [
@@ -62,6 +65,8 @@ def test_no_trouble_is_told_after_a_launch_that_succeeded_or_none_at_all(fleet: 
     group = Group(fleet)
     assert group.trouble_after(("Successful", ""), ("Failed", "Max spot instance count exceeded.")) is None
     assert group.trouble_after() is None
+    group.wants["DesiredCapacity"] = 0
+    assert group.trouble_after(("Failed", "Max spot instance count exceeded.")) is None, "it tries no more"
 
 
 def test_a_stack_without_a_fleet_has_no_trouble_with_one(fleet: Fleet) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from scripts.command_line.fleet import start as starting
 from scripts.command_line.fleet.at import cancel_release, delete_releases, planned_for, release_at
 from scripts.command_line.fleet.guard import merged
 from scripts.command_line.fleet.start import start_machines
@@ -54,6 +56,27 @@ def test_without_a_fleet_the_instance_is_started(fleet: Fleet) -> None:
     fleet.account.ec2.stop_instances(InstanceIds=[fleet.account.instance_id])
     assert "Started i-" in start(fleet, 1, of_fleet=False)
     assert fleet.account.state() == "running"
+
+
+def test_an_instance_that_was_about_to_stop_is_started_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has looked into the queue for the last time, and a message starts nothing."""
+    fleet.deploy()
+    url = fleet.account.outputs["BatchQueue"]
+    fleet.sqs.send_message(QueueUrl=url, MessageBody=BODY)
+    monkeypatch.setattr(starting, "LEAVES_WITHIN_SECONDS", 5)
+    stops = [True, False]
+
+    def sleep(_: float) -> None:
+        if stops.pop(0):
+            fleet.account.ec2.stop_instances(InstanceIds=[fleet.account.instance_id])
+        else:
+            fleet.sqs.receive_message(QueueUrl=url)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert "Started i-" in start(fleet, 1, of_fleet=False)
+    assert fleet.account.state() == "running"
+    assert "Started" not in start(fleet, 1, of_fleet=False), "it has taken the message"
+    assert stops == []
 
 
 def test_for_a_batch_that_the_instance_draws_the_alarm_of_the_fleet_buys_nothing(fleet: Fleet) -> None:

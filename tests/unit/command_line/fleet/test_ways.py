@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from scripts.command_line.fleet import offers
 from scripts.command_line.fleet.ways import find_ways, print_ways
 from scripts.command_line.terminal.command_error import CommandError
 from tests.unit.command_line.fleet.conftest import PREFIX, Fleet
@@ -100,6 +101,18 @@ def test_a_model_of_noise_has_one_machine_and_no_figures(fleet: Fleet) -> None:
     [way] = ways(fleet)
     assert (way.machines, way.hours, way.usd, way.offer.image_seconds) == (1, None, None, None)
     assert "No speed is known" in shown([way])
+    assert ways(fleet, max_usd=1)
+    with pytest.raises(CommandError, match=r"0.01 dollars do not pay for the boot of a machine and its idle minutes"):
+        ways(fleet, max_usd=0.01)
+
+
+def test_without_a_price_no_limit_of_dollars_can_hold(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine would boot, and then begin no unit."""
+    fleet.deploy()
+    monkeypatch.setattr(offers, "find_prices", lambda *_, **__: {})
+    assert ways(fleet)
+    with pytest.raises(CommandError, match=r"What g\S+ costs an hour is not known here, .*--usd-per-hour 1.006"):
+        ways(fleet, max_usd=50)
 
 
 def test_a_person_may_want_another_number_of_machines(fleet: Fleet) -> None:
