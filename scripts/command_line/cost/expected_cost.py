@@ -144,8 +144,10 @@ def _notes(cost: ExpectedCost) -> list[str]:
     notes.append(
         f"* marks what this would deploy. A run includes {cost.idle:g} idle minutes after the last image{kept}."
     )
+    here = [one for one in cost.estimates if (one.instance_type.name, one.life_cycle) == cost.chosen and one.projected]
+    rests = "".join(f"; on the {one.instance_type.gpu.name} it is {one.basis.partition(': ')[2]}" for one in here)
     notes.append(
-        "Minutes are estimates, never measured on AWS; ~ marks a card whose speed is projected (docs/cost.md). A run "
+        f"Minutes are estimates, never measured on AWS; ~ marks a projected speed (docs/cost.md){rests}. A run "
         "uses one card, so larger types with the same card draw no faster: --all shows them."
     )
     return notes
@@ -171,6 +173,7 @@ def expected_document(cost: ExpectedCost) -> CostDocument:
             keep_minutes=one.keep,
             usd=one.usd,
             usd_per_1000_images=one.usd_per_1000_images,
+            basis=one.basis,
         )
         for one in cost.estimates
     ]

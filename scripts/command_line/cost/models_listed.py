@@ -8,10 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.price_list import find_prices
-from scripts.command_line.cost.estimate import image_seconds, running_usd
+from scripts.command_line.cost.estimate import image_basis, image_seconds, running_usd
 from scripts.command_line.documents.money import ModelRow, ModelsDocument
 from scripts.command_line.terminal.plain_text import print_plain
-from stacks.facts.card_speeds import CARD_SPEEDS
 from stacks.facts.instance_types import InstanceType
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import AS_USUAL, Ways, smallest_type, volume_need_gib
@@ -55,8 +54,6 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
     usd = None
     if price is not None and seconds is not None:
         usd = running_usd(price, read_prices().rates_of(region), 1000 * seconds / 60, disk_gib=disk)
-    speed = CARD_SPEEDS.get(smallest.gpu.name)
-    in_the_box = "projected: two processor cores, since a card would wait for its small kernels"
     return ListedModel(
         name=name,
         model=model,
@@ -67,7 +64,7 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
         price=price,
         seconds=seconds,
         usd=usd,
-        basis=in_the_box if model.bundled_sha256 else f"{speed.basis}: {speed.origin}" if speed and seconds else "none",
+        basis=image_basis(job, smallest),
     )
 
 

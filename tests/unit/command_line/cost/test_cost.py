@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from scripts.command_line.account.price_list import _hourly_prices, find_prices
 from scripts.command_line.cost.estimate import (
     Estimate,
     estimates,
+    image_basis,
     image_seconds,
     preparation_minutes,
     types_to_show,
@@ -31,6 +34,7 @@ from stacks.facts.instance_types import INSTANCE_TYPES
 from tests.unit.command_line.conftest import Account, answer
 from userdata.bill.cost import run_cost
 from userdata.bill.prices import HourlyPrice, read_prices
+from userdata.contract.catalogue import read_catalogue
 from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
 
@@ -100,9 +104,41 @@ def test_todays_models_have_a_projection_on_each_card_that_draws_them() -> None:
         assert found[card].projected
         assert found[card].usd_per_1000_images is not None
     # 4 passes without guidance, and the decoder, for 3.2 times the article's pixels; $0.42 an hour, address and disk.
-    seconds = CARD_SPEEDS["L4"].seconds * (4 * 0.5 * 10.4 * 2.08 + 3.15) / (75 * 2.08 + 3.15) * 1024**2 / (512 * 640)
+    seconds = (4 * 0.5 * 10.4 * 2.08 + 3.15) * 1024**2 / (512 * 640) / (0.75 * 54.9)
     hourly = 0.42 + 0.005 + 100 * 0.08 / 730
     assert found["L4"].usd_per_1000_images == pytest.approx(1000 * seconds / 3600 * hourly, rel=0.01)
+    assert found["L4"].basis.startswith("projected: 75 %, the share on an H200, of the 54.9 TFLOP/s of large products")
+
+
+@pytest.mark.parametrize(
+    ("card", "layout", "steps", "fastest", "slowest"),
+    [
+        # Published: TensorRT and plain PyTorch, by Stability AI and NVIDIA (stable-diffusion-xl-1.0-tensorrt).
+        ("A10G", "stable-diffusion-xl", 30, 8.160, 9.399),
+        ("A100 40 GB", "stable-diffusion-xl", 30, 2.742, 3.704),
+        # Measured in this project (docs/performance.md).
+        ("H200", "stable-diffusion-xl", 30, 0.836, 0.841),
+        ("H200", "flux-schnell", 4, 0.512, 0.537),
+        ("H200", "flux2-klein", 4, 0.279, 0.285),
+        ("H200", "z-image-turbo", 8, 0.832, 0.868),
+    ],
+)
+def test_projections_agree_with_what_was_measured(
+    card: str, layout: str, steps: int, fastest: float, slowest: float
+) -> None:
+    guided = layout == "stable-diffusion-xl"
+    found = seconds_per_image(card, layout=layout, pixels=1024**2, steps=steps, guided=guided)
+    assert found is not None
+    assert 0.95 * fastest <= found <= 1.05 * slowest
+
+
+def test_every_model_says_what_its_figure_rests_on_wherever_it_has_one() -> None:
+    for name, instance_type in itertools.product(read_catalogue(), INSTANCE_TYPES.values()):
+        job = Job(model=name)
+        basis = image_basis(job, instance_type)
+        assert (basis == "none") == (image_seconds(job, instance_type) is None)
+        assert basis == "none" or re.match("measured: .|projected: .", basis)
+    assert image_basis(Job(model="sdxl-base"), INSTANCE_TYPES["g4dn.xlarge"]).startswith("projected: the arithmetic")
 
 
 def test_a_card_or_a_model_without_a_figure_has_no_estimate() -> None:

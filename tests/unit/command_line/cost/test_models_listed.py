@@ -36,7 +36,7 @@ def test_every_model_has_a_machine_that_draws_it() -> None:
 def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
     lines = printed().splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(line.startswith("flux2-klein ") and line.endswith(" g6.xlarge     1.47") for line in lines)
+    assert any(line.startswith("flux2-klein ") and line.endswith(" g6.xlarge     0.82") for line in lines)
     assert any(line.startswith("flux-schnell + ") and " g6.xlarge int8  " in line for line in lines)
     assert any(line.startswith("sdxl-turbo * ") for line in lines)
     assert any(line.startswith("flux-schnell + ") for line in lines)
