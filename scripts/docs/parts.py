@@ -32,7 +32,6 @@ __all__ = [
     "price_in_short",
     "prices",
     "product_rates",
-    "product_rates",
     "proof_in_short",
     "proof_steps",
     "show",

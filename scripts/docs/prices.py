@@ -43,9 +43,9 @@ def card_speeds() -> str:
 def product_rates() -> str:
     """How fast each card computes large products, and the share of it that each model's drawing reaches."""
     rates = [f"| {card} | {rate:g} | {origin} |" for card, (rate, origin) in PRODUCT_RATES.items()]
-    shares = ", ".join(f"{100 * share:.0f} % for `{layout}`" for layout, share in SHARE_OF_PRODUCT_RATE.items())
+    shares = [f"| `{layout}` | {100 * share:.0f} % |" for layout, share in SHARE_OF_PRODUCT_RATE.items()]
     head = ["| card | TFLOP/s | rests on |", "| --- | --- | --- |"]
-    return "\n".join([*head, *rates, "", f"The shares are {shares}."])
+    return "\n".join([*head, *rates, "", "| model | share on an H200 |", "| --- | --- |", *shares])
 
 
 def _first_run() -> tuple[Estimate, int, float]:

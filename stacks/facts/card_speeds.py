@@ -81,7 +81,7 @@ _A100 = (212.0, f"{_MEASURED_BY_OTHERS} 108)")
 PRODUCT_RATES: dict[str, tuple[float, str]] = {
     "A10G": (62.5, f"{_MEASURED_BY_OTHERS} 126)"),
     "L4": (54.9, f"{_MEASURED_BY_OTHERS} 120)"),
-    "L40S": (207.0, f"{_MEASURED_BY_OTHERS} 43)"),
+    "L40S": (207.0, f"{_MEASURED_BY_OTHERS} 43: 77 % of the best size)"),
     "A100 40 GB": _A100,
     "A100 80 GB": _A100,
     "H100": (666.0, "of large products on an H200, times what Stable Diffusion v1 takes longer on an H100"),
