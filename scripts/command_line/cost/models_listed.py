@@ -19,6 +19,10 @@ from userdata.contract.catalogue import OFF, Model, read_catalogue
 from userdata.job.job import Job
 
 
+# Columns of the table, with room for every figure.
+NARROW, WIDE = 58, 80
+
+
 @dataclass(frozen=True)
 class ListedModel:
     """A model, drawn with as it is by default, on `smallest`, the smallest type that it fits, with a disk of its need.
@@ -69,19 +73,22 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
 
 
 def show_models(listed: list[ListedModel], region: str, console: Console) -> None:
-    """Prints the table, in 80 columns, and what its marks and figures mean."""
-    table = Table(box=None, pad_edge=False, width=80)
-    for title in ("model", "good at"):
-        table.add_column(title, no_wrap=title == "model")
+    """Prints the table, in up to 80 columns, and what its marks and figures mean. No figure is cut off."""
+    width = max(NARROW, min(WIDE, console.width))
+    table = Table(box=None, pad_edge=False, collapse_padding=width < WIDE, width=width)
+    table.add_column("model", no_wrap=True)
+    table.add_column("good at")
     for title in ("GB", "smallest", "$/1,000"):
-        table.add_column(title, justify="right", no_wrap=True)
+        # A type is folded where the table is narrow, at the space before how the weights are kept.
+        foldable = title == "smallest" and width < WIDE
+        table.add_column(title, justify="right", no_wrap=not foldable, min_width=11 if foldable else None)
     for one in listed:
         mark = " *" if one.model.forbids else " +" if one.model.gated else ""
         smallest = f"{one.smallest.name} {one.kept}" if one.kept != OFF else one.smallest.name
         size = f"{one.model.bytes / 1e9:.1f}" if one.model.bytes else "-"
         usd = "-" if one.usd is None else f"{one.usd:.2f}"
         table.add_row(one.name + mark, one.model.good_at, size, smallest, usd)
-    console.print(table)
+    console.print(table, crop=False)
     for note in _notes(listed, region):
         print_plain(note, console)
 

@@ -14,8 +14,8 @@ from stacks.facts.model_refusal import refusal
 from userdata.contract.catalogue import read_catalogue
 
 
-def printed(*words: str) -> str:
-    result = CliRunner().invoke(app, ["models", *words], env={"COLUMNS": "80"})
+def printed(*words: str, columns: int = 80) -> str:
+    result = CliRunner().invoke(app, ["models", *words], env={"COLUMNS": str(columns)})
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -44,6 +44,14 @@ def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
     assert "Dollars are projections" in words
     assert "flux-schnell in int8, on g6e.xlarge without; chroma in int8, on g6e.xlarge without." in words
     assert "`sd deploy --accept-licence sdxl-turbo`" in words
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_no_figure_is_cut_off_where_the_terminal_is_narrow(columns: int) -> None:
+    rows = {line.split()[0]: line for line in printed(columns=columns).splitlines() if line}
+    for one in list_models():
+        assert rows[one.name].endswith("-" if one.usd is None else f" {one.usd:.2f}")
+        assert one.smallest.name in rows[one.name]
 
 
 def test_the_json_says_what_each_model_takes() -> None:
