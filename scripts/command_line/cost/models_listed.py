@@ -18,7 +18,6 @@ from userdata.bill.prices import RATES_REGION, HourlyPrice, read_prices
 from userdata.contract.catalogue import OFF, Model, read_catalogue
 from userdata.job.job import Job
 
-
 # Columns of the table, with room for every figure.
 NARROW, WIDE = 58, 80
 

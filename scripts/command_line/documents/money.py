@@ -36,12 +36,13 @@ class RemainingRow(Part):
 
 
 class CostDocument(Document):
-    """What a job will cost: `sd cost --json`."""
+    """What a job will cost: `sd cost --json`. `refused` says why its model does not fit the machine, if it does not."""
 
     region: str
     images: int
     estimates: list[EstimateRow]
     remaining: list[RemainingRow]
+    refused: str | None
 
 
 class RunCostRow(Part):

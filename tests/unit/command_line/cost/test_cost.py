@@ -31,10 +31,11 @@ from scripts.command_line.main import app
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from stacks.facts.card_speeds import CARD_SPEEDS, KEPT_LONGER, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.model_refusal import refusal
 from tests.unit.command_line.conftest import Account, answer
 from userdata.bill.cost import run_cost
 from userdata.bill.prices import HourlyPrice, read_prices
-from userdata.contract.catalogue import read_catalogue
+from userdata.contract.catalogue import find_model, read_catalogue
 from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
 
@@ -133,8 +134,8 @@ def test_projections_agree_with_what_was_measured(
 
 
 def test_every_model_says_what_its_figure_rests_on_wherever_it_has_one() -> None:
-    for name, instance_type in itertools.product(read_catalogue(), INSTANCE_TYPES.values()):
-        job = Job(model=name)
+    cards = {one.gpu.name: one for one in INSTANCE_TYPES.values()}
+    for job, instance_type in itertools.product([Job(model=name) for name in read_catalogue()], cards.values()):
         basis = image_basis(job, instance_type)
         assert (basis == "none") == (image_seconds(job, instance_type) is None)
         assert basis == "none" or re.match("measured: .|projected: .", basis)
@@ -310,6 +311,23 @@ def test_it_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document["estimates"][0]["usd_per_1000_images"] > 0
     assert "2026-08-17" in json.dumps(document)
     assert "never measured on AWS" in " ".join(run().split())
+
+
+@pytest.mark.parametrize("model", list(read_catalogue()))
+def test_every_model_has_a_price_for_the_asking_and_what_a_deploy_refuses_is_told(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    document = json.loads(run("--json", "--model", model, "--instance-type", "g4dn.xlarge"))
+    figures = {row["card"]: row["usd_per_1000_images"] for row in document["estimates"]}
+    why = refusal(find_model(model), instance_type="g4dn.xlarge", volume_size=100)
+    assert document["refused"] == why
+    assert {"A10G", "L4", "L40S", "H100"} <= set(figures)
+    assert ("T4" in figures) == (why is None)
+    assert model == "tiny" or all(figures[card] for card in ("A10G", "L4", "L40S", "H100"))
+    assert why is None or f"`sd deploy` would refuse this as it is. {why}" in " ".join(
+        run("--model", model, "--instance-type", "g4dn.xlarge").split()
+    )
 
 
 def test_no_figure_is_cut_off_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
