@@ -212,6 +212,7 @@ def test_stopped_run_keeps_its_phase_and_goes_on(bucket: Bucket, settings: Setti
     assert resumed["images_done"] == 3
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_in_a_second_pass_goes_on_with_the_same_image(
     bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
