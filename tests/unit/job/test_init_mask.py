@@ -61,7 +61,7 @@ def palette(*colours: int) -> Image.Image:
         half_white().convert("1"),
         half_white().convert("RGBA"),
         palette(0, 0, 0, 255, 255, 255),
-        half_white().convert("I").point(lambda shade: shade * 257).convert("I;16"),
+        half_white().convert("I").point(lambda shade: shade * 255 + 300).convert("I;16"),
         Image.merge("LA", (Image.new("L", (96, 64)), half_white().point(lambda shade: 255 - shade))),
     ],
     ids=["1", "RGBA", "P", "I;16", "black with a hole"],

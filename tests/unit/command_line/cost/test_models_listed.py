@@ -49,6 +49,7 @@ def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
 @pytest.mark.parametrize("columns", [40, 60])
 def test_no_figure_is_cut_off_where_the_terminal_is_narrow(columns: int) -> None:
     rows = {line.split()[0]: line for line in printed(columns=columns).splitlines() if line}
+    assert max(map(len, rows.values())) <= max(columns, 58)
     for one in list_models():
         assert rows[one.name].endswith("-" if one.usd is None else f" {one.usd:.2f}")
         assert one.smallest.name in rows[one.name]
