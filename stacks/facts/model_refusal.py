@@ -18,7 +18,7 @@ from stacks.facts.instance_types import (
     InstanceType,
 )
 from userdata.bill.units import GIB
-from userdata.contract.catalogue import FULL, OFF, Model
+from userdata.contract.catalogue import FULL, OFF, Model, read_catalogue
 from userdata.contract.compvis import COMPVIS
 from userdata.job.choices import Quantize
 from userdata.job.quantization import choose_type, why_chosen, why_not_card
@@ -154,6 +154,13 @@ def number_words(model: Model, ways: Ways) -> str:
         f"{model.title} computes in bfloat16, which the T4 does not have, and in float16 its images would be black: "
         f"{way_out}."
     )
+
+
+def restricted(model: Model) -> Model | None:
+    """The catalogue's model of a restrictive licence that `model` is, also by its place on the hub; else None."""
+    of_the_hub = (model.repository or "").lower()
+    listed = (one for one in read_catalogue().values() if one.forbids and one.repository)
+    return next((one for one in listed if str(one.repository).lower() == of_the_hub), None)
 
 
 def licence_words(model: Model) -> str:

@@ -66,6 +66,10 @@ def test_a_restrictive_licence_wants_a_word_before(session: boto3.Session, hub: 
         check(session, hub, Job(model="sdxl-turbo"))
     check(session, hub, Job(model="sdxl-turbo"), AcceptLicence="sdxl-turbo")
     check(session, hub, Job(), AcceptLicence="sdxl-turbo")
+    by_its_place = Job(model="hf:StabilityAI/sdxl-turbo@main/sd_xl_turbo_1.0_fp16.safetensors")
+    with pytest.raises(CommandError, match="SDXL Turbo is under the licence Stability AI Community"):
+        check(session, hub, by_its_place)
+    check(session, hub, by_its_place, AcceptLicence="sdxl-turbo")
 
 
 def test_in_single_precision_it_takes_more(session: boto3.Session, hub: Hub) -> None:
