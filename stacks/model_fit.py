@@ -74,7 +74,9 @@ class ModelFit(Construct):
         found = []
         for field, limit in limits(model).items():
             name = str(JobFields.model_fields[field].alias)
-            allowed = Fn.condition_contains(list(limit.allowed), parameters.text(name))
+            # Not Fn::Contains, of which AWS does not say whether a list may have an empty text.
+            equal = [Fn.condition_equals(parameters.text(name), one) for one in limit.allowed]
+            allowed = Fn.condition_or(*equal) if len(equal) > 1 else equal[0]
             words = f"{name} is given, but {limit.words}."
             found.append(CfnRuleAssertion(assert_=allowed, assert_description=words))
         return found
