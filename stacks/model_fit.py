@@ -15,7 +15,6 @@ from stacks.facts.model_refusal import (
     Ways,
     disk_words,
     licence_words,
-    number_words,
     too_new_for_the_original,
     volume_need_gib,
 )
@@ -24,6 +23,8 @@ from stacks.ways_chosen import is_chosen, second_pass_of_own_size, ways_for
 from userdata.contract.catalogue import FULL, Model, read_catalogue
 from userdata.contract.compvis import COMPVIS
 from userdata.job.choices import Quantize
+from userdata.job.job_fields import JobFields
+from userdata.job.model_rules import limits
 
 
 class ModelFit(Construct):
@@ -48,7 +49,7 @@ class ModelFit(Construct):
             rule = "".join(part.capitalize() for part in name.split("-"))
             usual = [
                 *self._licence(model, parameters),
-                *self._numbers(model, parameters),
+                *self._limits(model, parameters),
                 *self._disk(model, parameters),
             ]
             self._rule(rule, chosen, usual)
@@ -68,12 +69,17 @@ class ModelFit(Construct):
         accepted = Fn.condition_equals(parameters.text("AcceptLicence"), model.name)
         return [CfnRuleAssertion(assert_=accepted, assert_description=licence_words(model))]
 
-    def _numbers(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
-        """No single precision passes: the models that need bfloat16 do not fit such a card in it either."""
-        if not model.needs_bfloat16("autocast"):
-            return []
-        lacking = [one.name for one in INSTANCE_TYPES.values() if not one.gpu.bfloat16]
-        return [self._none_of(lacking, parameters.text("InstanceType"), number_words(model))]
+    def _limits(self, model: Model, parameters: Parameters) -> list[CfnRuleAssertion]:
+        """What a job refuses, too, but for a scale: a template compares no numbers."""
+        found = []
+        for field, limit in limits(model).items():
+            name = str(JobFields.model_fields[field].alias)
+            # Not Fn::Contains, of which AWS does not say whether a list may have an empty text.
+            equal = [Fn.condition_equals(parameters.text(name), one) for one in limit.allowed]
+            allowed = Fn.condition_or(*equal) if len(equal) > 1 else equal[0]
+            words = f"{name} is given, but {limit.words}."
+            found.append(CfnRuleAssertion(assert_=allowed, assert_description=words))
+        return found
 
     def _quantize(self, parameters: Parameters) -> None:
         """What a job refuses, too (userdata/job/model_rules.py)."""
@@ -89,11 +95,10 @@ class ModelFit(Construct):
         CfnRule(self, "Quantize", rule_condition=Fn.condition_not(its_own), assertions=assertions)
 
     def _memory(self, name: str, model: Model, ways: Ways, parameters: Parameters) -> None:
-        """Of a second pass only where it asks for more than the first one does. bfloat16 has its own assertion."""
+        """Of a second pass only where it asks for more than the first one does."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for one in INSTANCE_TYPES.values():
-            why = ways.why_not(model, one.gpu)
-            if why and why != number_words(model):
+            if why := ways.why_not(model, one.gpu):
                 found[why].append(one.name)
         once, names = replace(ways, second_pass_pixels=0), [name for names in found.values() for name in names]
         if ways.second_pass_pixels and not any(once.fit(model, INSTANCE_TYPES[name].gpu) for name in names):

@@ -8,7 +8,7 @@ from stacks.facts.model_refusal import AS_USUAL, Ways
 from stacks.parameters import Parameters
 from userdata.contract.catalogue import FULL, Model
 from userdata.job.choices import Quantize
-from userdata.job.second_look_rules import ABLE
+from userdata.job.model_rules import ABLE
 
 
 def ways_for(model: Model) -> list[Ways]:

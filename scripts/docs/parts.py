@@ -11,7 +11,7 @@ from scripts.docs.captures import WIDTH, picked
 from scripts.docs.help_texts import help_texts
 from scripts.docs.parameters import common_parameters, parameter_table
 from scripts.docs.places import CAPTURES, ROOT
-from scripts.docs.prices import card_speeds, price_in_short, prices
+from scripts.docs.prices import card_speeds, price_in_short, prices, product_rates
 from scripts.docs.proof import proof_in_short, proof_steps
 from scripts.docs.security import fuzzed, left_standing, locked, soaked, unit_scores
 from scripts.docs.tree import tree
@@ -31,6 +31,7 @@ __all__ = [
     "phases",
     "price_in_short",
     "prices",
+    "product_rates",
     "proof_in_short",
     "proof_steps",
     "show",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts.command_line.account.plan import make_plan
 from scripts.command_line.cost.estimate import Estimate, estimates
-from stacks.facts.card_speeds import CARD_SPEEDS
+from stacks.facts.card_speeds import CARD_SPEEDS, PRODUCT_RATES, SHARE_OF_PRODUCT_RATE
 from userdata.bill.prices import read_prices
 
 REGION = "us-east-1"
@@ -38,6 +38,14 @@ def card_speeds() -> str:
     """How fast each card draws the article's image, and what the figure rests on."""
     rows = [f"| {card} | {speed.seconds:g} | {speed.basis}: {speed.origin} |" for card, speed in CARD_SPEEDS.items()]
     return "\n".join(["| card | s for the article's image | rests on |", "| --- | --- | --- |", *rows])
+
+
+def product_rates() -> str:
+    """How fast each card computes large products, and the share of it that each model's drawing reaches."""
+    rates = [f"| {card} | {rate:g} | {origin} |" for card, (rate, origin) in PRODUCT_RATES.items()]
+    shares = [f"| `{layout}` | {100 * share:.0f} % |" for layout, share in SHARE_OF_PRODUCT_RATE.items()]
+    head = ["| card | TFLOP/s | rests on |", "| --- | --- | --- |"]
+    return "\n".join([*head, *rates, "", "| model | share on an H200 |", "| --- | --- |", *shares])
 
 
 def _first_run() -> tuple[Estimate, int, float]:

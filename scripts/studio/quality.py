@@ -5,7 +5,7 @@ from __future__ import annotations
 from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import LONGEST_EDGE
 from userdata.job.job import Job
-from userdata.job.second_look_rules import ABLE
+from userdata.job.model_rules import ABLE
 
 DRAFT, GOOD, BEST = "draft", "good", "best"
 # A model that was distilled to few steps draws worse with fewer, and no better with more.

@@ -1,5 +1,8 @@
 """How fast a card draws: one table for `sd cost` and for the documentation, measured where it could be.
 
+Stable Diffusion v1 has a figure for each card. The other models have a share of the card's own products, where both
+are known, and else their arithmetic beside that of Stable Diffusion v1.
+
 The unit is the article's image: Stable Diffusion v1, 512 x 640 pixels, 75 steps, guided, half precision. It takes
 159.4 TFLOP: 2.08 for a guided step and 3.15 to decode. Of these cards the H100 and the H200 were measured in this
 project, neither on AWS.
@@ -69,6 +72,39 @@ WORK_PER_PIXEL: dict[str, float] = {
     "chroma": 22.4,
 }
 
+# TFLOP/s of a large product in bfloat16, as people measured it: the slowest of 4096³, 8192³ and 10240³, because a card
+# of few watts is slower in the long run. Of the L40S the best size alone is stated, so it counts with the 77 % that the
+# L4, the worst of these, keeps of its best. The A100's is that of a PCIe card, which has fewer watts than AWS's. The T4
+# has no bfloat16 and no flash attention, and so no line.
+_MEASURED_BY_OTHERS = "of large products in bfloat16 (GitHub, zzc0721/torch-performance-test-data, issue"
+_A100 = (212.0, f"{_MEASURED_BY_OTHERS} 108)")
+PRODUCT_RATES: dict[str, tuple[float, str]] = {
+    "A10G": (62.5, f"{_MEASURED_BY_OTHERS} 126)"),
+    "L4": (54.9, f"{_MEASURED_BY_OTHERS} 120)"),
+    "L40S": (207.0, f"{_MEASURED_BY_OTHERS} 43: 77 % of the best size)"),
+    "A100 40 GB": _A100,
+    "A100 80 GB": _A100,
+    "H100": (666.0, "of large products on an H200, times what Stable Diffusion v1 takes longer on an H100"),
+    "H200": (700.0, "of a product of 8192³ on an H200 (docs/performance.md)"),
+    "B200": (666.0, "of the H100: faster by its published rate, but never tried"),
+}
+
+# The share of that rate which this worker reached on an H200 in a long run or a job of four, of two runs the lower
+# (docs/performance.md, "of the floor"). It carries over better than the arithmetic beside Stable Diffusion v1's, whose
+# small matrices reach less: by it SDXL with 30 steps takes 9.5 s on an A10G and 2.8 on an A100, where 8.2 to 9.4 s on
+# an A10 and 2.7 to 3.7 on an A100 are published (Stability AI and NVIDIA, the model card of
+# stable-diffusion-xl-1.0-tensorrt). Rejected: that arithmetic, by which it would take 18 and 4.7 s.
+SHARE_OF_PRODUCT_RATE: dict[str, float] = {
+    "stable-diffusion-xl": 0.70,
+    "sdxl-lightning": 0.70,  # the same network in the same size
+    "sdxl-turbo": 0.49,
+    "flux-schnell": 0.80,
+    "flux2-klein": 0.75,
+    "z-image-turbo": 0.80,
+    "z-image": 0.80,  # the same network
+    "chroma": 0.67,  # of single images: the mask makes its attention slower than that of FLUX.1
+}
+
 # How much longer a step takes with weights in a smaller type. FLUX.1's, the largest of four models, for four images on
 # an H200 (docs/models.md); smaller cards were not measured. In fp8 an image took 0.7 of the time there: that is not
 # counted on, because other cards multiply fp8 by other kernels.
@@ -91,4 +127,20 @@ def seconds_per_image(
     passes = 1.0 if guided else 0.5
     a_step = STEP_TFLOP * passes * weight * KEPT_LONGER[kept]
     work = (steps * a_step + DECODE_TFLOP) * pixels / ARTICLE_PIXELS
+    if card in PRODUCT_RATES and layout in SHARE_OF_PRODUCT_RATE:
+        return work / (PRODUCT_RATES[card][0] * SHARE_OF_PRODUCT_RATE[layout])
     return speed.seconds * work / ARTICLE_TFLOP
+
+
+def basis_of(card: str, layout: str) -> str:
+    """What `seconds_per_image` rests on there, after the word `measured` or `projected`; `none` without a figure."""
+    speed = CARD_SPEEDS.get(card)
+    if speed is None or layout not in WORK_PER_PIXEL:
+        return "none"
+    if card in PRODUCT_RATES and layout in SHARE_OF_PRODUCT_RATE:
+        rate, origin = PRODUCT_RATES[card]
+        share = 100 * SHARE_OF_PRODUCT_RATE[layout]
+        return f"projected: {share:.0f} %, the share on an H200, of the {rate:g} TFLOP/s {origin}"
+    if layout == "stable-diffusion-v1":
+        return f"{speed.basis}: {speed.origin}"
+    return f"projected: the arithmetic, beside Stable Diffusion v1's: {speed.origin}"

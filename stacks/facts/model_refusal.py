@@ -18,7 +18,7 @@ from stacks.facts.instance_types import (
     InstanceType,
 )
 from userdata.bill.units import GIB
-from userdata.contract.catalogue import FULL, OFF, Model
+from userdata.contract.catalogue import FULL, OFF, Model, read_catalogue
 from userdata.contract.compvis import COMPVIS
 from userdata.job.choices import Quantize
 from userdata.job.quantization import choose_type, why_chosen, why_not_card
@@ -81,10 +81,10 @@ class Ways:
         if self.fit(model, gpu):
             return None
         if not gpu.bfloat16 and model.needs_bfloat16(self.precision):
-            return number_words(model)
+            return number_words(model, self)
         kept = self.kept_on(model, gpu)
         if why := why_not_card(kept, gpu.name, gpu.capability):
-            return f"Quantize is {kept}, but {why}."
+            return f"{model.title} cannot be kept in {kept}, because {why}."
         return memory_words(model, self, kept)
 
 
@@ -105,7 +105,7 @@ def refusal(
     """
     known = INSTANCE_TYPES.get(instance_type)
     if known and (why := ways.why_not(model, known.gpu)):
-        return f"InstanceType is {instance_type!r}, whose card is a {known.gpu.name}. {why}"
+        return f"InstanceType is {instance_type!r}, whose card is the {known.gpu.name}. {why}"
     if engine == COMPVIS and instance_type in too_new_for_the_original():
         return f"InstanceType is {instance_type!r}. {ENGINE_WORDS}"
     if volume_size < volume_need_gib(model):
@@ -146,14 +146,21 @@ def smallest_type(model: Model, ways: Ways = AS_USUAL) -> InstanceType | None:
     return min(fitting, key=lambda one: (one.vcpus, one.gpu.memory_gib), default=None)
 
 
-def number_words(model: Model) -> str:
-    """That a card has not the numbers that `model` is computed in, and the smallest type that has."""
-    smallest = smallest_type(model)
+def number_words(model: Model, ways: Ways) -> str:
+    """That a card has not the numbers that `model` is computed in, and the smallest type that draws it in that way."""
+    smallest = smallest_type(model, ways)
     way_out = f"choose at least {smallest.name} ({smallest.gpu.name})" if smallest else "no type has them"
     return (
         f"{model.title} computes in bfloat16, which the T4 does not have, and in float16 its images would be black: "
         f"{way_out}."
     )
+
+
+def restricted(model: Model) -> Model | None:
+    """The catalogue's model of a restrictive licence that `model` is, also by its place on the hub; else None."""
+    of_the_hub = (model.repository or "").lower()
+    listed = (one for one in read_catalogue().values() if one.forbids and one.repository)
+    return next((one for one in listed if str(one.repository).lower() == of_the_hub), None)
 
 
 def licence_words(model: Model) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,7 +11,13 @@ import pytest
 
 from scripts.local.cloudformation.intrinsic_functions import Resolver
 from scripts.local.cloudformation.rules import RuleError
+from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.model_refusal import refusal
+from stacks.ways_chosen import ways_for
 from tests.synth.conftest import Template, check_deploy, resources
+from userdata.contract.catalogue import read_catalogue
+from userdata.job.job import Job
+from userdata.job.model_rules import why_not_model
 
 pytestmark = pytest.mark.synth
 
@@ -113,6 +121,34 @@ def test_a_type_that_card_or_model_cannot_do_is_refused(
     usual = {"Model": "flux-schnell", "InstanceType": "g5.xlarge", "VolumeSize": "200", "BootstrapVersion": "99"}
     with nullcontext() if why is None else pytest.raises(RuleError, match=why):
         check_deploy(template, {**usual, **given})
+
+
+def test_the_template_refuses_of_each_model_what_the_job_refuses_and_in_its_words(template: Template) -> None:
+    usual = {"InstanceType": "p5.4xlarge", "VolumeSize": "1000", "BootstrapVersion": "99"}
+    others = {"sampler": "ddim", "prediction": "v", "upscale": "2", "init_img": "inputs/a.png", "vae": "inputs/a.pt"}
+    others |= {"negative_prompt": "rain", "init_mask": "inputs/m.png", "embeddings": "inputs/a.pt"}
+    for name in read_catalogue():
+        deploy = {**usual, "Model": name, "AcceptLicence": name}
+        check_deploy(template, deploy)
+        for field, value in others.items():
+            alias = str(Job.model_fields[field].alias)
+            job = Job.model_construct(**{**Job(model=name).model_dump(), field: value})
+            why = why_not_model(job)
+            words = why and re.escape(f"{alias} is given, but {why.split(', but ')[1]}")
+            with nullcontext() if words is None else pytest.raises(RuleError, match=words):
+                check_deploy(template, {**deploy, alias: value})
+
+
+def test_the_template_refuses_the_cards_that_sd_refuses_and_in_its_words(template: Template) -> None:
+    cards = {one.gpu.name: name for name, one in reversed(INSTANCE_TYPES.items())}
+    for name, model in read_catalogue().items():
+        for ways, instance_type in itertools.product(ways_for(model), cards.values()):
+            given = {"Precision": ways.precision, "Quantize": ways.quantize, "Lora": "inputs/a.safetensors" * ways.lora}
+            values = {"Model": name, "AcceptLicence": name, "InstanceType": instance_type, "VolumeSize": "1000"}
+            why = refusal(model, instance_type=instance_type, volume_size=1000, ways=ways)
+            words = why and re.escape(why.split(". ", 1)[1])
+            with nullcontext() if words is None else pytest.raises(RuleError, match=words):
+                check_deploy(template, {**values, **given, "BootstrapVersion": "99"})
 
 
 @pytest.mark.parametrize("accepted", ["", "sdxl-turbo"])

@@ -51,8 +51,8 @@ class ImageRequest:
 
     @property
     def guided(self) -> bool:
-        """Whether each step computes the image without its prompt, too; 0 and 1 switch that off."""
-        return self.scale not in (0, 1)
+        """Whether each step computes the image without its prompt, too; 1 and less switch that off."""
+        return self.scale > 1
 
     @property
     def batch_key(self) -> tuple[object, ...]:

@@ -37,11 +37,14 @@ def with_mask(image: InitialImage, mask: InitialImage, images: Iterable[JobField
         _, shades = fit_start(picture, width=width, height=height)
         assert shades
         drawn = sum(shades.histogram()[DRAWN:])
-        where = f"in the images of {width} × {height}" if shades.size != picture.size else "everywhere"
+        where = f" in the images of {width} × {height}" if shades.size != picture.size else ""
         if drawn == 0:
-            raise ValueError(f"it is black {where}, so that nothing would change: paint white what is to be redrawn")
+            raise ValueError(f"it is nowhere white{where}, so that nothing would change: paint white what is to change")
         if drawn == width * height:
-            raise ValueError(f"it is white {where}, so that nothing would stay: paint black what is to stay")
+            seen = " (what is transparent is white)" if mask.see_through else ""
+            raise ValueError(
+                f"it is nowhere black{where}{seen}, so that nothing would stay: paint black what is to stay"
+            )
     return replace(image, image=picture, mask_sha256=mask.sha256)
 
 

@@ -51,7 +51,8 @@ class InitialImage:
     """The image as RGB, upright and opaque, and the SHA-256 of its file in hexadecimal.
 
     With a mask (`init_mask`) the image is RGBA, and `mask_sha256` is that of the mask's file.
-    `suffixes` are the endings of such files, the usual one first. `told` are sentences about what was made of it.
+    `suffixes` are the endings of such files, the usual one first. `told` are sentences about what was made of it, and
+    `see_through` says whether it was transparent in places, which are white.
     """
 
     image: Image.Image
@@ -59,6 +60,7 @@ class InitialImage:
     suffixes: tuple[str, ...]
     told: tuple[str, ...]
     mask_sha256: str | None = None
+    see_through: bool = False
 
 
 def read_image(content: bytes) -> InitialImage:
@@ -85,7 +87,7 @@ def _decoded(content: bytes) -> InitialImage:
             told.append("The initial image is an animation: its first picture is taken.")
         suffixes = SUFFIXES[str(file.format)]
     image.info.clear()  # of the file, nothing but its pixels goes on
-    return InitialImage(image, hashlib.sha256(content).hexdigest(), suffixes, tuple(told))
+    return InitialImage(image, hashlib.sha256(content).hexdigest(), suffixes, tuple(told), see_through=is_see_through)
 
 
 def _is_animation(file: Image.Image) -> bool:

@@ -33,12 +33,21 @@ def prompt_notices(texts: Iterable[tuple[str, str]], *, weighed: bool) -> list[s
 
 
 def job_notices(jobs: Sequence[Job]) -> list[str]:
-    """The notices of one job's texts, or of those of a prompt file's lines."""
+    """The notices of one job's texts, or of those of a prompt file's lines.
+
+    Rejected: to refuse a negative prompt without guidance, because other programs take it, so that it is in jobs and
+    records that were drawn with it.
+    """
     texts: list[tuple[str, str]] = []
     for job in jobs:
         prompt, _ = split_loras(job.prompt, job.negative_prompt, job.lora)
         texts += [("Prompt", prompt), ("NegativePrompt", job.negative_prompt)]
-    return prompt_notices(texts, weighed=all(job.weighs_words for job in jobs))
+    unread = {f"{job.scale:g}" for job in jobs if job.negative_prompt.strip() and job.scale <= 1}
+    return prompt_notices(texts, weighed=all(job.weighs_words for job in jobs)) + [
+        f"NegativePrompt is not read, because GuidanceScale {scale} is without guidance: leave it out, or choose more "
+        "than 1."
+        for scale in sorted(unread)
+    ]
 
 
 def _notice(name: str, text: str, *, weighed: bool) -> str | None:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from userdata.contract.catalogue import find_model
 from userdata.contract.image_size import LONGEST_EDGE
 from userdata.job.job_fields import JobFields
-
-# The pipelines that draw within a mask, and a second time. A person's own checkpoint has none yet, and will have one of
-# these.
-ABLE = frozenset({None, "StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 
 
 def why_not_masked_or_upscaled(job: JobFields) -> str | None:
     """Why `job` cannot have its mask or its upscaling, as a sentence with the way out; None when it can."""
-    model = find_model(job.model)
-    for given, what in ((job.init_mask, "InitMask"), (job.upscale > 1, f"Upscale {job.upscale}")):
-        if given and model.pipeline not in ABLE:
-            return (
-                f"{what} is given, but {model.title} draws as a whole and once only: leave it out, or take a Model of "
-                "Stable Diffusion 1 or XL"
-            )
     if job.init_mask and not job.init_img:
         return "InitMask is given without InitImage: give the image whose white part is to be redrawn"
     if job.upscale > 1 and job.init_img:

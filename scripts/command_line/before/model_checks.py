@@ -30,7 +30,7 @@ from scripts.command_line.before.lora_checks import (
 )
 from scripts.command_line.terminal.command_error import CommandError, aws_errors_in_words
 from stacks.facts.machine_parameters import MachineParameters
-from stacks.facts.model_refusal import licence_words, refusal, ways_of
+from stacks.facts.model_refusal import licence_words, refusal, restricted, ways_of
 from userdata.boot.fetch.hub import UnreachableError, pin_hub_file
 from userdata.boot.fetch.request import Pinned
 from userdata.boot.machine.step_error import StepError
@@ -64,8 +64,8 @@ def check_model(
     What only the instance can tell passes: the hub may not answer here, and the instance has a role of its own.
     """
     model = find_model(job.model)
-    if model.forbids and machine.accept_licence != model.name:
-        raise CommandError(f"{licence_words(model)} (`sd deploy --accept-licence {model.name}`)", exit_status=2)
+    if (licensed := restricted(model)) and machine.accept_licence != licensed.name:
+        raise CommandError(f"{licence_words(licensed)} (`sd deploy --accept-licence {licensed.name}`)", exit_status=2)
     why_not = refusal(
         model,
         instance_type=machine.instance_type,

@@ -8,12 +8,12 @@ from typing import Literal
 
 from scripts.command_line.account.plan import Plan
 from scripts.command_line.account.price_list import Prices
-from stacks.facts.card_speeds import CARD_SPEEDS, seconds_per_image
+from stacks.facts.card_speeds import basis_of, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES, InstanceType
 from stacks.facts.model_refusal import refusal, ways_of
 from userdata.bill.prices import HourlyPrice, Rates
 from userdata.bill.units import HOURS_PER_MONTH
-from userdata.contract.catalogue import Model, find_model, safety_checker
+from userdata.contract.catalogue import find_model, safety_checker
 from userdata.contract.worker_environment import LifeCycle
 from userdata.job.job import Job
 
@@ -33,14 +33,16 @@ DISK_BYTES_PER_SECOND = 131e6  # of a gp3 volume as it comes, and the narrowest 
 # Seconds of the model in the box for one step of one pixel, on two processor cores (docs/demo-model.md): 1.8 s for its
 # image of 128 x 128 with 25 steps.
 BOX_STEP_PIXEL = 1.8 / (25 * 128 * 128)
+# What a person's own model counts as.
+USUAL_LAYOUT = "stable-diffusion-v1"
 
 
 @dataclass(frozen=True)
 class Estimate:
     """One instance type in one life cycle, for one job. Times are in minutes.
 
-    `generate` is None where the card or the model has no figure; then the two sums are None too. `projected` says that
-    `generate` does not rest on a measurement of that card. `keep` is the saving of the cache, after the run.
+    `generate` is None where the card or the model has no figure; then the two sums are None too. `basis` says what it
+    rests on, as `image_basis` does. `keep` is the saving of the cache, after the run.
     """
 
     instance_type: InstanceType
@@ -48,11 +50,16 @@ class Estimate:
     price: HourlyPrice
     prepare: float
     generate: float | None
-    projected: bool
+    basis: str
     idle: float
     keep: float
     usd: float | None
     usd_per_1000_images: float | None
+
+    @property
+    def projected(self) -> bool:
+        """Whether `generate` does not rest on a measurement of that card with that model."""
+        return not self.basis.startswith("measured")
 
 
 def preparation_minutes(job: Job, preparation: Preparation) -> float:
@@ -96,7 +103,7 @@ def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
     seconds = [
         seconds_per_image(
             instance_type.gpu.name,
-            layout=model.layout or "stable-diffusion-v1",
+            layout=model.layout or USUAL_LAYOUT,
             pixels=pixels,
             steps=steps,
             guided=job.scale > 1,
@@ -105,6 +112,14 @@ def image_seconds(job: Job, instance_type: InstanceType) -> float | None:
         for pixels, steps in passes
     ]
     return None if None in seconds else sum(filter(None, seconds))
+
+
+def image_basis(job: Job, instance_type: InstanceType) -> str:
+    """What `image_seconds` rests on, after `measured` or `projected`; `none` without a figure."""
+    model = find_model(job.model)
+    if model.bundled_sha256 is not None:
+        return "projected: two processor cores, since a card would wait for its small kernels"
+    return "none" if model.is_noise else basis_of(instance_type.gpu.name, model.layout or USUAL_LAYOUT)
 
 
 def boot_usd(plan: Plan, price: HourlyPrice, rates: Rates, preparation: Preparation = "install") -> float:
@@ -155,24 +170,18 @@ def _estimate(
     generate = None if seconds is None else seconds * plan.images_total / 60
     keep = keeping_minutes(plan, preparation)
     whole = None if generate is None else prepare + generate + idle + keep
-    speed = CARD_SPEEDS.get(instance_type.gpu.name)
     return Estimate(
         instance_type=instance_type,
         life_cycle=life_cycle,
         price=price,
         prepare=prepare,
         generate=generate,
-        projected=speed is None or speed.basis != "measured" or _is_projected(find_model(plan.job.model)),
+        basis=image_basis(plan.job, instance_type),
         idle=idle,
         keep=keep,
         usd=None if whole is None else _running_usd(plan, price, rates, whole),
         usd_per_1000_images=None if seconds is None else _running_usd(plan, price, rates, 1000 * seconds / 60),
     )
-
-
-def _is_projected(model: Model) -> bool:
-    """Whether its speed follows from another model's: of Stable Diffusion v1 alone are there measurements."""
-    return model.bundled_sha256 is not None or model.layout not in (None, "stable-diffusion-v1")
 
 
 def _running_usd(plan: Plan, price: HourlyPrice, rates: Rates, minutes: float) -> float:

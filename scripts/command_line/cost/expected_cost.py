@@ -18,7 +18,9 @@ from scripts.command_line.cost.estimate import Estimate, Preparation, estimates,
 from scripts.command_line.cost.remaining_cost import Remaining, bucket_contents, expected_contents, remaining
 from scripts.command_line.documents.money import CostDocument, EstimateRow, RemainingRow
 from scripts.command_line.terminal.plain_text import print_plain
+from stacks.facts.model_refusal import refusal, volume_need_gib, ways_of
 from userdata.bill.prices import read_prices
+from userdata.contract.catalogue import find_model
 from userdata.contract.layout import BOOTS, CACHE
 
 # Below it a table has its titles folded, and one space between its columns.
@@ -34,7 +36,8 @@ PREPARATIONS: dict[Preparation, str] = {
 class ExpectedCost:
     """The estimates for a job in a region, cheapest image first, and what goes on costing.
 
-    `chosen` is the plan's own type and life cycle; `idle` is in minutes.
+    `chosen` is the plan's own type and life cycle; `idle` is in minutes. `refused` says why the model does not fit the
+    plan's machine, None where it does: the estimates are of types that it fits, with as large a disk as it needs.
     """
 
     region: str
@@ -45,6 +48,7 @@ class ExpectedCost:
     idle: float
     remaining: list[Remaining]
     rates_source: str
+    refused: str | None
 
 
 def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, every: bool) -> ExpectedCost:
@@ -52,6 +56,16 @@ def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, 
 
     Raises `CommandError` when the bucket of the deployment cannot be read.
     """
+    model, machine = find_model(plan.job.model), plan.machine
+    refused = refusal(
+        model,
+        instance_type=machine.instance_type,
+        volume_size=machine.volume_size,
+        engine=str(plan.job.engine),
+        ways=ways_of(plan.job),
+    )
+    disk = max(machine.volume_size, volume_need_gib(model))
+    plan = dataclasses.replace(plan, machine=machine.model_copy(update={"volume_size": disk}))
     types = types_to_show(plan.machine.instance_type, every=every)
     prices = find_prices(session if live else None, region, types, az=plan.settings.az)
     rates = read_prices().rates_of(region)
@@ -68,6 +82,7 @@ def expect_cost(session: boto3.Session, plan: Plan, *, region: str, live: bool, 
         idle=float(plan.machine.idle_minutes),
         remaining=remaining(plan, rates, contents),
         rates_source=rates.source,
+        refused=refused,
     )
 
 
@@ -131,7 +146,8 @@ def _of_types(rows: Sequence[Sequence[str]], width: int) -> Table:
 
 def _notes(cost: ExpectedCost) -> list[str]:
     sources = sorted({one.price.source for one in cost.estimates})
-    notes = [f"Prices: {'; '.join([*sources, cost.rates_source])}."]
+    notes = [f"`sd deploy` would refuse this as it is. {cost.refused}"] if cost.refused else []
+    notes += [f"Prices: {'; '.join([*sources, cost.rates_source])}."]
     if not sources:
         notes.append(f"No price of an instance is known for {cost.region}, so that no run is estimated.")
     unknown = [one.instance_type.name for one in cost.estimates if one.price.at_most]
@@ -144,8 +160,10 @@ def _notes(cost: ExpectedCost) -> list[str]:
     notes.append(
         f"* marks what this would deploy. A run includes {cost.idle:g} idle minutes after the last image{kept}."
     )
+    here = [one for one in cost.estimates if (one.instance_type.name, one.life_cycle) == cost.chosen and one.projected]
+    rests = "".join(f"; on the {one.instance_type.gpu.name} it is {one.basis.partition(': ')[2]}" for one in here)
     notes.append(
-        "Minutes are estimates, never measured on AWS; ~ marks a card whose speed is projected (docs/cost.md). A run "
+        f"Minutes are estimates, never measured on AWS; ~ marks a projected speed (docs/cost.md){rests}. A run "
         "uses one card, so larger types with the same card draw no faster: --all shows them."
     )
     return notes
@@ -171,8 +189,9 @@ def expected_document(cost: ExpectedCost) -> CostDocument:
             keep_minutes=one.keep,
             usd=one.usd,
             usd_per_1000_images=one.usd_per_1000_images,
+            basis=one.basis,
         )
         for one in cost.estimates
     ]
     left = [RemainingRow(**dataclasses.asdict(line)) for line in cost.remaining]
-    return CostDocument(region=cost.region, images=cost.images, estimates=rows, remaining=left)
+    return CostDocument(region=cost.region, images=cost.images, estimates=rows, remaining=left, refused=cost.refused)

@@ -8,16 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.command_line.account.price_list import find_prices
-from scripts.command_line.cost.estimate import image_seconds, running_usd
+from scripts.command_line.cost.estimate import image_basis, image_seconds, running_usd
 from scripts.command_line.documents.money import ModelRow, ModelsDocument
 from scripts.command_line.terminal.plain_text import print_plain
-from stacks.facts.card_speeds import CARD_SPEEDS
 from stacks.facts.instance_types import InstanceType
 from stacks.facts.machine_parameters import MachineParameters
 from stacks.facts.model_refusal import AS_USUAL, Ways, smallest_type, volume_need_gib
 from userdata.bill.prices import RATES_REGION, HourlyPrice, read_prices
 from userdata.contract.catalogue import OFF, Model, read_catalogue
 from userdata.job.job import Job
+
+# Columns of the table, with room for every figure.
+NARROW, WIDE = 58, 80
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,6 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
     usd = None
     if price is not None and seconds is not None:
         usd = running_usd(price, read_prices().rates_of(region), 1000 * seconds / 60, disk_gib=disk)
-    speed = CARD_SPEEDS.get(smallest.gpu.name)
-    in_the_box = "projected: two processor cores, since a card would wait for its small kernels"
     return ListedModel(
         name=name,
         model=model,
@@ -67,24 +67,27 @@ def _listed(name: str, model: Model, region: str) -> ListedModel:
         price=price,
         seconds=seconds,
         usd=usd,
-        basis=in_the_box if model.bundled_sha256 else f"{speed.basis}: {speed.origin}" if speed and seconds else "none",
+        basis=image_basis(job, smallest),
     )
 
 
 def show_models(listed: list[ListedModel], region: str, console: Console) -> None:
-    """Prints the table, in 80 columns, and what its marks and figures mean."""
-    table = Table(box=None, pad_edge=False, width=80)
-    for title in ("model", "good at"):
-        table.add_column(title, no_wrap=title == "model")
+    """Prints the table, in up to 80 columns, and what its marks and figures mean. No figure is cut off."""
+    width = max(NARROW, min(WIDE, console.width))
+    table = Table(box=None, pad_edge=False, collapse_padding=width < WIDE, width=width)
+    table.add_column("model", no_wrap=True)
+    table.add_column("good at")
     for title in ("GB", "smallest", "$/1,000"):
-        table.add_column(title, justify="right", no_wrap=True)
+        # A type is folded where the table is narrow, at the space before how the weights are kept.
+        foldable = title == "smallest" and width < WIDE
+        table.add_column(title, justify="right", no_wrap=not foldable, min_width=11 if foldable else None)
     for one in listed:
         mark = " *" if one.model.forbids else " +" if one.model.gated else ""
         smallest = f"{one.smallest.name} {one.kept}" if one.kept != OFF else one.smallest.name
         size = f"{one.model.bytes / 1e9:.1f}" if one.model.bytes else "-"
         usd = "-" if one.usd is None else f"{one.usd:.2f}"
         table.add_row(one.name + mark, one.model.good_at, size, smallest, usd)
-    console.print(table)
+    console.print(table, crop=False)
     for note in _notes(listed, region):
         print_plain(note, console)
 

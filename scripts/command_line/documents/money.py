@@ -7,7 +7,10 @@ from userdata.bill.cost import Cost
 
 
 class EstimateRow(Part):
-    """What a job costs on one type. `at_most` marks a price that is an upper bound; None where no figure is known."""
+    """What a job costs on one type. `at_most` marks a price that is an upper bound; None where no figure is known.
+
+    `basis` says what the time of drawing rests on, after `measured` or `projected`; `none` without a figure.
+    """
 
     instance_type: str
     card: str
@@ -21,6 +24,7 @@ class EstimateRow(Part):
     keep_minutes: float | None
     usd: float | None
     usd_per_1000_images: float | None
+    basis: str
 
 
 class RemainingRow(Part):
@@ -32,12 +36,13 @@ class RemainingRow(Part):
 
 
 class CostDocument(Document):
-    """What a job will cost: `sd cost --json`."""
+    """What a job will cost: `sd cost --json`. `refused` says why its model does not fit the machine, if it does not."""
 
     region: str
     images: int
     estimates: list[EstimateRow]
     remaining: list[RemainingRow]
+    refused: str | None
 
 
 class RunCostRow(Part):

@@ -42,6 +42,7 @@ def _evaluate(expression: Any, values: Mapping[str, Any]) -> Any:
 
 FUNCTIONS: dict[str, Any] = {
     "Fn::And": lambda *all_of: all(all_of),
+    "Fn::Or": lambda *any_of: any(any_of),
     "Fn::Not": lambda one: not one,
     "Fn::Equals": lambda first, second: str(first) == str(second),
     "Fn::Contains": lambda items, item: str(item) in map(str, items),

@@ -28,7 +28,7 @@ from scripts.studio.pictures import (
 from scripts.studio.preparation import NotYetError
 from scripts.studio.records import command_for, read_record, values_of
 from userdata.contract.catalogue import find_model
-from userdata.job.second_look_rules import ABLE
+from userdata.job.model_rules import ABLE
 
 A_PAGE = 8
 

@@ -15,6 +15,7 @@ from scripts.docs.parts import tree
 from scripts.docs.places import CAPTURES, ROOT
 from scripts.docs.schemas import write_schemas
 from stacks.facts.card_speeds import ARTICLE_TFLOP, WORK_PER_PIXEL
+from userdata.contract.catalogue import read_catalogue
 
 PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = "(?:benchmarks|demo_model|docs|scripts|stacks|tests|userdata)"
@@ -101,6 +102,22 @@ def test_the_work_of_each_model_is_shown() -> None:
     shown = {"SDXL": "stable-diffusion-xl", "FLUX.2 klein": "flux2-klein", "Z-Image": "z-image", "Chroma": "chroma"}
     for title, layout in {**shown, "FLUX.1": "flux-schnell"}.items():
         assert re.search(rf"{title} {WORK_PER_PIXEL[layout]} times", page), title
+
+
+def test_the_page_says_of_each_model_what_the_catalogue_says() -> None:
+    page = (ROOT / "docs/models.md").read_text("utf-8")
+    for name, model in read_catalogue().items():
+        row = re.search(rf"^\| \[?`{name}`.*$", page, re.MULTILINE)
+        assert row, name
+        _, _, drawn, download, memory, in_full, licence, _ = (cell.strip() for cell in row[0].split("|"))
+        assert download == (f"{model.bytes / 1e9:.1f} GB" if model.bytes else "none")
+        assert (memory, in_full) == (f"{model.memory_gib} GiB", str(model.full_memory_gib))
+        assert licence.startswith(model.licence)
+        assert ("gated" in licence, "wants a word" in licence) == (model.gated, model.forbids is not None)
+        if drawn[0].isdigit():
+            of = model.defaults
+            assert drawn.startswith(f"{of['W']} x {of['H']}, {of['ddim_steps']} steps"), name
+            assert ("no guidance" in drawn) == (of["scale"] <= 1)
 
 
 def test_the_tree_has_a_sentence_for_every_room() -> None:

@@ -49,6 +49,28 @@ def test_sizes_are_compared_as_people_see_both() -> None:
     with_mask(PHOTO, read(half_white().rotate(90, expand=True), exif=exif), [JOB])
 
 
+def palette(*colours: int) -> Image.Image:
+    found = half_white().point(lambda shade: shade and 1).convert("P")
+    found.putpalette([*colours, *[9] * 762])
+    return found
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        half_white().convert("1"),
+        half_white().convert("RGBA"),
+        palette(0, 0, 0, 255, 255, 255),
+        half_white().convert("I").point(lambda shade: shade * 255 + 300).convert("I;16"),
+        Image.merge("LA", (Image.new("L", (96, 64)), half_white().point(lambda shade: 255 - shade))),
+    ],
+    ids=["1", "RGBA", "P", "I;16", "black with a hole"],
+)
+def test_a_mask_of_any_kind_of_pixels_is_the_same_mask(mask: Image.Image) -> None:
+    masked = with_mask(PHOTO, read(mask), [JOB])
+    assert masked.image.getchannel("A").tobytes() == half_white().tobytes()
+
+
 def cut_off() -> Image.Image:
     """Only its left edge is white, which square images leave out."""
     mask = Image.new("L", (96, 64))
@@ -58,11 +80,11 @@ def cut_off() -> Image.Image:
 
 BAD: list[tuple[Image.Image, str]] = [
     (half_white(64, 96), "it has 64 × 96 pixels, and the initial image 96 × 64: make it as large"),
-    (Image.new("L", (96, 64)), "it is black everywhere, so that nothing would change"),
-    (Image.new("L", (96, 64), 127), "it is black everywhere"),
-    (Image.new("L", (96, 64), "white"), "it is white everywhere, so that nothing would stay"),
-    (Image.new("RGBA", (96, 64)), "it is white everywhere"),
-    (cut_off(), "it is black in the images of 64 × 64"),
+    (Image.new("L", (96, 64)), "it is nowhere white, so that nothing would change"),
+    (Image.new("L", (96, 64), 127), "it is nowhere white"),
+    (Image.new("L", (96, 64), "white"), "it is nowhere black, so that nothing would stay"),
+    (Image.new("RGBA", (96, 64)), r"it is nowhere black \(what is transparent is white\)"),
+    (cut_off(), "it is nowhere white in the images of 64 × 64"),
 ]
 
 

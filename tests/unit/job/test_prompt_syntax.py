@@ -122,3 +122,9 @@ def test_brackets_that_weigh_nothing_are_told() -> None:
     assert job_notices([Job(prompt="a <lora:style:0.5> (tree:1.2)", lora="inputs/style.safetensors")]) == []
     assert Job().weighs_words
     assert not Job(engine="compvis").weighs_words
+
+
+def test_a_negative_prompt_that_guidance_would_have_to_read_is_told_of() -> None:
+    (notice,) = job_notices([Job(model="sdxl-turbo", negative_prompt="rain")])
+    assert notice.startswith("NegativePrompt is not read, because GuidanceScale 0 is without guidance")
+    assert job_notices([Job(model="sdxl-turbo"), Job(negative_prompt="rain"), Job(negative_prompt=" ", scale=1)]) == []

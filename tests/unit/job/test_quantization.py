@@ -15,7 +15,7 @@ FLUX = {"Model": "flux-schnell"}
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"Model": "sdxl-base"}, "the weights of Stable Diffusion XL base 1.0 stay as they are, because a U-Net"),
+        ({"Model": "sdxl-base"}, "the weights of sdxl-base stay as they are, because a U-Net"),
         ({"Model": "s3://bucket/any.safetensors"}, "stay as they are, because a U-Net"),
         ({**FLUX, "Precision": "full"}, "Precision=full asks for the model's own numbers"),
         ({**FLUX, "Lora": "inputs/a.safetensors"}, "LoRA can only be merged into the model's own weights"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from dataclasses import replace
+
 import pytest
 
 from stacks.facts.instance_types import INSTANCE_TYPES
 from stacks.facts.model_refusal import Ways, refusal, smallest_type
 from userdata.contract.catalogue import read_catalogue
+from userdata.job.choices import Quantize
 
 CATALOGUE = read_catalogue()
 
@@ -56,8 +61,8 @@ def test_fp8_is_offered_by_the_cards_that_are_sure_to_multiply_it() -> None:
     assert able == {"L4", "L40S", "H100", "H200", "B200"}
     why = refusal(model, instance_type="g5.xlarge", volume_size=200, ways=ways)
     assert why == (
-        "InstanceType is 'g5.xlarge', whose card is a A10G. Quantize is fp8, but the A10G (compute capability 8.6) "
-        "multiplies no fp8 numbers, which came with 8.9: take Quantize=int8."
+        "InstanceType is 'g5.xlarge', whose card is the A10G. FLUX.2 [klein] 4B cannot be kept in fp8, because the "
+        "A10G (compute capability 8.6) multiplies no fp8 numbers, which came with 8.9: take Quantize=int8."
     )
     assert {one.gpu.name for one in INSTANCE_TYPES.values() if not Ways(quantize="int8").fit(model, one.gpu)} == {"T4"}
 
@@ -77,3 +82,19 @@ def test_the_smallest_type_follows_from_the_way(model: str, ways: Ways, name: st
     found = smallest_type(CATALOGUE[model], ways)
     assert found
     assert found.name == name
+
+
+def test_every_refusal_of_a_card_names_model_card_and_a_type_that_draws_it_in_the_same_way() -> None:
+    usual = [Ways(), Ways(lora=True), Ways("full")]
+    kept = [*usual, Ways(quantize=Quantize.off, lora=True), *(Ways(quantize=one) for one in Quantize)]
+    for name, model in CATALOGUE.items():
+        for ways, instance in itertools.product(kept if model.quantized_gib else usual, INSTANCE_TYPES.values()):
+            if why := refusal(model, instance_type=instance.name, volume_size=1000, ways=ways):
+                assert instance.name in why
+                assert instance.gpu.name in why
+                assert model.title in why
+                if way_out := re.search(r"choose at least (\S+) \(", why):
+                    assert refusal(model, instance_type=way_out[1], volume_size=1000, ways=ways) is None, (name, why)
+                else:
+                    assert "take Quantize=int8" in why
+                    assert replace(ways, quantize=Quantize.int8).fit(model, instance.gpu)

@@ -131,7 +131,7 @@ def _kept_in(model: Model, job: Job, device: torch.device) -> str:
         capability=capability,
     )
     if why_not := why_not_card(kept, card, capability):
-        raise RunError(f"Quantize is {kept}, but {why_not}.")
+        raise RunError(f"{model.title} cannot be kept in {kept}, because {why_not}.")
     if kept != OFF:
         logger.info("%s", why_chosen(model, kept, str(job.quantize), card=card, memory_gib=memory_gib))
     return kept

@@ -48,16 +48,16 @@ def check(session: boto3.Session, hub: Hub, job: Job, **machine: str) -> None:
 
 def test_what_does_not_fit_the_card_is_refused(session: boto3.Session, hub: Hub) -> None:
     for given in ({"quantize": "off"}, {"lora": "inputs/a.safetensors"}):
-        with pytest.raises(CommandError, match="card is a .* needs 32 GiB .* choose at least g6e.xlarge"):
+        with pytest.raises(CommandError, match="card is the .* needs 32 GiB .* choose at least g6e.xlarge"):
             check(session, hub, Job(model="flux-schnell", **given), HubToken=TOKEN)
-    with pytest.raises(CommandError, match="Quantize is fp8, but the A10G .* take Quantize=int8"):
+    with pytest.raises(CommandError, match="cannot be kept in fp8, because the A10G .* take Quantize=int8"):
         check(session, hub, Job(model="flux-schnell", quantize="fp8"), HubToken=TOKEN, InstanceType="g5.xlarge")
     assert hub.asked == []
 
 
 @pytest.mark.parametrize("name", ["flux2-klein", "z-image-turbo", "chroma"])
 def test_a_card_without_the_models_numbers_is_refused(session: boto3.Session, hub: Hub, name: str) -> None:
-    with pytest.raises(CommandError, match=r"card is a T4\. .* computes in bfloat16.* choose at least g6e?\.xlarge"):
+    with pytest.raises(CommandError, match=r"card is the T4\. .* computes in bfloat16.* choose at least g6e?\.xlarge"):
         check(session, hub, Job(model=name), InstanceType="g4dn.xlarge", VolumeSize="200")
 
 
@@ -66,6 +66,10 @@ def test_a_restrictive_licence_wants_a_word_before(session: boto3.Session, hub: 
         check(session, hub, Job(model="sdxl-turbo"))
     check(session, hub, Job(model="sdxl-turbo"), AcceptLicence="sdxl-turbo")
     check(session, hub, Job(), AcceptLicence="sdxl-turbo")
+    by_its_place = Job(model="hf:StabilityAI/sdxl-turbo@main/sd_xl_turbo_1.0_fp16.safetensors")
+    with pytest.raises(CommandError, match="SDXL Turbo is under the licence Stability AI Community"):
+        check(session, hub, by_its_place)
+    check(session, hub, by_its_place, AcceptLicence="sdxl-turbo")
 
 
 def test_in_single_precision_it_takes_more(session: boto3.Session, hub: Hub) -> None:

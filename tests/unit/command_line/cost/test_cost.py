@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from scripts.command_line.account.price_list import _hourly_prices, find_prices
 from scripts.command_line.cost.estimate import (
     Estimate,
     estimates,
+    image_basis,
     image_seconds,
     preparation_minutes,
     types_to_show,
@@ -28,9 +31,11 @@ from scripts.command_line.main import app
 from scripts.local.aws.spot_prices import spot_prices_of_the_table
 from stacks.facts.card_speeds import CARD_SPEEDS, KEPT_LONGER, seconds_per_image
 from stacks.facts.instance_types import INSTANCE_TYPES
+from stacks.facts.model_refusal import refusal
 from tests.unit.command_line.conftest import Account, answer
 from userdata.bill.cost import run_cost
 from userdata.bill.prices import HourlyPrice, read_prices
+from userdata.contract.catalogue import find_model, read_catalogue
 from userdata.contract.layout import RunKeys
 from userdata.job.job import Job
 
@@ -100,9 +105,41 @@ def test_todays_models_have_a_projection_on_each_card_that_draws_them() -> None:
         assert found[card].projected
         assert found[card].usd_per_1000_images is not None
     # 4 passes without guidance, and the decoder, for 3.2 times the article's pixels; $0.42 an hour, address and disk.
-    seconds = CARD_SPEEDS["L4"].seconds * (4 * 0.5 * 10.4 * 2.08 + 3.15) / (75 * 2.08 + 3.15) * 1024**2 / (512 * 640)
+    seconds = (4 * 0.5 * 10.4 * 2.08 + 3.15) * 1024**2 / (512 * 640) / (0.75 * 54.9)
     hourly = 0.42 + 0.005 + 100 * 0.08 / 730
     assert found["L4"].usd_per_1000_images == pytest.approx(1000 * seconds / 3600 * hourly, rel=0.01)
+    assert found["L4"].basis.startswith("projected: 75 %, the share on an H200, of the 54.9 TFLOP/s of large products")
+
+
+@pytest.mark.parametrize(
+    ("card", "layout", "steps", "fastest", "slowest"),
+    [
+        # Published: TensorRT and plain PyTorch, by Stability AI and NVIDIA (stable-diffusion-xl-1.0-tensorrt).
+        ("A10G", "stable-diffusion-xl", 30, 8.160, 9.399),
+        ("A100 40 GB", "stable-diffusion-xl", 30, 2.742, 3.704),
+        # Measured in this project (docs/performance.md).
+        ("H200", "stable-diffusion-xl", 30, 0.836, 0.841),
+        ("H200", "flux-schnell", 4, 0.512, 0.537),
+        ("H200", "flux2-klein", 4, 0.279, 0.285),
+        ("H200", "z-image-turbo", 8, 0.832, 0.868),
+    ],
+)
+def test_projections_agree_with_what_was_measured(
+    card: str, layout: str, steps: int, fastest: float, slowest: float
+) -> None:
+    guided = layout == "stable-diffusion-xl"
+    found = seconds_per_image(card, layout=layout, pixels=1024**2, steps=steps, guided=guided)
+    assert found is not None
+    assert 0.95 * fastest <= found <= 1.05 * slowest
+
+
+def test_every_model_says_what_its_figure_rests_on_wherever_it_has_one() -> None:
+    cards = {one.gpu.name: one for one in INSTANCE_TYPES.values()}
+    for job, instance_type in itertools.product([Job(model=name) for name in read_catalogue()], cards.values()):
+        basis = image_basis(job, instance_type)
+        assert (basis == "none") == (image_seconds(job, instance_type) is None)
+        assert basis == "none" or re.match("measured: .|projected: .", basis)
+    assert image_basis(Job(model="sdxl-base"), INSTANCE_TYPES["g4dn.xlarge"]).startswith("projected: the arithmetic")
 
 
 def test_a_card_or_a_model_without_a_figure_has_no_estimate() -> None:
@@ -274,6 +311,23 @@ def test_it_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document["estimates"][0]["usd_per_1000_images"] > 0
     assert "2026-08-17" in json.dumps(document)
     assert "never measured on AWS" in " ".join(run().split())
+
+
+@pytest.mark.parametrize("model", list(read_catalogue()))
+def test_every_model_has_a_price_for_the_asking_and_what_a_deploy_refuses_is_told(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    document = json.loads(run("--json", "--model", model, "--instance-type", "g4dn.xlarge"))
+    figures = {row["card"]: row["usd_per_1000_images"] for row in document["estimates"]}
+    why = refusal(find_model(model), instance_type="g4dn.xlarge", volume_size=100)
+    assert document["refused"] == why
+    assert {"A10G", "L4", "L40S", "H100"} <= set(figures)
+    assert ("T4" in figures) == (why is None)
+    assert model == "tiny" or all(figures[card] for card in ("A10G", "L4", "L40S", "H100"))
+    assert why is None or f"`sd deploy` would refuse this as it is. {why}" in " ".join(
+        run("--model", model, "--instance-type", "g4dn.xlarge").split()
+    )
 
 
 def test_no_figure_is_cut_off_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:

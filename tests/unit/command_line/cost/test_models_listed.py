@@ -14,8 +14,8 @@ from stacks.facts.model_refusal import refusal
 from userdata.contract.catalogue import read_catalogue
 
 
-def printed(*words: str) -> str:
-    result = CliRunner().invoke(app, ["models", *words], env={"COLUMNS": "80"})
+def printed(*words: str, columns: int = 80) -> str:
+    result = CliRunner().invoke(app, ["models", *words], env={"COLUMNS": str(columns)})
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -36,7 +36,7 @@ def test_every_model_has_a_machine_that_draws_it() -> None:
 def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
     lines = printed().splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(line.startswith("flux2-klein ") and line.endswith(" g6.xlarge     1.47") for line in lines)
+    assert any(line.startswith("flux2-klein ") and line.endswith(" g6.xlarge     0.82") for line in lines)
     assert any(line.startswith("flux-schnell + ") and " g6.xlarge int8  " in line for line in lines)
     assert any(line.startswith("sdxl-turbo * ") for line in lines)
     assert any(line.startswith("flux-schnell + ") for line in lines)
@@ -44,6 +44,15 @@ def test_the_table_has_80_columns_and_names_what_asks_for_a_word() -> None:
     assert "Dollars are projections" in words
     assert "flux-schnell in int8, on g6e.xlarge without; chroma in int8, on g6e.xlarge without." in words
     assert "`sd deploy --accept-licence sdxl-turbo`" in words
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_no_figure_is_cut_off_where_the_terminal_is_narrow(columns: int) -> None:
+    rows = {line.split()[0]: line for line in printed(columns=columns).splitlines() if line}
+    assert max(map(len, rows.values())) <= max(columns, 58)
+    for one in list_models():
+        assert rows[one.name].endswith("-" if one.usd is None else f" {one.usd:.2f}")
+        assert one.smallest.name in rows[one.name]
 
 
 def test_the_json_says_what_each_model_takes() -> None:

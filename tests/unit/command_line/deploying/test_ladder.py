@@ -170,7 +170,7 @@ def test_types_may_be_typed_twice_with_spaces_and_in_capitals() -> None:
             ("g6.xlarge", "g4dn.xlarge"),
             None,
             {"Model": "sdxl-base", "Precision": "full"},
-            "a T4.* needs 17.5 GiB",
+            "the T4.* needs 17.5 GiB",
         ),
         ((), 0.1, {}, "no type costs as little here"),
         ((), 1.2, {"Model": "flux-schnell", "VolumeSize": "200", "Quantize": "off"}, "computes in bfloat16"),

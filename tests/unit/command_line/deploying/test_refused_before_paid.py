@@ -74,7 +74,7 @@ def test_an_input_that_the_worker_would_refuse_is_refused_before_any_change(
         ),
         ({"InitMask": "square.png"}, (), "InitMask is given without InitImage"),
         ({"InitImage": "small.png", "InitMask": "square.png"}, (), "InitMask is 'square.png', but it has 256 × 256"),
-        ({"InitImage": "small.png", "InitMask": "small.png"}, (), "but it is black everywhere"),
+        ({"InitImage": "small.png", "InitMask": "small.png"}, (), "but it is nowhere white"),
         ({"InitImage": "small.png", "InitMask": "narrow.txt"}, (), "InitMask is 'narrow.txt', but must be a PNG"),
         (
             {"InitImage": "small.png", "InitMask": "m.png"},

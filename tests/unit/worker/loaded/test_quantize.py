@@ -41,7 +41,7 @@ def test_the_machine_chooses_what_the_deploy_said(
 
 
 def test_a_machine_that_cannot_do_what_a_queued_job_asks_for_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunError, match="Quantize is fp8, but the A10G .* take Quantize=int8"):
+    with pytest.raises(RunError, match="cannot be kept in fp8, because the A10G .* take Quantize=int8"):
         kept_on(monkeypatch, "g5.xlarge", Job(model="flux-schnell", quantize="fp8"))
 
 

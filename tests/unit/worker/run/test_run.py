@@ -23,6 +23,8 @@ from userdata.job.run_error import Stopped
 from userdata.page.facts import Facts
 from userdata.page.shard import Shard
 from userdata.worker.bucket.bucket import Bucket
+from userdata.worker.drawing import generate
+from userdata.worker.drawing.second_pass import draw_larger
 from userdata.worker.process.settings import Settings
 from userdata.worker.run import attempt
 from userdata.worker.run.limits import Limits
@@ -208,6 +210,33 @@ def test_stopped_run_keeps_its_phase_and_goes_on(bucket: Bucket, settings: Setti
     resumed = _json(bucket, keys.status)
     assert resumed["started_at"] == status["started_at"]
     assert resumed["images_done"] == 3
+
+
+@pytest.mark.long
+def test_a_run_that_is_stopped_in_a_second_pass_goes_on_with_the_same_image(
+    bucket: Bucket, settings: Settings, parameters: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"Iterations": "2", "Samples": "1", "Steps": "2", "Upscale": "2"}
+    deployed, whole = parameters(**asked), parameters(**asked, RunId="whole")
+    keys, stop, passes = RunKeys(run_name(deployed)), threading.Event(), []
+
+    def second_pass(*words: Any, **options: Any) -> Any:
+        passes.append(1)
+        if len(passes) == 2:
+            stop.set()
+        return draw_larger(*words, **options)
+
+    with monkeypatch.context() as first:
+        first.setattr(generate, "draw_larger", second_pass)
+        assert do_run(settings, deployed, stop) is Outcome.STOPPED
+    assert len(passes) == 2
+    assert {key for key in bucket.keys(keys.samples_folder) if key.endswith(".png")} == {keys.image(0)}
+    assert do_run(settings, deployed, threading.Event()) is Outcome.DONE
+    assert do_run(settings, whole, threading.Event()) is Outcome.DONE
+    again = RunKeys(run_name(whole))
+    assert _picture(bucket, keys.image(1)).size == tuple(2 * int(deployed[edge]) for edge in ("Width", "Height"))
+    for k in (0, 1):
+        assert _picture(bucket, keys.image(k)).tobytes() == _picture(bucket, again.image(k)).tobytes()
 
 
 def test_no_log_goes_on_after_its_run(
