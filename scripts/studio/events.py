@@ -12,7 +12,7 @@ from scripts.command_line.account.runs import read_status, run_names
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio.account import Account, Machine, look
 from scripts.studio.answer import render
-from scripts.studio.pictures import RunSeen, see_run
+from scripts.studio.pictures import RUN_NAME, RunSeen, see_run
 from scripts.studio.preparation import NotYetError
 from userdata.contract.status import Status
 
@@ -64,7 +64,8 @@ class News:
     def _of_other_runs(self, deployment: Deployment) -> Iterator[str]:
         """Runs that came from elsewhere: from a terminal, or the deployed one, which an instance begins by itself."""
         try:
-            names = set(run_names(self.account.s3, deployment.bucket))
+            found = run_names(self.account.s3, deployment.bucket)
+            names = {name for name in found if RUN_NAME.fullmatch(name)}  # another would be trouble at each look
             deployed = known_run_id(deployment)
             if self.names is None:
                 late = deployed in names and not see_run(self.account, deployment.bucket, str(deployed)).is_over

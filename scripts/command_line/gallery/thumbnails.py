@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from userdata.contract.atomic_file import write_atomically
+from userdata.contract.image_size import MOST_FILE_BYTES
 from userdata.contract.layout import RunKeys
 from userdata.page.shard import Shard
 from userdata.page.thumbnail import thumbnail_of
@@ -30,8 +31,10 @@ def make_thumbnails(folder: Path, shards: Iterable[Shard], names: Mapping[int, s
 
     def make(paths: tuple[Path, Path]) -> None:
         try:
+            if paths[0].stat().st_size > MOST_FILE_BYTES:
+                return
             content = thumbnail_of(paths[0].read_bytes())
-        except ValueError:
+        except (OSError, ValueError):  # also for a folder: whoever may write to the bucket may put one there
             return
         write_atomically(paths[1], content)
 

@@ -135,6 +135,8 @@ def local_path(key: str, folder: Path) -> Path:
     parts = key.removeprefix(RUNS).removesuffix("/").split("/")
     if not all(parts) or {".", ".."} & {*parts}:
         raise ValueError("its name leads elsewhere")
+    if any(part.startswith(".") for part in parts):
+        raise ValueError("it would be hidden, as what is unfinished is")
     if on_one_line(key) != key:
         raise ValueError("its name has characters that a terminal obeys or hides")
     if max(len(part.encode()) for part in parts) > MOST_NAME_BYTES:

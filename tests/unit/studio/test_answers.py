@@ -159,7 +159,10 @@ def test_a_run_that_comes_from_elsewhere_appears(browser: Browser, monkeypatch: 
     news = News(browser.client.app.state.account, [])  # type: ignore[attr-defined]
     assert "appeared" not in "".join(news.come())
     run_id = browser.draw(JOB, upto=1)
+    for hostile in ("[red] a", "a" * 200, "Z\u202e"):  # which are none of a run, and cost themselves alone
+        browser.account.put(RunKeys(hostile).status, b"{}")
     told = "".join(news.come())
+    assert told.count("event: appeared") == 1
     assert f"event: appeared\ndata: {run_id}\n" in told
     assert f'id="image-{run_id}-0"' in told, "a new stream for it would miss the runs that appear until it is there"
     assert "appeared" not in "".join(news.come())

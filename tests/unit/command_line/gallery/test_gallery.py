@@ -78,6 +78,18 @@ def test_a_script_of_the_bucket_never_comes_here(account: Account, put_run: PutR
     assert not [file for file in below() if b"example.com" in (Path("results") / file).read_bytes()]
 
 
+@pytest.mark.parametrize("in_the_way", ["txt2img-samples/samples/00000.png/x", ".index.html.unfinished/x"])
+def test_a_folder_in_the_place_of_a_file_costs_no_other_run_its_page(
+    account: Account, put_run: PutRun, sd: Sd, in_the_way: str
+) -> None:
+    hostile = put_run("a-cat-0123456789", page=False)
+    put_run("a-horse-0123456789", page=False)
+    account.s3.delete_object(Bucket=account.bucket, Key=hostile.image(0))
+    account.put(hostile.prefix + in_the_way, b"x")
+    sd("results")
+    assert sd("gallery")[1] == "2 runs, 4 images -> results/index.html\n"
+
+
 def test_of_a_batch_that_goes_on_the_images_come_by_their_names(
     account: Account, put_run: PutRun, sd: Sd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
