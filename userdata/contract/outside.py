@@ -39,7 +39,10 @@ def read_json(content: Union[bytes, str], *, most_bytes: int = MOST_BYTES) -> Di
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
     if _HALVES.search(text):
-        json.dumps(found, ensure_ascii=False).encode()  # raises a ValueError, unless the halves belong together
+        try:
+            json.dumps(found, ensure_ascii=False).encode()  # passes where the halves belong together
+        except UnicodeEncodeError:
+            raise ValueError("it has half of a character") from None
     return found
 
 

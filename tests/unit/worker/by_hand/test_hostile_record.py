@@ -66,7 +66,7 @@ ANYWHERE: list[tuple[Change, str]] = [
     (lambda r: r["batch"][0].update(seed=-1), "-1 is no seed"),
     (lambda r: r["batch"][0].update(strength=7), "Strength is 7"),
     (lambda r: r["batch"][0].update(scale=float("nan")), "NaN is no finite number"),
-    (lambda r: r["batch"][0].update(prompt="\ud800"), "Prompt has bytes that are no UTF-8"),
+    (lambda r: r["batch"][0].update(prompt="\ud800"), "it has half of a character"),
 ]
 HERE: list[tuple[Change, str]] = [
     (lambda r: r["batch"].append({**r["batch"][0], "index": 1, "W": 128}), "differ in more than their texts"),
