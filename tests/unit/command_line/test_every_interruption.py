@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,12 +72,16 @@ class Moment:
     number: signal.Signals
     seen: int = 0
     changed: list[str] = field(default_factory=list)
+    # Some commands ask two things at a time, and two threads that count at once pass over a number.
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def come(self, what: str = "") -> None:
-        self.seen += 1
         if what:
             self.changed.append(what)
-        if self.seen == self.at:
+        with self.counting:
+            self.seen += 1
+            is_now = self.seen == self.at
+        if is_now:
             os.kill(os.getpid(), self.number)
 
 
