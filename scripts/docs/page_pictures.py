@@ -41,7 +41,9 @@ def take_pictures(results: Path, run: str) -> None:
                 page.locator("summary").click()
             else:
                 page.locator(".card").first.click()
-            page.wait_for_function("[...document.images].every((one) => one.complete)")
+            # Not by wait_for_function, which looks again by eval: the page's policy forbids that.
+            while not page.evaluate("[...document.images].every((one) => one.complete)"):
+                page.wait_for_timeout(20)
             rows.append(take(page, PICTURES / f"{name}.png", what))
             page.close()
         browser.close()

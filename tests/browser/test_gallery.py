@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from scripts.command_line.gallery.local_run import write_page
 from scripts.command_line.gallery.overview import write_overview
 from tests.browser.axe import axe
+from tests.browser.waiting import wait_for
 from tests.browser.written_runs import write_run
 from tests.unit.page.records import HOSTILE
 
@@ -36,7 +37,7 @@ def test_a_search_finds_images_in_all_runs(page: Page, gallery: Path) -> None:
     page.goto(gallery.as_uri())
     expect(page.locator("#runs > li")).to_have_count(3)
     expect(page.locator("#runs h2").first).to_have_text(HOSTILE)
-    page.wait_for_function("[...document.images].filter((one) => one.complete && one.naturalWidth).length >= 11")
+    wait_for(page, "[...document.images].filter((one) => one.complete && one.naturalWidth).length >= 11")
     page.keyboard.press("/")
     page.keyboard.type("RED horse")
     expect(page.locator("#told")).to_have_text("8 images found")

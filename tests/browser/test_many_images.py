@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import CDPSession, Page, expect
 
+from tests.browser.waiting import wait_for
 from tests.browser.written_runs import write_run
 from userdata.page.thumbnail import thumbnail_of
 
@@ -47,7 +48,7 @@ def test_five_thousand_images(page: Page, tmp_path: Path, capsys: pytest.Capture
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto((run.folder / "index.html").as_uri())
     expect(page.locator("#images .card").first).to_be_visible()
-    page.wait_for_function("!document.getElementById('search').hidden")
+    wait_for(page, "!document.getElementById('search').hidden")
     busy = busy_seconds(session)
     ready = float(page.evaluate("performance.now()"))
     scrolled = scroll_to_the_end(page)

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from scripts.command_line.gallery.local_run import write_page
 from tests.browser.axe import axe
+from tests.browser.waiting import wait_for
 from tests.browser.written_runs import write_run
 from tests.unit.page.machine_shares import share
 from tests.unit.page.records import HOSTILE
@@ -168,7 +169,7 @@ def test_of_many_images_those_are_made_that_one_scrolls_to_and_nothing_moves(pag
     assert page.locator(".card").count() < 250
     assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, abs=2)
     page.set_viewport_size({"width": 700, "height": 800})
-    page.wait_for_function("document.documentElement.scrollHeight > 1.5 * " + str(height))
+    wait_for(page, "document.documentElement.scrollHeight > 1.5 * " + str(height))
     assert page.evaluate("document.activeElement.dataset.at") == "249"
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -21,6 +21,7 @@ from scripts.studio.guard import Keys
 from scripts.studio.preparation import Preparation
 from scripts.studio.serve import listening
 from tests.browser.axe import axe
+from tests.browser.waiting import wait_for
 from tests.unit.command_line.conftest import Account, account, refusal, session
 from tests.unit.studio.conftest import Browser as Person
 from tests.unit.studio.conftest import png_of
@@ -257,7 +258,7 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
     finger.taps(page.locator("#details").get_by_role("button", name="Close"))
     expect(page.locator("#details")).to_be_hidden()
     finger.moves(page.locator(".scrolls"), (0.9, 0.5), (0.1, 0.5))
-    page.wait_for_function("document.querySelector('.scrolls').scrollLeft > 0")
+    wait_for(page, "document.querySelector('.scrolls').scrollLeft > 0")
     address = page.get_by_role("link", name="This grid alone").get_attribute("href")
     page.get_by_text("All options").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the phone"
