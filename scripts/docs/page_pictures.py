@@ -14,6 +14,7 @@ from scripts.command_line.gallery.local_run import local_runs, write_page
 from scripts.command_line.gallery.overview import write_overview
 from scripts.docs.axe_report import take, write_report
 from scripts.docs.places import ROOT
+from scripts.docs.waiting import wait_for
 from scripts.interruption.signals import ends_in_a_sentence
 
 PICTURES = ROOT / "docs/pages"
@@ -41,9 +42,7 @@ def take_pictures(results: Path, run: str) -> None:
                 page.locator("summary").click()
             else:
                 page.locator(".card").first.click()
-            # Not by wait_for_function, which looks again by eval: the page's policy forbids that.
-            while not page.evaluate("[...document.images].every((one) => one.complete)"):
-                page.wait_for_timeout(20)
+            wait_for(page, "[...document.images].every((one) => one.complete)")
             rows.append(take(page, PICTURES / f"{name}.png", what))
             page.close()
         browser.close()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.browser.waiting import wait_for
+from scripts.docs.waiting import wait_for
 from tests.browser.written_runs import write_run
 from userdata.page.thumbnail import thumbnail_of
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from scripts.command_line.gallery.local_run import write_page
+from scripts.docs.waiting import wait_for
 from tests.browser.axe import axe
-from tests.browser.waiting import wait_for
 from tests.browser.written_runs import write_run
 from tests.unit.page.machine_shares import share
 from tests.unit.page.records import HOSTILE

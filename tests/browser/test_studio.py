@@ -13,6 +13,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from scripts.docs.waiting import wait_for
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
 from scripts.studio.answers import grids, looking
@@ -21,7 +22,6 @@ from scripts.studio.guard import Keys
 from scripts.studio.preparation import Preparation
 from scripts.studio.serve import listening
 from tests.browser.axe import axe
-from tests.browser.waiting import wait_for
 from tests.unit.command_line.conftest import Account, account, refusal, session
 from tests.unit.studio.conftest import Browser as Person
 from tests.unit.studio.conftest import png_of
