@@ -6,7 +6,9 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Optional
+from typing import Any, Dict, Optional, Union
+
+from userdata.contract.outside import read_json
 
 # In their order: the boot's, the worker's, and those that a run ends in.
 PHASES = (
@@ -19,6 +21,11 @@ ENDED_EARLY = ("capped", "failed")
 LOG_TAIL_LINES = 40
 # The longest part of it is the end of a log.
 MOST_BYTES = 4 << 20
+
+
+def read_status(content: Union[bytes, str]) -> Dict[str, Any]:
+    """What a status.json tells, by `read_json`. Raises `ValueError`."""
+    return read_json(content, most_bytes=MOST_BYTES)
 
 
 def utc_now() -> str:

@@ -14,8 +14,8 @@ from userdata.boot.fetch.bucket import Bucket
 from userdata.boot.machine.commands import User
 from userdata.boot.machine.fetcher import main_apart, said_apart
 from userdata.boot.machine.step_error import StepError
-from userdata.contract.outside import read_json, read_utc, read_whole
-from userdata.contract.status import MOST_BYTES, PHASES, utc_text
+from userdata.contract.outside import read_utc, read_whole
+from userdata.contract.status import PHASES, read_status, utc_text
 
 logger = logging.getLogger(__name__)
 READ_SECONDS = 600  # the bucket's own patience ends before
@@ -36,7 +36,7 @@ class Earlier:
     @classmethod
     def from_status(cls, text: str) -> Earlier:
         """What a status.json tells. Raises `ValueError` for one that is none."""
-        document = {"images_total": 0, "images_flagged": 0, **read_json(text, most_bytes=MOST_BYTES)}
+        document = {"images_total": 0, "images_flagged": 0, **read_status(text)}
         values = [document.get(name) for name in cls.__dataclass_fields__]
         return cls.from_line(" ".join(str(value) if isinstance(value, (str, int)) else "?" for value in values))
 

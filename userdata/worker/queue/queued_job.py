@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from userdata.contract.image_size import EDGES
 from userdata.contract.layout import RunKeys
-from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
-from userdata.contract.status import MOST_BYTES
+from userdata.contract.status import read_status
 from userdata.job.job import Job
 from userdata.job.job_document import read_job
 from userdata.job.run_error import RunError
@@ -41,7 +40,7 @@ def failure_of(bucket: Bucket, run_id: str) -> str:
     """Why the run has failed, as its status tells. Raises botocore's errors."""
     try:
         status = bucket.get(RunKeys(run_id).status) or b""
-        return str(read_json(status, most_bytes=MOST_BYTES)["error"]["message"])
+        return str(read_status(status)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return "The run failed twice; its log.txt may say why."
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 
 from userdata.contract.layout import RunKeys
-from userdata.contract.outside import read_json
-from userdata.contract.status import MOST_BYTES, Failure, Status, utc_now
+from userdata.contract.status import Failure, Status, read_status, utc_now
 from userdata.worker.bucket.bucket import Bucket
 from userdata.worker.bucket.publisher import Publisher
 from userdata.worker.run.report import PhaseTime
@@ -130,7 +129,7 @@ def continued_status(found: bytes | None, *, run_id: str, instance_id: str, imag
     """
     status = Status(run_id=run_id, instance_id=instance_id, phase="model", images_total=images_total)
     try:
-        document = read_json(found, most_bytes=MOST_BYTES) if found else {}
+        document = read_status(found) if found else {}
         status.started_at = str(document.get("started_at", status.started_at))
         status.images_done = int(document.get("images_done", 0))
         status.images_flagged = int(document.get("images_flagged", 0))

@@ -13,9 +13,8 @@ from typing import Any
 
 from userdata.bill.cost import earlier_receipts
 from userdata.contract.layout import MOST_IMAGES, Folders, RunKeys
-from userdata.contract.outside import read_json
 from userdata.contract.run_name import run_name
-from userdata.contract.status import MOST_BYTES, Failure
+from userdata.contract.status import Failure, read_status
 from userdata.job.job import Job
 from userdata.job.run_error import GaveWay, MaxSpendReached, PassingRunError, RunError, Stopped
 from userdata.worker.between.task import Draws
@@ -194,7 +193,7 @@ def _tell_failure(error: Exception, step: str, progress: Progress, log: RunLog) 
 def _told(status: bytes | None) -> dict[str, Any]:
     """What a status.json tells; nothing when it is none."""
     try:
-        return read_json(status, most_bytes=MOST_BYTES) if status else {}
+        return read_status(status) if status else {}
     except ValueError:
         return {}
 
