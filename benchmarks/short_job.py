@@ -60,6 +60,8 @@ def worker_environment(folder: Path, *, model: Path, cpu: bool, endpoint: str) -
     """The environment of a worker whose machine is below `folder`, and whose AWS is at `endpoint`."""
     return {
         **os.environ,
+        # Python keeps what it compiles, as in an instance's environment: else each process compiles all libraries anew.
+        "PYTHONDONTWRITEBYTECODE": "",
         "HOME": str(folder),
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",

@@ -16,7 +16,7 @@ from tests.finished_command import run_to_end
 
 REPOSITORY = Path(__file__).parents[2]
 LOCK = REPOSITORY / "userdata/requirements.txt"
-SECONDS = 300
+SECONDS = 900
 # Of the GPUs of stacks/facts/instance_types.py.
 ARCHITECTURES = {"T4": 75, "A100": 80, "A10G": 86, "L4 and L40S": 89, "H100 and H200": 90, "B200": 100}
 
