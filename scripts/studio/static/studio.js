@@ -31,8 +31,12 @@ if (form) {
   if (kept) fill(JSON.parse(kept));
   form.addEventListener("input", keep);
   form.addEventListener("change", keep);
-  form.elements.Prompt.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    const inPrompt = event.target === form.elements.Prompt && (event.ctrlKey || event.metaKey);
+    if (event.repeat) { // a key that is held is one press: each press draws other images, which cost money
+      if (inPrompt || event.target.localName !== "textarea") event.preventDefault();
+    } else if (inPrompt) one("#draw").click(); // which does nothing until the press before it is answered
   });
 }
 
