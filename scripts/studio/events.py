@@ -70,6 +70,7 @@ class News:
             if self.names is None:
                 late = deployed in names and not see_run(self.account, deployment.bucket, str(deployed)).is_over
                 self.names = names - {str(deployed)} if late else names
+                yield _event("known", "From here on each run that appears is told.")
         except CommandError:
             return  # which the next look tells
         for name in sorted(names - self.names - {*self.runs}):
