@@ -16,6 +16,7 @@ from scripts.studio.events import News
 from scripts.studio.pictures import latest_runs
 from scripts.studio.preparation import Preparation
 from tests.unit.studio.conftest import FRAGMENT, Browser
+from userdata.job.job import Job
 
 
 def test_presses_wait_for_the_local_cloud_and_are_sent_in_their_order(browser: Browser) -> None:
@@ -51,6 +52,20 @@ def test_a_local_cloud_that_fails_says_so_and_so_does_what_was_kept(browser: Bro
     assert browser.post("/generate", Prompt="a").json()["refusals"][""] == "The local cloud has not started."
     assert "The local cloud has not started." in "".join(News(browser.shown, []).come())
     assert [one.refused for one in preparation.kept] == ["The local cloud has not started."]
+
+
+def test_the_run_of_a_press_appears_in_its_place_and_not_beside_it(browser: Browser) -> None:
+    preparation = browser.shown.preparation = Preparation("demo")
+    browser.post("/generate", Prompt="a horse")
+    browser.deploy()
+    preparation.done = preparation.total
+    browser.draw(Job(prompt="a horse", model="demo"))
+    news = News(browser.shown, [])
+    told = "".join(news.come())
+    assert "event: machine" in told
+    assert "event: known" not in told, "the page would look at the list, where the run is, too"
+    preparation.end()
+    assert [one.split("\n")[0] for one in news.come()] == ["event: kept", "event: known"]
 
 
 def test_an_error_of_the_studio_s_own_costs_one_press_and_not_those_behind_it(browser: Browser) -> None:
