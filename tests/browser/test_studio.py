@@ -178,6 +178,20 @@ def test_a_mask_is_painted_with_the_mouse_a_finger_and_the_keyboard(person: Pers
     assert painted == [255, 255, 255, 0], "what the finger has painted"
 
 
+def test_what_has_just_come_can_be_pressed_at_once(person: Person, page: Page) -> None:
+    person.draw(Job(model="demo", prompt="a horse", n_iter=1, n_samples=1))
+    page.add_init_script(
+        """new MutationObserver((_, one) => {
+          const button = document.querySelector('.picture button');
+          if (!button) return;
+          one.disconnect();
+          button.click();
+        }).observe(document, { childList: true, subtree: true });"""
+    )
+    page.reload()
+    expect(page.locator("#details")).to_be_visible()
+
+
 class Finger:
     """A finger on the page, as the browser hears of one from a touch screen."""
 
@@ -442,14 +456,3 @@ def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_ope
     page.clock.fast_forward(6 * 61_000)
     page.clock.fast_forward(61_000)
     assert not [address for address in asked if "awake" in address]
-
-
-def test_more_runs_than_a_stream_takes_are_followed_one_after_the_other(person: Person, page: Page) -> None:
-    """A grid may have 64 images, and a stream takes 50 runs."""
-    cells = "".join(f'<td data-run="run-{number}"></td>' for number in range(51))
-    grid = f'<article class="run grid"><table><tr>{cells}</tr></table></article>'
-    page.route("**/runs", lambda route: route.fulfill(body=grid, content_type="text/html"))
-    with page.expect_request("**/events?*run=run-49"):
-        page.reload()
-    with page.expect_request("**/events?*run=run-50"):
-        person.account.put_run("run-0")
