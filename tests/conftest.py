@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import signal
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,6 +30,16 @@ gc.disable()
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
+
+
+class Loggers(dict[str, Any]):
+    """Can be looked through while a thread makes another: pytest does so around each test, and would fail it."""
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        return list(super().values())
+
+
+logging.root.manager.loggerDict = Loggers(logging.root.manager.loggerDict)
 
 # CI draws the same examples each time, so that it is red because of the change and not because of the draw.
 settings.register_profile("sample", derandomize=True, deadline=None)

@@ -83,6 +83,7 @@ def _play(browser: Browser, link: str, take: Callable[[Page, str, str], None]) -
     take(page, "4-details", "The details of an image")
 
     page.get_by_role("button", name="Redraw a part…").click()
+    page.locator("#mask-canvas").wait_for()  # it is shown once the image is here
     box = page.locator("#mask-canvas").bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.4)

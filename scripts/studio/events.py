@@ -30,6 +30,7 @@ class News:
     machine: Machine | None = None
     trouble: str = ""
     looked_at: float = float("-inf")
+    is_sending: bool = False
     told: set[str] = field(default_factory=set)
     said: dict[str, str] = field(default_factory=dict)
     names: set[str] | None = None
@@ -41,10 +42,13 @@ class News:
 
     def _of_the_kept(self) -> Iterator[str]:
         """What was pressed before the local cloud was there, once it is sent or refused."""
+        self.is_sending = False
         if self.account.preparation:
             for one in [*self.account.preparation.kept]:
                 if one.sent or one.refused:
                     yield from self._if_new(f"kept {one.number}", "kept", render("kept.html", kept=one))
+                else:
+                    self.is_sending = True
 
     def _of_the_machine(self) -> Iterator[str]:
         if time.monotonic() - self.looked_at < MACHINE_SECONDS:
@@ -58,7 +62,9 @@ class News:
             self.trouble = str(error)
         text = render("machine.html", machine=self.machine, trouble=self.trouble, account=self.account)
         yield from self._if_new("machine", "machine", text)
-        if self.machine and not self.trouble:
+        if self.is_sending:  # or the runs of what was kept would appear beside it
+            self.looked_at = float("-inf")
+        elif self.machine and not self.trouble:
             yield from self._of_other_runs(self.machine.deployment)
 
     def _of_other_runs(self, deployment: Deployment) -> Iterator[str]:
@@ -70,6 +76,7 @@ class News:
             if self.names is None:
                 late = deployed in names and not see_run(self.account, deployment.bucket, str(deployed)).is_over
                 self.names = names - {str(deployed)} if late else names
+                yield _event("known", "From here on each run that appears is told.")
         except CommandError:
             return  # which the next look tells
         for name in sorted(names - self.names - {*self.runs}):

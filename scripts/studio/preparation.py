@@ -85,3 +85,5 @@ class Preparation:
                 one.sent = one.send()
             except CommandError as error:
                 one.refused = str(error)
+            except Exception as error:  # noqa: BLE001  # else this press and all behind it would wait for ever
+                one.refused = f"The studio has an error of its own ({type(error).__name__})."

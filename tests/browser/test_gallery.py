@@ -72,6 +72,11 @@ def test_of_two_runs_only_what_differs_is_shown(page: Page, gallery: Path) -> No
     boxes.nth(0).check()
     boxes.nth(1).check()
     expect(rows.first).to_be_visible()
+    # The one that was chosen first gives way, also where a search has left it out.
+    page.get_by_label("Model").select_option("demo")
+    expect(page.locator("#runs > li")).to_have_count(2)
+    boxes.nth(1).check()
+    expect(rows).to_have_text(["Negative promptblurry–", "Steps5025"])
 
 
 def test_on_a_phone_nothing_is_wider_than_it(page: Page, gallery: Path) -> None:

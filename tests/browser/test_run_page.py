@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from scripts.command_line.gallery.local_run import write_page
 from scripts.docs.waiting import wait_for
@@ -16,7 +16,7 @@ from tests.unit.page.machine_shares import share
 from tests.unit.page.records import HOSTILE
 from userdata.page.html import shared_page
 from userdata.page.script import to_script
-from userdata.page.shard import Shard
+from userdata.page.shard import MOST_IN_SHARD, Shard
 
 PHONE = {"width": 360, "height": 740}
 
@@ -49,7 +49,7 @@ def test_by_keyboard_alone_from_the_sheet_to_an_image_and_back(page: Page, run: 
     expect(page.get_by_role("button", name="Next image")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    assert page.evaluate("document.activeElement.dataset.at") == "3"
+    expect(page.locator(".card[data-at='3']")).to_be_focused()
 
 
 def test_a_hostile_prompt_is_text_in_the_page_in_its_command_and_on_the_clipboard(page: Page, run: Path) -> None:
@@ -82,6 +82,7 @@ def test_without_a_clipboard_the_text_is_copied_all_the_same(page: Page, run: Pa
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     open_run(page, run)
     page.evaluate("addEventListener('copy', () => { globalThis.copied = String(document.activeElement.value); })")
+    page.evaluate("globalThis.setTimeout = () => 0")  # what is told for 1.5 seconds stays until this test has looked
     page.locator(".card").first.click()
     button = page.get_by_role("button", name="Copy the prompt")
     button.click()
@@ -122,7 +123,7 @@ def test_where_the_image_is_not_here_the_thumbnail_is_shown_and_says_so(page: Pa
     open_run(page, run / "index.html")
     page.locator(".card").first.click()
     expect(page.locator("#full-note")).to_contain_text("sd gallery --full a-run")
-    assert page.evaluate("document.getElementById('full').naturalWidth") == 128
+    wait_for(page, "document.getElementById('full').naturalWidth === 128")
 
 
 def test_a_page_before_its_run_has_ended_says_so(page: Page, run: Path, tmp_path: Path) -> None:
@@ -156,6 +157,7 @@ def test_of_many_images_those_are_made_that_one_scrolls_to_and_nothing_moves(pag
     (run.folder / "machines/i-1.json").write_bytes(share().to_json())
     write_page(run.folder)
     page.goto((run.folder / "index.html").as_uri())
+    wait_for(page, "!document.getElementById('search').hidden")  # all is read; the facts are shown before
     page.locator("#how summary").click()
     expect(page.locator("#panels")).to_contain_text("200 images an hourBegan2026-11-29 10:00 UTC")
     expect(page.locator("#panels")).to_contain_text(
@@ -174,3 +176,17 @@ def test_of_many_images_those_are_made_that_one_scrolls_to_and_nothing_moves(pag
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator(".card")).to_have_count(250)
+
+
+def test_the_last_images_to_be_read_leave_the_focus_where_it_is(page: Page, tmp_path: Path) -> None:
+    run = write_run(tmp_path, "many", images=MOST_IN_SHARD + 1, pixels=False, prompt="a horse", n_iter=51, n_samples=10)
+    late: list[Route] = []
+    page.route("**/shards/000001.js", lambda route: late.append(route))
+    page.goto((run.folder / "index.html").as_uri(), wait_until="commit")
+    page.locator(".card").first.press("ArrowRight")
+    expect(page.locator(".card[data-at='1']")).to_be_focused()
+    expect(page.locator("#search")).to_be_hidden()
+    (held,) = late
+    held.continue_()
+    expect(page.locator("#search")).to_be_visible()
+    expect(page.locator(".card[data-at='1']")).to_be_focused()

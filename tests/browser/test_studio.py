@@ -7,18 +7,21 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
+from scripts.command_line.account.runs import run_names
 from scripts.docs.waiting import wait_for
 from scripts.studio import events
 from scripts.studio.account import Account as Shown
-from scripts.studio.answers import grids, looking
+from scripts.studio.answers import drawing, grids, looking
 from scripts.studio.app import make_app
 from scripts.studio.guard import Keys
+from scripts.studio.pictures import see_run
 from scripts.studio.preparation import Preparation
 from scripts.studio.serve import listening
 from tests.browser.axe import axe
@@ -175,6 +178,20 @@ def test_a_mask_is_painted_with_the_mouse_a_finger_and_the_keyboard(person: Pers
     assert painted == [255, 255, 255, 0], "what the finger has painted"
 
 
+def test_what_has_just_come_can_be_pressed_at_once(person: Person, page: Page) -> None:
+    person.draw(Job(model="demo", prompt="a horse", n_iter=1, n_samples=1))
+    page.add_init_script(
+        """new MutationObserver((_, one) => {
+          const button = document.querySelector('.picture button');
+          if (!button) return;
+          one.disconnect();
+          button.click();
+        }).observe(document, { childList: true, subtree: true });"""
+    )
+    page.reload()
+    expect(page.locator("#details")).to_be_visible()
+
+
 class Finger:
     """A finger on the page, as the browser hears of one from a touch screen."""
 
@@ -211,6 +228,7 @@ def test_the_keyboard_alone_draws_and_looks(person: Person, page: Page) -> None:
     page.keyboard.press("Control+Enter")
     job = wait_for_job(person)
     assert job.ddim_steps == 8, "the dial is at draft"
+    expect(page.locator("#draw")).to_be_enabled()  # its answer is here, which would take the place of a card with focus
     person.draw(job)
     expect(page.locator(".picture")).to_have_count(4)
     page.locator(".picture button").first.focus()
@@ -268,7 +286,7 @@ def test_a_grid_fills_a_table_and_it_all_fits_a_phone_also_in_the_dark(
     page.get_by_role("button", name="Leave it running").click()
     assert person.account.state() == "running"
     page.evaluate("address => { location.href = address; }", address)
-    expect(page.locator("td .picture")).to_have_count(4)
+    expect(page.locator("main.alone td .picture")).to_have_count(4)
     assert axe(page) == []
     page.locator("td .picture button").last.click()
     page.get_by_role("button", name="Use all").click()
@@ -289,6 +307,7 @@ def test_what_is_pressed_before_the_local_cloud_is_there_is_sent_when_it_is(pers
     page.get_by_label("Prompt", exact=True).fill("a cat")
     page.get_by_role("textbox", name="Images").fill("99")
     page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator(".kept")).to_have_count(3)
     page.get_by_label("Prompt", exact=True).fill("what I type")
     page.reload()
     expect(page.locator(".kept")).to_have_count(3)
@@ -310,16 +329,106 @@ def test_what_is_pressed_before_the_local_cloud_is_there_is_sent_when_it_is(pers
     expect(page.locator(".kept .refusal")).to_contain_text("Samples is '99', but must be")
     assert sorted(person.job(one).prompt for one in person.sent()) == sorted([HOSTILE, "a dog"])
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("what I type")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_request("**/runs"):  # the new stream has told all by then
+        look_away(page)
+        look_again(page)
+    assert not [address for address in asked if address.endswith("/start")], "what was kept is started once"
 
 
-def test_a_run_from_a_terminal_appears(person: Person, page: Page) -> None:
+def look_away(page: Page, *, hidden: bool = True) -> None:
+    """As when a person goes to another tab."""
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
+        "document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def look_again(page: Page) -> None:
+    """And comes back."""
+    look_away(page, hidden=False)
+
+
+def test_a_press_is_sent_once_also_where_a_key_is_held_or_pressed_again(
+    person: Person, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_answer = threading.Event()
+    monkeypatch.setattr(drawing, "see_run", lambda *one: may_answer.wait(15) and see_run(*one))
+    monkeypatch.setattr(grids, "see_run", lambda *one: may_answer.wait(15) and see_run(*one))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith(("generate", "grid")) else None)
+    draw, grid = (page.get_by_role("button", name=name, exact=True) for name in ("Draw", "Draw the grid"))
+    page.get_by_label("Prompt", exact=True).fill("a horse")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    expect(draw).to_be_disabled()
+    may_answer.set()
+    expect(draw).to_be_enabled()
+    assert len(sent) == 1
+    page.get_by_role("textbox", name="Images").focus()
+    for _ in range(2):  # as a keyboard does while a key is held
+        page.keyboard.down("Enter")
+        expect(draw).to_be_enabled()
+    page.keyboard.up("Enter")
+    assert len(sent) == 2
+    page.get_by_text("X/Y grid").click()
+    page.get_by_label("X, across").select_option("Steps")
+    page.get_by_label("Values of X").fill("2,3")
+    may_answer.clear()
+    grid.dblclick()
+    expect(grid).to_be_disabled()
+    may_answer.set()
+    expect(grid).to_be_enabled()
+    expect(page.locator("table")).to_have_count(1)
+    assert len(sent) == 3
+
+
+def test_what_is_told_of_a_run_before_its_card_comes_is_shown(
+    person: Person, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream tells of it, and its images come, before the answer to the press: that has none of them yet."""
+    may_answer = threading.Event()
+
+    def see_and_wait(*one: Any) -> Any:
+        seen = see_run(*one)
+        may_answer.wait(15)
+        return seen
+
+    monkeypatch.setattr(drawing, "see_run", see_and_wait)
+    asked: list[Route] = []
+    page.route("**/runs/a-horse-*", lambda route: asked.append(route))
+    page.get_by_label("Prompt", exact=True).fill("a horse")
+    with page.expect_request("**/runs/a-horse-*"):
+        page.get_by_role("button", name="Draw", exact=True).click()
+    person.draw(wait_for_job(person))
+    wait_for(page, "early.length > 4")
+    may_answer.set()
+    expect(page.locator("#draw")).to_be_enabled()
+    asked[0].continue_()
+    expect(page.locator(".picture")).to_have_count(4)
+    expect(page.locator(".doing")).to_have_text("Done, 4 of 4 images.")
+
+
+def test_a_run_from_a_terminal_appears(person: Person, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is there before the stream has looked, or while the page is hidden."""
+    may_look = threading.Event()
+    monkeypatch.setattr(events, "run_names", lambda *one: may_look.wait(15) and run_names(*one))
+    page.reload()
     expect(page.locator("#runs")).to_contain_text("No images yet")
-    expect(page.locator("#machine")).to_contain_text("running")
-    person.draw(Job(model="demo", prompt="from elsewhere"), upto=1)
-    expect(page.locator("#runs h2")).to_have_text("from elsewhere")
-    person.draw(Job(model="demo", prompt="from elsewhere"))
-    expect(page.locator(".picture")).to_have_count(6)
+    person.draw(Job(model="demo", prompt="before the look", n_iter=1, n_samples=1))
+    may_look.set()
+    expect(page.locator("#runs h2")).to_have_text("before the look")
     expect(page.locator("#runs")).not_to_contain_text("No images yet")
+    person.draw(Job(model="demo", prompt="from elsewhere"), upto=1)
+    expect(page.locator("#runs h2")).to_have_text(["from elsewhere", "before the look"])
+    person.draw(Job(model="demo", prompt="from elsewhere"))
+    expect(page.locator(".picture")).to_have_count(1 + 6)
+    look_away(page)
+    person.draw(Job(model="demo", prompt="while nobody looked", n_iter=1, n_samples=1))
+    look_again(page)
+    expect(page.locator("#runs h2")).to_have_text(["while nobody looked", "from elsewhere", "before the look"])
     # A studio that was started again knows this tab's cookie no more, until somebody opens its link.
     cookies = page.context.cookies()
     page.context.clear_cookies()

@@ -87,6 +87,8 @@ def runs(request: Request) -> Response:
     account = account_of(request)
     skip = request.query_params.get("skip", "0")
     skipped = int(skip) if skip.isdecimal() and len(skip) < 7 else 0
+    # Before the runs, or one that is sent meanwhile would be neither here nor there.
+    kept = account.preparation.not_sent if account.preparation and not skipped else []
     try:
         machine = look(account)
         if machine is None:
@@ -99,7 +101,6 @@ def runs(request: Request) -> Response:
         return refuse(request, error)
     after = skipped + A_PAGE if total > skipped + A_PAGE else None
     waiting = {one.run.run_id for one in found if needs_start(one, machine)}
-    kept = account.preparation.not_sent if account.preparation and not skipped else []
     values = {"runs": found, "after": after, "total": total, "waiting": waiting, "all_kept": kept}
     return answer(request, "runs.html", values, {"total": total, "runs": [one.as_data() for one in found]})
 

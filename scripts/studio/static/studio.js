@@ -31,8 +31,12 @@ if (form) {
   if (kept) fill(JSON.parse(kept));
   form.addEventListener("input", keep);
   form.addEventListener("change", keep);
-  form.elements.Prompt.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    const inPrompt = event.target === form.elements.Prompt && (event.ctrlKey || event.metaKey);
+    if (event.repeat) { // a key that is held is one press: each press draws other images, which cost money
+      if (inPrompt || event.target.localName !== "textarea") event.preventDefault();
+    } else if (inPrompt) one("#draw").click(); // which does nothing until the press before it is answered
   });
 }
 
@@ -130,6 +134,7 @@ function dropDoubles() {
     seen.add(run.id);
   }
   if (one("#runs article")) one("#runs > .nothing")?.remove();
+  for (const tell of early.splice(0)) tell(); // a card may have come by the answer to a press, too
 }
 for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => isAway(true));
 // A studio that was started again does not know this page's cookie: that is told where its end is told.
@@ -147,26 +152,33 @@ document.addEventListener("visibilitychange", () => { // nobody looks: nothing i
 });
 function follow() {
   if (document.hidden) return;
-  const runs = [...new Set([...document.querySelectorAll("[data-run]:not([data-over])")].map((run) => run.dataset.run))];
+  const all = new Set([...document.querySelectorAll("[data-run]:not([data-over])")].map((run) => run.dataset.run));
+  const runs = [...all].slice(0, 50); // as many as a stream takes: one that is over makes room
   // A new stream takes the runs that are there for known, so that one that appears meanwhile would be missed.
   if (stream && followed && runs.every((run) => followed.has(run)) && stream.readyState !== EventSource.CLOSED) return;
   if (stream) stream.close();
   followed = new Set(runs);
-  stream = new EventSource(`/events?${runs.slice(0, 50).map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
+  stream = new EventSource(`/events?${runs.map((run) => `run=${encodeURIComponent(run)}`).join("&")}`);
   stream.addEventListener("machine", (event) => {
-    const prepared = one("#machine")?.dataset.prepares;
     swap("machine", event.data);
     document.body.dispatchEvent(new Event("filled")); // a price holds for the machine as it was
-    if (prepared !== undefined && one("#machine").dataset.prepares === undefined) {
-      htmx.ajax("GET", "/runs", { target: "#runs", swap: "beforeend" }); // what runs by then; the kept ones stay in place
-    }
   });
+  stream.addEventListener("known", catchUp);
   stream.addEventListener("appeared", (event) => {
     followed?.add(event.data);
     appear(event.data);
   });
   stream.addEventListener("kept", (event) => { // what was pressed before the local cloud was there
-    swap(parsed(event.data).id, event.data);
+    const { id } = parsed(event.data);
+    swap(id, event.data);
+    const place = document.getElementById(id);
+    const sent = place?.querySelector("[data-run]");
+    if (sent) {
+      // It may have appeared already, without what the press is told.
+      const appeared = one(`#runs > article[data-run="${CSS.escape(sent.dataset.run)}"]`);
+      if (appeared) { appeared.remove(); followed = null; }
+      place.replaceWith(...place.childNodes); // each stream tells it anew, as it was when it was sent
+    }
     dropDoubles();
     follow();
   });
@@ -185,19 +197,43 @@ function goOn(html) {
   swap(doing.id, html);
   if ("over" in doing.dataset) {
     for (const run of document.querySelectorAll(`[data-run="${CSS.escape(doing.dataset.of)}"]`)) run.dataset.over = "";
+    follow();
   }
 }
 async function appear(run) {
   const isHere = () => document.querySelector(`[data-run="${CSS.escape(run)}"]`);
   if (!one("#runs") || isHere()) return;
-  const answer = await fetch(`/runs/${encodeURIComponent(run)}`, { headers: { "HX-Request": "true" } });
-  const card = parsed(await answer.text());
-  if (!answer.ok || isHere()) return;
+  const [card] = await cards(`/runs/${encodeURIComponent(run)}`);
+  if (!card || isHere()) return;
   one("#runs").prepend(card);
   htmx.process(card);
-  for (const tell of early.splice(0)) tell();
   dropDoubles();
   follow();
+}
+// A stream tells of the runs that appear while it is there: what has appeared before it, while the page was hidden or
+// the studio away, is put where it belongs.
+async function catchUp() {
+  if (!one("#runs")) return;
+  let older = null;
+  for (const card of (await cards("/runs")).reverse()) {
+    const before = document.querySelector(`[data-run="${CSS.escape(card.dataset.run)}"]`);
+    if (!before) {
+      one("#runs").insertBefore(card, older);
+      htmx.process(card);
+    }
+    older = before ? before.closest("#runs > *") : card;
+  }
+  dropDoubles();
+  follow();
+}
+// The runs that are shown at an address; none where it cannot be reached, which the next stream makes good.
+async function cards(address) {
+  try {
+    const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+    const template = document.createElement("template");
+    if (answer.ok) template.innerHTML = await answer.text();
+    return [...template.content.querySelectorAll("article[data-run]")];
+  } catch { return []; }
 }
 function parsed(html) {
   const template = document.createElement("template");

@@ -10,10 +10,13 @@ import pytest
 
 from scripts.command_line.terminal.command_error import CommandError
 from scripts.studio import assembly
+from scripts.studio.answers import looking
 from scripts.studio.assembly import kept_assembly
 from scripts.studio.events import News
+from scripts.studio.pictures import latest_runs
 from scripts.studio.preparation import Preparation
-from tests.unit.studio.conftest import Browser
+from tests.unit.studio.conftest import FRAGMENT, Browser
+from userdata.job.job import Job
 
 
 def test_presses_wait_for_the_local_cloud_and_are_sent_in_their_order(browser: Browser) -> None:
@@ -49,6 +52,47 @@ def test_a_local_cloud_that_fails_says_so_and_so_does_what_was_kept(browser: Bro
     assert browser.post("/generate", Prompt="a").json()["refusals"][""] == "The local cloud has not started."
     assert "The local cloud has not started." in "".join(News(browser.shown, []).come())
     assert [one.refused for one in preparation.kept] == ["The local cloud has not started."]
+
+
+def test_the_run_of_a_press_appears_in_its_place_and_not_beside_it(browser: Browser) -> None:
+    preparation = browser.shown.preparation = Preparation("demo")
+    browser.post("/generate", Prompt="a horse")
+    browser.deploy()
+    preparation.done = preparation.total
+    browser.draw(Job(prompt="a horse", model="demo"))
+    news = News(browser.shown, [])
+    told = "".join(news.come())
+    assert "event: machine" in told
+    assert "event: known" not in told, "the page would look at the list, where the run is, too"
+    preparation.end()
+    assert [one.split("\n")[0] for one in news.come()] == ["event: kept", "event: known"]
+
+
+def test_an_error_of_the_studio_s_own_costs_one_press_and_not_those_behind_it(browser: Browser) -> None:
+    preparation = browser.shown.preparation = Preparation("demo")
+    preparation.keep("a horse", lambda: str(1 // 0))
+    browser.post("/generate", Prompt="a dog")
+    browser.deploy()
+    preparation.end()
+    assert preparation.kept[0].refused == "The studio has an error of its own (ZeroDivisionError)."
+    assert [browser.job(one).prompt for one in browser.sent()] == ["a dog"]
+
+
+def test_a_press_that_is_sent_while_the_runs_are_read_is_on_the_page(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparation = browser.shown.preparation = Preparation("demo")
+    browser.post("/generate", Prompt="a horse")
+    browser.deploy()
+    preparation.done = preparation.total
+
+    def send_behind_it(*one: Any, **more: Any) -> Any:
+        found = latest_runs(*one, **more)
+        preparation.end()
+        return found
+
+    monkeypatch.setattr(looking, "latest_runs", send_behind_it)
+    assert "a horse" in browser.client.get("/runs", headers=FRAGMENT).text
 
 
 def test_the_template_is_synthesized_once_for_what_it_follows_from(

@@ -45,7 +45,7 @@ def test_a_signal_ends_it_within_a_second_in_a_sentence_also_while_a_page_listen
     assert studio.stdout and studio.stderr
     link = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", studio.stdout.readline())
     assert link, studio.stderr.read()
-    with httpx2.Client(follow_redirects=True) as client:
+    with httpx2.Client(follow_redirects=True, timeout=60) as client:  # its own patience is 5 seconds
         page = client.get(link[0])
         assert "no AWS credentials were found. Log in with `aws configure` or `aws sso login`." in page.text
         (connection,) = [one for one in psutil.Process(studio.pid).net_connections() if one.status == "LISTEN"]

@@ -43,6 +43,11 @@ function inBlocks(list, make, heightOf) {
     if (!last && list.firstElementChild) fill(list.firstElementChild);
   }
   function show(all) {
+    // What is on the page already, as after the last shard, keeps its place and the focus.
+    if (list.childElementCount && all.length === items.length && all.every((one, at) => one === items[at])) return;
+    build(all);
+  }
+  function build(all) {
     near.disconnect();
     list.replaceChildren();
     grow(all);
@@ -59,7 +64,7 @@ function inBlocks(list, make, heightOf) {
     const top = list.getBoundingClientRect().top;
     const part = top < 0 ? -top / list.offsetHeight : 0;
     const at = list.contains(document.activeElement) ? document.activeElement.dataset.at : undefined;
-    show(items);
+    build(items);
     if (part) scrollTo(0, scrollY + list.getBoundingClientRect().top + part * list.offsetHeight);
     if (at !== undefined) itemAt(Number(at))?.focus({ preventScroll: true });
   }

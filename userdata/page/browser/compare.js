@@ -9,7 +9,8 @@ function choose(run, isChosen) {
   if (chosen.size > 2) {
     const [first] = chosen;
     chosen.delete(first);
-    byId("runs").querySelector(`input[data-folder="${CSS.escape(first.name)}"]`).checked = false;
+    const box = byId("runs").querySelector(`input[data-folder="${CSS.escape(first.name)}"]`);
+    if (box) box.checked = false; // a search may have left its run out
   }
   if (chosen.size === 2) compare(...chosen);
 }

@@ -35,7 +35,7 @@ function loadImages(run, arrived = () => {}) {
   run.loading ??= Promise.all([
     ...shards.slice(0, 1).map(() => load(`${run.base}page/names.js`, run.name)),
     ...shards.map((name) => load(`${run.base}page/shards/${encodeURIComponent(name)}.js`, run.name).then((there) => { if (there) arrived(); })),
-  ]).then(() => { run.images.sort((a, b) => a.index - b.index); });
+  ]).then(() => { run.images = [...run.images].sort((a, b) => a.index - b.index); });
   return run.loading;
 }
 
