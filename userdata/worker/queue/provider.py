@@ -123,6 +123,8 @@ class Provider:
                     raise Stopped
             answer = process.stdout.read().decode()
         reader.join()
+        if process.returncode and self._stop.is_set():
+            raise Stopped  # whoever stops the worker signals that process too, and its end may be seen here first
         if process.returncode:
             if reason := answer.strip():
                 kind = PassingRunError if process.returncode == FAILED_FOR_NOW else RunError

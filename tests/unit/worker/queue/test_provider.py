@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -62,12 +63,12 @@ def test_the_boots_own_code_provides_another_model_once(work: Work, monkeypatch:
 def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked_hub = threading.Event()
+    asked_hub, is_over = threading.Event(), threading.Event()
 
     def gated_then_silent(handler: BaseHTTPRequestHandler) -> None:
         if asked_hub.is_set():
             work.stop.set()
-            work.stop.wait(60)
+            is_over.wait(60)
         asked_hub.set()
         reply(handler, 401)
 
@@ -77,6 +78,18 @@ def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
         with pytest.raises(Stopped):
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
+        is_over.set()
+
+
+def test_a_stop_that_ends_what_fetches_before_it_is_heard_here_is_no_failure(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd signals all processes of the unit."""
+    monkeypatch.setattr(provider, "COMMAND", "no_such_module")
+    monkeypatch.setattr(work.stop, "wait", time.sleep)
+    work.stop.set()
+    with pytest.raises(Stopped):
+        Asked(work, monkeypatch).provide(model="demo")
 
 
 def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
