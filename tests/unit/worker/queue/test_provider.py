@@ -6,6 +6,8 @@ import dataclasses
 import shutil
 import threading
 import time
+from collections import deque
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -14,6 +16,7 @@ from tests.unit.boot.loopback import reply, serving
 from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.layout import Folders
+from userdata.contract.log_lines import log_output
 from userdata.contract.worker_environment import FAILED_FOR_NOW
 from userdata.job.job import Job
 from userdata.job.run_error import PassingRunError, RunError, Stopped
@@ -93,7 +96,13 @@ def test_a_stop_that_ends_what_fetches_before_it_is_heard_here_is_no_failure(
 
 
 def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that the system ended for want of memory."""
+    """As one that the system ended for want of memory; what it said last is read to its end, however late."""
+
+    def late(output: Iterable[bytes], last: deque[str]) -> None:
+        time.sleep(2)
+        log_output(output, last)
+
+    monkeypatch.setattr(provider, "log_output", late)
     monkeypatch.setattr(provider, "COMMAND", "no_such_module")
     asked = Asked(work, monkeypatch)
     with pytest.raises(PassingRunError, match=r"broke off \(.*No module named no_such_module\)"):
