@@ -133,11 +133,11 @@ def test_killed_run_has_every_image_exactly_once_after_the_next_start(
 ) -> None:
     """Killed when two images are in the bucket, and more on their way to it."""
     keys = machine.deploy(parameters(Iterations="9", Samples="1", Steps="20"))
-    put, images = S3Backend.put_object, itertools.count(1)
+    put, numbers = S3Backend.put_object, itertools.count(1)
     a_third_one, killed = threading.Event(), threading.Event()
 
     def of_no_third_image(self: S3Backend, bucket: str, key: str, *given: Any, **more: Any) -> Any:
-        if key.endswith(".png") and not killed.is_set() and next(images) > 2:
+        if key.endswith(".png") and not killed.is_set() and next(numbers) > 2:
             a_third_one.set()
             killed.wait(PATIENCE)
             raise ConnectionAbortedError
