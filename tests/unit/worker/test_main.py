@@ -79,7 +79,7 @@ def test_a_signal_stops_the_worker_also_in_the_moment_in_which_it_begins_to_wait
 
     def stay_up(_settings: Any, _parameters: Any, stop: threading.Event, *_: Any, **__: Any) -> None:
         def interrupted() -> None:
-            with stop._cond:  # as `stop.wait` does
+            with stop._cond:  # type: ignore[attr-defined]  # as `stop.wait` does
                 handlers[signal.SIGTERM](signal.SIGTERM, None)
 
         waits = threading.Thread(target=interrupted, daemon=True)
