@@ -46,7 +46,8 @@ def main() -> int:
     for name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+    # On another thread: this one may be in `stop.wait`, and then holds the lock that `stop.set` waits for.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: threading.Thread(target=stop.set, daemon=True).start())
     SpotNotice(stop, tell=tell_lost).watch()
     try:
         folders = Folders()

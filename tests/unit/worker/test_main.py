@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -67,3 +69,23 @@ def test_a_machine_of_a_fleet_does_the_queues_runs_alone(
         monkeypatch.setattr(worker, "read_parameters", lambda _, fleet=fleet: parameters(Queues="sd-a-stack", **fleet))
         assert ends(Outcome.FAILED, lambda *_, **__: stayed.append("up")) == (0 if fleet else 1)
     assert stayed == ["up", "up"]
+
+
+def test_a_signal_stops_the_worker_also_in_the_moment_in_which_it_begins_to_wait(
+    ends: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr("userdata.worker.__main__.signal.signal", handlers.__setitem__)
+
+    def stay_up(_settings: Any, _parameters: Any, stop: threading.Event, *_: Any, **__: Any) -> None:
+        def interrupted() -> None:
+            with stop._cond:  # type: ignore[attr-defined]  # as `stop.wait` does
+                handlers[signal.SIGTERM](signal.SIGTERM, None)
+
+        waits = threading.Thread(target=interrupted, daemon=True)
+        waits.start()
+        waits.join(10)
+        assert not waits.is_alive()
+        stop.wait(10)
+
+    assert ends(Outcome.DONE, stay_up) == 128 + signal.SIGTERM

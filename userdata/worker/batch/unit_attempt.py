@@ -82,7 +82,7 @@ class UnitAttempt:
 
     def __call__(self) -> Ended:
         """Draws what is left of the unit, unless somebody has drawn it, or nothing may be begun."""
-        began, ledger = time.monotonic(), self._ledger(self._bucket.counted_anew(), from_boot=self._from_boot)
+        ledger, began = self._ledger(self._bucket.counted_anew(), from_boot=self._from_boot), time.monotonic()
         try:
             batch = self._open_batch()
             if not self._is_wanted(batch):
@@ -101,8 +101,9 @@ class UnitAttempt:
             return self._failed(error)
         finally:
             # At once, because the limit counts it before the next unit, and however it ended, because it is paid for.
-            batch.share.count(ledger.receipt(), seconds=time.monotonic() - began)
-            batch.spending.unit_took(time.monotonic() - began)
+            seconds = time.monotonic() - began
+            batch.share.count(ledger.receipt(), seconds=seconds)
+            batch.spending.unit_took(seconds)
 
     def _is_wanted(self, batch: OpenBatch) -> bool:
         keys, work = self._keys, self._work

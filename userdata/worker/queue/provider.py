@@ -122,7 +122,9 @@ class Provider:
                     os.killpg(process.pid, signal.SIGKILL)
                     raise Stopped
             answer = process.stdout.read().decode()
-        reader.join()
+            reader.join()  # before the end of `with`, which closes what it still reads
+        if process.returncode and self._stop.is_set():
+            raise Stopped  # whoever stops the worker signals that process too, and its end may be seen here first
         if process.returncode:
             if reason := answer.strip():
                 kind = PassingRunError if process.returncode == FAILED_FOR_NOW else RunError

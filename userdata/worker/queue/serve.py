@@ -184,8 +184,9 @@ class Serving:
         self._queues.set_aside(lease.message, why)
 
     def _rest(self, lease: Lease) -> None:
-        self._rests_until = time.monotonic() + REST_SECONDS
         lease.give_back(after_seconds=REST_SECONDS)
+        # Not before, because SQS counts from when it hears of that.
+        self._rests_until = time.monotonic() + REST_SECONDS
 
     def _settle(self) -> None:
         """Returns when no unit is ending in the background."""

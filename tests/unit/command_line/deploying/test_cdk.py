@@ -190,9 +190,17 @@ def test_no_process_and_no_folder_outlives_the_command(tmp_path: Path, number: i
         finally:
             command.kill()  # else a command that passes over the signal would be waited for without end
     assert (command.returncode, errors) == (-9 if number == signal.SIGKILL else 128 + number, "")
-    until(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids))
+    until(lambda: not any(map(lives, pids)))
     with scratch_folder("sd-cdk-", tmp_path):  # what a SIGKILL leaves goes with the next call
         assert len(list(tmp_path.glob("sd-cdk-*"))) == 1
+
+
+def lives(pid: int) -> bool:
+    """Asked once, because the process may end between two questions."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until(condition: Callable[[], bool]) -> None:

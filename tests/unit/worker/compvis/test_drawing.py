@@ -31,7 +31,7 @@ from userdata.worker.run.run import Outcome, do_run
 
 # Parses as the original's head does, and numbers and saves as it does; its pictures are plain.
 STAND_IN = """
-import argparse, os, pathlib, sys, time
+import argparse, io, os, pathlib, sys, time
 from PIL import Image
 parser = argparse.ArgumentParser()
 parser.add_argument("--prompt", type=str, nargs="?")
@@ -58,10 +58,12 @@ for index in range(opt.n_iter * opt.n_samples):
     while opt.prompt == f"wait before {index}":
         time.sleep(0.01)
     base = len(list(samples.iterdir()))
-    file = samples / f"{base:05}.png"
-    Image.new("RGB", size, (40 * index, opt.seed % 256, 7)).save(file)
-    if opt.prompt == f"half of {index}":
-        os.truncate(file, file.stat().st_size - 7)
+    png = io.BytesIO()
+    Image.new("RGB", size, (40 * index, opt.seed % 256, 7)).save(png, "PNG")
+    is_half = opt.prompt == f"half of {index}"
+    # Never whole at first: whoever looks at that moment would be right to hand it on.
+    (samples / f"{base:05}.png").write_bytes(png.getvalue()[: -7 if is_half else None])
+    if is_half:
         time.sleep(60)
 """
 

@@ -15,6 +15,7 @@ class Batches:
 
     def __init__(self, *broken: int, let_in: bool = True) -> None:
         self.begun: list[int] = []
+        self.one_has_begun = threading.Event()
         self.let_in = threading.Event()
         self._broken = broken
         self.finishing = Finishing(self._finish)
@@ -23,6 +24,7 @@ class Batches:
 
     def _finish(self, batch: Any) -> None:
         self.begun.append(batch)
+        self.one_has_begun.set()
         assert self.let_in.wait(10)
         if batch in self._broken:
             raise ValueError(f"batch {batch}")
@@ -55,6 +57,7 @@ def test_a_batch_is_handed_over_only_while_few_are_unfinished() -> None:
     drawing = threading.Thread(target=draw, daemon=True)
     drawing.start()
     assert some.wait(10)
+    assert batches.one_has_begun.wait(10)
     drawing.join(0.05)
     assert handed_over == list(range(AHEAD - 1))
     assert batches.begun == [0]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import threading
+import time
+from collections import deque
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -13,6 +16,7 @@ from tests.unit.boot.loopback import reply, serving
 from tests.unit.worker.queue.conftest import SMALL, Work
 from userdata.contract.bundle import BUNDLE
 from userdata.contract.layout import Folders
+from userdata.contract.log_lines import log_output
 from userdata.contract.worker_environment import FAILED_FOR_NOW
 from userdata.job.job import Job
 from userdata.job.run_error import PassingRunError, RunError, Stopped
@@ -62,12 +66,12 @@ def test_the_boots_own_code_provides_another_model_once(work: Work, monkeypatch:
 def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked_hub = threading.Event()
+    asked_hub, is_over = threading.Event(), threading.Event()
 
     def gated_then_silent(handler: BaseHTTPRequestHandler) -> None:
         if asked_hub.is_set():
             work.stop.set()
-            work.stop.wait(60)
+            is_over.wait(60)
         asked_hub.set()
         reply(handler, 401)
 
@@ -77,10 +81,28 @@ def test_what_cannot_be_had_is_told_in_one_sentence_and_a_stop_waits_for_nothing
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
         with pytest.raises(Stopped):
             asked.provide(model="hf:somebody/models/horses.safetensors", safety_checker="off")
+        is_over.set()
+
+
+def test_a_stop_that_ends_what_fetches_before_it_is_heard_here_is_no_failure(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd signals all processes of the unit."""
+    monkeypatch.setattr(provider, "COMMAND", "no_such_module")
+    monkeypatch.setattr(work.stop, "wait", time.sleep)
+    work.stop.set()
+    with pytest.raises(Stopped):
+        Asked(work, monkeypatch).provide(model="demo")
 
 
 def test_a_fetch_that_broke_off_may_be_tried_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that the system ended for want of memory."""
+    """As one that the system ended for want of memory; what it said last is read to its end, however late."""
+
+    def late(output: Iterable[bytes], last: deque[str]) -> None:
+        time.sleep(2)
+        log_output(output, last)
+
+    monkeypatch.setattr(provider, "log_output", late)
     monkeypatch.setattr(provider, "COMMAND", "no_such_module")
     asked = Asked(work, monkeypatch)
     with pytest.raises(PassingRunError, match=r"broke off \(.*No module named no_such_module\)"):

@@ -56,6 +56,7 @@ def test_runs_are_drawn_with_one_loaded_model_and_each_tells_of_itself_alone(
     for run_id in (*runs, runs[0]):
         work.send(INTERACTIVE, run_id)
     work.serve()
+    took = (datetime.now(UTC) - began).total_seconds() / 3600
 
     assert len(loaded) == 1
     assert work.left(INTERACTIVE) == NOTHING
@@ -68,7 +69,7 @@ def test_runs_are_drawn_with_one_loaded_model_and_each_tells_of_itself_alone(
         (receipt,) = report["cost"]["attempts"]
         assert datetime.fromisoformat(receipt["began"]) >= began
         (instance,) = [line for line in receipt["lines"] if line["item"] == "instance"]
-        assert instance["quantity"] < 60 / 3600, "the shortest time of a machine that was up already"
+        assert instance["quantity"] <= took, "more than its time, as of a machine that was started for it"
         log = (work.bucket.get(keys.log) or b"").decode()
         assert [other for other in runs if other in log] == [run_id]
         assert not (work.settings.state_directory / keys.prefix).exists()
@@ -142,6 +143,22 @@ def test_what_fails_twice_through_no_fault_of_its_own_is_set_aside_and_blocks_no
     assert work.left(INTERACTIVE) == NOTHING
 
 
+def test_what_rests_is_waited_for_although_sqs_hears_of_it_late(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "REST_SECONDS", 1)
+    hide = Queues.hide
+
+    def slowly(self: Queues, message: Message, *, seconds: int) -> None:
+        time.sleep(1.5 * seconds)
+        hide(self, message, seconds=seconds)
+
+    monkeypatch.setattr(Queues, "hide", slowly)
+    outcomes = iter([Outcome.BROKE, Outcome.DONE])
+    did = fakes(work, monkeypatch, lambda _queued: next(outcomes))
+    work.send(INTERACTIVE, work.put_job())
+    work.serve()
+    assert [outcome for _, outcome in did] == ["BROKE", "DONE"]
+
+
 def test_a_run_that_cannot_be_drawn_is_told_in_its_status_and_blocks_nobody(work: Work) -> None:
     work.bucket.put("inputs/start.png", picture())
     begun = Job(**SMALL, seed=-1, init_img="inputs/start.png")
@@ -189,7 +206,12 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiver, "AGAIN_SECONDS", 0.01)
-    did = fakes(work, monkeypatch, lambda queued: Outcome.DONE)
+
+    def and_that_is_all(_queued: Queued) -> Outcome:
+        work.stop.set()
+        return Outcome.DONE
+
+    did = fakes(work, monkeypatch, and_that_is_all)
     work.send(INTERACTIVE, work.put_job())
     refused: list[str] = []
     receive = Queues.receive
@@ -201,8 +223,9 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
         return receive(self, kind, wait_seconds=wait_seconds)
 
     monkeypatch.setattr(Queues, "receive", away)
-    work.serve(idle_seconds=0.5)
+    work.serve(idle_seconds=60)
     assert len(did) == 1
+    work.stop.clear()
 
     def gone(self: Queues, kind: str, *, wait_seconds: int) -> Message | None:
         raise EndpointConnectionError(endpoint_url="https://sqs")
@@ -211,7 +234,7 @@ def test_a_queue_that_does_not_answer_ends_no_machine_early_and_none_late(
     monkeypatch.setattr(receiver, "LAST_LOOKS", Patience(attempts=3, first_pause=0.01))
     began = time.monotonic()
     work.serve(idle_seconds=0.3)
-    assert 0.3 <= time.monotonic() - began < 10
+    assert 0.3 <= time.monotonic() - began < 60
 
 
 def test_the_idle_time_begins_anew_after_each_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +257,7 @@ def test_what_uses_the_machine_and_cannot_be_told_keeps_no_machine_up(work: Work
     def broken() -> str | None:
         raise RuntimeError("no such process")
 
-    deadline = threading.Timer(10, work.stop.set)
+    deadline = threading.Timer(60, work.stop.set)
     deadline.start()
     work.serve(idle_seconds=1, uses=[broken])
     deadline.cancel()

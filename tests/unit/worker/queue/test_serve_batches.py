@@ -67,7 +67,7 @@ def test_one_message_releases_a_batch_and_its_end_is_told_once(work: Work) -> No
     assert share.usd
     assert (facts.usd, facts.work_seconds) == (share.usd_at_most, share.seconds)
     assert facts.images_per_hour
-    assert 0 <= share.usd - share.seconds / 1000 < 0.0005, "the time, and some requests"
+    assert 0 <= share.usd - share.seconds / 1000 < 0.005, "the time, and some requests"
     ((run_id, ended),) = told
     assert (run_id, ended.units_done, ended.units_failed) == (RUN_ID, 2, 0)
     assert BatchEnded.from_json(work.bucket.get(KEYS.batch_ended) or b"") == ended
