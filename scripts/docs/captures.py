@@ -94,7 +94,10 @@ def captures(cloud: LocalCloud, folder: Path) -> Iterator[tuple[str, str]]:
         yield capture.name, _run(cloud, folder, capture)
     ec2 = cloud.client("ec2")
     (instance_id,) = cloud.machines
-    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    # Its worker alone may take 90 seconds to end.
+    ec2.get_waiter("instance_stopped").wait(
+        InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": COMMAND_SECONDS}
+    )
     for capture in AFTER_THE_DEPLOY:
         yield capture.name, _run(cloud, folder, capture)
 
