@@ -94,6 +94,7 @@ def captures(cloud: LocalCloud, folder: Path) -> Iterator[tuple[str, str]]:
         yield capture.name, _run(cloud, folder, capture)
     ec2 = cloud.client("ec2")
     (instance_id,) = cloud.machines
+    # Its worker alone may take 90 seconds to end.
     ec2.get_waiter("instance_stopped").wait(
         InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": COMMAND_SECONDS}
     )

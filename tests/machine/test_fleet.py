@@ -14,7 +14,7 @@ from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.site.fleet import MOST, Fleet
 from tests.machine.site.site import Site
 from tests.machine.site.waiting import wait_for
-from tests.machine.test_guards import POWER, command_of, hours_take_minutes, without_timer
+from tests.machine.test_guards import POWER, command_of, pass_max_hours, without_timer
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,7 @@ def fleet(site: Site) -> Iterator[Fleet]:
 
 
 def test_a_machine_ends_itself_and_one_that_only_powers_off_is_replaced(site: Site, fleet: Fleet) -> None:
+    before, failed = fleet.launches(), failures(fleet)
     first = fleet.send(prompt="a horse")
     fleet.want(1)
     one = fleet.another()
@@ -32,7 +33,7 @@ def test_a_machine_ends_itself_and_one_that_only_powers_off_is_replaced(site: Si
     # It has found nothing and goes: nobody will receive this. The alarm asks for another machine.
     second = fleet.send(prompt="a cow")
     fleet.wait_until_empty()
-    assert fleet.launches() == 1
+    assert fleet.launches() - before == 1
     assert "fleet/booted.json" in fleet.instance.objects()
     site.cloud.clock.pass_time(minutes=25)
     two = fleet.another(one)
@@ -40,8 +41,13 @@ def test_a_machine_ends_itself_and_one_that_only_powers_off_is_replaced(site: Si
     fleet.another(one, two)
     fleet.wait_for_run(second)
     fleet.wait_until_empty()
-    assert fleet.launches() == 3
-    assert not [key for key in fleet.instance.objects("fleet/") if "failed" in key]
+    assert fleet.launches() - before == 3
+    assert failures(fleet) == failed
+
+
+def failures(fleet: Fleet) -> set[str]:
+    """What the machines have told of failures, so far."""
+    return {key for key in fleet.instance.objects("fleet/") if "failed" in key}
 
 
 @pytest.mark.parametrize("bundle", ["there", pytest.param("missing", marks=pytest.mark.long)])
@@ -92,9 +98,10 @@ def test_the_guard_outside_ends_a_machine_that_hangs_and_is_deaf(
 def test_max_hours_ends_a_machine_that_works_through_its_group(site: Site, fleet: Fleet) -> None:
     before = fleet.launches()
     run_id = fleet.send(n_iter=1000, ddim_steps=10)
-    with site.making(prepare=hours_take_minutes):
-        fleet.want(1)
-        fleet.another()
-        fleet.wait_until_empty()
+    fleet.want(1)
+    one = fleet.another()
+    wait_for(lambda: (fleet.instance.status(run_id) or {}).get("phase") == "generating", "the drawing")
+    pass_max_hours(fleet.machine(one))
+    fleet.wait_until_empty()
     assert fleet.launches() - before == 1, "none takes its place"
     assert (fleet.instance.status(run_id) or {}).get("phase") != "done"

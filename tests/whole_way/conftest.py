@@ -17,6 +17,9 @@ from userdata.job.job import Job
 
 QUICK = {"Model": "tiny", "Height": "64", "Width": "64", "Steps": "2", "IdleMinutes": "0"}
 PATIENCE = 300.0
+# Each command and each wait of a test has a deadline of its own; this one is for what hangs beside them. A test that
+# takes two minutes on a computer of its own takes ten where a dozen others share the processors.
+TEST_SECONDS = 1800
 Found = TypeVar("Found")
 
 

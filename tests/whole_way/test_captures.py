@@ -9,8 +9,9 @@ import pytest
 from scripts.docs.captures import captures
 from scripts.docs.places import CAPTURES
 from scripts.local.local_cloud import LocalCloud
+from tests.whole_way.conftest import TEST_SECONDS
 
-pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(TEST_SECONDS)]
 
 
 def test_every_capture_is_what_the_command_prints_today(cloud: LocalCloud, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from scripts.local.command_environment import CHECKOUT
+from tests.whole_way.conftest import TEST_SECONDS
 
-pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(TEST_SECONDS)]
 
 
 def test_the_demo_draws_its_prompt_where_the_person_is(tmp_path: Path) -> None:

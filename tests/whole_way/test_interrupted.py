@@ -13,13 +13,14 @@ import pytest
 from scripts.local.command_environment import CHECKOUT
 from tests.soak.soak import Soak
 from tests.soak.stage import Stage
-from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
+from tests.whole_way.conftest import QUICK, TEST_SECONDS, Person, run_id_of, wait_for
 
-pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(TEST_SECONDS)]
 
 
 def test_a_killed_worker_goes_on_with_the_missing_images(person: Person) -> None:
-    wanted = {**QUICK, "Steps": "30", "Height": "128", "Width": "128", "Iterations": "5", "Samples": "1"}
+    # Slow enough that the worker is still at work when it is killed, which takes a while on a busy computer.
+    wanted = {**QUICK, "Steps": "100", "Height": "128", "Width": "128", "Iterations": "5", "Samples": "1"}
     person.deploy(**wanted)
     bucket, run_id = person.output("ResultsBucket"), run_id_of(**wanted)
     wait_for(lambda: len(person.images(bucket, run_id)) >= 1, "an image")

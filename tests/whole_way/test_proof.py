@@ -127,7 +127,7 @@ def test_after_an_interrupt_nothing_is_left(cloud: LocalCloud, start: Start, tmp
     assert "left by the audit" in out
     assert own_buckets(cloud) == []
     assert list(cloud.machines) == []
-    _, errors = start("--remove").communicate(timeout=60)
+    _, errors = start("--remove").communicate(timeout=WALK_SECONDS)
     assert errors == "Nothing of a proof is left in us-east-1.\n"
 
 

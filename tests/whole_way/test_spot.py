@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.whole_way.conftest import QUICK, Person, run_id_of, wait_for
+from tests.whole_way.conftest import QUICK, TEST_SECONDS, Person, run_id_of, wait_for
 
 # A worker looks for the notice every five seconds, and must be in its work then: this many take one thread 17 seconds.
 IMAGES = 20
 
-pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.local_cloud, pytest.mark.timeout(TEST_SECONDS)]
 
 
 def test_the_run_goes_on_on_demand_and_the_teardown_leaves_only_the_images(person: Person) -> None:

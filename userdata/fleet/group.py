@@ -21,8 +21,9 @@ from userdata.fleet.breakers import Told
 from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
-# systemd gives what powers off 90 seconds.
+# systemd gives what powers off 90 seconds. Half a dozen calls tell a failure, and on a busy machine each takes seconds.
 SECONDS = 20
+TELLING_SECONDS = 40
 # The system sets a clock that is wrong within seconds.
 CLOCK_SECONDS = 3.0
 LIMITS = ("--cli-connect-timeout", "5", "--cli-read-timeout", "10", "--output", "json")
@@ -47,7 +48,7 @@ class Group:
         self._bucket = parameters["ResultsBucket"]
         self._region = parameters["Region"]
         self._topic = parameters.get(TOPIC)
-        self._until = time.monotonic() + SECONDS
+        self._begin()
         self._instance_id: Optional[str] = None
 
     @classmethod
@@ -72,16 +73,19 @@ class Group:
             return
 
     def tell_failed(self, why: str) -> None:
-        """Tells that this machine failed, and closes the fleet when it is the third in a row."""
-        self._begin()
+        """Tells that this machine failed, and closes the fleet when it is the third in a row.
+
+        First of all the fleet buys no more machines, in case that the time ends.
+        """
+        self._begin(TELLING_SECONDS)
         try:
             self._put(f"{breakers.FAILED}{utc_now()}-{self._id()}.json", reason=why)
             if breakers.boots_fail(self._told()):
                 reason = f"The last {breakers.FAILURES} machines failed, one after the other; the last one: {why}"
                 logger.error("the fleet is closed: %s", reason)
+                self._update("--min-size", "0", "--max-size", "0")
                 self._put(breakers.CLOSED, reason=reason)
                 self._put(breakers.BOOTED)  # whoever opens it again begins a new count
-                self._update("--min-size", "0", "--max-size", "0")
                 self._mail(reason)
         except GroupError as error:
             logger.warning("the failure was not told to the fleet: %s", error)
@@ -153,8 +157,9 @@ class Group:
                 raise GroupError(str(error)) from error
         return self._instance_id
 
-    def _begin(self) -> None:
-        self._until = time.monotonic() + SECONDS
+    def _begin(self, seconds: Optional[float] = None) -> None:
+        self._seconds = seconds or SECONDS
+        self._until = time.monotonic() + self._seconds
 
     def _aws(self, *words: str, text: str = "") -> str:
         while True:
@@ -169,7 +174,7 @@ class Group:
     def _try(self, *words: str, text: str) -> str:
         left = self._until - time.monotonic()
         if left <= 0:
-            raise GroupError(f"{SECONDS} s are over")
+            raise GroupError(f"{self._seconds} s are over")
         command = ["aws", "--region", self._region, *LIMITS, *words]
         try:
             done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=left, check=False)

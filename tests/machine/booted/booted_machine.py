@@ -146,7 +146,8 @@ class BootedMachine:
                 return
         if not cleanly:
             log.error("%s ended unexpectedly; its console is %s.", self.name, self.console_file)
-        self._on_end()
+        # On a thread of its own, because it may wait for this machine's end.
+        threading.Thread(target=self._on_end, daemon=True).start()
 
     def _write_settings(self, build: Build, aws_endpoint: str) -> None:
         shared_python.make_room(self.disk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -18,7 +19,10 @@ ASKING = 2.0  # seconds between two presses
 
 
 class Container:
-    """Runs until the machine is off. `ended` is called from a thread of its own, with whether it was a clean end."""
+    """Runs until the machine is off.
+
+    `ended` is called once it is off, with whether that was a clean end, and before anybody who waits for it goes on.
+    """
 
     def __init__(
         self,
@@ -52,9 +56,10 @@ class Container:
     @property
     def init(self) -> int | None:
         """The process id of the machine's systemd on the host, None while there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text("ascii")
-            return int(children.split()[0]) if children.split() else None
+        for child in _told(f"/proc/{self._process.pid}/task/{self._process.pid}/children").split():
+            # systemd-nspawn's helper, which has another child than that first, is in none of the machine's namespaces.
+            if re.search(r"^NSpid:.*\t1$", _told(f"/proc/{child}/status"), re.MULTILINE):
+                return int(child)
         return None
 
     def power_off(self, deadline: float) -> bool:
@@ -90,5 +95,12 @@ class Container:
             os.kill(init, number)
 
     def _watch(self) -> None:
-        code = self._process.wait()
-        threading.Thread(target=self._ended, args=(code == 0,), daemon=True).start()
+        self._ended(self._process.wait() == 0)
+
+
+def _told(file: str) -> str:
+    """What the kernel tells there, nothing of a process that has gone."""
+    try:
+        return Path(file).read_text("ascii")
+    except OSError:
+        return ""

@@ -21,7 +21,7 @@ MAKING = 900  # seconds
 
 CLOUD_INIT = """\
 datasource_list: [ Ec2 ]
-datasource: {Ec2: {strict_id: false, metadata_urls: ["http://169.254.169.254"], max_wait: 20, timeout: 5}}
+datasource: {Ec2: {strict_id: false, metadata_urls: ["http://169.254.169.254"]}}
 network: {config: disabled}
 locale: C.UTF-8
 ssh_genkeytypes: []

@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts.local.command_environment import CHECKOUT
 from tests.machine.booted.gateway import Answer, Fault, Request
 from tests.machine.site.site import zipped
+from tests.machine.site.waiting import PATIENCE
 
 USERDATA = CHECKOUT / "userdata"
 MODEL = "stable-diffusion-v1-5"
@@ -64,6 +65,12 @@ def environment_pinned(installer: bytes, requirements: str, userdata: Path = USE
     pinned, count = re.subn(r'^SHA256 = "\w+"$', f'SHA256 = "{sha256(installer).hexdigest()}"', conda, flags=re.M)
     assert count == 1
     return {"boot/steps/conda.py": pinned, "requirements.txt": requirements}
+
+
+def facts_to_the_last() -> dict[str, str]:
+    """A boot that waits for every fact of the machine, however busy the host is: they are gathered when it is not."""
+    facts = (USERDATA / "boot/telling/facts.py").read_text("utf-8")
+    return {"boot/telling/facts.py": re.sub("(?m)^PATIENCE_SECONDS = .*", f"PATIENCE_SECONDS = {PATIENCE}", facts)}
 
 
 def gpu_without_memory() -> dict[str, str]:

@@ -7,8 +7,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+from tests.machine.booted.booted_machine import BootedMachine
 from tests.machine.booted.gateway import Answer, Fault, Request
-from tests.machine.site.waiting import PATIENCE
+from tests.machine.site.waiting import PATIENCE, wait_for
 
 SLOW_DOWN = Answer(
     503,
@@ -85,16 +86,25 @@ def missing(part_of_path: str) -> Fault:
     return lambda request: Answer(403, refusal) if part_of_path in request.path else None
 
 
-class Seen:
-    """Waits for a request; the request itself is answered as usual."""
+class LastHeard:
+    """Waits for a request, which is answered as usual, and is the last that the service hears of this boot.
 
-    def __init__(self, method: str, part_of_path: str) -> None:
+    So nothing more is done until the test cuts the power, however late it comes to that.
+    """
+
+    def __init__(self, machine: BootedMachine, method: str, part_of_path: str) -> None:
+        self._machine = machine
         self._method = method
         self._part = part_of_path
         self._event = threading.Event()
+        self._boot: int | None = None
 
     def __call__(self, request: Request) -> Answer | None:
-        if request.method == self._method and self._part in request.path:
+        if self._event.is_set() and self._machine.pid == self._boot:
+            wait_for(lambda: self._machine.pid != self._boot, f"{self._machine.name} to lose its power")
+            return UNAVAILABLE
+        if not self._event.is_set() and request.method == self._method and self._part in request.path:
+            self._boot = self._machine.pid
             self._event.set()
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from tests.machine.site.hub import LOGIN_PAGE, Handler
@@ -60,15 +59,16 @@ def busy_twice() -> Manner:
 
 
 class StallsOnce:
-    """Sends 1,000 bytes of the first answer and no more; `reached` is set then."""
+    """Sends 1,000 bytes of one answer and no more; `span` is the range that was asked for then."""
 
     def __init__(self) -> None:
-        self.reached = threading.Event()
+        self.span: str | None = None
+        self._times = iter(range(1))
 
     def __call__(self, handler: Handler, content: bytes) -> bool:
-        if self.reached.is_set():
+        if next(self._times, None) is None:
             return False
-        self.reached.set()
+        self.span = handler.headers.get("Range")
         handler.send_content(content, stop_after=1000)
         handler.rfile.read(1)  # returns when the machine is gone
         return True

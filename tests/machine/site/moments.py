@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tests.machine.booted.booted_machine import BootedMachine
-from tests.machine.site.faults import Seen
+from tests.machine.site.faults import LastHeard
 from tests.machine.site.instance import Instance
 
 
@@ -33,17 +33,17 @@ class Says:
 
 
 class Asks:
-    """A request reaches S3; it is answered as usual."""
+    """A request reaches S3; it is answered as usual, and no other after it."""
 
     def __init__(self, method: str, part_of_path: str) -> None:
         self._asked = (method, part_of_path)
-        self._seen: Seen
+        self._heard: LastHeard
 
     def prepare(self, machine: BootedMachine) -> None:
-        self._seen = machine.to_aws.fault = Seen(*self._asked)
+        self._heard = machine.to_aws.fault = LastHeard(machine, *self._asked)
 
     def wait(self, instance: Instance) -> None:
-        self._seen.wait()
+        self._heard.wait()
 
 
 class WorkerStarts:

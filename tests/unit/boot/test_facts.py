@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from userdata.boot.machine.commands import answer_of
 from userdata.boot.telling import facts
 from userdata.boot.telling.facts import FIRST, Facts
 
@@ -31,9 +33,12 @@ def test_what_a_first_use_of_cuda_changes_is_read_before_anything_else_can_happe
 def test_a_command_that_is_missing_fails_or_hangs_is_a_fact_and_no_failure(
     settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "COMMAND_SECONDS", 0.5)
+    def impatient(words: Sequence[str], *, seconds: float) -> str:
+        return answer_of(words, seconds=0.5 if "sleep" in words[-1] else seconds)
+
+    monkeypatch.setattr(facts, "answer_of", impatient)
     later = ["no-such-command", "echo why >&2; exit 3", "sleep 60", "printf '\\377'", "echo last"]
-    text = Facts(settings, first=(), later=later).text(seconds=30)
+    text = Facts(settings, first=(), later=later).text(seconds=5 * facts.COMMAND_SECONDS)
     assert "$ no-such-command\nsh: " in text
     assert "$ echo why >&2; exit 3\nwhy" in text
     assert "$ sleep 60\nnice did not end within 0.5 s" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -14,7 +15,9 @@ from stacks.fleet import OF_THE_RUN_ALONE
 from tests.unit.boot.conftest import BUNDLE, Machine
 from userdata.boot.after_cache import after_cache
 from userdata.boot.after_worker import after_worker
+from userdata.boot.machine.power_off import LEAVING_SECONDS
 from userdata.boot.tell_failure import tell_failure
+from userdata.boot.telling.ending import GOING_DOWN_SECONDS
 from userdata.fleet import breakers, group, leave
 from userdata.fleet.group import LADDER, Group
 
@@ -76,8 +79,11 @@ def test_a_clock_that_is_wrong_for_seconds_is_waited_out(member: Machine, monkey
 def test_a_group_that_does_not_answer_is_waited_for_no_longer_than_systemd_waits(
     member: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (allowed,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", (BUNDLE / "sd-worker.service").read_text("utf-8"))
+    assert group.TELLING_SECONDS + group.SECONDS < LEAVING_SECONDS < int(allowed) - GOING_DOWN_SECONDS
     member.command("aws", "exec sleep 60")
-    monkeypatch.setattr(group, "SECONDS", 0.2)
+    for limit in ("SECONDS", "TELLING_SECONDS"):
+        monkeypatch.setattr(group, limit, 0.2)
     leave.leave(member.parameters, failure="it broke")
     assert member.calls == []
 
@@ -121,6 +127,16 @@ def test_the_third_failing_boot_in_a_row_closes_the_fleet(member: Machine) -> No
     assert member.objects("runs/") == {}
     told.tell_failed("after somebody has opened it again")
     assert len(member.calls) == 4
+
+
+def test_a_fleet_that_fails_buys_no_more_machines_even_if_nothing_more_is_told(member: Machine) -> None:
+    shim = member.folder / "bin/aws"
+    member.command("aws", '[[ "$*" != *fleet/closed.json* ]] || exit 1\n' + shim.read_text())
+    told = Group.of(member.parameters)
+    assert told
+    for _ in range(3):
+        told.tell_failed("no driver")
+    assert [call.split()[0] for call in member.calls] == ["update-auto-scaling-group"]
 
 
 def test_a_boot_that_breaks_off_leaves_too(member: Machine) -> None:

@@ -56,10 +56,8 @@ def test_weights_that_cannot_be_had_end_the_boot_while_the_environment_is_built(
 
     with serving(missing_once_it_is_built) as server:
         machine.settings(SD_PYTHON=sys.executable, SD_DEVICE="cpu", SD_WEIGHTS_URL=server.url)
-        began = time.monotonic()
         done = machine.boot()
     assert done.returncode == 70, done.stdout
-    assert time.monotonic() - began < 60
     error = machine.document("/status.json")["error"]
     assert error["step"] == "weights"
     assert "answered 404" in error["message"]

@@ -58,8 +58,10 @@ def test_of_several_states_only_the_latest_is_uploaded(bucket: SlowBucket) -> No
 
 def test_what_has_not_changed_is_not_uploaded_again(bucket: SlowBucket) -> None:
     bucket.let.release(2)
-    change(uploads_to(bucket), bucket, "1")
+    uploads = uploads_to(bucket)
+    change(uploads, bucket, "1")
     assert bucket.begun.acquire(timeout=10)
+    assert uploads.settle(10)
     assert not bucket.begun.acquire(timeout=0.05)
     assert bucket.taken == ["1"]
 
@@ -99,7 +101,7 @@ def test_a_state_that_is_settled_within_the_pause_is_not_told(bucket: SlowBucket
 
 def test_of_states_within_the_pause_the_last_is_told(bucket: SlowBucket) -> None:
     bucket.let.release(2)
-    uploads = uploads_to(bucket, pause=0.2)
+    uploads = uploads_to(bucket, pause=1)
     change(uploads, bucket, "123")
     assert bucket.begun.acquire(timeout=10)
     assert uploads.settle(10)

@@ -62,8 +62,11 @@ class Pieces:
         self._over = threading.Event()
 
     def kept(self) -> int:
-        """How many bytes need not be fetched."""
-        return sum(self._size(first) for first in self._done)
+        """How many bytes need not be fetched.
+
+        By what has come, and not by the notes, which may be written a moment later than another piece breaks.
+        """
+        return sum(count for first, count in list(self._received.items()) if count == self._size(first))
 
     def run(self) -> str:
         """Completes the part and returns its SHA-256, in hexadecimal.

@@ -13,7 +13,7 @@ from userdata.fleet.market import Market
 logger = logging.getLogger(__name__)
 CODE = Path(__file__).resolve().parents[3]
 # Of the 90 seconds that systemd gives whoever ends the machine after its worker.
-LEAVING_SECONDS = 50
+LEAVING_SECONDS = 65
 
 
 def power_off(why: str, parameters: Mapping[str, str], *, failure: Optional[str] = None) -> None:

@@ -18,6 +18,7 @@ from userdata.boot.telling.run_status import RunStatus
 from userdata.contract.atomic_file import write_atomically
 from userdata.contract.background_upload import BackgroundUpload
 from userdata.contract.layout import Folders, boot_key, facts_key
+from userdata.contract.patience import Patience
 from userdata.contract.status import PHASES, Failure, log_tail, utc_now
 
 logger = logging.getLogger(__name__)
@@ -166,3 +167,5 @@ class Phases:
             self.bucket.put(key, text, content_type)
         except StepError as error:
             logger.warning("%s was not uploaded: %s", what, error)
+            # The machine costs money while it waits: what is told next is not given another minute, too.
+            self.bucket = Bucket(self.bucket.name, patience=Patience(attempts=1))
