@@ -70,6 +70,7 @@ def main(command: str) -> int:
                 sys.stderr.buffer.write(done.stderr)
                 return done.returncode
             making = Path(f"{kept}.making")
+            shutil.rmtree(making, ignore_errors=True)  # of a process that was killed meanwhile
             # The CLI's own locks lie there too.
             shutil.copytree(out, making / "assembly", ignore=shutil.ignore_patterns("*.lock"))
             (making / "stdout").write_bytes(done.stdout)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,7 +68,9 @@ def test_a_deploy_climbs_and_a_start_without_capacity_moves_the_instance(deploye
     assert [one.state for one in cloud.capacity.reservations] == ["cancelled", "cancelled"]
 
 
-def test_what_a_killed_deploy_holds_the_next_call_cancels_and_a_deployed_type_stays(deployed: LocalCloud) -> None:
+def test_what_a_killed_deploy_holds_the_next_call_cancels_and_a_deployed_type_stays(
+    deployed: LocalCloud, tmp_path: Path
+) -> None:
     cloud = deployed
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.command_line", "deploy", "a horse", *SMALL, TYPES],
@@ -90,7 +93,7 @@ def test_what_a_killed_deploy_holds_the_next_call_cancels_and_a_deployed_type_st
     status, _, errors = run_sd(cloud, "deploy", "a horse", *SMALL, "--types", "g5.xlarge")
     assert status == 0, errors
     assert type_and_zone(cloud) == ("g5.xlarge", "us-east-1a")
-    cdk = ["cdk", "deploy", "--require-approval", "never", "--parameters", "Prompt=a house"]
+    cdk = ["cdk", "deploy", "--output", str(tmp_path), "--require-approval", "never", "--parameters", "Prompt=a house"]
     subprocess.run(cdk, cwd=ROOT, env=cloud.environment, check=True, capture_output=True)
     assert type_and_zone(cloud) == ("g5.xlarge", "us-east-1a")
 

@@ -17,7 +17,7 @@ import pytest
 
 from scripts.interruption.scratch_folder import scratch_folder
 from scripts.local.local_cloud import LocalCloud, LocalCloudError
-from tests.local_cloud.conftest import is_alive, per_boot, until
+from tests.local_cloud.conftest import PATIENCE, is_alive, per_boot, until
 
 pytestmark = pytest.mark.local_cloud
 
@@ -38,7 +38,7 @@ def start(*arguments: str, temporary: Path, **environment: str) -> subprocess.Po
 
 
 def finish(cloud: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, errors = cloud.communicate(timeout=60)
+    out, errors = cloud.communicate(timeout=PATIENCE)
     return cloud.returncode, out, errors
 
 
@@ -136,10 +136,6 @@ def test_the_keys_differ_from_cloud_to_cloud(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
-def words_of(pid: int) -> str:
-    return " ".join(psutil.Process(pid).cmdline()) if is_alive(pid) else ""
-
-
 LAUNCH = """
 import base64, json, os, sys, time, boto3
 script = sys.argv[1]
@@ -160,12 +156,11 @@ def test_no_process_outlives_the_cloud(tmp_path: Path, number: signal.Signals) -
     until(lambda: pid_file.exists() and pid_file.read_text().strip(), "the machine has booted")
     everything = [process.pid for process in psutil.Process(cloud.pid).children(recursive=True)]
     assert int(pid_file.read_text()) in everything
+    [command] = [pid for pid in everything if LAUNCH in psutil.Process(pid).cmdline()]
     cloud.send_signal(number)
     if number is signal.SIGKILL:
         cloud.wait()
-        # The command was not the cloud's to end.
-        [command] = [pid for pid in everything if "time.sleep" in words_of(pid)]
-        os.kill(command, signal.SIGKILL)
+        os.kill(command, signal.SIGKILL)  # which was not the cloud's to end
         with scratch_folder("sd-local-", tmp_path):  # what a SIGKILL leaves goes with the next cloud
             assert not scratch.exists()
     else:

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from moto.ec2.models import instances
 
+from scripts.local.machines.machine import Machine
 from tests.local_cloud.conftest import EC2_MAY_ASSUME, Stack, is_alive, machine_template, per_boot, until
 
 pytestmark = pytest.mark.local_cloud
@@ -60,9 +62,11 @@ def test_no_command_that_ends_a_machine_is_the_host_s(stack: Stack) -> None:
 
 def test_a_transient_timer_runs_its_command(stack: Stack) -> None:
     script = """
-    systemctl is-active --quiet sd-max.timer || echo no >>"$SD_PREFIX/armed"
-    systemd-run --quiet --unit=sd-max --on-active=1s --property=DefaultDependencies=no /bin/sh -c "systemctl poweroff"
-    systemctl is-active --quiet sd-max.timer && echo yes >>"$SD_PREFIX/armed"
+    arm() { systemd-run --quiet --unit=$1 --on-active=$2 --property=DefaultDependencies=no /bin/sh -c "$3"; }
+    systemctl is-active --quiet later.timer || echo no >>"$SD_PREFIX/armed"
+    arm later 1h true
+    systemctl is-active --quiet later.timer && echo yes >>"$SD_PREFIX/armed"
+    arm sd-max 1s "systemctl poweroff"
     """
     stack.create(machine_template(script))
     stack.until_line("armed", "yes")
@@ -111,6 +115,31 @@ def test_a_machine_that_powers_itself_off_is_a_stopped_instance(stack: Stack) ->
     assert stack.machine.pid is None
 
 
+def test_also_one_that_is_off_before_the_cloud_has_seen_it_run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Machine.start
+
+    def start_and_be_held_up(machine: Machine) -> None:
+        start(machine)
+        until(lambda: stack.instance(machine.disk.name)["State"]["Name"] == "stopping", "it has ended")
+
+    monkeypatch.setattr(Machine, "start", start_and_be_held_up)
+    stack.create(machine_template("shutdown -P now"))
+    assert stack.instance()["State"]["Name"] == "stopped"
+
+
+def test_an_instance_that_begins_to_stop_is_not_called_stopped(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.create(machine_template("true"))
+    now, seen = instances.utcnow, list[str]()
+
+    def look() -> Any:  # which moto asks once it has changed the state
+        seen.append(stack.instance()["State"]["Name"])
+        return now()
+
+    monkeypatch.setattr(instances, "utcnow", look)
+    stack.cloud.client("ec2").stop_instances(InstanceIds=[stack.instance_id])
+    assert seen == ["stopping"]
+
+
 def test_or_a_terminated_one(stack: Stack) -> None:
     stack.create(machine_template("systemctl poweroff", InstanceInitiatedShutdownBehavior="terminate"))
     instance_id, folder = stack.instance_id, stack.cloud.scratch / "machines"
@@ -156,8 +185,9 @@ def test_a_worker_that_ends_as_it_was_asked_to_has_not_failed_and_may_have_itsel
 
 
 def test_restarting_a_service_stops_the_running_one_first(stack: Stack) -> None:
-    script = (
-        service("echo up; exec sleep 600") + 'systemctl restart worker; systemctl is-active worker >"$SD_PREFIX/end"'
+    script = service("echo up; exec sleep 600") + (
+        'until grep -q up "$SD_PREFIX/var/log/units/worker.service.log"; do sleep 0.05; done\n'
+        'systemctl restart worker; systemctl is-active worker >"$SD_PREFIX/end"'
     )
     stack.create(machine_template(script))
     stack.until_line("end", "active")

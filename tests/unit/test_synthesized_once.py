@@ -40,5 +40,8 @@ def test_the_same_settings_are_synthesized_once_and_a_failure_each_time(tmp_path
         (tmp_path / "app.py").write_text("other\n")
         assert run("f", "{}") == (0, "{}\n", "app\n" * 5, 1)
         folder = Path(environment[synthesized_once.FOLDER])
+        for kept in [one for one in folder.iterdir() if one.is_dir()]:
+            kept.rename(f"{kept}.making")  # as a process leaves it that is killed while it copies
+        assert run("g", "{}") == (0, "{}\n", "app\n" * 6, 1)
     assert not folder.exists()
     assert environment == before

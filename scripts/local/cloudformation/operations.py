@@ -115,9 +115,10 @@ def _delete(account: Account, stack: Any, backend: Any, retained: frozenset[str]
     # moto keeps them, and the next stack of this name would meet them: the CDK CLI gives all the same name.
     for change_set in [one for one in backend.change_sets.values() if one.stack_id == stack.stack_id]:
         del backend.change_sets[change_set.change_set_id]
-    _finish(stack, "DELETE_COMPLETE")
-    backend.stacks.pop(stack.stack_id)
+    # In this order: it is found by its id all the time, and once it is called deleted, no longer by its name.
     backend.deleted_stacks[stack.stack_id] = stack
+    backend.stacks.pop(stack.stack_id)
+    _finish(stack, "DELETE_COMPLETE")
 
 
 def _work_on(account: Account, stack: Any) -> Convergence:

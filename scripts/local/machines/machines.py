@@ -135,21 +135,17 @@ class Machines:
         def start(instance: Any) -> Any:
             if instance.state in ("running", "pending"):
                 return InstanceState(instance.state, instance.state_code)
-            previous = original(instance)
             instance.launch_time = utcnow()
-            self._begin(instance, "pending", self._boot)
-            return previous
+            return self._begin(instance, "pending", self._boot, original)
 
         return start
 
     def _around_stop(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def stop(instance: Any) -> Any:
+        def stop(instance: Any, reason: StateReason | None = None) -> Any:
             if instance.state in ("stopping", "stopped"):
                 return InstanceState(instance.state, instance.state_code)
-            previous = original(instance)
-            self._begin(instance, "stopping", self._power_off)
-            return previous
+            return self._begin(instance, "stopping", self._power_off, original, reason)
 
         return stop
 
@@ -163,12 +159,10 @@ class Machines:
 
     def _around_terminate(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def terminate(instance: Any) -> Any:
+        def terminate(instance: Any, reason: StateReason | None = None) -> Any:
             if instance.state in ("shutting-down", "terminated"):
                 return InstanceState(instance.state, instance.state_code)
-            previous = original(instance)
-            self._begin(instance, "shutting-down", self._destroy)
-            return previous
+            return self._begin(instance, "shutting-down", self._destroy, original, reason)
 
         return terminate
 
@@ -185,9 +179,28 @@ class Machines:
             self._turns[instance.id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=instance.id)
         self._begin(instance, "pending", self._boot)
 
-    def _begin(self, instance: Any, state: str, action: Callable[[Any, Machine], None]) -> None:
-        _set_state(instance, state)
-        self._take_turn(instance, action)
+    def _begin(
+        self,
+        instance: Any,
+        state: str,
+        action: Callable[[Any, Machine], None],
+        moto_s_own: Callable[[Any], Any] = lambda instance: None,
+        reason: StateReason | None = None,
+    ) -> InstanceState:
+        """Begins to change an instance's state, and gives the one before. Who sees the change's end sees its reason."""
+        with self._lock:
+            previous = InstanceState(instance.state, instance.state_code)
+            _set_state(instance, state)
+            moto_s_own(instance)
+            instance.state_reason = reason or instance.state_reason
+            self._take_turn(instance, action)
+        return previous
+
+    def _end(self, instance: Any, state: str, after: str) -> None:
+        """Ends a change of an instance's state, unless another one was begun meanwhile."""
+        with self._lock:
+            if instance.state == state:
+                _set_state(instance, after)
 
     def _take_turn(self, instance: Any, action: Callable[[Any, Machine], None]) -> None:
         """Runs an action in the background, after the earlier actions of the same instance."""
@@ -210,15 +223,13 @@ class Machines:
         except (OSError, RuntimeError) as error:
             # As EC2 ends an instance that it cannot launch.
             log.exception("The machine of %s could not be started.", instance.id)
-            instance.terminate()
-            instance.state_reason = StateReason(f"Server.InternalError: {error}", "Server.InternalError")
+            instance.terminate(StateReason(f"Server.InternalError: {error}", "Server.InternalError"))
             return
-        _set_state(instance, "running")
+        self._end(instance, "pending", "running")
 
     def _power_off(self, instance: Any, machine: Machine) -> None:
         machine.power_off(STOP_DEADLINE)
-        if instance.state == "stopping":
-            _set_state(instance, "stopped")
+        self._end(instance, "stopping", "stopped")
 
     def _reboot(self, instance: Any, machine: Machine) -> None:
         machine.power_off(STOP_DEADLINE)
@@ -236,25 +247,30 @@ class Machines:
             turns.shutdown(wait=False)
 
     def _take_back(self, instance: Any) -> None:
-        if not self._closed and instance.state not in ("shutting-down", "terminated"):
-            instance.terminate()
-            code = "Server.SpotInstanceTermination"
-            instance.state_reason = StateReason(f"{code}: Spot instance termination", code)
+        with self._lock:
+            if not self._closed and instance.state not in ("shutting-down", "terminated"):
+                code = "Server.SpotInstanceTermination"
+                instance.terminate(StateReason(f"{code}: Spot instance termination", code))
 
     def _ended_by_itself(self, instance: Any) -> None:
-        if self._closed or instance.state not in ("running", "pending"):
-            return
-        if instance.instance_initiated_shutdown_behavior == "terminate":
-            instance.terminate()
-        else:
-            instance.stop()
-        instance.state_reason = StateReason(
-            "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
-        )
+        with self._lock:
+            if not self._closed and instance.state in ("running", "pending"):
+                goes = instance.instance_initiated_shutdown_behavior == "terminate"
+                code = "Client.InstanceInitiatedShutdown"
+                end = instance.terminate if goes else instance.stop
+                end(StateReason(f"{code}: Instance initiated shutdown", code))
+
+
+class State(InstanceState):  # type: ignore[misc]  # moto is untyped here
+    """A state that moto does not change: it takes an instance for stopped that only begins to stop."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets what is not set yet."""
+        self.__dict__.setdefault(name, value)
 
 
 def _set_state(instance: Any, state: str) -> None:
-    instance._state = InstanceState(state, STATES[state])
+    instance._state = State(state, STATES[state])
 
 
 def _process_machines() -> MakeMachine:

@@ -55,7 +55,7 @@ def subject() -> Iterator[Subject]:
 def test_nothing_is_told_without_a_good_token(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     assert subject.call("latest/meta-data/instance-id")[0] == 401
     assert subject.call("latest/meta-data/instance-id", token="guess")[0] == 401
-    token = subject.token("1")
+    token = subject.token("21600")
     assert subject.call("latest/meta-data/instance-id", token=token) == (200, VIEW.instance_id)
     monkeypatch.setattr("time.monotonic", lambda: float("inf"))
     assert subject.call("latest/meta-data/instance-id", token=token)[0] == 401
