@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.ec2.models import instances
 
 from scripts.local.machines.machine import Machine
@@ -195,16 +196,20 @@ def test_restarting_a_service_stops_the_running_one_first(stack: Stack) -> None:
     until(lambda: stack.lines("var/log/units/worker.service.log") == ["up", "up"], "it was started twice")
 
 
-def test_nothing_outlives_a_terminated_machine(stack: Stack) -> None:
+def test_nothing_outlives_a_terminated_machine_which_comes_back_in_no_way(stack: Stack) -> None:
     hiding = "setsid --fork bash -c 'trap : TERM; echo $BASHPID >>\"$SD_PREFIX/pids\"; while :; do sleep 0.2; done'"
     # In sessions of their own, deaf to TERM.
     stack.create(machine_template(f"trap : TERM\n{hiding}\n{hiding}\nwhile :; do sleep 0.2; done"))
     until(lambda: len(stack.lines("pids")) == 2, "both hide")
     pids = [stack.machine.pid or 0, *map(int, stack.lines("pids"))]
-    instance_id = stack.instance_id
-    stack.cloud.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    instance_id, ec2 = stack.instance_id, stack.cloud.client("ec2")
+    ec2.terminate_instances(InstanceIds=[instance_id])
     stack.until_state("terminated", instance_id)
     assert not [pid for pid in pids if is_alive(pid)]
+    for call in (ec2.start_instances, ec2.stop_instances):
+        with pytest.raises(ClientError, match="IncorrectInstanceState"):
+            call(InstanceIds=[instance_id])
+    stack.until_state("terminated", instance_id)
 
 
 def test_changed_user_data_restarts_the_same_instance_and_nothing_else(stack: Stack) -> None:

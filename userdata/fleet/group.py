@@ -21,9 +21,8 @@ from userdata.fleet.breakers import Told
 from userdata.fleet.market import Market
 
 logger = logging.getLogger(__name__)
-# systemd gives what powers off 90 seconds. Half a dozen calls tell a failure, and on a busy machine each takes seconds.
+# systemd gives what powers off 90 seconds: a failure is told, its fleet closed, and the group left, each in these.
 SECONDS = 20
-TELLING_SECONDS = 40
 # The system sets a clock that is wrong within seconds.
 CLOCK_SECONDS = 3.0
 LIMITS = ("--cli-connect-timeout", "5", "--cli-read-timeout", "10", "--output", "json")
@@ -73,20 +72,21 @@ class Group:
             return
 
     def tell_failed(self, why: str) -> None:
-        """Tells that this machine failed, and closes the fleet when it is the third in a row.
-
-        First of all the fleet buys no more machines, in case that the time ends.
-        """
-        self._begin(TELLING_SECONDS)
+        """Tells that this machine failed, and closes the fleet when it is the third in a row."""
+        self._begin()
         try:
             self._put(f"{breakers.FAILED}{utc_now()}-{self._id()}.json", reason=why)
             if breakers.boots_fail(self._told()):
                 reason = f"The last {breakers.FAILURES} machines failed, one after the other; the last one: {why}"
                 logger.error("the fleet is closed: %s", reason)
-                self._update("--min-size", "0", "--max-size", "0")
-                self._put(breakers.CLOSED, reason=reason)
-                self._put(breakers.BOOTED)  # whoever opens it again begins a new count
-                self._mail(reason)
+                try:
+                    self._put(breakers.CLOSED, reason=reason)
+                    self._put(breakers.BOOTED)  # whoever opens it again begins a new count
+                    self._mail(reason)
+                finally:
+                    # Last, because a group without room ends this machine, too; and whatever became of the words.
+                    self._begin()
+                    self._update("--min-size", "0", "--max-size", "0")
         except GroupError as error:
             logger.warning("the failure was not told to the fleet: %s", error)
 
@@ -157,9 +157,8 @@ class Group:
                 raise GroupError(str(error)) from error
         return self._instance_id
 
-    def _begin(self, seconds: Optional[float] = None) -> None:
-        self._seconds = seconds or SECONDS
-        self._until = time.monotonic() + self._seconds
+    def _begin(self) -> None:
+        self._until = time.monotonic() + SECONDS
 
     def _aws(self, *words: str, text: str = "") -> str:
         while True:
@@ -174,7 +173,7 @@ class Group:
     def _try(self, *words: str, text: str) -> str:
         left = self._until - time.monotonic()
         if left <= 0:
-            raise GroupError(f"{self._seconds} s are over")
+            raise GroupError(f"{SECONDS} s are over")
         command = ["aws", "--region", self._region, *LIMITS, *words]
         try:
             done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=left, check=False)

@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,7 +98,8 @@ class Machines:
         """Makes the emulated EC2 API act on the machines while the context lasts."""
         hooks = {
             (InstanceBackend, "run_instances"): self._around_run,
-            (InstanceBackend, "start_instances"): self._around_start_instances,
+            (InstanceBackend, "start_instances"): _only_from({"stopped", "running", "pending"}, "started"),
+            (InstanceBackend, "stop_instances"): _only_from({"pending", "running", "stopping", "stopped"}, "stopped"),
             (Instance, "start"): self._around_start,
             (Instance, "stop"): self._around_stop,
             (Instance, "reboot"): self._around_reboot,
@@ -116,19 +117,6 @@ class Machines:
             return reservation
 
         return run_instances
-
-    def _around_start_instances(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def start_instances(backend: Any, instance_ids: list[str]) -> Any:
-            for instance in backend.get_multi_instances_by_id(instance_ids):
-                if instance.state not in ("stopped", "running", "pending"):
-                    raise EC2ClientError(
-                        "IncorrectInstanceState",
-                        f"The instance '{instance.id}' is not in a state from which it can be started.",
-                    )
-            return original(backend, instance_ids)
-
-        return start_instances
 
     def _around_start(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -271,6 +259,25 @@ class State(InstanceState):  # type: ignore[misc]  # moto is untyped here
 
 def _set_state(instance: Any, state: str) -> None:
     instance._state = State(state, STATES[state])
+
+
+def _only_from(states: Container[str], done: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Refuses instances in any other state, as EC2 does. moto takes each."""
+
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(backend: Any, instance_ids: list[str]) -> Any:
+            for instance in backend.get_multi_instances_by_id(instance_ids):
+                if instance.state not in states:
+                    raise EC2ClientError(
+                        "IncorrectInstanceState",
+                        f"The instance '{instance.id}' is not in a state from which it can be {done}.",
+                    )
+            return original(backend, instance_ids)
+
+        return call
+
+    return around
 
 
 def _process_machines() -> MakeMachine:

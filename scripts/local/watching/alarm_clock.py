@@ -124,7 +124,8 @@ class AlarmClock:
             self._beyond[alarm.name] = latest - alarm.threshold
             state = alarm_state(_rule(alarm), points)
             if state != alarm.state_value:
-                cloudwatch.set_alarm_state(AlarmName=alarm.name, StateValue=state, StateReason="evaluated")
+                with contextlib.suppress(ClientError):  # its stack may delete it meanwhile
+                    cloudwatch.set_alarm_state(AlarmName=alarm.name, StateValue=state, StateReason="evaluated")
             elif state == "ALARM":
                 for action in filter(SCALING_POLICY.fullmatch, alarm.alarm_actions):
                     self._act(action, alarm)

@@ -65,7 +65,7 @@ class Metrics:
             for instance in ec2_backends[here[0]][here[1]].all_instances():
                 if instance.state == "running":
                     self._reported["AWS/EC2", "CPUUtilization", instance.id][minute] = 0.0
-        for group in autoscaling_backends[here[0]][here[1]].autoscaling_groups.values():
+        for group in list(autoscaling_backends[here[0]][here[1]].autoscaling_groups.values()):
             counted = {IN_SERVICE: len(group.active_instances()), DESIRED: group.desired_capacity}
             for name in counted.keys() & set(group.metrics):
                 self._reported["AWS/AutoScaling", name, group.name][minute] = float(counted[name])

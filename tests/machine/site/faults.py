@@ -31,13 +31,11 @@ def for_a_while(seconds: float, answer: Answer) -> Fault:
     return fault
 
 
-def slowly(seconds: float, *, requests: int) -> Fault:
-    """The first so many requests wait so long for their answer."""
-    left = iter(range(requests))
+def slowly(seconds: float) -> Fault:
+    """Each request waits so long for its answer."""
 
     def fault(request: Request) -> Answer | None:
-        if next(left, None) is not None:
-            time.sleep(seconds)
+        time.sleep(seconds)
         return None
 
     return fault

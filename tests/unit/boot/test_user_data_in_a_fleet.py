@@ -48,7 +48,7 @@ def test_a_machine_without_a_bundle_leaves_its_group_and_then_powers_off(
 def test_the_third_in_a_row_closes_the_fleet_and_says_why(first_boot: FirstBoot) -> None:  # noqa: F811
     asked = in_a_bucket_with(first_boot, "booted.json", "failed/a", "failed/b", Topic="arn:aws:sns:a:b:c")
     mailed = "sns publish --topic-arn arn:aws:sns:a:b:c --message The fleet has closed itself: boots/ says why."
-    assert asked == [CLOSES, mailed, LEAVES, "shutdown -P now"]
+    assert asked == [mailed, CLOSES, LEAVES, "shutdown -P now"]
     fleet = first_boot.assets / first_boot.machine.bucket_name / "fleet"
     assert "Three machines in a row could not start" in json.loads((fleet / "closed.json").read_text())["reason"]
     assert (fleet / "booted.json").exists()  # so that whoever opens it again begins a new count
