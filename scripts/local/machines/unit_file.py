@@ -132,10 +132,9 @@ def _apply(unit: Unit, key: str, value: str, prefix: Path) -> None:
     elif key == "WorkingDirectory":
         unit.working_directory = Path(below_prefix(value, prefix))
     elif key == "Environment":
-        name, _, text = value.partition("=")
+        unit.environment |= dict(one.split("=", 1) for one in shlex.split(value))
         # There is no user and no network here for the drawing process to have of its own: it is the worker's child.
-        if name != DRAWING_SOCKET:
-            unit.environment[name] = text
+        unit.environment.pop(DRAWING_SOCKET, None)
     elif key == "EnvironmentFile":
         path = Path(below_prefix(value.removeprefix("-"), prefix))
         unit.environment_files.append(EnvironmentFile(path, optional=value.startswith("-")))

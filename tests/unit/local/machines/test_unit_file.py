@@ -22,7 +22,11 @@ def test_the_worker_s_unit_is_read() -> None:
         Command(["/usr/bin/env", "python3", "-u", "-m", "userdata.boot.after_worker"], may_fail=False),
     ]
     assert unit.working_directory == Path("/disk/opt/sd-on-ec2/current")
-    assert unit.environment == {"PYTHONDONTWRITEBYTECODE": "1"}
+    assert unit.environment == {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_METADATA_SERVICE_TIMEOUT": "5",
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3",
+    }
     assert unit.environment_files == [
         EnvironmentFile(Path("/disk/etc/sd-on-ec2/machine.env"), optional=True),
         EnvironmentFile(Path("/disk/var/lib/sd-on-ec2/worker.env"), optional=False),
