@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.s3.models import S3Backend
+from moto.s3.models import FakeKey, S3Backend
 
 from scripts.local.local_cloud import LocalCloud
 
@@ -48,6 +48,21 @@ def test_of_two_writers_at_a_time_the_first_alone_writes_a_key(
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(answer, put, Body=body) for body in (b"1", b"2")]
         assert sorted(one.result() for one in answers) == [200, 412]
+
+
+def test_who_reads_an_object_that_is_replaced_meanwhile_gets_it_as_it_was(
+    cloud: LocalCloud, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, s3 = FakeKey.__dict__["value"], cloud.client("s3")
+    s3.put_object(**key, Body=b"1")
+
+    def replaced_meanwhile(of_first: FakeKey) -> bytes:
+        monkeypatch.setattr(FakeKey, "value", value)
+        s3.put_object(**key, Body=b"2")
+        return bytes(of_first.value)
+
+    monkeypatch.setattr(FakeKey, "value", property(replaced_meanwhile, value.fset))
+    assert [s3.get_object(**key)["Body"].read() for _ in range(2)] == [b"1", b"2"]
 
 
 def test_a_key_that_changed_or_is_gone_is_not_written_by_its_etag(cloud: LocalCloud, key: dict[str, str]) -> None:

@@ -1,8 +1,9 @@
 """S3's conditional writes: one at a time, and every condition that the product could send is obeyed or refused.
 
 moto looks at a key and then writes it, so that two writers at a time could both be the first; on AWS one of them hears
-412 or 409. It passes over If-Match of an upload in parts, which is refused here because nothing sends it. Copies with
-a condition on what they replace are refused as documented.
+412 or 409. Who reads meanwhile gets the object as it was or as it is, as on AWS. moto passes over If-Match of an upload
+in parts, which is refused here because nothing sends it. Copies with a condition on what they replace are refused as
+documented.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
 
 from scripts.local.aws.replaced import replaced
@@ -45,5 +47,9 @@ def conditional_writes() -> Iterator[None]:
         return write
 
     names = ("_key_response_post", "copy_object", "delete_object", "put_object")
-    with replaced({(S3Response, name): around(S3Response.__dict__[name]) for name in names}):
+    with replaced(
+        {(S3Response, name): around(S3Response.__dict__[name]) for name in names}
+        # moto closes what a write replaces, while somebody may read it, who hears 500. It goes with its last reader.
+        | {(FakeKey, "dispose"): lambda key, garbage=False: None}
+    ):
         yield
