@@ -399,6 +399,8 @@ def test_what_is_told_of_a_run_before_its_card_comes_is_shown(
     monkeypatch.setattr(drawing, "see_run", see_and_wait)
     asked: list[Route] = []
     page.route("**/runs/a-horse-*", lambda route: asked.append(route))
+    # Once as the page came, and once as the stream had looked, which tells from then on.
+    wait_for(page, "performance.getEntriesByType('resource').filter(one => one.name.endsWith('/runs')).length > 1")
     page.get_by_label("Prompt", exact=True).fill("a horse")
     with page.expect_request("**/runs/a-horse-*"):
         page.get_by_role("button", name="Draw", exact=True).click()
