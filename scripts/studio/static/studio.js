@@ -103,9 +103,8 @@ document.addEventListener("click", (event) => {
   act(place ? { values: JSON.parse(place.dataset.values), key: place.dataset.key, image: place.dataset.image } : null, button);
 });
 
+// A dialog at the side: what is typed stays where it is.
 document.addEventListener("htmx:afterSwap", (event) => {
-  dropDoubles(); // before anything is painted: 20 ms later, once htmx has settled it, a person would see a card jump
-  // A dialog at the side: what is typed stays where it is.
   const opener = event.detail.requestConfig && event.detail.requestConfig.elt;
   const opens = opener && opener.dataset.opens;
   if (opens) {
@@ -121,6 +120,7 @@ document.addEventListener("htmx:afterSettle", () => {
     const hidden = sentence.textContent && sentence.closest("details");
     if (hidden) hidden.open = true;
   }
+  dropDoubles(); // before anything is painted, because htmx settles at once here (defaultSettleDelay)
   follow();
 });
 // A run that is asked for again is on the page already; and one may have appeared before the answer to its press.
