@@ -16,6 +16,7 @@ import transformers
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from transformers import CLIPTokenizer
+from transformers.initialization import no_init_weights
 
 from userdata.worker.model.checkpoint_tensors import Tensors
 
@@ -44,14 +45,17 @@ def load_single_file(
             kind = UNet2DConditionModel if name == "unet" else AutoencoderKL
             components[name] = kind.from_single_file(tensors, subfolder=name, **where)
         elif name.startswith("text_encoder"):
-            components[name] = create_diffusers_clip_model_from_ldm(
-                getattr(transformers, entry[1]),
-                checkpoint=tensors,
-                subfolder=name,
-                config=str(configuration),
-                torch_dtype=dtype,
-                local_files_only=True,
-            ).to(device)
+            # To draw numbers for weights that have no memory, torch would import sympy, for half a second.
+            with no_init_weights():
+                encoder = create_diffusers_clip_model_from_ldm(
+                    getattr(transformers, entry[1]),
+                    checkpoint=tensors,
+                    subfolder=name,
+                    config=str(configuration),
+                    torch_dtype=dtype,
+                    local_files_only=True,
+                )
+            components[name] = encoder.to(device)
         elif name.startswith("tokenizer"):
             components[name] = CLIPTokenizer.from_pretrained(tokenizer, pad_token=PADDING[name])
         elif name == "scheduler":

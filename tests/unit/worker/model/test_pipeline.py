@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -57,6 +58,27 @@ def test_original_checkpoint_loads_with_the_layouts_configuration(tmp_path: Path
         assert all(torch.equal(loaded[key], saved[key]) for key in saved), name
     assert pipeline.safety_checker is None
     assert pipeline.scheduler.config.beta_schedule == "scaled_linear"
+
+
+def test_a_checkpoint_is_loaded_without_sympy_which_takes_half_a_second_to_import(
+    tmp_path: Path, narrow: dict[str, Any]
+) -> None:
+    """In a process of its own, because an import cannot be taken back."""
+    save_file(checkpoint_of(narrow), tmp_path / "v1.safetensors")
+    load = f"""
+import sys
+from pathlib import Path
+from userdata.worker.imports_ahead import import_libraries
+import_libraries()
+import torch
+from userdata.worker.model import pipeline
+pipeline.LAYOUTS = Path({str(tmp_path / "layouts")!r})
+checkpoint = Path({str(tmp_path / "v1.safetensors")!r})
+pipeline.load_pipeline(checkpoint, layout="narrow", device=torch.device("cpu"), from_image=False)
+print("sympy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize(
