@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 KERNELS = [Path(__file__).with_name(name) for name in ("fused_kernels.py", "gated_product.py")]
-KERNELS_OF_TRANSFORMERS = [Path(__file__).with_name(name) for name in ("transformer_kernels.py", "fused_kernels.py")]
+KERNELS_OF_TRANSFORMERS = [
+    Path(__file__).with_name(name) for name in ("transformer_kernels.py", "int8_kernel.py", "fused_kernels.py")
+]
 # The variable with the folder where Triton keeps compiled kernels. Without the variable nothing is remembered.
 FOLDER = "TRITON_CACHE_DIR"
 

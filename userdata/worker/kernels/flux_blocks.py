@@ -24,7 +24,7 @@ from userdata.worker.kernels.flux_parts import (
     in_one,
     single_block,
 )
-from userdata.worker.kernels.products import product, product_of_gated
+from userdata.worker.kernels.products import product, product_of_gated, product_of_rows
 from userdata.worker.kernels.triton_kernels import transformer_kernels
 
 
@@ -149,7 +149,7 @@ def flux2_single_block(block: Any, hidden_states: Tensor, temb_mod: Tensor, imag
 
 
 def _chunks(norm: Any, temb: Tensor, count: int) -> list[Tensor]:
-    return list(norm.linear(norm.silu(temb)).chunk(count, dim=1))
+    return list(product_of_rows(norm.linear, norm.silu(temb)).chunk(count, dim=1))
 
 
 def _of_pairs(mask: Tensor | None) -> Tensor | None:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 from torch import Tensor, nn
 
-from userdata.worker.kernels.triton_kernels import fp8_kernel, transformer_kernels
-from userdata.worker.model.kept_linear import Fp8Linear, InFp8
+from userdata.worker.kernels.triton_kernels import fp8_kernel, int8_kernel, transformer_kernels
+from userdata.worker.model.kept_linear import Fp8Linear, InFp8, Int8Linear
 
 
 def read_by(layers: Sequence[Any], x: Tensor) -> Tensor | InFp8:
@@ -23,6 +23,14 @@ def read_by(layers: Sequence[Any], x: Tensor) -> Tensor | InFp8:
 def product(layer: Any, x: Tensor) -> Tensor:
     """What `layer` makes of `x`."""
     made: Tensor = layer(read_by([layer], x))
+    return made
+
+
+def product_of_rows(layer: Any, x: Tensor) -> Tensor:
+    """What `layer` makes of `x`, n × width: of few rows, so that its weights take longer to read than to multiply."""
+    if isinstance(layer, Int8Linear):
+        return int8_kernel().product(x, layer)
+    made: Tensor = layer(x)
     return made
 
 

@@ -15,7 +15,7 @@ from tests.small_networks import small_pipeline, small_transformer, transformer_
 from userdata.worker.kernels import flux_blocks, flux_parts, fused_blocks, kernel_check, products, z_image_blocks
 from userdata.worker.kernels.fused_blocks import fused
 from userdata.worker.kernels.kernel_check import checked, fused_kernels_work
-from userdata.worker.model.kept_linear import Fp8Linear, InFp8, in_fp8
+from userdata.worker.model.kept_linear import Fp8Linear, InFp8, Int8Linear, in_fp8
 from userdata.worker.model.quantized import kept_as, quantize_layer
 
 
@@ -55,6 +55,10 @@ def _in_fp8(x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, besid
     return in_fp8(x if beside is None else torch.cat([beside, x], dim=-1))
 
 
+def _product(x: Tensor, layer: Int8Linear) -> Tensor:
+    return layer(x)
+
+
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often each kernel is called, in whose place stands its definition in PyTorch."""
@@ -79,6 +83,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         monkeypatch.setattr(user, "transformer_kernels", lambda: stand_ins)
     for user in (products, kernel_check):
         monkeypatch.setattr(user, "fp8_kernel", lambda: SimpleNamespace(in_fp8=counted(_in_fp8)))
+        monkeypatch.setattr(user, "int8_kernel", lambda: SimpleNamespace(product=counted(_product)))
     monkeypatch.setattr(fused_blocks, "_fuse", lambda _decoder: ())
     return counts
 
@@ -148,6 +153,20 @@ def test_quantized_weights_are_used_as_they_are(calls: dict[str, int]) -> None:
     assert (ours - plain).norm() / plain.norm() < 1e-6
 
 
+@torch.no_grad()
+def test_modulation_in_int8_is_multiplied_as_it_is_kept(calls: dict[str, int]) -> None:
+    transformer = small_transformer("flux")
+    for name, module in list(transformer.named_modules()):
+        if isinstance(module, nn.Linear) and kept_as(name, "nf4") == "int8":
+            quantize_layer(transformer, name, "int8")
+    kept = [module for module in transformer.modules() if isinstance(module, Int8Linear)]
+    plain = transformer(**transformer_input("flux"), return_dict=False)[0]
+    with fused(SimpleNamespace(transformer=transformer, vae=SimpleNamespace(decoder=nn.Identity()))):
+        ours = transformer(**transformer_input("flux"), return_dict=False)[0]
+    assert calls["product"] == len(kept) > 0
+    assert (ours - plain).norm() / plain.norm() < 1e-5
+
+
 def test_weights_in_fp8_are_multiplied_with_states_that_one_pass_puts_into_fp8(
     network: tuple[Callable[..., Tensor], Any], calls: dict[str, int]
 ) -> None:
@@ -182,14 +201,20 @@ def test_wrong_kernel_of_a_transformer_is_not_used(
     assert "images take longer" in caplog.text
 
 
+@pytest.mark.parametrize("kind, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=str)
 @torch.no_grad()
-def test_attention_of_a_decoder_computes_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_of_a_decoder_computes_the_same_in_pieces(
+    kind: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from userdata.worker.kernels import decoder_attention
 
     attention = small_pipeline().vae.decoder.mid_block.attentions[0]
     assert decoder_attention.fits_decoder_attention(attention)
     x = torch.randn(2, 64, 6, 5)
+    exact = attention(x)
     monkeypatch.setattr(decoder_attention, "PRODUCTS", 30 * 7)
-    ours, before = decoder_attention.decoder_attention(attention, x), torch.backends.cuda.matmul.fp32_precision
-    torch.testing.assert_close(ours, attention(x), rtol=1e-5, atol=1e-5)
+    before = torch.backends.cuda.matmul.fp32_precision
+    ours = decoder_attention.decoder_attention(attention.to(kind), x.to(kind))
+    assert ours.dtype == kind
+    torch.testing.assert_close(ours.float(), exact, rtol=tolerance, atol=tolerance)
     assert torch.backends.cuda.matmul.fp32_precision == before
