@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from userdata.worker.kernels import fp8_kernel, fused_kernels, gated_product, transformer_kernels
+from userdata.worker.kernels import fp8_kernel, fused_kernels, gated_product, int8_kernel, transformer_kernels
 
 HALF, SINGLE, WHOLE = "*fp16", "*fp32", "i32"
 # By the names of their arguments; what is not among them is a whole number.
@@ -29,6 +29,8 @@ CONSTANTS: dict[str, dict[str, Any]] = {
     "_scale_and_shift": {"ADDED": True, "OF_GROUP": 30, "ROWS": 128, "PIECES": 64, "WIDTH": 32},
     "_scaled_and_shifted": {**TILE, "SILU": True},
     "_sum": {**PIECE, "BIAS": True},
+    "_plus_bias": PIECE,
+    "_doubled": PIECE,
     "_geglu": PIECE,
     "_layer_norm": {"ADDED": True, "KEPT": True, "ROWS": 4, "WIDTH": 512},
     "_interleaved": PIECE,
@@ -43,6 +45,8 @@ TYPES_OF_TRANSFORMERS = {
 TYPES_OF_FP8 = {**dict.fromkeys(("beside", "x", "gates"), BRAIN), "out": "*fp8e4nv", "scales": SINGLE}
 TYPES_OF_FP8 |= dict.fromkeys(("least", "largest"), "fp32")
 FIRST_WITH_FP8 = 89
+TYPES_OF_INT8 = {**dict.fromkeys(("x", "scales", "bias", "out"), BRAIN), "weight": "*i8"}
+CONSTANTS_OF_INT8 = {"BIAS": True, "ROWS": int8_kernel.ROWS, "COLUMNS": int8_kernel.COLUMNS}
 WHOLE_ROW = {"ADDED": True, "ADDED_NORM": True, "GATE": True, "WEIGHT": True, "SCALE": True, "SHIFT": True}
 CONSTANTS_OF_TRANSFORMERS: dict[str, dict[str, Any]] = {
     "_modulated": {**WHOLE_ROW, "NORM": transformer_kernels.ROOT, "WIDTH": 4096},
@@ -57,6 +61,7 @@ def main(architecture: int) -> None:
         _compile(getattr(fused_kernels, name), architecture, TYPES, constants)
     for name, constants in CONSTANTS_OF_TRANSFORMERS.items():
         _compile(getattr(transformer_kernels, name), architecture, TYPES_OF_TRANSFORMERS, constants)
+    _compile(int8_kernel._product, architecture, TYPES_OF_INT8, CONSTANTS_OF_INT8)
     if architecture >= FIRST_WITH_FP8:
         for kind in (fp8_kernel.AS_THEY_ARE, fp8_kernel.GELU, fp8_kernel.GATED):
             constants = {"BESIDE": True, "KIND": kind, "WIDTH": 16384}
@@ -65,7 +70,7 @@ def main(architecture: int) -> None:
         rows, columns, depth = gated_product.ROWS, gated_product.COLUMNS, gated_product.DEPTH
         pieces = {
             "x": f"tensordesc<fp16[{rows},{depth}]>",
-            "weight": f"tensordesc<fp16[{columns},{depth}]>",
+            "weight": f"tensordesc<fp16[2,{columns},{depth}]>",
             "out": f"tensordesc<fp16[{rows},{columns}]>",
         }
         constants = {"ROWS": rows, "COLUMNS": columns, "DEPTH": depth, "TOGETHER": gated_product.TOGETHER}

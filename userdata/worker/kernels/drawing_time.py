@@ -39,12 +39,12 @@ class Work:
 # By how the names of the pipelines begin. docs/performance.md has the measurements. A step of Chroma runs its network
 # twice.
 WORK = {
-    "StableDiffusionXL": Work(1024 * 1024, 66.1, (8.6, 35.2), (3.0, 26.0), (115.6, 42.8), plans=210, unet=True),
-    "StableDiffusion": Work(512 * 640, 23.8, (7.4, 7.8), (2.7, 4.7), (27.2, 8.5), plans=500, unet=True),
-    "Flux2": Work(1024 * 1024, 40, (0, 81.9), (0, 58.4), (86, 28)),
-    "Flux": Work(1024 * 1024, 60, (0, 163.7), (0, 118.9), (85, 28)),
-    "Chroma": Work(1024 * 1024, 120, (0, 340), (0, 293), (85, 28)),
-    "ZImage": Work(1024 * 1024, 60, (0, 145.4), (0, 94.3), (86, 27)),
+    "StableDiffusionXL": Work(1024 * 1024, 66.1, (8.6, 35.2), (3.0, 26.0), (115.6, 40.3), plans=210, unet=True),
+    "StableDiffusion": Work(512 * 640, 23.8, (7.4, 7.8), (2.7, 4.7), (27.2, 7.0), plans=500, unet=True),
+    "Flux2": Work(1024 * 1024, 40, (0, 81.9), (0, 58.4), (86, 22)),
+    "Flux": Work(1024 * 1024, 60, (0, 163.7), (0, 118.9), (85, 22)),
+    "Chroma": Work(1024 * 1024, 120, (0, 340), (0, 293), (85, 22)),
+    "ZImage": Work(1024 * 1024, 60, (0, 145.4), (0, 94.3), (86, 22)),
 }
 
 

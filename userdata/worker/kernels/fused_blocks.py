@@ -41,6 +41,7 @@ from userdata.worker.kernels.flux_blocks import (
     flux_single_block,
 )
 from userdata.worker.kernels.fusible_blocks import (
+    fits_convolution,
     fits_residual_block,
     fits_transformer,
     fits_transformer_block,
@@ -66,12 +67,13 @@ BLOCKS_OF_TRANSFORMERS = (
 @contextmanager
 def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
     """While this is open, the network of `pipeline` and its decoder run with fused kernels."""
-    of_pixels, replaced = [pipeline.vae.decoder], [*_fuse(pipeline.vae.decoder)]
+    decoder = pipeline.vae.decoder
+    of_pixels, replaced = [decoder], [*_fuse(decoder), *_fuse_upsampling(decoder, _doubling)]
     if (transformer := getattr(pipeline, "transformer", None)) is not None:
         replaced += _fuse_transformer(transformer)
     else:
         of_pixels.append(pipeline.unet)
-        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet), *join(pipeline.unet)]
+        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet, _of_parities), *join(pipeline.unet)]
     try:
         for network in of_pixels:
             network.to(memory_format=torch.channels_last)
@@ -106,16 +108,25 @@ def _fuse(network: Any) -> Iterator[nn.Module]:
             yield module
 
 
-def _fuse_upsampling(network: nn.Module) -> Iterator[nn.Module]:
-    """Does what `_fuse` does for the blocks that double the pixels.
+def _fuse_upsampling(network: nn.Module, forward_of: Callable[[Any], Callable[..., Tensor]]) -> Iterator[nn.Module]:
+    """Does what `_fuse` does for the blocks that double the pixels, whose new `forward` is what `forward_of` makes."""
+    for block in network.modules():
+        if isinstance(block, Upsample2D) and fits_upsampling(block):
+            block.forward = forward_of(block)
+            yield block
+
+
+def _of_parities(block: Any) -> Callable[..., Tensor]:
+    """For a U-Net.
 
     Not for the decoder: on its large maps cuDNN computes convolutions of 2 × 2 so slowly that decoding takes three
     times as long.
     """
-    for block in network.modules():
-        if isinstance(block, Upsample2D) and fits_upsampling(block):
-            block.forward = partial(_upsampling, block, parity_weights(block.conv.weight))
-            yield block
+    return partial(_upsampling, block, parity_weights(block.conv.weight))
+
+
+def _doubling(block: Any) -> Callable[..., Tensor]:
+    return partial(_upsampling, block, None)
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
@@ -124,6 +135,7 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
         (Transformer2DModel, fits_transformer, _transformer),
         (BasicTransformerBlock, fits_transformer_block, _transformer_block),
         (GEGLU, lambda _: True, _gated),
+        (nn.Conv2d, fits_convolution, _convolution),
         (Attention, fits_decoder_attention, decoder_attention),
         (UpBlock2D, fits_up_block, _up_block),
         (CrossAttnUpBlock2D, fits_up_block, _up_block),
@@ -133,13 +145,22 @@ def _forward_of(module: nn.Module) -> Callable[..., Any] | None:
     return None
 
 
-def _upsampling(block: Any, weights: Tensor, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any) -> Tensor:
-    """Doubles the pixels and convolves them, with 4 products for a pixel instead of 9."""
+def _upsampling(
+    block: Any, weights: Tensor | None, x: Tensor, output_size: Any = None, *_args: Any, **_kwargs: Any
+) -> Tensor:
+    """Doubles the pixels and convolves them: with the `weights` of the parities with 4 products for a pixel, not 9."""
     if output_size is not None and tuple(output_size) != (2 * x.shape[2], 2 * x.shape[3]):
         own: Tensor = type(block).forward(block, x, output_size)
         return own
+    if weights is None:
+        return _convolution(block.conv, kernels().doubled(x.contiguous(memory_format=torch.channels_last)))
     four = F.conv2d(x, weights, None, padding=1).contiguous(memory_format=torch.channels_last)
     return kernels().interleaved(four, block.conv.bias)
+
+
+def _convolution(convolution: Any, x: Tensor) -> Tensor:
+    """A convolution with its bias, which PyTorch adds at a third of the memory's rate."""
+    return kernels().plus_bias(_without_bias(convolution, x), convolution.bias)
 
 
 def _norm_with_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:

@@ -18,13 +18,18 @@ from torch.nn.functional import linear
 from userdata.worker.kernels.gated_product import fits_hopper, gated_product
 
 # Rows and columns of a program's piece of the pixels, and numbers of a piece of anything else. For the statistics, a
-# program takes as many such pieces one after the other as TURNS says.
+# program takes as many such pieces one after the other as TURNS says, and joins so many statistics at once.
 ROWS = 32
 COLUMNS = 64
 TURNS = 4
+JOINED = 256
 PIECE = 1024
 # Numbers of the rows that a program normalises at once.
 ROWS_PIECE = 2048
+# Of small programs more find room beside each other, so that more of the memory's answers are under way: on an H200 the
+# statistics take a twelfth less time with 2 warps than with the usual 4, and the rows an eighth less with 1.
+STATISTICS_WARPS = 2
+ROWS_WARPS = 1
 
 
 @triton.jit
@@ -164,6 +169,26 @@ def _sum(x, y, bias, out, total, channels, BIAS: tl.constexpr, PIECE: tl.constex
 
 
 @triton.jit
+def _plus_bias(x, bias, total, channels, PIECE: tl.constexpr):  # noqa: N803
+    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
+    inside = at < total
+    values = tl.load(x + at, inside).to(tl.float32) + tl.load(bias + at % channels, inside).to(tl.float32)
+    tl.store(x + at, values.to(x.dtype.element_ty), inside)
+
+
+@triton.jit
+def _doubled(x, out, total, width, channels, PIECE: tl.constexpr):  # noqa: N803
+    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
+    inside = at < total
+    values = tl.load(x + at, inside)
+    pixel = at // channels
+    to = out + (pixel // width * 4 * width + pixel % width * 2) * channels + at % channels
+    for down in tl.static_range(2):
+        for right in tl.static_range(2):
+            tl.store(to + (down * 2 * width + right) * channels, values, inside)
+
+
+@triton.jit
 def _geglu(x, out, total, width, PIECE: tl.constexpr):  # noqa: N803
     at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
     inside = at < total
@@ -250,7 +275,9 @@ def group_norm(
     for part, first in parts:
         own = part.shape[1]
         grid = (triton.cdiv(own, COLUMNS), pieces, count)
-        _column_statistics[grid](part, means, squares, pixels, own, first, channels, ROWS, COLUMNS, TURNS)
+        _column_statistics[grid](
+            part, means, squares, pixels, own, first, channels, ROWS, COLUMNS, TURNS, num_warps=STATISTICS_WARPS
+        )
     _scale_and_shift[(norm.num_groups, count)](
         means,
         squares,
@@ -267,7 +294,7 @@ def group_norm(
         added is not None,
         of_group,
         ROWS * TURNS,
-        min(64, triton.next_power_of_2(pieces)),
+        min(JOINED, triton.next_power_of_2(pieces)),
         triton.next_power_of_2(of_group),
     )
     out = empty((count, channels, height, width), device=x.device, dtype=x.dtype, memory_format=channels_last)
@@ -284,6 +311,20 @@ def sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
     channels = x.numel() if bias is None else bias.numel()
     grid = (triton.cdiv(x.numel(), PIECE),)
     _sum[grid](x, y, x if bias is None else bias, out, x.numel(), channels, bias is not None, PIECE)
+    return out
+
+
+def plus_bias(x: Tensor, bias: Tensor) -> Tensor:
+    """`x`, to which `bias` is added in its place, to each of its innermost dimension."""
+    _plus_bias[(triton.cdiv(x.numel(), PIECE),)](x, bias, x.numel(), bias.numel(), PIECE)
+    return x
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Each pixel of `x`, n × c × h × w channels last, as 2 × 2 pixels: PyTorch's own way takes ten times as long."""
+    count, channels, height, width = x.shape
+    out = empty((count, channels, 2 * height, 2 * width), device=x.device, dtype=x.dtype, memory_format=channels_last)
+    _doubled[(triton.cdiv(x.numel(), PIECE),)](x, out, x.numel(), width, channels, PIECE)
     return out
 
 
@@ -319,6 +360,7 @@ def layer_norm(x: Tensor, norm: LayerNorm, *, added: Tensor | None = None, kept:
         kept is not None,
         at_once,
         padded,
+        num_warps=ROWS_WARPS,
     )
     return normed
 

@@ -9,6 +9,11 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import nn
 
 
+def fits_convolution(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution has a bias and only options that the fused one knows."""
+    return convolution.bias is not None and convolution.groups == 1 and convolution.padding_mode == "zeros"
+
+
 def fits_residual_block(block: Any) -> bool:
     """Whether a `ResnetBlock2D` has only options that the fused block knows."""
     return (

@@ -18,10 +18,11 @@ from userdata.worker.kernels.triton_kernels import (
     Kernels,
     TransformerKernels,
     fp8_kernel,
+    int8_kernel,
     kernels,
     transformer_kernels,
 )
-from userdata.worker.model.kept_linear import in_fp8
+from userdata.worker.model.kept_linear import Int8Linear, in_fp8
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ def _try_kernels(kernels: Kernels, device: torch.device) -> None:
         (kernels.group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
         (kernels.group_norm(x[:, :60], norm, silu=False, joined=x[:, 60:]), norm(x)),
         (kernels.sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
+        (kernels.plus_bias(x.clone(memory_format=torch.preserve_format), norm.bias), x + norm.bias[:, None, None]),
+        (kernels.doubled(x), F.interpolate(x, scale_factor=2.0)),
         (kernels.geglu(rows, layer), halves[0] * F.gelu(halves[1])),
         (kernels.layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),
         (kernels.layer_norm(changed, row_norm, kept=changed[0].clone()), row_norm(rows)),
@@ -122,11 +125,15 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
 
     x, added, scale, shift, gate = drawn(2, 5, 96), drawn(2, 5, 96), drawn(2, 96), drawn(2, 96), drawn(2, 96)
     norm, root, other_root = nn.LayerNorm(96, elementwise_affine=False), nn.RMSNorm(96, 1e-6), nn.RMSNorm(96, 1e-6)
-    of_head, of_group = nn.RMSNorm(32, 1e-6), nn.GroupNorm(32, 96)
-    for module in (root, other_root, of_head, of_group):
+    of_head, of_group, linear = nn.RMSNorm(32, 1e-6), nn.GroupNorm(32, 96), nn.Linear(96, 48)
+    for module in (root, other_root, of_head, of_group, linear):
         module.to(device).bfloat16()
         module.weight.copy_(1 + drawn(*module.weight.shape) / 4)
     of_group.bias.copy_(drawn(96))
+    linear.weight.copy_(drawn(48, 96) / 10)
+    linear.bias.copy_(drawn(48))
+    in_int8 = Int8Linear(linear)
+    of_int8 = F.linear(shift.float(), in_int8.unpacked().float(), linear.bias.float())
     angles = torch.rand(2, 7, 16, generator=generator, device=device).repeat_interleave(2, dim=-1) * 6
     heads, maps = x.view(2, 5, 3, 32), drawn(2, 96, 3, 4).contiguous(memory_format=torch.channels_last)
     exact = x.float()
@@ -145,6 +152,7 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
         (root_total, exact + of_root),
         (root_normed, F.rms_norm(exact + of_root, (96,), root.weight.float(), 1e-6) * factor),
         (turned, _turned(torch.cat([heads[:, :2], heads], dim=1), of_head.weight, angles)),
+        (int8_kernel().product(shift, in_int8), of_int8),
         (kernels.gated(x[..., :48], x[..., 48:]), F.silu(exact[..., :48]) * exact[..., 48:]),
         (of_decoder.group_norm(maps, of_group, silu=True), F.silu(of_group(maps))),
         (of_decoder.sum_of(maps, maps, of_group.bias), 2 * maps + of_group.bias[:, None, None]),

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from userdata.worker.model.kept_linear import InFp8
+from userdata.worker.model.kept_linear import InFp8, Int8Linear
 
 
 class Kernels(Protocol):
@@ -20,6 +20,14 @@ class Kernels(Protocol):
 
     def sum_of(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
         """The sum of `x`, `y` and `bias`."""
+        ...
+
+    def plus_bias(self, x: Tensor, bias: Tensor) -> Tensor:
+        """`x`, to which `bias` is added in its place."""
+        ...
+
+    def doubled(self, x: Tensor) -> Tensor:
+        """Each pixel as four."""
         ...
 
     def geglu(self, x: Tensor, layer: nn.Linear) -> Tensor:
@@ -98,5 +106,20 @@ class Fp8Kernel(Protocol):
 def fp8_kernel() -> Fp8Kernel:
     """The module `fp8_kernel`, whose import needs Triton."""
     from userdata.worker.kernels import fp8_kernel as module
+
+    return module
+
+
+class Int8Kernel(Protocol):
+    """The function of the module `int8_kernel`, which says what it computes."""
+
+    def product(self, x: Tensor, layer: Int8Linear) -> Tensor:
+        """What `layer` makes of few rows."""
+        ...
+
+
+def int8_kernel() -> Int8Kernel:
+    """The module `int8_kernel`, whose import needs Triton."""
+    from userdata.worker.kernels import int8_kernel as module
 
     return module

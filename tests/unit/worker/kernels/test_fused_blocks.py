@@ -31,6 +31,14 @@ def _sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
     return x + y if bias is None else x + y + bias.view([-1 if d == innermost else 1 for d in range(x.ndim)])
 
 
+def _plus_bias(x: Tensor, bias: Tensor) -> Tensor:
+    return x.add_(bias[:, None, None])
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0)
+
+
 def _geglu(x: Tensor, layer: nn.Linear) -> Tensor:
     product: Tensor = layer(x)
     values, gates = product.chunk(2, dim=-1)
@@ -78,6 +86,8 @@ def stand_in(kernels_in_torch: dict[str, int], monkeypatch: pytest.MonkeyPatch) 
     namespace = SimpleNamespace(
         group_norm=counted(_group_norm),
         sum_of=counted(_sum_of),
+        plus_bias=counted(_plus_bias),
+        doubled=counted(_doubled),
         geglu=counted(_geglu),
         layer_norm=counted(_layer_norm),
         interleaved=counted(_interleaved),
@@ -107,7 +117,12 @@ def test_networks_compute_the_same(linear: bool, kernels_in_torch: dict[str, int
     ]
     assert kernels_in_torch["group_norm"] == len(norms) - 1
     assert kernels_in_torch["joined"] == sum(len(block.resnets) for block in pipeline.unet.up_blocks)
-    assert set(kernels_in_torch) == {"joined", "group_norm", "sum_of", "geglu", "layer_norm", "interleaved"}
+    # The first and the last convolution of both, the U-Net's that halve the pixels, and the decoder's of doubled ones.
+    halving = sum(len(block.downsamplers or ()) for block in pipeline.unet.down_blocks)
+    doubling = sum(len(block.upsamplers or ()) for block in pipeline.vae.decoder.up_blocks)
+    assert (kernels_in_torch["plus_bias"], kernels_in_torch["doubled"]) == (4 + halving + doubling, doubling)
+    others = {"joined", "sum_of", "geglu", "layer_norm", "interleaved"}
+    assert set(kernels_in_torch) == {"group_norm", "plus_bias", "doubled"} | others
     for one, other in zip(in_fused_blocks, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     kernels_in_torch.clear()

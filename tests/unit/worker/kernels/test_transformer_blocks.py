@@ -56,7 +56,8 @@ def _in_fp8(x: Tensor, *, gelu: bool = False, gates: Tensor | None = None, besid
 
 
 def _product(x: Tensor, layer: Int8Linear) -> Tensor:
-    return layer(x)
+    made: Tensor = layer(x)
+    return made
 
 
 @pytest.fixture(autouse=True)
