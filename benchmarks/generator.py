@@ -106,7 +106,10 @@ class Benchmark:
         self._long_run("dpm-solver", steps=25, sampler="dpm_solver", target=DPM_SOLVER)
 
     def short(self) -> None:
-        """The worker's process with six images: as often as asked, of which the first finds a colder machine."""
+        """The worker's process with six images: as often as asked, of which the first finds a colder machine.
+
+        An instance has its kernels compiled after its first long run, and from the bucket: here after a part with one.
+        """
         self._pipeline = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -118,7 +121,8 @@ class Benchmark:
                 model=self._model,
                 cpu=self.device.type == "cpu",
             )
-            self._tell(f"short job {attempt + 1}", {"last_image_s": job.last_image, "end_s": job.ended, **job.phases})
+            seconds = {"last_image_s": job.last_image, "end_s": job.ended, **job.phases}
+            self._tell(f"short job {attempt + 1}", {**seconds, "execution": job.execution})
             jobs.append(job.last_image)
         spread = spread_after_the_first(jobs)
         self._tell("short jobs after the first", spread)

@@ -21,11 +21,15 @@ REPOSITORY = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class ShortJob:
-    """Seconds from the process's start to the last image in the bucket, to the process's end, and of each phase."""
+    """Seconds from the process's start to the last image in the bucket, to the process's end, and of each phase.
+
+    `execution` is how the images were drawn: without compiled kernels otherwise than with them.
+    """
 
     last_image: float
     ended: float
     phases: dict[str, float]
+    execution: str
 
 
 def do_short_job(job: Job, *, folder: Path, model: Path, cpu: bool) -> ShortJob:
@@ -53,6 +57,7 @@ def do_short_job(job: Job, *, folder: Path, model: Path, cpu: bool) -> ShortJob:
             last_image=max(objects.arrived[image] for image in images) - began,
             ended=ended,
             phases={phase["phase"]: phase["seconds"] for phase in report["phases"]},
+            execution=json.loads(objects.contents[keys.image_metadata(0)])["drawn_with"]["execution"],
         )
 
 
