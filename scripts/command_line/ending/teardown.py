@@ -63,8 +63,9 @@ def teardown(
     images = sum(one.usd_per_month or 0 for one in left)
     aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
     if found.standing:
-        ways = "; ".join(f"{name}: `sd teardown --stack {name}`" for name in found.standing)
-        say(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
+        ways = {name: f"{name}: `sd teardown --stack {name}`" for name in found.standing}
+        ways |= {name: f"{ways[name]} waits until it is deleted" for name in found.in_deletion}
+        say(f"These stacks of this project stand in {session.region_name}, and cost money: {'; '.join(ways.values())}.")
         return
     say(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
 

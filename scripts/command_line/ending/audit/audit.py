@@ -40,10 +40,14 @@ from scripts.command_line.terminal.plain_text import cell, print_plain
 
 @dataclass(frozen=True)
 class Audit:
-    """What is left over, the dearest first, and the stacks that stand, to which the rest belongs."""
+    """What is left over, the dearest first, and the stacks that stand, to which the rest belongs.
+
+    Of these, `in_deletion` are those that CloudFormation deletes at the moment.
+    """
 
     left: list[Leftover]
     standing: list[str]
+    in_deletion: list[str]
 
 
 def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = MappingProxyType({})) -> Audit:
@@ -77,9 +81,11 @@ def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = Mappin
             *buckets(s3, rates, ours),
             *(one for name, stack in own_buckets.items() for one in in_own_bucket(s3, rates, name, stack)),
         ]
-    standing = {name for name in {one.stack for one in found} if name and find_deployment(session, name)}
+    names = sorted({one.stack for one in found if one.stack})
+    standing = {name: stack.state for name in names if (stack := find_deployment(session, name))}
     left = [one for one in found if one.stack not in standing]
-    return Audit(sorted(left, key=_dearest_first), sorted(standing))
+    in_deletion = [name for name, state in standing.items() if state == "DELETE_IN_PROGRESS"]
+    return Audit(sorted(left, key=_dearest_first), [*standing], in_deletion)
 
 
 def show_leftovers(left: list[Leftover], console: Console) -> None:

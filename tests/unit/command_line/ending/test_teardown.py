@@ -14,7 +14,9 @@ import pytest
 from botocore import xform_name
 from rich.console import Console
 
+from scripts.command_line.account.deployment import Deployment
 from scripts.command_line.deploying.reservation import hold
+from scripts.command_line.ending.audit import audit
 from scripts.command_line.ending.audit.audit import look_through
 from scripts.command_line.ending.teardown import teardown
 from scripts.command_line.terminal.command_error import CommandError
@@ -338,6 +340,16 @@ def test_a_stack_that_stands_is_named_and_not_called_nothing(
     assert "stand in us-east-1, and cost money: There: `sd teardown --stack There`" in said
     assert "Nothing of this project" not in said
     assert "Nothing is left" not in shown
+
+
+def test_a_stack_in_deletion_is_said_to_be_in_deletion(
+    field: Field, cdk: Cdk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume(field, [TAGS[0], {"Key": "sd-on-ec2:stack", "Value": "There"}])
+    there = Deployment("There", "DELETE_IN_PROGRESS", {}, {})
+    monkeypatch.setattr(audit, "find_deployment", lambda _session, name: there if name == "There" else None)
+    run(field, cdk, audit_only=True)
+    assert "cost money: There: `sd teardown --stack There` waits until it is deleted." in capsys.readouterr().out
 
 
 class Cdk:
