@@ -443,6 +443,24 @@ def test_a_run_from_a_terminal_appears(person: Person, page: Page, monkeypatch: 
     expect(page.locator("#away")).to_be_hidden()
 
 
+def test_a_run_that_was_interrupted_is_followed_once_its_instance_is_started(person: Person, page: Page) -> None:
+    page.get_by_label("Prompt", exact=True).fill("a horse")
+    page.get_by_role("textbox", name="Images").fill("2")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    job = wait_for_job(person)
+    person.draw(job, upto=1)
+    pictures, doing = page.locator(".picture img"), page.locator(".doing")
+    expect(pictures).to_have_count(1)
+    person.account.ec2.stop_instances(InstanceIds=[person.account.instance_id])
+    page.reload()
+    expect(doing).to_contain_text("Interrupted, 1 of 2 images.")
+    page.get_by_role("button", name="Start it").click()
+    expect(doing).not_to_contain_text("Interrupted")
+    person.draw(job)
+    expect(pictures).to_have_count(2)
+    expect(doing).to_contain_text("Done, 2 of 2 images.")
+
+
 def test_the_machine_is_held_while_the_page_is_used_and_not_while_it_is_only_open(person: Person, page: Page) -> None:
     page.clock.install()
     page.reload()

@@ -141,6 +141,13 @@ for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener
 const isRefused = (event) => event.detail.xhr.status === 403 && Boolean(one("#away"));
 document.addEventListener("htmx:beforeSwap", (event) => { if (isRefused(event)) event.detail.shouldSwap = false; });
 document.addEventListener("htmx:afterOnLoad", (event) => isAway(isRefused(event)));
+// A run that nobody drew any more goes on with the instance that was started for it.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const [, run] = event.detail.pathInfo.requestPath.match(/^\/runs\/([^/]+)\/start$/) || [];
+  if (!run || !event.detail.successful) return;
+  for (const place of document.querySelectorAll(`[data-run="${CSS.escape(run)}"]`)) delete place.dataset.over;
+  follow();
+});
 function isAway(away) { if (one("#away")) one("#away").hidden = !away; }
 
 // Images as they arrive, for the runs that are not over.
