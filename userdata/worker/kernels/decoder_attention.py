@@ -1,7 +1,7 @@
 """The one attention of a decoder, as two products on the tensor cores with a softmax in single precision between them.
 
 It has a single head of 512 numbers, for which PyTorch has a slow kernel alone, made for older GPUs: on an H200 it
-computes at an eighth of the rate of the products here.
+computes at a sixth of the rate of the products here.
 
 SDXL's decoder overflows in half precision, so that it decodes in single precision. cuDNN computes its convolutions in
 TF32, which has the mantissa of half precision, and so are both products of the attention then.
