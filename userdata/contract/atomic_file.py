@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -12,7 +13,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises `OSError`, and leaves nothing of it behind, nor does Ctrl-C: on a full disk the log still has to find room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    # By the number of the thread, which is its own among all of the machine: two commands may write a file at once.
+    unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}.unfinished")
     try:
         unfinished.write_bytes(content)
         put_in_place(unfinished, path)

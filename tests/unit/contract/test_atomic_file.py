@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,21 @@ def test_a_file_is_written_into_a_folder_that_is_made_and_replaced_there(tmp_pat
         write_atomically(file, content)
         assert file.read_bytes() == content
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_of_two_that_write_a_file_at_once_one_is_there_whole(tmp_path: Path) -> None:
+    """As two commands do that begin together in one folder."""
+    file, contents = tmp_path / "status.json", [bytes([number]) * 100_000 for number in range(8)]
+
+    def write_often(content: bytes) -> None:
+        for _ in range(50):
+            write_atomically(file, content)
+            assert file.read_bytes() in contents
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        for done in [threads.submit(write_often, content) for content in contents]:
+            done.result()
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_full_disk_leaves_the_older_file_and_nothing_of_the_newer(

@@ -78,7 +78,7 @@ def test_a_script_of_the_bucket_never_comes_here(account: Account, put_run: PutR
     assert not [file for file in below() if b"example.com" in (Path("results") / file).read_bytes()]
 
 
-@pytest.mark.parametrize("in_the_way", ["txt2img-samples/samples/00000.png/x", ".index.html.unfinished/x"])
+@pytest.mark.parametrize("in_the_way", ["txt2img-samples/samples/00000.png/x", "index.html/x"])
 def test_a_folder_in_the_place_of_a_file_costs_no_other_run_its_page(
     account: Account, put_run: PutRun, sd: Sd, in_the_way: str
 ) -> None:
