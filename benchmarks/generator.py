@@ -121,8 +121,8 @@ class Benchmark:
                 model=self._model,
                 cpu=self.device.type == "cpu",
             )
-            seconds = {"last_image_s": job.last_image, "end_s": job.ended, **job.phases}
-            self._tell(f"short job {attempt + 1}", {**seconds, "execution": job.execution})
+            figures = {"last_image_s": job.last_image, "end_s": job.ended, **job.phases, "execution": job.execution}
+            self._tell(f"short job {attempt + 1}", figures)
             jobs.append(job.last_image)
         spread = spread_after_the_first(jobs)
         self._tell("short jobs after the first", spread)

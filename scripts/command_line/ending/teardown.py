@@ -63,9 +63,12 @@ def teardown(
     images = sum(one.usd_per_month or 0 for one in left)
     aside = f"your images aside (${images:.2f} a month)" if any(one.is_result for one in left) else "images included"
     if found.standing:
-        ways = {name: f"{name}: `sd teardown --stack {name}`" for name in found.standing}
-        ways |= {name: f"{ways[name]} waits until it is deleted" for name in found.in_deletion}
-        say(f"These stacks of this project stand in {session.region_name}, and cost money: {'; '.join(ways.values())}.")
+        ways = "; ".join(
+            f"{name}: `sd teardown --stack {name}`"
+            + (" waits until it is deleted" if state == "DELETE_IN_PROGRESS" else "")
+            for name, state in found.standing.items()
+        )
+        say(f"These stacks of this project stand in {session.region_name}, and cost money: {ways}.")
         return
     say(f"Nothing of this project that costs money is left in {session.region_name}, {aside}.")
 
@@ -83,7 +86,7 @@ def _document(session: boto3.Session, stack: str, found: Audit, *, is_deleted: b
         for one in found.left
     ]
     region = session.region_name or ""
-    return TeardownDocument(region=region, stack=stack, deleted=is_deleted, left=rows, standing=found.standing)
+    return TeardownDocument(region=region, stack=stack, deleted=is_deleted, left=rows, standing=[*found.standing])
 
 
 def _still_costs(costly: list[Leftover], region: str) -> str:

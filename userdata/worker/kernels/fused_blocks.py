@@ -68,12 +68,14 @@ BLOCKS_OF_TRANSFORMERS = (
 def fused(pipeline: DiffusionPipeline) -> Iterator[None]:
     """While this is open, the network of `pipeline` and its decoder run with fused kernels."""
     decoder = pipeline.vae.decoder
-    of_pixels, replaced = [decoder], [*_fuse(decoder), *_fuse_upsampling(decoder, _doubling)]
+    of_pixels, replaced = [decoder], [*_fuse(decoder), *_fuse_upsampling(decoder, in_parities=False)]
     if (transformer := getattr(pipeline, "transformer", None)) is not None:
         replaced += _fuse_transformer(transformer)
     else:
         of_pixels.append(pipeline.unet)
-        replaced += [*_fuse(pipeline.unet), *_fuse_upsampling(pipeline.unet, _of_parities), *join(pipeline.unet)]
+        replaced += _fuse(pipeline.unet)
+        replaced += _fuse_upsampling(pipeline.unet, in_parities=True)
+        replaced += join(pipeline.unet)
     try:
         for network in of_pixels:
             network.to(memory_format=torch.channels_last)
@@ -108,25 +110,17 @@ def _fuse(network: Any) -> Iterator[nn.Module]:
             yield module
 
 
-def _fuse_upsampling(network: nn.Module, forward_of: Callable[[Any], Callable[..., Tensor]]) -> Iterator[nn.Module]:
-    """Does what `_fuse` does for the blocks that double the pixels, whose new `forward` is what `forward_of` makes."""
+def _fuse_upsampling(network: nn.Module, *, in_parities: bool) -> Iterator[nn.Module]:
+    """Does what `_fuse` does for the blocks that double the pixels.
+
+    `in_parities` has each parity of the doubled pixels computed from the original ones. Not for the decoder: on its
+    large maps cuDNN computes convolutions of 2 × 2 so slowly that decoding takes three times as long.
+    """
     for block in network.modules():
         if isinstance(block, Upsample2D) and fits_upsampling(block):
-            block.forward = forward_of(block)
+            weights = parity_weights(block.conv.weight) if in_parities else None
+            block.forward = partial(_upsampling, block, weights)
             yield block
-
-
-def _of_parities(block: Any) -> Callable[..., Tensor]:
-    """For a U-Net.
-
-    Not for the decoder: on its large maps cuDNN computes convolutions of 2 × 2 so slowly that decoding takes three
-    times as long.
-    """
-    return partial(_upsampling, block, parity_weights(block.conv.weight))
-
-
-def _doubling(block: Any) -> Callable[..., Tensor]:
-    return partial(_upsampling, block, None)
 
 
 def _forward_of(module: nn.Module) -> Callable[..., Any] | None:

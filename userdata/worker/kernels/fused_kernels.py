@@ -159,21 +159,15 @@ def _scaled_and_shifted(
 
 
 @triton.jit
-def _sum(x, y, bias, out, total, channels, BIAS: tl.constexpr, PIECE: tl.constexpr):  # noqa: N803
+def _sum(x, y, bias, out, total, channels, OTHER: tl.constexpr, BIAS: tl.constexpr, PIECE: tl.constexpr):  # noqa: N803
     at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
     inside = at < total
-    values = tl.load(x + at, inside).to(tl.float32) + tl.load(y + at, inside).to(tl.float32)
+    values = tl.load(x + at, inside).to(tl.float32)
+    if OTHER:
+        values += tl.load(y + at, inside).to(tl.float32)
     if BIAS:
         values += tl.load(bias + at % channels, inside).to(tl.float32)
     tl.store(out + at, values.to(out.dtype.element_ty), inside)
-
-
-@triton.jit
-def _plus_bias(x, bias, total, channels, PIECE: tl.constexpr):  # noqa: N803
-    at = tl.program_id(0).to(tl.int64) * PIECE + tl.arange(0, PIECE)
-    inside = at < total
-    values = tl.load(x + at, inside).to(tl.float32) + tl.load(bias + at % channels, inside).to(tl.float32)
-    tl.store(x + at, values.to(x.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -310,13 +304,13 @@ def sum_of(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
     out = empty_like(x)
     channels = x.numel() if bias is None else bias.numel()
     grid = (triton.cdiv(x.numel(), PIECE),)
-    _sum[grid](x, y, x if bias is None else bias, out, x.numel(), channels, bias is not None, PIECE)
+    _sum[grid](x, y, x if bias is None else bias, out, x.numel(), channels, True, bias is not None, PIECE)
     return out
 
 
 def plus_bias(x: Tensor, bias: Tensor) -> Tensor:
     """`x`, to which `bias` is added in its place, to each of its innermost dimension."""
-    _plus_bias[(triton.cdiv(x.numel(), PIECE),)](x, bias, x.numel(), bias.numel(), PIECE)
+    _sum[(triton.cdiv(x.numel(), PIECE),)](x, x, bias, x, x.numel(), bias.numel(), False, True, PIECE)
     return x
 
 

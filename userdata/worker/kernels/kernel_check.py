@@ -102,7 +102,7 @@ def _try_kernels(kernels: Kernels, device: torch.device) -> None:
         (kernels.group_norm(x, norm, silu=True, added=added), F.silu(norm(x + added[:, :, None, None]))),
         (kernels.group_norm(x[:, :60], norm, silu=False, joined=x[:, 60:]), norm(x)),
         (kernels.sum_of(x, x, norm.weight), 2 * x + norm.weight[:, None, None]),
-        (kernels.plus_bias(x.clone(memory_format=torch.preserve_format), norm.bias), x + norm.bias[:, None, None]),
+        (kernels.plus_bias(x.clone(), norm.bias), x + norm.bias[:, None, None]),
         (kernels.doubled(x), F.interpolate(x, scale_factor=2.0)),
         (kernels.geglu(rows, layer), halves[0] * F.gelu(halves[1])),
         (kernels.layer_norm(rows, row_norm, added=row_norm.weight), row_norm(rows + row_norm.weight)),
@@ -125,11 +125,12 @@ def _try_transformer_kernels(kernels: TransformerKernels, of_decoder: Kernels, d
 
     x, added, scale, shift, gate = drawn(2, 5, 96), drawn(2, 5, 96), drawn(2, 96), drawn(2, 96), drawn(2, 96)
     norm, root, other_root = nn.LayerNorm(96, elementwise_affine=False), nn.RMSNorm(96, 1e-6), nn.RMSNorm(96, 1e-6)
-    of_head, of_group, linear = nn.RMSNorm(32, 1e-6), nn.GroupNorm(32, 96), nn.Linear(96, 48)
-    for module in (root, other_root, of_head, of_group, linear):
+    of_head, of_group = nn.RMSNorm(32, 1e-6), nn.GroupNorm(32, 96)
+    for module in (root, other_root, of_head, of_group):
         module.to(device).bfloat16()
         module.weight.copy_(1 + drawn(*module.weight.shape) / 4)
     of_group.bias.copy_(drawn(96))
+    linear = nn.Linear(96, 48).to(device).bfloat16()
     linear.weight.copy_(drawn(48, 96) / 10)
     linear.bias.copy_(drawn(48))
     in_int8 = Int8Linear(linear)

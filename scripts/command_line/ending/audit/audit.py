@@ -42,12 +42,11 @@ from scripts.command_line.terminal.plain_text import cell, print_plain
 class Audit:
     """What is left over, the dearest first, and the stacks that stand, to which the rest belongs.
 
-    Of these, `in_deletion` are those that CloudFormation deletes at the moment.
+    Each of these with CloudFormation's word for its state.
     """
 
     left: list[Leftover]
-    standing: list[str]
-    in_deletion: list[str]
+    standing: dict[str, str]
 
 
 def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = MappingProxyType({})) -> Audit:
@@ -84,8 +83,7 @@ def look_through(session: boto3.Session, own_buckets: Mapping[str, str] = Mappin
     names = sorted({one.stack for one in found if one.stack})
     standing = {name: stack.state for name in names if (stack := find_deployment(session, name))}
     left = [one for one in found if one.stack not in standing]
-    in_deletion = [name for name, state in standing.items() if state == "DELETE_IN_PROGRESS"]
-    return Audit(sorted(left, key=_dearest_first), [*standing], in_deletion)
+    return Audit(sorted(left, key=_dearest_first), standing)
 
 
 def show_leftovers(left: list[Leftover], console: Console) -> None:
